@@ -1,0 +1,1 @@
+//! Micro benches, the bare ring as a ceiling, side-by-side runs.

@@ -1,0 +1,119 @@
+//! What a shard asks of the world, and what the world answers. Operations name intent; descriptors
+//! tables, provided buffers, links and flags are the driver's business, so that io_uring, epoll and
+//! the simulator serve the same vocabulary.
+
+use std::sync::Arc;
+
+use crate::token::{Listener, Member, Socket, Token, Transfer};
+
+/// One intent of a shard.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Op {
+    /// Accept connections on `listener` until told otherwise. Answer: `Accepted` each time, or one
+    /// `AcceptFailed`, after which the listener is idle again.
+    Accept { listener: Listener },
+    /// Stop accepting. Connections already under way may still be reported.
+    StopAccept { listener: Listener },
+    /// Watch `socket` for input as `mode` says, from now on in the name of `token`; replaces the mode
+    /// set before. The first operation on an accepted or arrived socket must be this one.
+    Recv { token: Token, socket: Socket, mode: RecvMode },
+    /// Send without waiting. No answer means all of it left; what did not comes back as `Unsent`.
+    /// At most one per socket and turn, and none between `Unsent` or `Drain` and its `Drained`.
+    Send { token: Token, socket: Socket, source: Source },
+    /// Send all of `bytes`, waiting for the peer as long as it takes. Answer: `Drained`.
+    Drain { token: Token, socket: Socket, bytes: Vec<u8> },
+    /// Close the sending half; input goes on.
+    Shutdown { token: Token, socket: Socket },
+    /// Close. Answer: `Closed`, the last completion that carries `token`.
+    Close { token: Token, socket: Socket },
+    /// Give the socket to another shard. Only after a `Once` recv has answered and nothing else is
+    /// under way. Answer: `HandedOver` here; `Arrived` there.
+    HandOver { token: Token, socket: Socket, to: Member, transfer: Transfer },
+}
+
+/// How a socket is watched for input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecvMode {
+    /// One `Received` or `Ended`, then `Off`.
+    Once,
+    /// `Received` for all that comes, until `Ended` or another mode.
+    Stream,
+    /// One `Readable` when there is input, then `Off`; holds no buffer and the least kernel memory.
+    Park,
+    /// Nothing. What was already under way when the mode was set may still be reported.
+    Off,
+}
+
+/// Where a send's bytes lie: in the `Output` the operation travels in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// `arena[start..start + len]`.
+    Arena { start: u32, len: u32 },
+    /// `frames[i]`: encoded once, sent to many.
+    Frame(u32),
+}
+
+/// All that one turn asks for. The driver keeps arena and frames until the completions of the next
+/// turn are through.
+#[derive(Debug, Default)]
+pub struct Output {
+    /// In the order they are to happen.
+    pub ops: Vec<Op>,
+    /// Bytes of the sends of this turn, end to end.
+    pub arena: Vec<u8>,
+    /// Messages that several sends share.
+    pub frames: Vec<Arc<[u8]>>,
+}
+
+impl Output {
+    /// The bytes `source` names.
+    pub fn bytes(&self, source: Source) -> &[u8] {
+        match source {
+            Source::Arena { start, len } => &self.arena[start as usize..(start + len) as usize],
+            Source::Frame(index) => &self.frames[index as usize],
+        }
+    }
+
+    /// Empties it, keeping the room.
+    pub fn clear(&mut self) {
+        self.ops.clear();
+        self.arena.clear();
+        self.frames.clear();
+    }
+}
+
+/// One answer of the world. Bytes are lent until the next one is asked for.
+#[derive(Debug)]
+pub enum Completion<'a> {
+    /// A new connection. Nothing happens on it until its first `Op::Recv`.
+    Accepted { listener: Listener, socket: Socket },
+    /// Accepting stopped (table or process out of descriptors, or asked for with `StopAccept`:
+    /// `ECANCELED`). Ask again to go on.
+    AcceptFailed { listener: Listener, errno: Errno },
+    /// Input, never empty. The bytes may be changed in place.
+    Received { token: Token, bytes: &'a mut [u8] },
+    /// A parked socket has input, an end or an error to report.
+    Readable { token: Token },
+    /// No more input: the peer's orderly end (`None`) or a broken connection.
+    Ended { token: Token, errno: Option<Errno> },
+    /// What a `Send` could not place. With an `errno` the connection is broken, and the tail is lost.
+    Unsent { token: Token, tail: &'a [u8], errno: Option<Errno> },
+    /// A `Drain` is done (`None`) or broken.
+    Drained { token: Token, errno: Option<Errno> },
+    /// The slot may be used again.
+    Closed { token: Token },
+    /// The socket left (`None`) and must not be named again, or could not: it is still here.
+    HandedOver { token: Token, errno: Option<Errno> },
+    /// A socket handed over by another shard.
+    Arrived { transfer: Transfer, socket: Socket },
+}
+
+/// A kernel error number (errno(3)), positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// The completions of one turn. A turn takes them until `None`.
+pub trait Completions {
+    /// The next one; what the one before lent is taken back.
+    fn next(&mut self) -> Option<Completion<'_>>;
+}

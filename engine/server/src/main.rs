@@ -1,0 +1,3 @@
+//! Weir: an MCP and real-time gateway for Linux servers.
+
+fn main() {}

@@ -1,0 +1,10 @@
+//! The gateway core: one sans-IO state machine per core. Completions and mail in, operations and
+//! mail out; time, bytes and randomness are arguments. The kernel and the simulator are two callers
+//! of the same function, [`Shard::turn`].
+#![forbid(unsafe_code)]
+
+pub mod limits;
+pub mod mail;
+mod turn;
+
+pub use turn::{Post, Shard};

@@ -1,0 +1,146 @@
+//! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
+
+use std::time::Duration;
+
+/// What a shard may do and for how long. Sizes and counts are bounds, not targets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Number of shards in the process, at least 1.
+    pub shards: u16,
+    /// Number of listeners that each shard accepts on.
+    pub listeners: u8,
+    /// Connections one shard may hold: the driver's table. At least 128.
+    pub connections_max: u32,
+    /// Opens `/mcp/ws/echo`.
+    pub test_endpoints: bool,
+    /// HTTP heads and bodies.
+    pub http: Http,
+    /// WebSocket connections.
+    pub websocket: WebSocket,
+    /// Application SSE streams.
+    pub sse: Sse,
+    /// Messages and streams.
+    pub outbox: Outbox,
+    /// Largest application message, bytes. Default 1 MiB.
+    pub message_bytes_max: usize,
+    /// Bytes that may wait for a slow connection. Default 1 MiB.
+    pub queue_bytes_max: usize,
+    /// Bytes that all outboxes of one shard may hold together. Default 256 MiB.
+    pub outbox_bytes_total_max: usize,
+    /// Requests of one client. Default 100 per second, burst 100. Rate 0: no limit.
+    pub client_rate: Rate,
+    /// Publishes of one backend. Default 10,000 per second, burst 10,000. Rate 0: no limit.
+    pub backend_rate: Rate,
+    /// How long a client's session outlives its last connection. Default 300 s.
+    pub session_idle_timeout: Duration,
+    /// Topics one connection may join. Default 100.
+    pub topics_per_connection_max: usize,
+    /// Virtual nodes of one core on the hash ring. Default 150.
+    pub vnodes: u16,
+    /// How long a stop may take. Default 30 s.
+    pub drain_timeout: Duration,
+}
+
+/// A token bucket's shape.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    /// Tokens per second. 0: no limit.
+    pub per_second: f64,
+    /// Tokens a full bucket holds, at least 1.
+    pub burst: u32,
+}
+
+/// Bounds of HTTP requests.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Bytes of a request head. Default 16 KiB.
+    pub head_bytes_max: usize,
+    /// Bytes of a request line. Default 8 KiB.
+    pub line_bytes_max: usize,
+    /// From accept or the request's first byte to the end of its head, absolute. Default 5 s.
+    pub head_deadline: Duration,
+    /// How long a keep-alive connection may wait for its next request. Default 120 s.
+    pub keep_alive_timeout: Duration,
+}
+
+/// Bounds of WebSocket connections.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WebSocket {
+    /// Largest payload of one frame, bytes. Default 65,536.
+    pub frame_bytes_max: usize,
+    /// Offer permessage-deflate. Default true.
+    pub compression: bool,
+    /// Smallest payload worth deflating, bytes. Default 1,024.
+    pub compression_bytes_min: usize,
+    /// A ping after this long without input. Default 30 s.
+    pub ping_interval: Duration,
+    /// Close after a ping unanswered for this long. Default 10 s.
+    pub pong_timeout: Duration,
+    /// Without input for this long, the connection is parked. Default 5 s.
+    pub park_after: Duration,
+    /// From the upgrade to the first join or message, absolute. Default 60 s.
+    pub join_deadline: Duration,
+}
+
+/// Bounds of SSE streams.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sse {
+    /// Streams one shard may hold. Default 10,000 over all shards.
+    pub connections_max: u32,
+    /// A `heartbeat` event this often; a comment at least every 15 s between. Default 30 s.
+    pub heartbeat_interval: Duration,
+    /// What `retry:` tells the client. Default 1 s.
+    pub retry: Duration,
+}
+
+/// Bounds of one stream's outbox.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outbox {
+    /// Messages kept for replay. Default 1,000.
+    pub messages_max: usize,
+    /// Bytes kept for replay. Default 1 MiB.
+    pub bytes_max: usize,
+    /// How long a message is kept. Default 300 s.
+    pub age_max: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            shards: 1,
+            listeners: 1,
+            connections_max: 16_384,
+            test_endpoints: false,
+            http: Http {
+                head_bytes_max: 16 << 10,
+                line_bytes_max: 8 << 10,
+                head_deadline: Duration::from_secs(5),
+                keep_alive_timeout: Duration::from_secs(120),
+            },
+            websocket: WebSocket {
+                frame_bytes_max: 64 << 10,
+                compression: true,
+                compression_bytes_min: 1 << 10,
+                ping_interval: Duration::from_secs(30),
+                pong_timeout: Duration::from_secs(10),
+                park_after: Duration::from_secs(5),
+                join_deadline: Duration::from_secs(60),
+            },
+            sse: Sse {
+                connections_max: 10_000,
+                heartbeat_interval: Duration::from_secs(30),
+                retry: Duration::from_secs(1),
+            },
+            outbox: Outbox { messages_max: 1_000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
+            message_bytes_max: 1 << 20,
+            queue_bytes_max: 1 << 20,
+            outbox_bytes_total_max: 256 << 20,
+            client_rate: Rate { per_second: 100.0, burst: 100 },
+            backend_rate: Rate { per_second: 10_000.0, burst: 10_000 },
+            session_idle_timeout: Duration::from_secs(300),
+            topics_per_connection_max: 100,
+            vnodes: 150,
+            drain_timeout: Duration::from_secs(30),
+        }
+    }
+}
