@@ -1,0 +1,72 @@
+//! How a place in a stream is named: the epoch tells one life of the stream from another, the sequence
+//! counts its messages.
+
+/// A message's number in its stream and epoch, contiguous from 1. 0: before the first.
+pub type Sequence = u64;
+
+/// RFC 4648, section 6, in lower case.
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// Letters of an epoch.
+const LETTERS: usize = 8;
+
+/// One life of a stream: 40 random bits. Whenever a stream loses what it has already numbered, it gets
+/// another epoch, so that an old number cannot name a new message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// The epoch of 40 bits of `random`.
+    pub const fn from_random(random: u64) -> Epoch {
+        Epoch(random & ((1 << 40) - 1))
+    }
+
+    /// Its written form: 8 letters of base32 in lower case.
+    pub fn letters(self) -> [u8; LETTERS] {
+        std::array::from_fn(|i| BASE32[(self.0 >> (35 - 5 * i) & 31) as usize])
+    }
+
+    /// Reads the written form, and no other.
+    pub fn parse(text: &[u8]) -> Option<Epoch> {
+        let letters: &[u8; LETTERS] = text.try_into().ok()?;
+        let mut bits = 0;
+        for &letter in letters {
+            let digit = match letter {
+                b'a'..=b'z' => letter - b'a',
+                b'2'..=b'7' => letter - b'2' + 26,
+                _ => return None,
+            };
+            bits = bits << 5 | u64::from(digit);
+        }
+        Some(Epoch(bits))
+    }
+}
+
+/// A place in a stream: after the message `sequence`, before the next. What a client hands back to resume.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The stream's life.
+    pub epoch: Epoch,
+    /// The last message seen; 0: none.
+    pub sequence: Sequence,
+}
+
+impl Position {
+    /// Appends the form `EPOCH-SEQUENCE`, at most 29 bytes: the SSE `id:` and the cursor.
+    pub fn write(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.epoch.letters());
+        out.push(b'-');
+        out.extend_from_slice(itoa::Buffer::new().format(self.sequence).as_bytes());
+    }
+
+    /// Reads the written form, and no other: no sign, no leading zero.
+    pub fn parse(text: &[u8]) -> Option<Position> {
+        let (epoch, rest) = text.split_at_checked(LETTERS)?;
+        let digits = rest.strip_prefix(b"-")?;
+        let canonical = digits == b"0" || matches!(digits.first(), Some(b'1'..=b'9'));
+        if !canonical || !digits.iter().all(u8::is_ascii_digit) {
+            return None;
+        }
+        let sequence = str::from_utf8(digits).ok()?.parse().ok()?;
+        Some(Position { epoch: Epoch::parse(epoch)?, sequence })
+    }
+}
