@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
+use weir_transports::json;
+
 /// Why something was refused. What was refused has had no effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The client sends faster than its limit.
     RateLimited { retry_after: Duration },
@@ -13,7 +15,7 @@ pub enum Error {
     /// `field` is required and missing, or empty.
     MissingField { field: &'static str },
     /// `what` says in one clause which part has which fault.
-    Malformed { what: &'static str },
+    Malformed { what: Cow<'static, str> },
     /// Nothing in the request names the client.
     ClientIdRequired,
     /// Two parts of the request name different clients.
@@ -29,6 +31,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A message that cannot be read; `what` says in one clause which part has which fault.
+    pub fn malformed(what: impl Into<Cow<'static, str>>) -> Error {
+        Error::Malformed { what: what.into() }
+    }
+
     /// The error's name: field `error`.
     pub const fn error(&self) -> &'static str {
         match self {
@@ -107,10 +114,10 @@ impl Error {
 
     /// When trying again may help; `None`: not with the same request.
     pub const fn retry_after(&self) -> Option<Duration> {
-        match *self {
+        match self {
             Error::RateLimited { retry_after }
             | Error::InsufficientResources { retry_after }
-            | Error::Draining { retry_after } => Some(retry_after),
+            | Error::Draining { retry_after } => Some(*retry_after),
             _ => None,
         }
     }
@@ -129,7 +136,7 @@ impl Error {
             (",\"message\":", &self.message()),
         ] {
             out.extend_from_slice(name.as_bytes());
-            write_string(value, out);
+            json::write_str(out, value);
         }
         out.extend_from_slice(b",\"retry_after\":");
         match self.retry_after() {
@@ -143,15 +150,3 @@ impl Error {
     }
 }
 
-/// Appends `text` as a JSON string. The texts are this file's own or the code's: quotes and backslashes are
-/// all there is to escape.
-fn write_string(text: &str, out: &mut Vec<u8>) {
-    out.push(b'"');
-    for byte in text.bytes() {
-        if matches!(byte, b'"' | b'\\') {
-            out.push(b'\\');
-        }
-        out.push(byte);
-    }
-    out.push(b'"');
-}

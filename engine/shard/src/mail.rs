@@ -8,7 +8,7 @@ use weir_ring::token::{Member, Token, Transfer};
 use crate::downstream::Parcel;
 use crate::error::Error;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
-use crate::outbox::GapReason;
+use crate::outbox::Gap;
 use crate::metrics::{Health, Stats};
 use crate::stream::{Epoch, Position};
 
@@ -88,8 +88,8 @@ pub struct Past {
     pub at: u64,
     /// The cursor that was given was continued without loss.
     pub recovered: bool,
-    /// What is lost: first and last number and why.
-    pub gap: Option<(u64, u64, GapReason)>,
+    /// What is lost.
+    pub gap: Option<Gap>,
     /// Messages after the cursor, in order.
     pub messages: Vec<TopicMessage>,
     /// Nothing is missing any more: the receiving shard is subscribed and the next message follows.

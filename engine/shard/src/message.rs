@@ -145,13 +145,12 @@ impl Publish {
     /// Reads one publish.
     ///
     /// # Errors
-    /// `Malformed` with the parser's words, `MissingFields`, `InvalidClientId`, `UnknownTopic`.
+    /// `Malformed` with the parser's words, `MissingField`.
     pub fn parse(receiver: Receiver<'_>, body: &[u8]) -> Result<Publish, Error> {
-        let body: Body<'_> = serde_json::from_slice(body).map_err(|e| Error::Malformed(e.to_string().into()))?;
+        let body: Body<'_> = serde_json::from_slice(body).map_err(|e| Error::malformed(e.to_string()))?;
         let _only_normal = body.priority;
-        let (Some(kind), Some(data)) = (body.kind, body.data) else {
-            return Err(Error::MissingFields("\"type\" and \"data\" are required"));
-        };
+        let kind = body.kind.filter(|kind| !kind.is_empty()).ok_or(Error::MissingField { field: "type" })?;
+        let data = body.data.ok_or(Error::MissingField { field: "data" })?;
         let (client, topic) = match receiver {
             Receiver::Client(name) => (Some(name.to_owned()), None),
             Receiver::Topic(name) => (None, Some(name.to_owned())),
@@ -169,8 +168,8 @@ impl Publish {
                 let content = TopicContent::Message { kind, data };
                 Ok(Publish::Topic(Box::new(TopicPublish { topic: topic.into_boxed_str(), content })))
             }
-            (None, Some(_)) => Err(Error::UnknownTopic),
-            _ => Err(Error::MissingFields("exactly one of \"client\" and \"topic\" is required")),
+            (None, Some(_)) => Err(Error::malformed("topics are named topic:NAME or room:NAME")),
+            _ => Err(Error::malformed("a line names exactly one of client and topic")),
         }
     }
 }
@@ -199,7 +198,7 @@ fn write_meta_fields(out: &mut Vec<u8>, position: Position, timestamp: &str) {
     out.extend_from_slice(b"\"sequence\":");
     out.extend_from_slice(itoa::Buffer::new().format(position.sequence).as_bytes());
     out.extend_from_slice(b",\"epoch\":\"");
-    position.epoch.write(out);
+    out.extend_from_slice(&position.epoch.letters());
     out.extend_from_slice(b"\",\"timestamp\":\"");
     out.extend_from_slice(timestamp.as_bytes());
     out.push(b'"');
@@ -209,7 +208,7 @@ impl Receipt {
     /// Writes `{"epoch", "sequence", "state"}`, or `delivered_to` for a topic.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"epoch\":\"");
-        self.position.epoch.write(out);
+        self.out.extend_from_slice(&position.epoch.letters());
         out.extend_from_slice(b"\",\"sequence\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.position.sequence).as_bytes());
         let state = match self.state {

@@ -32,6 +32,8 @@ pub struct Entry {
     pub wall: Wall,
     /// The encoded envelope, shared with whoever is still sending it.
     pub body: Arc<[u8]>,
+    /// What the stream's owner wants to know of it.
+    pub class: u8,
 }
 
 /// What an append did.
@@ -165,11 +167,11 @@ impl Outbox {
 
     /// Appends the message `head + 1` and drops the oldest ones until the limits hold. The new message
     /// stays even if it alone exceeds them.
-    pub fn append(&mut self, now: Now, limits: &limits::Outbox, body: Arc<[u8]>) -> Appended {
+    pub fn append(&mut self, now: Now, limits: &limits::Outbox, body: Arc<[u8]>, class: u8) -> Appended {
         let mut evicted_bytes = self.trim_age(now.mono, limits);
         self.head += 1;
         self.bytes += body.len();
-        self.entries.push_back(Entry { at: now.mono, wall: now.wall, body });
+        self.entries.push_back(Entry { at: now.mono, wall: now.wall, body, class });
         while self.entries.len() > 1
             && (self.entries.len() > limits.messages_max || self.bytes > limits.bytes_max)
         {
@@ -246,7 +248,7 @@ impl Outbox {
     }
 
     /// The retained messages from `sequence` on, which lies between `floor` and `head + 1`.
-    fn entries_from(&self, sequence: Sequence) -> Entries<'_> {
+    pub fn entries_from(&self, sequence: Sequence) -> Entries<'_> {
         Entries { next: sequence, rest: self.entries.range((sequence - self.floor()) as usize..) }
     }
 }

@@ -30,7 +30,7 @@ pub fn check_client_id(name: &str) -> Result<&str, Error> {
     if name.is_empty() {
         Err(Error::ClientIdRequired)
     } else if name.len() > CLIENT_ID_BYTES_MAX || name.chars().any(char::is_control) || name.starts_with("mcp:") {
-        Err(Error::InvalidClientId)
+        Err(Error::malformed("a client_id has 1 to 128 bytes, no control characters and does not begin with mcp:"))
     } else {
         Ok(name)
     }

@@ -15,8 +15,11 @@ const LETTERS: usize = 8;
 pub struct Epoch(u64);
 
 impl Epoch {
+    /// The epoch of a cursor that nobody issued. No stream has it.
+    pub const UNKNOWN: Epoch = Epoch(u64::MAX);
+
     /// The epoch of 40 bits of `random`.
-    pub const fn from_random(random: u64) -> Epoch {
+    pub const fn new(random: u64) -> Epoch {
         Epoch(random & ((1 << 40) - 1))
     }
 

@@ -8,7 +8,7 @@ use weir_transports::phoenix::{Frame, Payload};
 
 use crate::error::Error;
 use crate::route;
-use crate::stream::Position;
+use crate::stream::{Epoch, Position};
 
 /// What a frame asks for.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub(crate) enum Plan<'a> {
     Publish { event: &'a str, payload: Payload<'a> },
     /// Belongs to a join that is over.
     Ignore,
+    /// Not joined, or no topic at all.
+    Unmatched,
     /// Cannot be served.
     Refuse(Error),
 }
@@ -62,7 +64,7 @@ impl Join {
     pub(crate) fn position(&self) -> Option<Position> {
         let resume = self.resume.as_ref()?;
         // A cursor nobody issued gets an epoch nobody has: it is answered as lost, never as absent.
-        let epoch = resume.epoch.parse().unwrap_or(crate::stream::Epoch::UNKNOWN);
+        let epoch = Epoch::parse(resume.epoch.as_bytes()).unwrap_or(Epoch::UNKNOWN);
         Some(Position { epoch, sequence: resume.sequence })
     }
 }
@@ -85,14 +87,14 @@ pub(crate) fn plan<'a>(frame: &'a Frame<'a>, membership: Membership) -> Plan<'a>
         ("phoenix", "heartbeat") => Plan::Heartbeat,
         (_, "phx_join") => plan_join(topic, &frame.payload),
         (_, "phx_leave") if membership == Membership::None => Plan::LeaveNothing,
-        (_, _) if membership == Membership::None => Plan::Refuse(Error::UnmatchedTopic),
+        (_, _) if membership == Membership::None => Plan::Unmatched,
         (_, _) if membership == Membership::Stale => Plan::Ignore,
         (_, "phx_leave") => Plan::Leave,
         (_, "ping") => Plan::Ping,
         (route::GATEWAY, "ack") => plan_ack(&frame.payload),
         (route::GATEWAY, event) => match frame.payload {
             Payload::Json(payload) => Plan::Push { event, payload },
-            Payload::Binary(_) => Plan::Refuse(Error::Malformed("binary pushes go to topics".into())),
+            Payload::Binary(_) => Plan::Refuse(Error::malformed("binary pushes go to topics")),
         },
         (_, event) => Plan::Publish { event, payload: frame.payload.clone() },
     }
@@ -105,14 +107,14 @@ fn plan_join<'a>(topic: &str, payload: &Payload<'_>) -> Plan<'a> {
     };
     let join = match join {
         Ok(join) => Box::new(join),
-        Err(e) => return Plan::Refuse(Error::Malformed(format!("join payload: {e}").into())),
+        Err(e) => return Plan::Refuse(Error::malformed(format!("join payload: {e}"))),
     };
     if topic == route::GATEWAY {
         Plan::JoinGateway(join)
     } else if route::is_topic(topic) {
         Plan::JoinTopic(join)
     } else {
-        Plan::Refuse(Error::UnmatchedTopic)
+        Plan::Unmatched
     }
 }
 
@@ -123,10 +125,10 @@ fn plan_ack<'a>(payload: &Payload<'_>) -> Plan<'a> {
         epoch: Option<String>,
     }
     let Payload::Json(json) = payload else {
-        return Plan::Refuse(Error::Malformed("an ack is JSON: {\"sequence\": n}".into()));
+        return Plan::Refuse(Error::malformed("an ack is JSON: {\"sequence\": n}"));
     };
     match serde_json::from_str::<Ack>(json) {
         Ok(ack) => Plan::Acknowledge { sequence: ack.sequence, epoch: ack.epoch },
-        Err(e) => Plan::Refuse(Error::Malformed(format!("ack payload: {e}").into())),
+        Err(e) => Plan::Refuse(Error::malformed(format!("ack payload: {e}"))),
     }
 }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::limits;
 use crate::mail::{Past, TopicMessage};
 use crate::message::{TopicContent, write_envelope, write_meta};
-use crate::outbox::{Entry, Outbox, Replay};
+use crate::outbox::Outbox;
 use crate::stream::{Epoch, Position};
 
 /// Outbox classes of a topic's entries.
@@ -177,16 +177,15 @@ impl Topic {
             }
             TopicContent::Binary { event, payload, publisher } => {
                 phoenix::broadcast(&mut body, &self.name, event, payload)
-                    .map_err(|e| Error::Malformed(e.to_string().into()))?;
+                    .map_err(|e| Error::malformed(e.to_string()))?;
                 except = Some(*publisher);
             }
         }
         let binary = matches!(content, TopicContent::Binary { .. });
         let body: Arc<[u8]> = body.into();
         let class = if binary { BINARY } else { TEXT };
-        let entry = Entry { at: now.mono, wall: now.wall, body: Arc::clone(&body), class };
         let bytes_added = body.len();
-        let appended = self.outbox.append(now.mono, limits, entry);
+        let appended = self.outbox.append(now, limits, Arc::clone(&body), class);
         self.fresh.push(TopicMessage { sequence: position.sequence, body, binary, except });
         let own = u32::from(except.is_some());
         let delivered_to = self.subscribed.iter().sum::<u32>().saturating_sub(own);
@@ -201,28 +200,20 @@ impl Topic {
         let mut past =
             Past { epoch: self.epoch, at: head, recovered: false, gap: None, messages: Vec::new(), live: true };
         if let Some(cursor) = resume {
-            let (mut sequence, entries) = match self.outbox.replay(cursor) {
-                Replay::Contiguous(entries) => {
-                    past.recovered = true;
-                    (cursor.sequence, entries)
-                }
-                Replay::Gap { from, to, reason, entries } => {
-                    past.gap = Some((from, to, reason));
-                    (to, entries)
-                }
-            };
+            let replay = self.outbox.replay(cursor);
+            past.recovered = replay.gap.is_none();
+            past.gap = replay.gap;
             let mut bytes = 0;
-            for entry in entries {
+            for (sequence, entry) in replay.entries {
                 if bytes > bytes_max {
                     past.live = false;
                     break;
                 }
-                sequence += 1;
                 bytes += entry.body.len();
+                past.at = sequence;
                 let (body, binary) = (Arc::clone(&entry.body), entry.class == BINARY);
                 past.messages.push(TopicMessage { sequence, body, binary, except: None });
             }
-            past.at = if past.live { head } else { sequence };
         }
         if past.live
             && let Some(count) = self.subscribed.get_mut(usize::from(from.0))

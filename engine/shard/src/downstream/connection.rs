@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Socket, Token};
+use weir_transports::http1::BodyReader;
 use weir_transports::phoenix::Version;
 use weir_transports::websocket::Reader;
 
@@ -52,16 +53,28 @@ pub(crate) enum Stage {
 /// HTTP requests of one connection, one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Exchange {
-    /// Received and not yet used.
+    /// Received and not yet used: part of a head, a head whose body is being read, or what came after
+    /// a request that waits.
     pub spill: Vec<u8>,
-    /// Came here by hand-over: does not move again.
-    pub arrived: bool,
+    /// A body that is being read.
+    pub body: Option<Box<PartialBody>>,
     /// A request waits for other shards; nothing is read meanwhile.
     pub waiting: Option<Gather>,
+    /// Came here by hand-over: does not move again.
+    pub arrived: bool,
     /// The peer has sent its last byte.
     pub ended: bool,
-    /// `100 Continue` was sent for the request being read.
-    pub continued: bool,
+    /// Has had at least one request.
+    pub served: bool,
+    /// A request has begun to arrive.
+    pub partial: bool,
+}
+
+/// A body of which more is to come.
+#[derive(Debug)]
+pub(crate) struct PartialBody {
+    pub reader: BodyReader,
+    pub bytes: Vec<u8>,
 }
 
 /// A WebSocket connection.

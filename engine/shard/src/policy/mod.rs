@@ -3,7 +3,11 @@
 
 use std::time::Duration;
 
-pub mod token_bucket;
+mod backends;
+mod token_bucket;
+
+pub use backends::Backends;
+pub use token_bucket::TokenBucket;
 
 /// What a limit says to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
