@@ -36,6 +36,16 @@ impl Error {
         Error::Malformed { what: what.into() }
     }
 
+    /// At a bound; another try may find room soon.
+    pub fn insufficient_resources() -> Error {
+        Error::InsufficientResources { retry_after: Duration::from_secs(1) }
+    }
+
+    /// Stopping; another process may be up soon.
+    pub fn draining() -> Error {
+        Error::Draining { retry_after: Duration::from_secs(1) }
+    }
+
     /// The error's name: field `error`.
     pub const fn error(&self) -> &'static str {
         match self {
@@ -150,3 +160,49 @@ impl Error {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_micros(1_500_500);
+
+    fn table() -> [(Error, &'static str, &'static str, u16); 10] {
+        [
+            (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
+            (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
+            (Error::MissingField { field: "type" }, "invalid_message", "missing_fields", 400),
+            (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
+            (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
+            (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
+            (
+                Error::InsufficientResources { retry_after: WAIT },
+                "unavailable",
+                "insufficient_resources",
+                503,
+            ),
+            (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
+            (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
+            (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
+        ]
+    }
+
+    #[test]
+    fn bodies_follow_the_table() {
+        for (error, name, reason, status) in table() {
+            let mut body = Vec::new();
+            error.write_json(&mut body);
+            let body: Value = serde_json::from_slice(&body).expect("JSON");
+            let retry_after = error.retry_after().map_or(Value::Null, |_| json!(1_501));
+            let message = error.message();
+            assert_eq!(
+                body,
+                json!({"error": name, "reason": reason, "message": message, "retry_after": retry_after})
+            );
+            assert_eq!(error.http_status(), status);
+            assert_eq!(error.retry_after_seconds(), error.retry_after().map(|_| 2));
+            assert!(message.ends_with('.') && !message.contains("  "), "{message}");
+        }
+    }
+}

@@ -96,3 +96,107 @@ fn hash(bytes: impl Iterator<Item = u8>) -> u64 {
     h = (h ^ (h >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     h ^ (h >> 33)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const VNODES: u16 = 150;
+
+    fn nodes() -> impl Strategy<Value = Vec<(u16, u32)>> {
+        prop::collection::btree_map(any::<u16>(), 1_u32..4, 1..8)
+            .prop_map(|nodes| nodes.into_iter().collect())
+    }
+
+    fn keys() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..24), 200)
+    }
+
+    proptest! {
+        #[test]
+        fn removing_a_node_moves_only_its_keys(nodes in nodes(), keys in keys(), pick in any::<prop::sample::Index>()) {
+            let ring = HashRing::new(&nodes, VNODES);
+            let gone = nodes[pick.index(nodes.len())].0;
+            let Some(less) = ring.without(gone) else {
+                prop_assert_eq!(nodes.len(), 1);
+                return Ok(());
+            };
+            for key in &keys {
+                let (before, after) = (ring.home(key), less.home(key));
+                prop_assert_ne!(after, gone);
+                prop_assert!(before == after || before == gone);
+                // Its keys go to the node that was next in line.
+                if before == gone {
+                    prop_assert_eq!(ring.replicas(key, 2).last(), Some(after));
+                }
+            }
+        }
+
+        #[test]
+        fn adding_a_node_moves_keys_only_to_it(nodes in nodes(), keys in keys(), id in any::<u16>(), weight in 1_u32..4) {
+            let ring = HashRing::new(&nodes, VNODES);
+            prop_assume!(nodes.iter().all(|node| node.0 != id));
+            let more = ring.with(id, weight);
+            for key in &keys {
+                let (before, after) = (ring.home(key), more.home(key));
+                prop_assert!(before == after || after == id);
+            }
+            prop_assert_eq!(more.without(id), Some(ring));
+        }
+
+        #[test]
+        fn replicas_are_different_nodes_from_the_home_on(nodes in nodes(), keys in keys(), n in 0_usize..10) {
+            let ring = HashRing::new(&nodes, VNODES);
+            for key in &keys {
+                let replicas: Vec<_> = ring.replicas(key, n).collect();
+                prop_assert_eq!(replicas.len(), n.min(nodes.len()));
+                prop_assert!(replicas.first().is_none_or(|&first| first == ring.home(key)));
+                let mut distinct = replicas.clone();
+                distinct.sort_unstable();
+                distinct.dedup();
+                prop_assert_eq!(distinct.len(), replicas.len());
+            }
+        }
+    }
+
+    fn shares(ring: &HashRing) -> BTreeMap<u16, f64> {
+        let mut shares = BTreeMap::new();
+        for n in 0..100_000 {
+            *shares.entry(ring.home(format!("client-{n}").as_bytes())).or_insert(0.0) += 1.0 / 100_000.0;
+        }
+        shares
+    }
+
+    /// With 150 virtual nodes the deviation of a share is about 1/sqrt(150) = 8 % of it; three of those.
+    #[test]
+    fn keys_spread_by_weight() {
+        for nodes in [2_u16, 4, 16, 64] {
+            let ring = HashRing::new(&(0..nodes).map(|id| (id, 1)).collect::<Vec<_>>(), VNODES);
+            let fair = 1.0 / f64::from(nodes);
+            let shares = shares(&ring);
+            assert_eq!(shares.len(), usize::from(nodes));
+            for (id, share) in shares {
+                assert!((share / fair - 1.0).abs() < 0.3, "node {id} of {nodes}: {share} for {fair}");
+            }
+        }
+        let weighted = shares(&HashRing::new(&[(1, 1), (2, 2), (3, 5), (4, 0)], VNODES));
+        assert!(!weighted.contains_key(&4));
+        for (id, fair) in [(1, 1.0 / 8.0), (2, 2.0 / 8.0), (3, 5.0 / 8.0)] {
+            assert!((weighted[&id] / fair - 1.0).abs() < 0.3, "node {id}: {}", weighted[&id]);
+        }
+    }
+
+    /// Clusters of mixed versions depend on these figures. A change of the hash breaks them.
+    #[test]
+    fn the_hash_is_fixed() {
+        let fixed = |key: &str| hash(key.bytes());
+        assert_eq!(
+            [fixed(""), fixed("a"), fixed("mcp:gateway")],
+            [0xefd0_1f60_ba99_2926, 0x82a2_a958_a9be_ce5b, 0xc1ba_4b98_2125_f0b1]
+        );
+    }
+}

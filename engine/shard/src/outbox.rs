@@ -252,3 +252,6 @@ impl Outbox {
         Entries { next: sequence, rest: self.entries.range((sequence - self.floor()) as usize..) }
     }
 }
+
+#[cfg(test)]
+mod tests;

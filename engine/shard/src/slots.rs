@@ -120,3 +120,81 @@ impl<T> Slots<T> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Insert,
+        /// Of the tokens ever given, by position modulo their number.
+        Remove(usize),
+        Change(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![3 => Just(Step::Insert), 2 => any::<usize>().prop_map(Step::Remove), 1 => any::<usize>().prop_map(Step::Change)]
+    }
+
+    proptest! {
+        /// Every token ever given, live or stale, answers as a map would, after every step.
+        #[test]
+        fn agrees_with_a_map(max in 0_u32..700, steps in prop::collection::vec(step(), 0..800)) {
+            let mut slots = Slots::with_max(max);
+            let mut model: BTreeMap<(u32, u32), u64> = BTreeMap::new();
+            let mut given = Vec::new();
+            for (number, step) in (0..).zip(steps) {
+                let pick = |i: usize| given.get(i % given.len().max(1)).copied();
+                match step {
+                    Step::Insert => match slots.insert(number) {
+                        Ok(token) => {
+                            prop_assert!(model.insert((token.index, token.generation), number).is_none());
+                            prop_assert!(token.index < max && !given.contains(&token));
+                            given.push(token);
+                        }
+                        Err(value) => {
+                            prop_assert_eq!(value, number);
+                            prop_assert_eq!(model.len() as u32, max);
+                        }
+                    },
+                    Step::Remove(i) => if let Some(token) = pick(i) {
+                        prop_assert_eq!(slots.remove(token), model.remove(&(token.index, token.generation)));
+                    },
+                    Step::Change(i) => if let Some(token) = pick(i) {
+                        let value = slots.get_mut(token).map(|value| { *value += 1; *value });
+                        let expected = model.get_mut(&(token.index, token.generation));
+                        prop_assert_eq!(value, expected.map(|value| { *value += 1; *value }));
+                    },
+                }
+                prop_assert_eq!(slots.len() as usize, model.len());
+                prop_assert_eq!(slots.free(), max - slots.len());
+            }
+            for token in given {
+                prop_assert_eq!(slots.get(token), model.get(&(token.index, token.generation)));
+            }
+            let held: Vec<_> = slots.iter().map(|(token, value)| ((token.index, token.generation), *value)).collect();
+            prop_assert_eq!(&held, &model.into_iter().collect::<Vec<_>>());
+            let changed: Vec<_> = slots.iter_mut().map(|(token, value)| ((token.index, token.generation), *value)).collect();
+            prop_assert_eq!(held, changed);
+        }
+    }
+
+    #[test]
+    fn the_largest_token_names_nothing() {
+        let mut slots = Slots::with_max(1);
+        assert_eq!(slots.insert(7), Ok(Token { index: 0, generation: 0 }));
+        assert_eq!(slots.get(Token { index: u32::MAX, generation: 0 }), None);
+        assert_eq!(slots.remove(Token { index: u32::MAX, generation: u32::MAX }), None);
+    }
+
+    #[test]
+    fn a_slot_takes_eight_bytes_beside_its_value() {
+        assert_eq!(size_of::<Slot<[u64; 5]>>(), size_of::<[u64; 5]>() + 8);
+        assert_eq!(size_of::<Slot<u32>>(), 4 + 8);
+    }
+}

@@ -54,6 +54,11 @@ pub struct Position {
 }
 
 impl Position {
+    /// The position that a client names in two parts; `None` if the epoch is not in its written form.
+    pub fn of(epoch: &str, sequence: Sequence) -> Option<Position> {
+        Some(Position { epoch: Epoch::parse(epoch.as_bytes())?, sequence })
+    }
+
     /// Appends the form `EPOCH-SEQUENCE`, at most 29 bytes: the SSE `id:` and the cursor.
     pub fn write(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.epoch.letters());
@@ -71,5 +76,70 @@ impl Position {
         }
         let sequence = str::from_utf8(digits).ok()?.parse().ok()?;
         Some(Position { epoch: Epoch::parse(epoch)?, sequence })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn written(position: Position) -> Vec<u8> {
+        let mut text = Vec::new();
+        position.write(&mut text);
+        text
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_back(random in any::<u64>(), sequence in any::<u64>()) {
+            let position = Position { epoch: Epoch::from_random(random), sequence };
+            let text = written(position);
+            prop_assert!(text.len() <= 29);
+            prop_assert_eq!(Position::parse(&text), Some(position));
+        }
+
+        /// One text per position: whatever is read is what would be written.
+        #[test]
+        fn nothing_else_is_read(mut text in "[a-z2-7]{7,9}-?[0-9]{0,21}", at in any::<prop::sample::Index>(), odd in any::<char>()) {
+            if odd.is_alphanumeric() {
+                let at = at.index(text.len());
+                text.replace_range(at..at + 1, &odd.to_string());
+            }
+            if let Some(position) = Position::parse(text.as_bytes()) {
+                prop_assert_eq!(written(position), text.into_bytes());
+            }
+        }
+    }
+
+    #[test]
+    fn the_form_is_strict() {
+        assert_eq!(&Epoch::from_random(0).letters(), b"aaaaaaaa");
+        assert_eq!(&Epoch::from_random(u64::MAX).letters(), b"77777777");
+        assert_eq!(&written(Position { epoch: Epoch::from_random(1), sequence: 42 }), b"aaaaaaab-42");
+        assert!(Position::parse(b"aaaaaaab-18446744073709551615").is_some());
+        let long = [b"aaaaaaab-1".as_slice(), &[b'0'; 300]].concat();
+        for text in [
+            "",
+            "aaaaaaab",
+            "aaaaaaab-",
+            "aaaaaaab-01",
+            "aaaaaaab-00",
+            "aaaaaaab-+1",
+            "aaaaaaab--1",
+            "aaaaaaab-1 ",
+            " aaaaaaab-1",
+            "aaaaaaa-1",
+            "aaaaaaabb-1",
+            "AAAAAAAB-1",
+            "aaaaaaa1-1",
+            "aaaaaaab_1",
+            "aaaaaaab-18446744073709551616",
+            "aaaaaaa\u{e4}-1",
+            str::from_utf8(&long).expect("ASCII"),
+        ] {
+            assert_eq!(Position::parse(text.as_bytes()), None, "{text:?}");
+        }
     }
 }

@@ -161,18 +161,18 @@ impl<K: Copy> Timers<K> {
 
     /// The earliest tick in the buckets, of which none is at or before `tick`.
     fn earliest_after(&self, tick: u64) -> u64 {
-        let slots = self.buckets.len() as u64;
+        let slots = self.buckets.len();
+        let first = self.place(tick + 1).1;
         let mut earliest = NEVER;
-        for tick in tick + 1..=tick + slots {
-            let (lap, position) = self.place(tick);
+        for (tick, position) in (tick + 1..).zip((first..slots).chain(0..first)) {
             let bucket = self.buckets[position];
-            if bucket.head == NIL {
-                continue;
+            if bucket.head != NIL {
+                earliest = earliest.min(u64::from(bucket.lap) * slots as u64 + position as u64);
             }
-            if bucket.lap == lap {
-                return tick;
+            // No bucket after this one can hold an earlier tick.
+            if earliest == tick {
+                break;
             }
-            earliest = earliest.min(u64::from(bucket.lap) * slots + position as u64);
         }
         earliest
     }
@@ -224,5 +224,121 @@ impl<K: Copy> Timers<K> {
                 from = entry.next;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TICK: u64 = 10_000_000;
+    const START: u64 = 123_456_789;
+
+    fn wheel() -> Timers<u32> {
+        Timers::new(Duration::from_nanos(TICK), 0, Instant(START))
+    }
+
+    /// Mostly within a lap, some within many laps, a few hours away.
+    fn delay() -> impl Strategy<Value = u64> {
+        prop_oneof![4 => 0..3 * TICK, 4 => 0..500 * TICK, 2 => 0..6_000 * TICK, 1 => 0..1_000_000 * TICK]
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// So far from now, or before it.
+        Schedule { delay: u64, past: bool },
+        /// Lets time pass and pops all that is due.
+        Advance(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            3 => (delay(), prop::bool::weighted(0.1)).prop_map(|(delay, past)| Step::Schedule { delay, past }),
+            1 => delay().prop_map(Step::Advance),
+        ]
+    }
+
+    proptest! {
+        /// Against a sorted list: the same keys in the same order, none early, none over a tick late, and
+        /// the next deadline is that of the first.
+        #[test]
+        fn agrees_with_a_sorted_list(steps in prop::collection::vec(step(), 0..400)) {
+            let mut timers = wheel();
+            let mut model: Vec<(u64, u32)> = Vec::new();
+            let mut now = START;
+            let mut passed = 0;
+            let steps = steps.into_iter().chain([Step::Advance(10_000_000 * TICK)]);
+            for (key, step) in (0..).zip(steps) {
+                match step {
+                    Step::Schedule { delay, past } => {
+                        let at = if past { now.saturating_sub(delay) } else { now + delay };
+                        timers.schedule(Instant(at), key);
+                        let tick = at.saturating_sub(START).div_ceil(TICK).max(passed + 1);
+                        prop_assert!(START + tick * TICK >= at && START + tick * TICK < at.max(now) + 2 * TICK);
+                        let place = model.partition_point(|entry| entry.0 <= tick);
+                        model.insert(place, (tick, key));
+                    }
+                    Step::Advance(by) => {
+                        now += by;
+                        passed = (now - START) / TICK;
+                        while let Some(key) = timers.pop(Instant(now)) {
+                            prop_assert!(!model.is_empty());
+                            let (tick, expected) = model.remove(0);
+                            prop_assert_eq!(key, expected);
+                            prop_assert!(tick <= passed, "early");
+                        }
+                        prop_assert!(model.first().is_none_or(|first| first.0 > passed), "late");
+                    }
+                }
+                let first = model.first().map(|first| Instant(START + first.0 * TICK));
+                prop_assert_eq!(timers.next_deadline(), first);
+                prop_assert_eq!(timers.len(), model.len());
+            }
+            prop_assert!(timers.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_owner_that_schedules_the_past_does_not_hold_up_the_turn() {
+        let mut timers = wheel();
+        timers.schedule(Instant(0), 1);
+        for turn in 1..100 {
+            let now = Instant(START + turn * TICK);
+            assert_eq!(timers.pop(now), Some(1));
+            timers.schedule(Instant(0), 1);
+            assert_eq!(timers.pop(now), None);
+        }
+    }
+
+    #[test]
+    fn memory_shrinks_after_a_burst_and_what_stays_still_fires() {
+        let mut timers = wheel();
+        for key in 0..20_000 {
+            let seconds = if key % 100 == 0 { 3_600 } else { 30 };
+            timers.schedule(Instant(START).plus(Duration::from_secs(seconds)), key);
+        }
+        assert_eq!(timers.entries.len(), 20_000);
+        let half_hour = Instant(START).plus(Duration::from_secs(1_800));
+        assert_eq!(std::iter::from_fn(|| timers.pop(half_hour)).count(), 19_800);
+        assert!(timers.entries.len() < COMPACT_MIN, "{} entries for 200", timers.entries.len());
+        let hour = Instant(START).plus(Duration::from_secs(3_601));
+        let rest: Vec<_> = std::iter::from_fn(|| timers.pop(hour)).collect();
+        assert_eq!(rest, (0..200).map(|n| n * 100).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn any_instant_is_a_deadline() {
+        let mut timers = wheel();
+        timers.schedule(Instant(u64::MAX), 1);
+        timers.schedule(Instant(u64::MAX - TICK), 2);
+        assert_eq!(timers.pop(Instant(u64::MAX / 2)), None);
+        assert_eq!(timers.pop(Instant(u64::MAX)), Some(2));
+    }
+
+    #[test]
+    fn an_entry_takes_sixteen_bytes() {
+        assert_eq!(size_of::<Entry<weir_ring::token::Token>>(), 16);
     }
 }

@@ -52,9 +52,8 @@ impl Shard {
                 }
                 gather.left -= 1;
                 if gather.left == 0 {
-                    let body = batch_body(lines);
-                    let headers = [("Content-Type", "application/x-ndjson"), ("Cache-Control", "no-store")];
-                    self.respond_as(token, 200, &headers, &body, terms, cx);
+                    let lines = std::mem::take(lines);
+                    self.respond_lines(token, &lines, terms, cx);
                     self.request_done(token, terms.keep_alive, cx);
                 }
             }
@@ -70,6 +69,26 @@ impl Shard {
                 self.request_done(token, terms.keep_alive, cx);
             }
         }
+    }
+
+    /// The answer to a batch: a line for each of its lines.
+    pub(crate) fn respond_lines(
+        &mut self,
+        token: Token,
+        lines: &[Option<Result<Receipt, Error>>],
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) {
+        let mut body = Vec::with_capacity(lines.len() * 80);
+        for line in lines.iter().flatten() {
+            match line {
+                Ok(receipt) => receipt.write_json(&mut body),
+                Err(error) => error.write_json(&mut body),
+            }
+            body.push(b'\n');
+        }
+        let headers = [("Content-Type", "application/x-ndjson"), ("Cache-Control", "no-store")];
+        self.respond_as(token, 200, &headers, &body, terms, cx);
     }
 
     /// A shard answered a question.
@@ -127,16 +146,4 @@ pub(crate) fn ask_of(token: Token) -> u64 {
 /// The same for publishes.
 pub(crate) fn reply_to(connection: Token, line: usize) -> ReplyTo {
     ReplyTo::Exchange { connection, line: line as u32 }
-}
-
-fn batch_body(lines: &mut [Option<Result<Receipt, Error>>]) -> Vec<u8> {
-    let mut body = Vec::with_capacity(lines.len() * 80);
-    for line in lines.iter().flatten() {
-        match line {
-            Ok(receipt) => receipt.write_json(&mut body),
-            Err(error) => error.write_json(&mut body),
-        }
-        body.push(b'\n');
-    }
-    body
 }

@@ -12,6 +12,7 @@ mod lifecycle;
 mod phoenix;
 mod publish;
 mod reply;
+mod request;
 mod rpc;
 mod sending;
 mod sse;
