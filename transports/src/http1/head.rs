@@ -7,7 +7,7 @@ use super::target::Target;
 use super::{BodyKind, HeadError, scan};
 
 /// Headers that one head may have.
-pub const HEADERS_MAX: usize = 64;
+const HEADERS_MAX: usize = 64;
 
 /// Bounds of a request head, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,8 @@ struct Span {
 }
 
 impl Span {
-    /// Where `part`, a slice of `text`, lies in it. The scan bounds `text` to 65,535 bytes.
+    /// Where `part`, a slice of `text`, lies in it; an empty one may lie anywhere. The scan bounds `text` to
+    /// 65,535 bytes.
     fn locate(text: &str, part: &[u8]) -> Span {
         let at = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
         Span { at: at as u16, len: part.len() as u16 }

@@ -17,7 +17,7 @@ mod target;
 
 pub use body::{BodyError, BodyKind, BodyProgress, BodyReader};
 pub use error::HeadError;
-pub use head::{HEADERS_MAX, Head, Limits, Method, Version, parse_head};
+pub use head::{Head, Limits, Method, Version, parse_head};
 
 /// RFC 9110 section 5.6.2: the bytes a token (a method, a field name) is made of.
 const fn is_token(byte: u8) -> bool {

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use super::{HeadError, Limits};
 
+/// Fields are kept as 16-bit offsets, so no configuration makes a head longer than this.
+const HEAD_BYTES_MAX: usize = u16::MAX as usize;
+
 /// The first head in `bytes`, from the request line to the blank line's end, without the one empty line
 /// that may precede it (RFC 9112 section 2.2). `None`: it has no end yet.
 ///
@@ -52,6 +55,3 @@ pub(super) fn head(bytes: &[u8], limits: &Limits) -> Result<Option<Range<usize>>
     }
     Ok(None)
 }
-
-/// Fields are kept as 16-bit offsets, so no configuration makes a head longer than this.
-const HEAD_BYTES_MAX: usize = u16::MAX as usize;
