@@ -18,7 +18,7 @@ pub fn write(out: &mut Vec<u8>, status: u16, headers: &[(&str, &str)], body: &[u
     }
 }
 
-/// Writes what [`write`] writes for a body of `length` bytes, without the body: the answer to HEAD.
+/// Writes what [`write()`] writes for a body of `length` bytes, without the body: the answer to HEAD.
 pub fn write_head(out: &mut Vec<u8>, status: u16, headers: &[(&str, &str)], length: usize, keep_alive: bool) {
     write_status_and_headers(out, status, headers);
     if has_body(status) {
