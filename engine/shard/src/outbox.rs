@@ -86,6 +86,8 @@ pub enum GapReason {
     Acknowledged,
     /// The cursor names a message that was never sent. The gap spans this life so far.
     Ahead,
+    /// The server stops before it could send them, and this stream ends with it.
+    Draining,
 }
 
 impl GapReason {
@@ -96,6 +98,7 @@ impl GapReason {
             GapReason::Evicted => "evicted",
             GapReason::Acknowledged => "acknowledged",
             GapReason::Ahead => "ahead",
+            GapReason::Draining => "draining",
         }
     }
 }

@@ -91,9 +91,8 @@ impl Shard {
         self.check_outbox_room(0)?;
         let random = &mut self.random;
         let topic = self.topics.open(&publish.topic, || Epoch::from_random(random.next()), cx.now.mono);
-        let full = |to: &Member| {
-            *to != self.me && cx.post.room.get(usize::from(to.0)).is_none_or(|room| *room == 0)
-        };
+        let full =
+            |to: &Member| *to != self.me && cx.post.room.get(usize::from(to.0)).is_none_or(|room| *room == 0);
         if topic.letters_due().iter().any(full) {
             return Err(Error::insufficient_resources());
         }
@@ -130,11 +129,7 @@ impl Shard {
     }
 
     /// A cumulative acknowledgement of the client's own stream.
-    pub(crate) fn acknowledge_session(
-        &mut self,
-        id: Token,
-        position: Position,
-    ) -> Result<Receipt, Error> {
+    pub(crate) fn acknowledge_session(&mut self, id: Token, position: Position) -> Result<Receipt, Error> {
         let Some(session) = self.sessions.get_mut(id) else {
             return Err(Error::NotFound { what: "client" });
         };
