@@ -185,7 +185,7 @@ impl Topic {
         let body: Arc<[u8]> = body.into();
         let class = if binary { BINARY } else { TEXT };
         let bytes_added = body.len();
-        let appended = self.outbox.append(now, limits, Arc::clone(&body), class);
+        let appended = self.outbox.append(now.mono, limits, Arc::clone(&body), class);
         self.fresh.push(TopicMessage { sequence: position.sequence, body, binary, except });
         let own = u32::from(except.is_some());
         let delivered_to = self.subscribed.iter().sum::<u32>().saturating_sub(own);

@@ -61,7 +61,7 @@ impl Shard {
         let mut body = Vec::with_capacity(publish.data.get().len() + 128);
         write_envelope(&mut body, position, &publish.kind, cx.stamp.get(), publish.data.get());
         let bytes = body.len();
-        let appended = outbox.append(cx.now, &limits, body.into(), publish.target.class());
+        let appended = outbox.append(cx.now.mono, &limits, body.into(), publish.target.class());
         let watch = !std::mem::replace(&mut session.watched, true);
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
