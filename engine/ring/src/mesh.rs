@@ -159,9 +159,8 @@ pub struct Links<T> {
 /// # Panics
 /// If `capacity` is 0 or beyond 2^31.
 pub fn connect<T: Send>(members: u16, capacity: usize) -> Vec<Links<T>> {
-    let mut links: Vec<Links<T>> = (0..members)
-        .map(|me| Links { me: Member(me), senders: Vec::new(), receivers: Vec::new() })
-        .collect();
+    let mut links: Vec<Links<T>> =
+        (0..members).map(|me| Links { me: Member(me), senders: Vec::new(), receivers: Vec::new() }).collect();
     for from in 0..usize::from(members) {
         for to in 0..usize::from(members) {
             let sender = (from != to).then(|| {

@@ -46,13 +46,13 @@ fn unread_letters_are_dropped_with_the_queue() {
 #[test]
 fn members_reach_each_other_and_not_themselves() {
     let mut links = connect::<(u16, u32)>(3, 8);
-    for from in 0..3 {
+    for (from, link) in links.iter_mut().enumerate() {
         for to in 0..3 {
-            assert_eq!(links[from].room(Member(to)), if from == usize::from(to) { 0 } else { 8 });
-            let sent = links[from].send(Member(to), (from as u16, 0));
+            assert_eq!(link.room(Member(to)), if from == usize::from(to) { 0 } else { 8 });
+            let sent = link.send(Member(to), (from as u16, 0));
             assert_eq!(sent.is_err(), from == usize::from(to));
         }
-        assert!(links[from].send(Member(3), (0, 0)).is_err(), "nobody of that name");
+        assert!(link.send(Member(3), (0, 0)).is_err(), "nobody of that name");
     }
     for (me, link) in links.iter_mut().enumerate() {
         assert_eq!((usize::from(link.me().0), link.members()), (me, 3));
