@@ -13,7 +13,7 @@ use std::{
 
 use crate::{
     error::Error,
-    gauge::{Gauge, Window, WindowArgs},
+    gauge::{Gauge, TimedWindow, WindowArgs},
     net::{Inbox, Target},
     report::OutputArgs,
     wire::{self, Payload, Sender},
@@ -59,10 +59,10 @@ pub(crate) async fn run(args: Args) -> Result<u64, Error> {
     for user in users {
         monoio::spawn(user.live(args.rate.is_none().then_some(args.in_flight)));
     }
-    let mut window = Window::open(&gauge, &args.window);
+    let mut window = TimedWindow::open(&gauge, &args.window);
     match args.rate {
         None => window.wait().await?,
-        Some(rate) => dispatch(rate, &schedules, &mut window).await?,
+        Some(rate) => window = monoio::spawn(dispatch(rate, schedules, window)).await?,
     }
     if let Some(load) = window.load()? {
         args.output.emit(&load)?;
@@ -87,7 +87,11 @@ impl Schedule {
 }
 
 /// Gives each user its turn at an even rate. Spins: timers have a resolution of a millisecond.
-async fn dispatch(rate: f64, schedules: &[Rc<Schedule>], window: &mut Window) -> Result<(), Error> {
+async fn dispatch(
+    rate: f64,
+    schedules: Vec<Rc<Schedule>>,
+    mut window: TimedWindow,
+) -> Result<TimedWindow, Error> {
     let period = Duration::from_secs_f64(1.0 / rate);
     let start = Instant::now();
     let mut sent = 0u32;
@@ -95,7 +99,7 @@ async fn dispatch(rate: f64, schedules: &[Rc<Schedule>], window: &mut Window) ->
     loop {
         let now = Instant::now();
         if !window.tick(now)? {
-            return Ok(());
+            return Ok(window);
         }
         while let due = start + period * sent
             && due <= now

@@ -83,6 +83,11 @@ impl Gauge {
         self.0.errors.get()
     }
 
+    /// What the first error said.
+    pub(crate) fn first_error(&self) -> Option<String> {
+        self.0.first_error.borrow().as_ref().map(Error::to_string)
+    }
+
     /// Messages so far, warm-up included.
     pub(crate) fn count(&self) -> u64 {
         self.0.messages.get()
@@ -129,60 +134,38 @@ pub(crate) struct WindowArgs {
     pub(crate) pid: Vec<u32>,
 }
 
-/// Warm-up, then the measured time. [`Window::tick`] must be called every now and then.
+/// The measured time of a run.
 pub(crate) struct Window {
     gauge: Gauge,
     pids: Vec<u32>,
-    opens: Instant,
-    closes: Instant,
     start: Option<Snapshot>,
     end: Option<Snapshot>,
-    progress: Progress,
 }
 
 impl Window {
-    /// The warm-up begins now.
-    pub(crate) fn open(gauge: &Gauge, args: &WindowArgs) -> Self {
-        let opens = Instant::now() + Duration::from_secs_f64(args.warmup);
-        let closes = opens + Duration::from_secs_f64(args.seconds);
-        Self {
-            gauge: gauge.clone(),
-            pids: args.pid.clone(),
-            opens,
-            closes,
-            start: None,
-            end: None,
-            progress: Progress::timed(Duration::from_secs_f64(args.warmup + args.seconds)),
-        }
+    /// Neither begun nor ended.
+    pub(crate) fn new(gauge: &Gauge, pids: &[u32]) -> Self {
+        Self { gauge: gauge.clone(), pids: pids.to_vec(), start: None, end: None }
     }
 
-    /// Looks at the clock; false once the window is closed.
+    /// Latencies count from now.
     ///
     /// # Errors
     /// [`Error::Process`] when an observed process is gone.
-    pub(crate) fn tick(&mut self, now: Instant) -> Result<bool, Error> {
-        self.progress.show(now, self.gauge.count(), self.gauge.errors());
-        if self.start.is_none() && now >= self.opens {
-            self.start = Some(self.gauge.snapshot(&self.pids)?);
-            self.gauge.0.measuring.set(true);
-        }
-        if self.end.is_none() && now >= self.closes {
-            self.end = Some(self.gauge.snapshot(&self.pids)?);
-            self.gauge.0.measuring.set(false);
-            self.progress.finish();
-        }
-        Ok(self.end.is_none())
-    }
-
-    /// Sleeps until the window is closed.
-    pub(crate) async fn wait(&mut self) -> Result<(), Error> {
-        while self.tick(Instant::now())? {
-            monoio::time::sleep(TICK).await;
-        }
+    pub(crate) fn begin(&mut self) -> Result<(), Error> {
+        self.start = Some(self.gauge.snapshot(&self.pids)?);
+        self.gauge.0.measuring.set(true);
         Ok(())
     }
 
-    /// The figures of the closed window; `None` before.
+    /// Latencies no longer count. Errors as [`Window::begin`].
+    pub(crate) fn end(&mut self) -> Result<(), Error> {
+        self.end = Some(self.gauge.snapshot(&self.pids)?);
+        self.gauge.0.measuring.set(false);
+        Ok(())
+    }
+
+    /// The figures between begin and end; `None` without them.
     pub(crate) fn load(&self) -> Result<Option<Load>, Error> {
         let (Some(start), Some(end)) = (&self.start, &self.end) else { return Ok(None) };
         let seconds = (end.at - start.at).as_secs_f64();
@@ -202,7 +185,53 @@ impl Window {
             server_rss_bytes: observed.then(|| process::rss_bytes(&self.pids)).transpose()?,
             generator: Usage::new(end.own_cpu_ns - start.own_cpu_ns, seconds),
             errors: self.gauge.errors(),
-            first_error: self.gauge.0.first_error.borrow().as_ref().map(Error::to_string),
+            first_error: self.gauge.first_error(),
         }))
+    }
+}
+
+/// A window that a clock begins and ends, with the live line. [`TimedWindow::tick`] must be called
+/// every now and then.
+pub(crate) struct TimedWindow {
+    window: Window,
+    begins: Instant,
+    ends: Instant,
+    progress: Progress,
+}
+
+impl TimedWindow {
+    /// The warm-up begins now.
+    pub(crate) fn open(gauge: &Gauge, args: &WindowArgs) -> Self {
+        let begins = Instant::now() + Duration::from_secs_f64(args.warmup);
+        let ends = begins + Duration::from_secs_f64(args.seconds);
+        let progress = Progress::timed(Duration::from_secs_f64(args.warmup + args.seconds));
+        Self { window: Window::new(gauge, &args.pid), begins, ends, progress }
+    }
+
+    /// Looks at the clock; false once the window has ended. Errors as [`Window::begin`].
+    pub(crate) fn tick(&mut self, now: Instant) -> Result<bool, Error> {
+        let window = &mut self.window;
+        self.progress.show(now, window.gauge.count(), window.gauge.errors());
+        if window.start.is_none() && now >= self.begins {
+            window.begin()?;
+        }
+        if window.end.is_none() && now >= self.ends {
+            window.end()?;
+            self.progress.finish();
+        }
+        Ok(window.end.is_none())
+    }
+
+    /// Sleeps until the window has ended.
+    pub(crate) async fn wait(&mut self) -> Result<(), Error> {
+        while self.tick(Instant::now())? {
+            monoio::time::sleep(TICK).await;
+        }
+        Ok(())
+    }
+
+    /// See [`Window::load`].
+    pub(crate) fn load(&self) -> Result<Option<Load>, Error> {
+        self.window.load()
     }
 }

@@ -5,13 +5,18 @@
 
 mod echo;
 mod error;
+mod fanout;
 mod frame;
 mod gauge;
 mod http;
+mod idle;
+mod mixed;
 mod net;
+mod phoenix;
 mod process;
 mod progress;
 mod report;
+mod sse;
 mod wire;
 mod ws;
 
@@ -36,6 +41,12 @@ struct Cli {
 enum Command {
     /// Request and reply: MCP pings, or bytes, over one connection per user
     Echo(echo::Args),
+    /// One message to thousands of subscribers, on Weir and on its peers
+    Fanout(fanout::Args),
+    /// Clients that rest: the server's memory for each
+    Idle(idle::Args),
+    /// Clients of both transports at once, each delivery checked
+    Mixed(mixed::Args),
 }
 
 fn main() -> ExitCode {
@@ -54,7 +65,11 @@ fn main() -> ExitCode {
 
 /// Runs the command on one io_uring loop; says how many users met an error.
 fn run(command: Command) -> Result<u64, Error> {
+    let mut ring = io_uring_of_monoio::IoUring::builder();
+    // No interrupts between the cores when bytes arrive: the generator is in its loop anyway.
+    ring.setup_single_issuer().setup_coop_taskrun();
     let mut runtime = RuntimeBuilder::<IoUringDriver>::new()
+        .uring_builder(ring)
         .with_entries(RING_ENTRIES)
         .enable_timer()
         .build()
@@ -62,6 +77,9 @@ fn run(command: Command) -> Result<u64, Error> {
     runtime.block_on(async {
         match command {
             Command::Echo(args) => echo::run(args).await,
+            Command::Fanout(args) => fanout::run(args).await,
+            Command::Idle(args) => idle::run(args).await,
+            Command::Mixed(args) => mixed::run(args).await,
         }
     })
 }
