@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use monoio::{io::AsyncReadRent, net::UnixStream};
+
 use crate::{
     error::Error,
     gauge::{Gauge, TimedWindow, WindowArgs},
@@ -62,7 +64,7 @@ pub(crate) async fn run(args: Args) -> Result<u64, Error> {
     let mut window = TimedWindow::open(&gauge, &args.window);
     match args.rate {
         None => window.wait().await?,
-        Some(rate) => window = monoio::spawn(dispatch(rate, schedules, window)).await?,
+        Some(rate) => dispatch(rate, &schedules, &mut window).await?,
     }
     if let Some(load) = window.load()? {
         args.output.emit(&load)?;
@@ -87,43 +89,47 @@ impl Schedule {
 }
 
 /// Gives each user its turn at an even rate. Spins: timers have a resolution of a millisecond.
-async fn dispatch(
-    rate: f64,
-    schedules: Vec<Rc<Schedule>>,
-    mut window: TimedWindow,
-) -> Result<TimedWindow, Error> {
+async fn dispatch(rate: f64, schedules: &[Rc<Schedule>], window: &mut TimedWindow) -> Result<(), Error> {
     let period = Duration::from_secs_f64(1.0 / rate);
     let start = Instant::now();
     let mut sent = 0u32;
-    let mut turns = schedules.iter().cycle();
+    let mut users = schedules.iter().cycle();
+    let mut turn = Turn::new()?;
     loop {
         let now = Instant::now();
         if !window.tick(now)? {
-            return Ok(window);
+            return Ok(());
         }
         while let due = start + period * sent
             && due <= now
         {
-            if let Some(schedule) = turns.next() {
+            if let Some(schedule) = users.next() {
                 schedule.push(due);
             }
             sent += 1;
         }
-        yield_now().await;
+        turn.pass().await;
     }
 }
 
-/// Lets the other tasks and the ring run.
-async fn yield_now() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
+/// One turn of the loop: all other tasks and the ring's completions come first.
+struct Turn {
+    at_end: UnixStream,
+    byte: Vec<u8>,
+}
+
+impl Turn {
+    fn new() -> Result<Self, Error> {
+        let (at_end, _) = UnixStream::pair().map_err(Error::io("make a socket pair"))?;
+        Ok(Self { at_end, byte: Vec::with_capacity(1) })
+    }
+
+    /// Reads at the end of a stream, which completes at once. A task that wakes itself would be
+    /// the runtime's next one, and the only one.
+    async fn pass(&mut self) {
+        let (_, byte) = self.at_end.read(std::mem::take(&mut self.byte)).await;
+        self.byte = byte;
+    }
 }
 
 struct User {

@@ -4,6 +4,7 @@ use std::{
     io,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
     str::FromStr,
+    time::Duration,
 };
 
 use monoio::{
@@ -18,8 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::error::Error;
 
-/// Users per source address. A source address has some 28,000 ports towards one server port, and
-/// those of the previous run are still in TIME_WAIT.
+/// Users per source address: one address has some 28,000 ports towards one server port.
 const USERS_PER_SOURCE: u32 = 4_000;
 
 /// Bytes that a stream reads at once; sixteen deliveries fit.
@@ -83,6 +83,8 @@ fn connect(addr: SocketAddr, user: u32) -> io::Result<TcpStream> {
     }
     socket.connect(&addr.into())?;
     socket.set_tcp_nodelay(true)?;
+    // The end of a run resets: sockets in TIME_WAIT would hold ports and kernel memory for a minute.
+    socket.set_linger(Some(Duration::ZERO))?;
     TcpStream::from_std(socket.into())
 }
 

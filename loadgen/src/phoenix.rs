@@ -30,10 +30,13 @@ pub(crate) async fn join(target: &Target, user: u32, client_id: &str, topic: &st
     }
 }
 
-/// The five parts of a V2 frame.
+/// The five parts of a V2 frame. A sixth, which phoenix.js does not read either, is left out.
 pub(crate) fn parse(text: &str) -> Result<[Value; 5], Error> {
     let parts: Option<Vec<Value>> = serde_json::from_str(text).ok();
-    let parts = parts.and_then(|parts| <[Value; 5]>::try_from(parts).ok());
+    let parts = parts.and_then(|mut parts| {
+        parts.truncate(5);
+        <[Value; 5]>::try_from(parts).ok()
+    });
     parts.ok_or_else(|| Error::Protocol(format!("not a Phoenix V2 frame: {text}")))
 }
 
@@ -42,8 +45,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_arrays_of_five_are_frames() {
+    fn frame_has_five_parts_or_more() {
         assert_eq!(parse(r#"[null,"1","t","phx_reply",{"status":"ok"}]"#).unwrap()[4]["status"], "ok");
+        assert_eq!(parse(r#"[null,null,"t","e",{"n":1},{"sequence":1}]"#).unwrap()[4]["n"], 1);
         assert!(parse(r#"[null,"1","t","phx_reply"]"#).is_err());
         assert!(parse("{}").is_err());
     }
