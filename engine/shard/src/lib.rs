@@ -3,8 +3,16 @@
 //! of the same function, [`Shard::turn`].
 #![forbid(unsafe_code)]
 
+mod chunks;
+pub mod error;
+pub mod hash_ring;
 pub mod limits;
 pub mod mail;
+pub mod outbox;
+pub mod policy;
+pub mod slots;
+pub mod stream;
+pub mod timers;
 mod turn;
 
 pub use turn::{Post, Shard};

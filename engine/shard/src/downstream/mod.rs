@@ -1,0 +1,26 @@
+//! The clients' side: connections, what they speak, and what is sent to them.
+
+mod connection;
+mod egress;
+mod endpoint;
+mod exchange;
+mod gather;
+mod gateway;
+mod hand_over;
+mod letters;
+mod lifecycle;
+mod phoenix;
+mod publish;
+mod reply;
+mod request;
+mod rpc;
+mod sending;
+mod sse;
+mod stream;
+mod topic;
+mod watch;
+mod websocket;
+
+pub use connection::Parcel;
+pub(crate) use connection::Connection;
+pub(crate) use hand_over::Arrivals;
