@@ -10,7 +10,7 @@ import { send } from '../lib/http.js'
 import { Weir } from '../lib/weir.js'
 
 const CLIENTS = 8
-const MESSAGES = process.env.LONG === '1' ? 3000 : 300
+const MESSAGES = process.env.LONG === '1' ? 900 : 300
 
 /** Publishes `MESSAGES` numbered messages to `client`, one after the other; answers `{sequence: data}`. */
 async function publisher(weir, client) {

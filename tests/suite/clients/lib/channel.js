@@ -1,13 +1,17 @@
 // The unmodified phoenix.js with promises around it.
 
-import { Socket } from 'phoenix'
+import { Serializer, Socket } from 'phoenix'
 import WebSocket from 'ws'
 
 import { deadline, Inbox, LONG } from './inbox.js'
 
-/** A connected socket at `path`; `opens` and `closes` gather what its callbacks were told. */
+/**
+ * A connected socket at `path`; `opens` and `closes` gather what its callbacks were told, `frames` every
+ * decoded frame. The client's own option `decode` keeps what stock phoenix.js leaves lying: the sixth
+ * element of a frame, as `meta`.
+ */
 export function phoenix(weir, params = {}, { path = '/mcp/ws', ...options } = {}) {
-  const socket = new Socket(weir.wsUrl(path), { transport: WebSocket, params, ...options })
+  const socket = new Socket(weir.wsUrl(path), { transport: WebSocket, params, decode, ...options })
   socket.opens = new Inbox()
   socket.closes = new Inbox()
   socket.frames = new Inbox()
@@ -17,6 +21,13 @@ export function phoenix(weir, params = {}, { path = '/mcp/ws', ...options } = {}
   socket.onError(() => {})
   socket.connect()
   return socket
+}
+
+function decode(raw, callback) {
+  Serializer.decode(raw, frame => {
+    if (typeof raw === 'string') frame.meta = JSON.parse(raw)[5]
+    callback(frame)
+  })
 }
 
 /** Waits for the answer of a join or push: `{status, response}`; a client-side time-out rejects. */

@@ -82,11 +82,12 @@ describe('phoenix.js on mcp:gateway', () => {
     await disconnect(socket)
   })
 
-  it('takes a binary push and answers it', async () => {
+  it('refuses a binary push where only JSON belongs; the channel goes on', async () => {
     const socket = phoenix(weir, { client_id: 'binary' })
     const { channel } = await join(socket, 'mcp:gateway')
     const reply = await push(channel, 'message', new Uint8Array([0, 1, 2, 0xff]).buffer)
-    assert.equal(reply.status, 'ok')
+    assert.deepEqual([reply.status, reply.response.reason], ['error', 'malformed'])
+    assert.equal((await push(channel, 'message', { type: 'chat', data: 1 })).status, 'ok')
     await disconnect(socket)
   })
 

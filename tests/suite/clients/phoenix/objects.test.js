@@ -52,7 +52,7 @@ describe('Phoenix V1 objects', () => {
     tell(socket, { topic: 'mcp:gateway', event: 'phx_join', payload: { client_id: 'first join' }, ref: '1' })
     const joined = await socket.messages.take('the join reply')
     assert.equal(joined.payload.response.client_id, 'first join')
-    assert.equal((await send(weir, 'first join', { type: 'chat' })).json.state, 'delivered')
+    assert.equal((await send(weir, 'first join', { type: 'chat', data: 1 })).json.state, 'delivered')
     socket.terminate()
   })
 

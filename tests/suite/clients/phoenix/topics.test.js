@@ -7,6 +7,8 @@ import { disconnect, join, phoenix, push } from '../lib/channel.js'
 import { post } from '../lib/http.js'
 import { Weir } from '../lib/weir.js'
 
+const isTick = ({ event }) => event === 'tick'
+
 describe('topics and rooms', () => {
   let weir
   before(async () => { weir = await Weir.start() })
@@ -21,22 +23,35 @@ describe('topics and rooms', () => {
       assert.equal(response.delivered_to, 2)
       for (const { events } of [bob, cid]) {
         const { payload } = await events.take('shout', ({ event }) => event === 'shout')
-        assert.deepEqual(payload.data, { text: 'hello' })
+        assert.deepEqual(payload, { text: 'hello' })
       }
-      await push(ann.channel, 'ping', {}).catch(() => {})
-      assert.deepEqual(ann.events.items.filter(({ event }) => event === 'shout'), [], 'not to itself')
+        ann.channel.push('ping', {})
+      await ann.events.take('pong', ({ event }) => event === 'pong')
+      assert.deepEqual(ann.events.items, [], 'not to itself')
       await Promise.all(sockets.map(disconnect))
     })
   }
 
+  it('carries binary events as they are', async () => {
+    const sockets = ['s', 't'].map(name => phoenix(weir, { client_id: `binary ${name}` }))
+    const [s, t] = await Promise.all(sockets.map(socket => join(socket, 'topic:binary')))
+    const bytes = new Uint8Array([0, 1, 2, 0xff, 0, 0x0a])
+    const { status, response } = await push(s.channel, 'bin', bytes.buffer)
+    assert.deepEqual([status, response.delivered_to], ['ok', 1])
+    const { payload } = await t.events.take('the bytes', ({ event }) => event === 'bin')
+    assert.deepEqual(new Uint8Array(payload), bytes)
+    await Promise.all(sockets.map(disconnect))
+  })
+
   it('numbers a topic without holes, the same for all its clients', async () => {
     const sockets = ['d', 'e', 'f'].map(name => phoenix(weir, { client_id: `order ${name}` }))
-    const [d, e, f] = await Promise.all(sockets.map(socket => join(socket, 'topic:order')))
+    const [d, e] = await Promise.all(sockets.map(socket => join(socket, 'topic:order')))
     for (let n = 0; n < 40; n++) await push(n % 2 ? d.channel : e.channel, 'tick', { n })
-    const ticks = await f.events.takeMany(40, 'a tick', ({ event }) => event === 'tick')
-    assert.deepEqual(ticks.map(({ payload }) => payload.sequence), ticks.map((_, index) => index + 1))
-    assert.deepEqual(ticks.map(({ payload }) => payload.data.n), ticks.map((_, index) => index))
-    assert.equal(new Set(ticks.map(({ payload }) => payload.epoch)).size, 1)
+    const ticks = await sockets[2].frames.takeMany(40, 'a tick', isTick)
+    assert.deepEqual(ticks.map(({ meta }) => meta.sequence), ticks.map((_, index) => index + 1))
+    assert.deepEqual(ticks.map(({ payload }) => payload.n), ticks.map((_, index) => index))
+    assert.equal(new Set(ticks.map(({ meta }) => meta.epoch)).size, 1)
+    for (const { meta } of ticks) assert.ok(!Number.isNaN(Date.parse(meta.timestamp)))
     await Promise.all(sockets.map(disconnect))
   })
 
@@ -47,7 +62,7 @@ describe('topics and rooms', () => {
     assert.equal(gateway.status, 'ok')
     assert.equal((await push(room.channel, 'shout', { text: 'in the room' })).response.delivered_to, 1)
     const frame = await guest.frames.take('the shout', ({ topic, event }) => topic === 'room:123' && event === 'shout')
-    assert.deepEqual(frame.payload.data, { text: 'in the room' })
+    assert.deepEqual(frame.payload, { text: 'in the room' })
     await Promise.all([host, guest].map(disconnect))
   })
 
@@ -56,10 +71,11 @@ describe('topics and rooms', () => {
     const joined = await Promise.all(sockets.map(socket => join(socket, 'topic:backend')))
     const sent = await post(weir.url('/mcp/topics/topic:backend/messages'), { type: 'alert', data: { level: 3 } })
     assert.equal(sent.status, 202)
-    assert.equal(sent.json.sequence, 1)
+    assert.deepEqual([sent.json.sequence, sent.json.delivered_to], [1, 2])
     for (const { events } of joined) {
-      const { payload } = await events.take('the alert', ({ event }) => event === 'alert')
-      assert.deepEqual([payload.data, payload.sequence, payload.epoch], [{ level: 3 }, 1, sent.json.epoch])
+      const { payload } = await events.take('the alert', ({ event }) => event === 'message')
+      assert.deepEqual([payload.type, payload.data], ['alert', { level: 3 }])
+      assert.deepEqual([payload.sequence, payload.epoch], [1, sent.json.epoch])
     }
     await Promise.all(sockets.map(disconnect))
   })
@@ -74,18 +90,18 @@ describe('topics and rooms', () => {
 
   it('lets a client that comes back to a topic have what it missed there', async () => {
     const sockets = ['p', 'q'].map(name => phoenix(weir, { client_id: `missed ${name}` }))
-    const [p, q] = await Promise.all(sockets.map(socket => join(socket, 'topic:missed')))
+    const [p] = await Promise.all(sockets.map(socket => join(socket, 'topic:missed')))
     await push(p.channel, 'tick', { n: 1 })
-    const { payload } = await q.events.take('a tick', ({ event }) => event === 'tick')
+    const { meta } = await sockets[1].frames.take('a tick', isTick)
     await disconnect(sockets[1])
     await push(p.channel, 'tick', { n: 2 })
     await push(p.channel, 'tick', { n: 3 })
     const back = phoenix(weir, { client_id: 'missed q' })
-    const cursor = { epoch: payload.epoch, sequence: payload.sequence }
-    const { events, response } = await join(back, 'topic:missed', { resume: cursor })
+    const cursor = { epoch: meta.epoch, sequence: meta.sequence }
+    const { response } = await join(back, 'topic:missed', { resume: cursor })
     assert.equal(response.recovered, true)
-    const missed = await events.takeMany(2, 'a missed tick', ({ event }) => event === 'tick')
-    assert.deepEqual(missed.map(item => item.payload.sequence), [2, 3])
+    const missed = await back.frames.takeMany(2, 'a missed tick', isTick)
+    assert.deepEqual(missed.map(frame => [frame.meta.sequence, frame.payload.n]), [[2, 2], [3, 3]])
     await Promise.all([disconnect(back), disconnect(sockets[0])])
   })
 })

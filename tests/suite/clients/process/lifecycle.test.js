@@ -114,7 +114,7 @@ describe('SIGKILL', () => {
       weir = await weir.restart()
       runs.push(weir)
       await Promise.all(clients.map(client => client.closed))
-      assert.equal((await send(weir, 'after', { type: 'chat' })).status, 202)
+      assert.equal((await send(weir, 'after', { type: 'chat', data: 1 })).status, 202)
     }
     for (const run of runs) await run.close()
   })

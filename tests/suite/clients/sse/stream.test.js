@@ -82,7 +82,7 @@ describe('the application SSE stream', () => {
   it('decodes names in the query', async () => {
     const es = source(weir.url('/mcp/sse?client_id=gr%C3%BC%C3%9F+dich%20%2F'))
     assert.equal((await event(es, 'connected')).data.client_id, 'grüß dich /')
-    assert.equal((await send(weir, 'grüß dich /', { type: 'chat' })).json.state, 'delivered')
+    assert.equal((await send(weir, 'grüß dich /', { type: 'chat', data: 1 })).json.state, 'delivered')
     es.close()
   })
 
