@@ -5,13 +5,9 @@ import WebSocket from 'ws'
 
 import { deadline, Inbox, LONG } from './inbox.js'
 
-/**
- * A connected socket at `path`; `opens` and `closes` gather what its callbacks were told, `frames` every
- * decoded frame. The client's own option `decode` keeps what stock phoenix.js leaves lying: the sixth
- * element of a frame, as `meta`.
- */
+/** A connected socket at `path`; `opens` and `closes` gather what its callbacks were told, `frames` every frame. */
 export function phoenix(weir, params = {}, { path = '/mcp/ws', ...options } = {}) {
-  const socket = new Socket(weir.wsUrl(path), { transport: WebSocket, params, decode, ...options })
+  const socket = new Socket(weir.wsUrl(path), { transport: WebSocket, params, ...options })
   socket.opens = new Inbox()
   socket.closes = new Inbox()
   socket.frames = new Inbox()
@@ -23,7 +19,8 @@ export function phoenix(weir, params = {}, { path = '/mcp/ws', ...options } = {}
   return socket
 }
 
-function decode(raw, callback) {
+/** For the client's option `decode`: keeps what it leaves lying otherwise, a frame's sixth element, as `meta`. */
+export function withMeta(raw, callback) {
   Serializer.decode(raw, frame => {
     if (typeof raw === 'string') frame.meta = JSON.parse(raw)[5]
     callback(frame)

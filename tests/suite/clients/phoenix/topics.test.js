@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 
-import { disconnect, join, phoenix, push } from '../lib/channel.js'
+import { disconnect, join, phoenix, push, withMeta } from '../lib/channel.js'
 import { post } from '../lib/http.js'
 import { Weir } from '../lib/weir.js'
 
@@ -25,7 +25,7 @@ describe('topics and rooms', () => {
         const { payload } = await events.take('shout', ({ event }) => event === 'shout')
         assert.deepEqual(payload, { text: 'hello' })
       }
-        ann.channel.push('ping', {})
+      ann.channel.push('ping', {})
       await ann.events.take('pong', ({ event }) => event === 'pong')
       assert.deepEqual(ann.events.items, [], 'not to itself')
       await Promise.all(sockets.map(disconnect))
@@ -44,7 +44,7 @@ describe('topics and rooms', () => {
   })
 
   it('numbers a topic without holes, the same for all its clients', async () => {
-    const sockets = ['d', 'e', 'f'].map(name => phoenix(weir, { client_id: `order ${name}` }))
+    const sockets = ['d', 'e', 'f'].map(name => phoenix(weir, { client_id: `order ${name}` }, { decode: withMeta }))
     const [d, e] = await Promise.all(sockets.map(socket => join(socket, 'topic:order')))
     for (let n = 0; n < 40; n++) await push(n % 2 ? d.channel : e.channel, 'tick', { n })
     const ticks = await sockets[2].frames.takeMany(40, 'a tick', isTick)
@@ -89,14 +89,14 @@ describe('topics and rooms', () => {
   })
 
   it('lets a client that comes back to a topic have what it missed there', async () => {
-    const sockets = ['p', 'q'].map(name => phoenix(weir, { client_id: `missed ${name}` }))
+    const sockets = ['p', 'q'].map(name => phoenix(weir, { client_id: `missed ${name}` }, { decode: withMeta }))
     const [p] = await Promise.all(sockets.map(socket => join(socket, 'topic:missed')))
     await push(p.channel, 'tick', { n: 1 })
     const { meta } = await sockets[1].frames.take('a tick', isTick)
     await disconnect(sockets[1])
     await push(p.channel, 'tick', { n: 2 })
     await push(p.channel, 'tick', { n: 3 })
-    const back = phoenix(weir, { client_id: 'missed q' })
+    const back = phoenix(weir, { client_id: 'missed q' }, { decode: withMeta })
     const cursor = { epoch: meta.epoch, sequence: meta.sequence }
     const { response } = await join(back, 'topic:missed', { resume: cursor })
     assert.equal(response.recovered, true)
