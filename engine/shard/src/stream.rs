@@ -19,7 +19,7 @@ impl Epoch {
     pub const UNKNOWN: Epoch = Epoch(u64::MAX);
 
     /// The epoch of 40 bits of `random`.
-    pub const fn new(random: u64) -> Epoch {
+    pub const fn from_random(random: u64) -> Epoch {
         Epoch(random & ((1 << 40) - 1))
     }
 

@@ -90,7 +90,7 @@ impl Shard {
     fn append_topic(&mut self, publish: &TopicPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
         self.check_outbox_room(0)?;
         let random = &mut self.random;
-        let topic = self.topics.open(&publish.topic, || Epoch::new(random.next()), cx.now.mono);
+        let topic = self.topics.open(&publish.topic, || Epoch::from_random(random.next()), cx.now.mono);
         let full = |to: &Member| {
             *to != self.me && cx.post.room.get(usize::from(to.0)).is_none_or(|room| *room == 0)
         };

@@ -150,6 +150,14 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_between_two_nanoseconds_is_rounded_up() {
+        let rate = Rate { per_second: 6e8, burst: 1 };
+        let mut bucket = TokenBucket::new();
+        let allowed = |now| matches!(bucket.take(&rate, Instant(now)), Verdict::Allow { .. });
+        assert_eq!((0..1_000).map(allowed).filter(|&allowed| allowed).count(), 500);
+    }
+
+    #[test]
     fn rate_zero_is_no_limit() {
         for per_second in [0.0, -1.0, f64::NAN] {
             let rate = Rate { per_second, burst: 1 };
