@@ -132,13 +132,13 @@ fn codecs_are_siblings() {
 #[test]
 fn the_shards_modules_look_downwards() {
     let row = |module: &str| SHARD.iter().position(|row| row.contains(&module));
-    let findings =
-        edges("engine/shard/src/").into_iter().filter_map(|edge| match (row(&edge.from), row(&edge.to)) {
-            (None, _) => Some(format!("{}: give {} a row in SHARD", edge.place, edge.from)),
-            (_, None) => Some(format!("{}: give {} a row in SHARD", edge.place, edge.to)),
-            (Some(from), Some(to)) if to <= from => None,
-            _ => Some(format!("{}: {} uses {}, which stands above it", edge.place, edge.from, edge.to)),
-        });
+    let upwards = edges("engine/shard/src/").into_iter().filter(|edge| !edge.names_the_state());
+    let findings = upwards.filter_map(|edge| match (row(&edge.from), row(&edge.to)) {
+        (None, _) => Some(format!("{}: give {} a row in SHARD", edge.place, edge.from)),
+        (_, None) => Some(format!("{}: give {} a row in SHARD", edge.place, edge.to)),
+        (Some(from), Some(to)) if to <= from => None,
+        _ => Some(format!("{}: {} uses {}, which stands above it", edge.place, edge.from, edge.to)),
+    });
     super::none(findings.collect());
 }
 
@@ -196,6 +196,13 @@ struct Edge {
     /// What is named inside `to`; empty for the module itself.
     item: String,
     place: String,
+}
+
+impl Edge {
+    /// Whether it is the way in which the shard's highest rows add to the one struct they all work on.
+    fn names_the_state(&self) -> bool {
+        SHARD[4].contains(&self.from.as_str()) && self.to == "turn" && STATE.contains(&self.item.as_str())
+    }
 }
 
 /// Who uses whom among the top modules of a crate, test modules left out.
