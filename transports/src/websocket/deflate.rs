@@ -58,10 +58,8 @@ impl DeflateParams {
                 ("server_no_context_takeover", None) => 0,
                 ("client_no_context_takeover", None) => 1,
                 ("server_max_window_bits", Some(value)) => {
-                    params.server_max_window_bits = Some(window_bits(value)?);
-                    if window_bits(value)? < WINDOW_BITS_MIN {
-                        return None;
-                    }
+                    let bits = window_bits(value).filter(|bits| *bits >= WINDOW_BITS_MIN)?;
+                    params.server_max_window_bits = Some(bits);
                     2
                 }
                 // A hint. Not answered: the inflater holds the largest window.
