@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
 use weir_transports::phoenix::{self, Frame, Payload, Status, Version};
-use weir_transports::websocket::{self, Opcode};
+use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 
 use crate::channels::Join;
 use crate::channels::subscribers::{Local, SERIALIZERS, Serializer};
@@ -149,7 +149,7 @@ impl Shard {
         let serializer = serializer(link);
         let mut frames = Vec::new();
         for message in &past.messages {
-            self.encode(serializer, Some(link), message, &mut frames);
+            self.encode(serializer, message, &mut frames);
         }
         self.stats.websocket.messages_out += past.messages.len() as u64;
         if !frames.is_empty() {
@@ -291,7 +291,7 @@ impl Shard {
             }
             let mut frames = Vec::new();
             for message in &local.pending {
-                self.encode(serializer, None, message, &mut frames);
+                self.encode(serializer, message, &mut frames);
             }
             let index = cx.out.frames.len() as u32;
             cx.out.frames.push(frames.into());
@@ -312,7 +312,7 @@ impl Shard {
         let mut frames = Vec::new();
         for message in &local.pending {
             if message.except != Some((self.me, token)) {
-                self.encode(serializer, None, message, &mut frames);
+                self.encode(serializer, message, &mut frames);
             }
         }
         if !frames.is_empty() {
@@ -321,13 +321,7 @@ impl Shard {
     }
 
     /// Appends a topic's message as the WebSocket frame of a serializer.
-    fn encode(
-        &mut self,
-        serializer: Serializer,
-        link: Option<&Link>,
-        message: &TopicMessage,
-        out: &mut Vec<u8>,
-    ) {
+    fn encode(&mut self, serializer: Serializer, message: &TopicMessage, out: &mut Vec<u8>) {
         let v1;
         let (opcode, payload): (Opcode, &[u8]) = match (serializer.version, message.binary) {
             (Version::V2, false) => (Opcode::Text, &message.body),
@@ -338,9 +332,9 @@ impl Shard {
             }
         };
         let worth = serializer.deflate && payload.len() >= self.config.websocket.compression_bytes_min;
-        let params = link.map_or(Some(Default::default()), |link| link.deflate);
-        let deflate = params.filter(|_| worth).zip(self.deflater.as_mut());
-        let deflate = deflate.map(|(params, deflater)| (&mut **deflater, params));
+        let deflater = self.deflater.as_mut().filter(|_| worth);
+        let params = DeflateParams::default();
+        let deflate = deflater.map(|deflater| Deflate { deflater, params, always: false });
         websocket::write_message(out, opcode, payload, deflate);
     }
 
@@ -365,7 +359,8 @@ impl Shard {
 }
 
 fn serializer(link: &Link) -> Serializer {
-    Serializer { version: link.version(), deflate: link.deflate == Some(Default::default()) }
+    // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
+    Serializer { version: link.version(), deflate: link.deflate == Some(DeflateParams::default()) }
 }
 
 /// A message, which is kept as V2, for those who speak V1. V1 has no binary frames: base64 stands in.

@@ -4,7 +4,7 @@ use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
 use weir_transports::http1::{Head, query, response};
 use weir_transports::phoenix::Version;
-use weir_transports::websocket::{self, DeflateParams, Deflater, Message, Opcode, close, handshake};
+use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
 
 use crate::downstream::connection::{Exchange, Link, Parcel, ParcelStage, Speaks, Stage, Watch};
 use crate::downstream::endpoint::Endpoint;
@@ -38,9 +38,11 @@ impl Link {
         len: usize,
         config: &Config,
         deflater: &'a mut Option<Box<Deflater>>,
-    ) -> Option<(&'a mut Deflater, DeflateParams)> {
-        let params = self.deflate.filter(|_| len >= config.websocket.compression_bytes_min)?;
-        Some((deflater.as_mut()?, params))
+    ) -> Option<Deflate<'a>> {
+        // Autobahn's cases want every echo compressed, however short.
+        let always = self.speaks == Speaks::Echo;
+        let params = self.deflate.filter(|_| always || len >= config.websocket.compression_bytes_min)?;
+        Some(Deflate { deflater: deflater.as_mut()?, params, always })
     }
 }
 
