@@ -4,6 +4,8 @@
 //! byte what it got.
 
 mod scan;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::fmt;
