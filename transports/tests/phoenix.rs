@@ -376,7 +376,11 @@ proptest! {
 
     #[test]
     fn binary_frames_take_any_bytes(
-        refs in ".{0,80}", topic in ".{0,80}", event in ".{0,80}", payload in any::<Vec<u8>>(), noise in any::<Vec<u8>>(),
+        refs in ".{0,80}",
+        topic in ".{0,80}",
+        event in ".{0,80}",
+        payload in any::<Vec<u8>>(),
+        noise in any::<Vec<u8>>(),
     ) {
         let _ = decode_binary(&noise);
         let _ = decode_binary(&[&[0], &noise[..]].concat());

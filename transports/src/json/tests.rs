@@ -97,7 +97,9 @@ proptest! {
     }
 
     #[test]
-    fn says_what_serde_json_says_of_strings(body in r#"([a-zé😀"/]|\\[\\"/bfnrtu]|\\u[0-9a-fA-F]{4}|\\ud83d\\ude0[0-9]){0,12}"#) {
+    fn says_what_serde_json_says_of_strings(
+        body in r#"([a-zé😀"/]|\\[\\"/bfnrtu]|\\u[0-9a-fA-F]{4}|\\ud83d\\ude0[0-9]){0,12}"#,
+    ) {
         let text = format!("\"{body}\"");
         let said = raw(&text).ok().map(|raw| raw.string().unwrap().into_owned());
         prop_assert_eq!(said, serde_json::from_str::<String>(&text).ok());
@@ -131,8 +133,9 @@ fn finds_the_first_special_byte_wherever_it_stands() {
 #[test]
 fn nests_to_the_bound_and_not_deeper() {
     let nested = |depth: usize| {
-        let text = "[{\"a\":".repeat(depth / 2) + &"[".repeat(depth % 2);
-        text + &"]".repeat(depth % 2) + if depth % 2 == 0 { "0" } else { "" } + &"}]".repeat(depth / 2)
+        let open = (0..depth).map(|level| ["[", "{\"a\":"][level % 2]).collect::<String>();
+        let close = (0..depth).rev().map(|level| ["]", "}"][level % 2]).collect::<String>();
+        open + "0" + &close
     };
     let max = DEPTH_MAX as usize;
     for depth in [1, 2, max - 1, max] {
