@@ -147,6 +147,13 @@ fn nests_to_the_bound_and_not_deeper() {
 }
 
 #[test]
+fn reads_escapes_to_their_edges() {
+    let said = r#""\ud7ff\ue000\uffff\ud800\udc00\udbff\udfff\u0000\/""#;
+    let expected = "\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}\0/";
+    assert_eq!(raw(said).unwrap().string().unwrap(), expected);
+}
+
+#[test]
 fn says_where_and_why() {
     let cases = [
         ("", 0, Why::Value),
@@ -165,6 +172,8 @@ fn says_where_and_why() {
         ("\"\\u12g4\"", 1, Why::Escape),
         ("\"\\ud800\"", 1, Why::Surrogate),
         ("\"\\ud800\\u0041\"", 1, Why::Surrogate),
+        ("\"\\ud800\\ue000\"", 1, Why::Surrogate),
+        ("\"\\udbff\\udbff\"", 1, Why::Surrogate),
         ("\"\\udc00\"", 1, Why::Surrogate),
         ("-", 1, Why::Digit),
         ("1.e", 2, Why::Digit),
