@@ -1,6 +1,16 @@
 //! What members of the mesh tell each other: shard to shard, control thread to shard and back.
+//! Letters between two members arrive in the order they were sent, and none is lost.
 
-use weir_ring::token::Member;
+use std::sync::Arc;
+
+use weir_ring::token::{Member, Token, Transfer};
+
+pub use crate::downstream::Parcel;
+use crate::error::Error;
+use crate::message::{ClientPublish, Receipt, TopicPublish};
+use crate::metrics::{Health, Stats};
+use crate::outbox::Gap;
+use crate::stream::{Epoch, Position};
 
 /// One letter.
 #[derive(Debug)]
@@ -11,6 +21,88 @@ pub enum Mail {
     Answer { ask: u64, answer: Answer },
     /// Stop: accept nothing more, tell the clients, close with 1012 and end when all are gone.
     Drain,
+    /// The state of a connection whose socket the kernel moved under the same transfer.
+    Moved { transfer: Transfer, parcel: Box<Parcel> },
+    /// Append to a client's own stream; sent to the client's home.
+    Publish { from: Member, reply_to: ReplyTo, publish: Box<ClientPublish> },
+    /// Append to a topic; sent to the topic's home.
+    PublishTopic { from: Member, reply_to: ReplyTo, publish: Box<TopicPublish> },
+    /// What became of a publish.
+    Published { reply_to: ReplyTo, outcome: Result<Receipt, Error> },
+    /// A connection wants a topic, from `resume` on; sent to the topic's home. Repeated until the
+    /// answer says `live`.
+    Subscribe { from: Member, subscriber: Subscriber, topic: Arc<str>, resume: Option<Position> },
+    /// A part of the topic's past, or its end.
+    Subscribed { subscriber: Subscriber, topic: Arc<str>, past: Box<Past> },
+    /// One connection of `from` left a topic.
+    Unsubscribe { from: Member, topic: Arc<str> },
+    /// Messages of a topic for every subscriber the receiving shard has.
+    Fanout { topic: Arc<str>, messages: Vec<TopicMessage> },
+    /// A cumulative acknowledgement; sent to the client's home.
+    Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, position: Position },
+    /// How many backends read the clients' pushes now.
+    Handlers(u32),
+}
+
+/// Who waits for an answer; travels with the question and comes back with the answer.
+#[derive(Debug)]
+pub enum ReplyTo {
+    /// Nobody.
+    Nobody,
+    /// Line `line` of the HTTP request under way on `connection`.
+    Exchange { connection: Token, line: u32 },
+    /// A Phoenix push on `connection`.
+    Push { connection: Token, push: Box<PushRef> },
+}
+
+/// A join of a topic: the connection and which of its joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The connection.
+    pub token: Token,
+    /// Its join.
+    pub ticket: u32,
+}
+
+/// What a Phoenix reply must name.
+#[derive(Debug)]
+pub struct PushRef {
+    /// Reference of the join the push belongs to.
+    pub join_ref: Option<Box<str>>,
+    /// Reference of the push.
+    pub reference: Box<str>,
+    /// Topic of the push.
+    pub topic: Box<str>,
+}
+
+/// One message of a topic, encoded once.
+#[derive(Clone, Debug)]
+pub struct TopicMessage {
+    /// Its number in the topic's stream.
+    pub sequence: u64,
+    /// Phoenix V2 frame: text, or a binary broadcast.
+    pub body: Arc<[u8]>,
+    /// `body` is a binary frame.
+    pub binary: bool,
+    /// The connection that published it, which does not get it.
+    pub except: Option<(Member, Token)>,
+}
+
+/// Where a subscriber stands in a topic.
+#[derive(Debug)]
+pub struct Past {
+    /// Epoch of the topic.
+    pub epoch: Epoch,
+    /// Number of the last message in `messages`, or where the subscriber goes on without any.
+    pub at: u64,
+    /// The cursor that was given was continued without loss.
+    pub recovered: bool,
+    /// What is lost.
+    pub gap: Option<Gap>,
+    /// Messages after the cursor, in order.
+    pub messages: Vec<TopicMessage>,
+    /// Nothing is missing any more: the receiving shard is subscribed and the next message follows.
+    pub live: bool,
 }
 
 /// What a member may ask a shard.
@@ -29,75 +121,4 @@ pub enum Answer {
     Stats(Box<Stats>),
     /// To `Question::Health`; `None`: nobody of that name is known.
     Health(Option<Box<Health>>),
-}
-
-/// Counters of one shard, totals since its start where nothing else is said.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Stats {
-    /// Open connections by transport, now.
-    pub websocket: Transport,
-    /// Open application SSE streams and their traffic.
-    pub http_sse: Transport,
-    /// HTTP requests answered, upgrades and streams not counted.
-    pub http_requests: u64,
-    /// Open connections of any kind, now.
-    pub connections: u64,
-    /// Connections accepted.
-    pub accepted: u64,
-    /// Sessions held, now.
-    pub sessions: u64,
-    /// Topics owned by this shard, now.
-    pub topics: u64,
-    /// Bytes held in outboxes, now.
-    pub outbox_bytes: u64,
-    /// Requests refused by a limit.
-    pub limited: u64,
-    /// Messages appended to a stream.
-    pub appended: u64,
-    /// Connections closed because they could not keep up.
-    pub overflowed: u64,
-    /// Gaps told to clients.
-    pub gaps: u64,
-    /// Largest outbound queue of any connection so far, bytes.
-    pub queue_bytes_peak: u64,
-    /// Connections handed over to another shard.
-    pub handed_over: u64,
-    /// Turns taken.
-    pub turns: u64,
-}
-
-/// Counters of one transport.
-#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
-pub struct Transport {
-    /// Open now.
-    pub connections: u64,
-    /// Messages received.
-    pub messages_in: u64,
-    /// Messages sent.
-    pub messages_out: u64,
-    /// Closed for an error of the peer or the network.
-    pub errors: u64,
-}
-
-/// What `/mcp/health/{client_id}` shows.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Health {
-    /// The client asked for.
-    pub client_id: Box<str>,
-    /// Has at least one connection.
-    pub connected: bool,
-    /// `websocket`, `http_sse` or `none`; with both up, the one a message would take.
-    pub transport: &'static str,
-    /// Age of the oldest connection, milliseconds.
-    pub connection_age: u64,
-    /// Messages sent to the client.
-    pub messages_sent: u64,
-    /// Messages received from the client.
-    pub messages_received: u64,
-    /// When the client was last heard, RFC 3339.
-    pub last_activity: Box<str>,
-    /// Messages in the outbox nobody has acknowledged.
-    pub pending_acks: u64,
-    /// Bytes waiting for a slow connection.
-    pub queue: u64,
 }

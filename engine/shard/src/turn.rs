@@ -1,16 +1,35 @@
 //! The turn: everything a shard does, in a fixed order, as one function of its arguments.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
-use weir_ring::op::{Completions, Output};
+use weir_ring::op::{Completion, Completions, Op, Output};
 use weir_ring::time::{Instant, Now};
-use weir_ring::token::Member;
+use weir_ring::token::{Listener, Member, Token};
+use weir_transports::websocket::{Deflater, Scratch};
 
+use crate::channels::subscribers::Subscribers;
+use crate::channels::topics::Topics;
+use crate::downstream::{Arrivals, Connection};
+use crate::hash_ring::HashRing;
 use crate::limits::Config;
 use crate::mail::Mail;
+use crate::message::Stamp;
+use crate::metrics::Stats;
+use crate::policy::Backends;
+use crate::random::Random;
+use crate::session::Sessions;
+use crate::slots::Slots;
+use crate::timers::Timers;
+
+/// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
+const CLOSING_SLOTS: u32 = 1024;
+
+/// How often what is too old is swept out.
+const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Letters of one turn. The pump fills `inbox` and `room` before the turn and carries `outbox` away
-/// after it.
+/// after it; what a full queue does not take stays in `outbox`, in order.
 #[derive(Debug, Default)]
 pub struct Post {
     /// Received since the last turn, in order per sender. The turn takes all of it.
@@ -21,19 +40,95 @@ pub struct Post {
     pub room: Vec<u32>,
 }
 
+/// What one turn works with.
+pub(crate) struct Cx<'a> {
+    pub now: Now,
+    pub stamp: Stamp,
+    pub out: &'a mut Output,
+    pub post: &'a mut Post,
+}
+
+/// What an alarm asks to look at. Alarms are never cancelled: the look decides.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Alarm {
+    Connection(Token),
+    Session(Token),
+    Sweep,
+    Accept(Listener),
+}
+
 /// One core's state.
 #[derive(Debug)]
 pub struct Shard {
-    config: Arc<Config>,
-    me: Member,
+    pub(crate) config: Arc<Config>,
+    pub(crate) me: Member,
+    pub(crate) ring: HashRing,
+    pub(crate) random: Random,
+    /// The name that all gateway channels share.
+    pub(crate) gateway: Arc<str>,
+    pub(crate) conns: Slots<Connection>,
+    pub(crate) sessions: Sessions,
+    pub(crate) topics: Topics,
+    pub(crate) subscribers: Subscribers,
+    pub(crate) backends: Backends,
+    pub(crate) timers: Option<Timers<Alarm>>,
+    pub(crate) arrivals: Arrivals,
+    /// Where messages are put together; one for all connections.
+    pub(crate) scratch: Box<Scratch>,
+    /// Where replies are put together.
+    pub(crate) reply: Vec<u8>,
+    pub(crate) deflater: Option<Box<Deflater>>,
+    /// Letters to itself.
+    pub(crate) local: VecDeque<Mail>,
+    /// Connections with something to send in this turn.
+    pub(crate) dirty: Vec<Token>,
+    /// Connections that close once all is sent.
+    pub(crate) finishing: Vec<Token>,
+    /// Connections with more of their stream to send.
+    pub(crate) hungry: Vec<Token>,
+    /// Numbers joins and transfers.
+    pub(crate) tickets: u32,
+    /// Backends that read pushes, as the feed's home told.
+    pub(crate) handlers: u32,
+    pub(crate) accepting: bool,
+    /// A drain is on, and ends at this instant by force.
+    pub(crate) draining: Option<Instant>,
+    pub(crate) stats: Stats,
 }
 
 impl Shard {
     /// A shard that is member `me` of the mesh. All randomness comes from `seed`. Its first turn asks
     /// to accept on every listener.
     pub fn new(config: Arc<Config>, me: Member, seed: u64) -> Shard {
-        let _ = seed;
-        Shard { config, me }
+        let mut random = Random::new(seed);
+        let nodes: Vec<(u16, u32)> = (0..config.shards).map(|id| (id, 1)).collect();
+        let slots = config.connections_max.saturating_add(CLOSING_SLOTS);
+        Shard {
+            ring: HashRing::new(&nodes, config.vnodes),
+            gateway: crate::route::GATEWAY.into(),
+            conns: Slots::with_max(slots),
+            sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
+            topics: Topics::new(config.shards, random.next()),
+            subscribers: Subscribers::new(random.next()),
+            backends: Backends::new(random.next()),
+            timers: None,
+            arrivals: Arrivals::default(),
+            scratch: Box::default(),
+            reply: Vec::new(),
+            deflater: Some(Box::default()),
+            local: VecDeque::new(),
+            dirty: Vec::new(),
+            finishing: Vec::new(),
+            hungry: Vec::new(),
+            tickets: 0,
+            handlers: 0,
+            accepting: false,
+            draining: None,
+            stats: Stats::default(),
+            random,
+            me,
+            config,
+        }
     }
 
     /// Takes everything from `completions` and `post.inbox`, writes operations and letters, and says
@@ -45,9 +140,131 @@ impl Shard {
         post: &mut Post,
         out: &mut Output,
     ) -> Instant {
-        let _ = (&self.config, self.me, out);
-        while completions.next().is_some() {}
-        post.inbox.clear();
-        now.mono.plus(std::time::Duration::from_secs(1))
+        let mut cx = Cx { now, stamp: Stamp::new(now.wall), out, post };
+        self.stats.turns += 1;
+        if self.timers.is_none() {
+            self.start(&mut cx);
+        }
+        let mut inbox = std::mem::take(&mut cx.post.inbox);
+        for letter in inbox.drain(..) {
+            self.letter(letter, &mut cx);
+        }
+        cx.post.inbox = inbox;
+        while let Some(completion) = completions.next() {
+            self.completion(completion, &mut cx);
+        }
+        self.local_letters(&mut cx);
+        self.alarms(&mut cx);
+        self.plans(&mut cx);
+        self.sends(cx.out);
+        self.next_deadline(now.mono)
+    }
+
+    /// Whether a drain has nothing left to wait for.
+    pub fn is_drained(&self) -> bool {
+        self.draining.is_some() && self.conns.is_empty()
+    }
+
+    fn start(&mut self, cx: &mut Cx<'_>) {
+        let tick = std::time::Duration::from_millis(10);
+        let mut timers = Timers::new(tick, 4096, cx.now.mono);
+        timers.schedule(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
+        self.timers = Some(timers);
+        self.accepting = true;
+        for listener in 0..self.config.listeners {
+            cx.out.ops.push(Op::Accept { listener: Listener(listener) });
+        }
+    }
+
+    fn completion(&mut self, completion: Completion<'_>, cx: &mut Cx<'_>) {
+        match completion {
+            Completion::Accepted { socket, .. } => self.accepted(socket, cx),
+            Completion::AcceptFailed { listener, .. } => self.accept_failed(listener, cx),
+            Completion::Received { token, bytes } => self.received(token, bytes, cx),
+            Completion::Readable { token } => self.readable(token, cx),
+            Completion::Ended { token, errno } => self.ended(token, errno, cx),
+            Completion::Unsent { token, tail, errno } => self.unsent(token, tail, errno, cx),
+            Completion::Drained { token, errno } => self.drained(token, errno, cx),
+            Completion::Closed { token } => self.closed(token, cx),
+            Completion::HandedOver { token, errno } => self.handed_over(token, errno, cx),
+            Completion::Arrived { transfer, socket } => self.socket_arrived(transfer, socket, cx),
+        }
+    }
+
+    /// Letters a shard wrote to itself, including those that reading them writes.
+    pub(crate) fn local_letters(&mut self, cx: &mut Cx<'_>) {
+        while let Some(letter) = self.local.pop_front() {
+            self.letter(letter, cx);
+        }
+    }
+
+    fn alarms(&mut self, cx: &mut Cx<'_>) {
+        while let Some(alarm) = self.timers.as_mut().and_then(|timers| timers.pop(cx.now.mono)) {
+            match alarm {
+                Alarm::Connection(token) => self.examine(token, cx),
+                Alarm::Session(id) => self.examine_session(id, cx),
+                Alarm::Sweep => self.sweep(cx),
+                Alarm::Accept(listener) => self.accept_again(listener, cx),
+            }
+        }
+    }
+
+    fn sweep(&mut self, cx: &mut Cx<'_>) {
+        let freed = self.topics.sweep(cx.now.mono, &self.config.outbox);
+        self.stats.outbox_bytes -= freed as u64;
+        self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
+    }
+
+    fn plans(&mut self, cx: &mut Cx<'_>) {
+        self.feed_hungry(cx);
+        self.local_letters(cx);
+        self.fan_out(cx);
+        self.finish_pending(cx);
+        self.drain_overdue(cx);
+    }
+
+    fn sends(&mut self, out: &mut Output) {
+        for token in self.dirty.drain(..) {
+            if let Some(conn) = self.conns.get_mut(token) {
+                conn.egress.flush(token, conn.socket, out);
+            }
+        }
+    }
+
+    fn next_deadline(&self, now: Instant) -> Instant {
+        if !self.hungry.is_empty() || !self.finishing.is_empty() {
+            return now;
+        }
+        let timer = self.timers.as_ref().and_then(Timers::next_deadline);
+        let timer = timer.unwrap_or_else(|| now.plus(SWEEP_INTERVAL));
+        self.draining.map_or(timer, |end| timer.min(end))
+    }
+
+    /// Sends a letter. Letters to itself are read in the same turn.
+    pub(crate) fn send(&mut self, to: Member, letter: Mail, cx: &mut Cx<'_>) {
+        if to == self.me {
+            self.local.push_back(letter);
+        } else {
+            if let Some(room) = cx.post.room.get_mut(usize::from(to.0)) {
+                *room = room.saturating_sub(1);
+            }
+            cx.post.outbox.push((to, letter));
+        }
+    }
+
+    /// Whether a letter to `to` is sure to fit: asked before a message is accepted.
+    pub(crate) fn has_room(&self, to: Member, cx: &Cx<'_>) -> bool {
+        to == self.me || cx.post.room.get(usize::from(to.0)).is_some_and(|room| *room > 0)
+    }
+
+    pub(crate) fn next_ticket(&mut self) -> u32 {
+        self.tickets = self.tickets.wrapping_add(1);
+        self.tickets
+    }
+
+    pub(crate) fn alarm(&mut self, at: Instant, alarm: Alarm) {
+        if let Some(timers) = &mut self.timers {
+            timers.schedule(at, alarm);
+        }
     }
 }

@@ -1,0 +1,134 @@
+//! Phoenix Channels: a frame and what the connection has joined, in; what to do about it, out.
+
+pub(crate) mod subscribers;
+pub(crate) mod topics;
+
+use serde::Deserialize;
+use weir_transports::phoenix::{Frame, Payload};
+
+use crate::error::Error;
+use crate::route;
+use crate::stream::{Epoch, Position};
+
+/// What a frame asks for.
+#[derive(Debug)]
+pub(crate) enum Plan<'a> {
+    /// Answer the heartbeat.
+    Heartbeat,
+    /// Join the client's own stream, as whom and from where.
+    JoinGateway(Box<Join>),
+    /// Join a topic.
+    JoinTopic(Box<Join>),
+    /// Leave what was joined.
+    Leave,
+    /// Leave of what was never joined: still answered ok.
+    LeaveNothing,
+    /// Tell the time.
+    Ping,
+    /// The client has seen everything up to here.
+    Acknowledge { sequence: u64, epoch: Option<String> },
+    /// A message for whoever handles the client's pushes.
+    Push { event: &'a str, payload: &'a str },
+    /// An event for everyone else on a topic.
+    Publish { event: &'a str, payload: Payload<'a> },
+    /// Belongs to a join that is over.
+    Ignore,
+    /// Not joined, or no topic at all.
+    Unmatched,
+    /// Cannot be served.
+    Refuse(Error),
+}
+
+/// What a join payload may say. Other fields are the application's.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Join {
+    /// Who joins, if the connection is not named yet.
+    pub client_id: Option<String>,
+    /// Also subscribe `room:ROOM`.
+    pub room: Option<String>,
+    /// Where the client stands.
+    pub resume: Option<Resume>,
+}
+
+/// A cursor as clients carry it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Resume {
+    /// The stream's epoch.
+    epoch: String,
+    /// Last number seen.
+    sequence: u64,
+}
+
+impl Join {
+    /// The cursor, if it is one this version could have issued.
+    pub(crate) fn position(&self) -> Option<Position> {
+        let resume = self.resume.as_ref()?;
+        // A cursor nobody issued gets an epoch nobody has: it is answered as lost, never as absent.
+        let epoch = Epoch::parse(resume.epoch.as_bytes()).unwrap_or(Epoch::UNKNOWN);
+        Some(Position { epoch, sequence: resume.sequence })
+    }
+}
+
+/// How a frame's topic stands on its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Membership {
+    /// Not joined.
+    None,
+    /// Joined, and the frame names that join or none.
+    Current,
+    /// Joined, but the frame names an earlier join.
+    Stale,
+}
+
+/// Decides what a frame asks for.
+pub(crate) fn plan<'a>(frame: &'a Frame<'a>, membership: Membership) -> Plan<'a> {
+    let topic: &str = &frame.topic;
+    match (topic, &*frame.event) {
+        ("phoenix", "heartbeat") => Plan::Heartbeat,
+        (_, "phx_join") => plan_join(topic, &frame.payload),
+        (_, "phx_leave") if membership == Membership::None => Plan::LeaveNothing,
+        (_, _) if membership == Membership::None => Plan::Unmatched,
+        (_, _) if membership == Membership::Stale => Plan::Ignore,
+        (_, "phx_leave") => Plan::Leave,
+        (_, "ping") => Plan::Ping,
+        (route::GATEWAY, "ack") => plan_ack(&frame.payload),
+        (route::GATEWAY, event) => match frame.payload {
+            Payload::Json(payload) => Plan::Push { event, payload },
+            Payload::Binary(_) => Plan::Refuse(Error::malformed("binary pushes go to topics")),
+        },
+        (_, event) => Plan::Publish { event, payload: frame.payload },
+    }
+}
+
+fn plan_join<'a>(topic: &str, payload: &Payload<'_>) -> Plan<'a> {
+    let join = match payload {
+        Payload::Json(json) => serde_json::from_str::<Join>(json),
+        Payload::Binary(_) => Ok(Join::default()),
+    };
+    let join = match join {
+        Ok(join) => Box::new(join),
+        Err(e) => return Plan::Refuse(Error::malformed(format!("join payload: {e}"))),
+    };
+    if topic == route::GATEWAY {
+        Plan::JoinGateway(join)
+    } else if route::is_topic(topic) {
+        Plan::JoinTopic(join)
+    } else {
+        Plan::Unmatched
+    }
+}
+
+fn plan_ack<'a>(payload: &Payload<'_>) -> Plan<'a> {
+    #[derive(Deserialize)]
+    struct Ack {
+        sequence: u64,
+        epoch: Option<String>,
+    }
+    let Payload::Json(json) = payload else {
+        return Plan::Refuse(Error::malformed("an ack is JSON: {\"sequence\": n}"));
+    };
+    match serde_json::from_str::<Ack>(json) {
+        Ok(ack) => Plan::Acknowledge { sequence: ack.sequence, epoch: ack.epoch },
+        Err(e) => Plan::Refuse(Error::malformed(format!("ack payload: {e}"))),
+    }
+}

@@ -1,0 +1,132 @@
+//! The local side of topics: who on this shard takes a topic's live messages.
+
+use std::sync::Arc;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+use weir_ring::token::Token;
+use weir_transports::phoenix::Version;
+
+use crate::mail::TopicMessage;
+
+/// The ways a topic's message is encoded; each is done once for all who share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Serializer {
+    /// Phoenix V1 or V2.
+    pub version: Version,
+    /// permessage-deflate.
+    pub deflate: bool,
+}
+
+/// All serializers, in the order of their groups.
+pub(crate) const SERIALIZERS: [Serializer; 4] = [
+    Serializer { version: Version::V2, deflate: false },
+    Serializer { version: Version::V2, deflate: true },
+    Serializer { version: Version::V1, deflate: false },
+    Serializer { version: Version::V1, deflate: true },
+];
+
+impl Serializer {
+    /// The group of subscribers that share it.
+    pub(crate) fn group(self) -> usize {
+        usize::from(self.deflate) + if self.version == Version::V1 { 2 } else { 0 }
+    }
+}
+
+/// One topic's subscribers on this shard, and what they get at the end of the turn.
+#[derive(Debug, Default)]
+pub(crate) struct Local {
+    /// By serializer. Tokens of closed connections stay until the list is swept.
+    pub groups: [Vec<Token>; 4],
+    /// Messages of this turn.
+    pub pending: Vec<TopicMessage>,
+    /// Closed or left since the last sweep.
+    stale: usize,
+}
+
+/// The topics this shard has subscribers of.
+#[derive(Debug)]
+pub(crate) struct Subscribers {
+    topics: HashMap<Arc<str>, Local, FixedState>,
+    /// Topics with pending messages.
+    dirty: Vec<Arc<str>>,
+}
+
+impl Subscribers {
+    pub(crate) fn new(seed: u64) -> Subscribers {
+        Subscribers { topics: HashMap::with_hasher(FixedState::with_seed(seed)), dirty: Vec::new() }
+    }
+
+    /// Adds a connection to a topic's list.
+    pub(crate) fn add(&mut self, topic: &Arc<str>, serializer: Serializer, token: Token) {
+        let local = self.topics.entry_ref(topic.as_ref() as &str).or_default();
+        local.groups[serializer.group()].push(token);
+    }
+
+    /// Takes a live connection off a topic's list at once: it may join again.
+    pub(crate) fn remove(&mut self, topic: &str, serializer: Serializer, token: Token) {
+        let Some(local) = self.topics.get_mut(topic) else { return };
+        let group = &mut local.groups[serializer.group()];
+        if let Some(at) = group.iter().position(|other| *other == token) {
+            group.swap_remove(at);
+        }
+        if local.is_unused() {
+            self.topics.remove(topic);
+        }
+    }
+
+    /// A connection on the list has closed. It is swept later, many at a time.
+    pub(crate) fn forget(&mut self, topic: &str, is_open: impl Fn(Token) -> bool) {
+        let Some(local) = self.topics.get_mut(topic) else { return };
+        local.stale += 1;
+        if local.stale * 2 > local.groups.iter().map(Vec::len).sum() {
+            local.stale = 0;
+            for group in &mut local.groups {
+                group.retain(|token| is_open(*token));
+                group.shrink_to(group.len() * 2);
+            }
+            if local.is_unused() {
+                self.topics.remove(topic);
+            }
+        }
+    }
+
+    /// Keeps messages for the end of the turn, if anybody here takes them.
+    pub(crate) fn enqueue(&mut self, topic: &Arc<str>, messages: Vec<TopicMessage>) {
+        let Some(local) = self.topics.get_mut(&**topic) else { return };
+        if local.pending.is_empty() {
+            self.dirty.push(Arc::clone(topic));
+        }
+        local.pending.extend(messages);
+    }
+
+    /// The next topic with pending messages, its list lent out; give it back with `put_back`.
+    pub(crate) fn next_dirty(&mut self) -> Option<(Arc<str>, Local)> {
+        loop {
+            let topic = self.dirty.pop()?;
+            if let Some(local) = self.take(&topic) {
+                return Some((topic, local));
+            }
+        }
+    }
+
+    /// Lends out a topic's list if it has pending messages.
+    pub(crate) fn take(&mut self, topic: &str) -> Option<Local> {
+        let local = self.topics.get_mut(topic)?;
+        if local.pending.is_empty() { None } else { Some(std::mem::take(local)) }
+    }
+
+    /// Takes a lent list back.
+    pub(crate) fn put_back(&mut self, topic: &str, mut lent: Local) {
+        lent.pending.clear();
+        if let Some(local) = self.topics.get_mut(topic) {
+            *local = lent;
+        }
+    }
+}
+
+impl Local {
+    fn is_unused(&self) -> bool {
+        self.pending.is_empty() && self.groups.iter().all(Vec::is_empty)
+    }
+}

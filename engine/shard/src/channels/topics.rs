@@ -1,0 +1,231 @@
+//! The home side of topics: one number for every message, kept for those who come back.
+
+use std::sync::Arc;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+use weir_ring::time::{Instant, Now};
+use weir_ring::token::Member;
+use weir_transports::phoenix::{self, Version};
+
+use crate::error::Error;
+use crate::limits;
+use crate::mail::{Past, TopicMessage};
+use crate::message::{TopicContent, write_envelope, write_meta};
+use crate::outbox::Outbox;
+use crate::stream::{Epoch, Position};
+
+/// Outbox classes of a topic's entries.
+const TEXT: u8 = 0;
+const BINARY: u8 = 1;
+
+/// A topic whose home is this shard.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    name: Arc<str>,
+    epoch: Epoch,
+    outbox: Outbox,
+    /// Subscribed connections by member.
+    pub(crate) subscribed: Vec<u32>,
+    /// Appended in this turn, not yet sent to the subscribers' shards.
+    fresh: Vec<TopicMessage>,
+    used: Instant,
+}
+
+/// The topics whose home is this shard.
+#[derive(Debug)]
+pub(crate) struct Topics {
+    by_name: HashMap<Arc<str>, Topic, FixedState>,
+    /// Topics with fresh messages.
+    dirty: Vec<Arc<str>>,
+    shards: u16,
+}
+
+impl Topics {
+    pub(crate) fn new(shards: u16, seed: u64) -> Topics {
+        Topics { by_name: HashMap::with_hasher(FixedState::with_seed(seed)), dirty: Vec::new(), shards }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// The topic of that name; a new one begins at `epoch`.
+    pub(crate) fn open(&mut self, name: &str, epoch: impl FnOnce() -> Epoch, now: Instant) -> &mut Topic {
+        let shards = self.shards;
+        let topic = self.by_name.entry_ref(name).or_insert_with(|| {
+            let epoch = epoch();
+            Topic {
+                name: name.into(),
+                epoch,
+                outbox: Outbox::new(epoch),
+                subscribed: vec![0; usize::from(shards)],
+                fresh: Vec::new(),
+                used: now,
+            }
+        });
+        topic.used = now;
+        topic
+    }
+
+    /// Notes that `name` has fresh messages.
+    pub(crate) fn touch(&mut self, name: &str) {
+        if let Some(topic) = self.by_name.get(name)
+            && topic.fresh.len() == 1
+        {
+            self.dirty.push(Arc::clone(&topic.name));
+        }
+    }
+
+    /// One connection of `from` left.
+    pub(crate) fn unsubscribe(&mut self, name: &str, from: Member) {
+        if let Some(topic) = self.by_name.get_mut(name)
+            && let Some(count) = topic.subscribed.get_mut(usize::from(from.0))
+        {
+            *count = count.saturating_sub(1);
+        }
+    }
+
+    /// The next topic with fresh messages, and the members they go to.
+    pub(crate) fn next_fresh(&mut self) -> Option<Fresh> {
+        while let Some(name) = self.dirty.pop() {
+            if let Some(fresh) = self.take_fresh(&name) {
+                return Some(fresh);
+            }
+        }
+        None
+    }
+
+    /// The fresh messages of `name`, and the members they go to.
+    pub(crate) fn take_fresh(&mut self, name: &str) -> Option<Fresh> {
+        let topic = self.by_name.get_mut(name)?;
+        if topic.fresh.is_empty() {
+            return None;
+        }
+        let messages = std::mem::take(&mut topic.fresh);
+        Some(Fresh { topic: Arc::clone(&topic.name), messages, to: topic.members() })
+    }
+
+    /// Forgets what is too old, and topics that nobody uses and that keep nothing. Returns the bytes freed.
+    pub(crate) fn sweep(&mut self, now: Instant, limits: &limits::Outbox) -> usize {
+        let mut freed = 0;
+        self.by_name.retain(|_, topic| {
+            freed += topic.outbox.trim_age(now, limits);
+            !topic.outbox.is_empty()
+                || topic.subscribed.iter().any(|count| *count > 0)
+                || now.since(topic.used) < limits.age_max
+        });
+        freed
+    }
+}
+
+/// Messages that leave for the subscribers' shards.
+#[derive(Debug)]
+pub(crate) struct Fresh {
+    pub topic: Arc<str>,
+    pub messages: Vec<TopicMessage>,
+    pub to: Vec<Member>,
+}
+
+/// What an append did.
+#[derive(Debug)]
+pub(crate) struct Appended {
+    pub position: Position,
+    pub delivered_to: u32,
+    pub bytes_added: usize,
+    pub bytes_evicted: usize,
+}
+
+impl Topic {
+    /// Members with subscribers.
+    fn members(&self) -> Vec<Member> {
+        let with = self.subscribed.iter().enumerate().filter(|(_, count)| **count > 0);
+        with.map(|(member, _)| Member(member as u16)).collect()
+    }
+
+    /// Members that the next message needs a letter to; none while one is already due to them.
+    pub(crate) fn letters_due(&self) -> Vec<Member> {
+        if self.fresh.is_empty() { self.members() } else { Vec::new() }
+    }
+
+    /// Numbers, encodes and keeps one message.
+    ///
+    /// # Errors
+    /// `Malformed` when an event name does not fit a binary frame.
+    pub(crate) fn append(
+        &mut self,
+        content: &TopicContent,
+        now: Now,
+        timestamp: &str,
+        limits: &limits::Outbox,
+    ) -> Result<Appended, Error> {
+        let position = Position { epoch: self.epoch, sequence: self.outbox.head() + 1 };
+        let mut body = Vec::with_capacity(256);
+        let mut except = None;
+        let mut meta = Vec::new();
+        match content {
+            TopicContent::Message { kind, data } => {
+                let mut envelope = Vec::with_capacity(data.get().len() + 128);
+                write_envelope(&mut envelope, position, kind, timestamp, data.get());
+                phoenix::push(Version::V2, &mut body, None, &self.name, "message", &envelope, None);
+            }
+            TopicContent::Event { event, payload, publisher } => {
+                write_meta(&mut meta, position, timestamp);
+                let payload = payload.as_bytes();
+                phoenix::push(Version::V2, &mut body, None, &self.name, event, payload, Some(&meta));
+                except = Some(*publisher);
+            }
+            TopicContent::Binary { event, payload, publisher } => {
+                phoenix::binary::broadcast(&mut body, &self.name, event, payload)
+                    .map_err(|e| Error::malformed(e.to_string()))?;
+                except = Some(*publisher);
+            }
+        }
+        let binary = matches!(content, TopicContent::Binary { .. });
+        let body: Arc<[u8]> = body.into();
+        let class = if binary { BINARY } else { TEXT };
+        let bytes_added = body.len();
+        let appended = self.outbox.append(now.mono, limits, Arc::clone(&body), class);
+        self.fresh.push(TopicMessage { sequence: position.sequence, body, binary, except });
+        let own = u32::from(except.is_some());
+        let delivered_to = self.subscribed.iter().sum::<u32>().saturating_sub(own);
+        Ok(Appended { position, delivered_to, bytes_added, bytes_evicted: appended.evicted_bytes })
+    }
+
+    /// What `from`'s subscriber is to be sent next, at most about `bytes_max`. When nothing is left
+    /// after that, `from` is subscribed: the next message follows without a seam, because letters
+    /// between two members keep their order.
+    pub(crate) fn subscribe(&mut self, from: Member, resume: Option<Position>, bytes_max: usize) -> Past {
+        let head = self.outbox.head();
+        let mut past = Past {
+            epoch: self.epoch,
+            at: head,
+            recovered: false,
+            gap: None,
+            messages: Vec::new(),
+            live: true,
+        };
+        if let Some(cursor) = resume {
+            let replay = self.outbox.replay(cursor);
+            past.recovered = replay.gap.is_none();
+            past.gap = replay.gap;
+            let mut bytes = 0;
+            for (sequence, entry) in replay.entries {
+                if bytes > bytes_max {
+                    past.live = false;
+                    break;
+                }
+                bytes += entry.body.len();
+                past.at = sequence;
+                let (body, binary) = (Arc::clone(&entry.body), entry.class == BINARY);
+                past.messages.push(TopicMessage { sequence, body, binary, except: None });
+            }
+        }
+        if past.live
+            && let Some(count) = self.subscribed.get_mut(usize::from(from.0))
+        {
+            *count += 1;
+        }
+        past
+    }
+}

@@ -1,0 +1,253 @@
+//! One accepted connection: its slot in the slab and what it is at the moment.
+
+use std::sync::Arc;
+
+use weir_ring::time::Instant;
+use weir_ring::token::{Member, Socket, Token, Transfer};
+use weir_transports::http1::BodyReader;
+use weir_transports::phoenix::Version;
+use weir_transports::websocket::{DeflateParams, Reader};
+
+use crate::downstream::egress::Egress;
+use crate::downstream::gather::Gather;
+use crate::stream::Position;
+
+/// A slot. 64 bytes: what an idle client costs beside its link and session.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The driver's handle.
+    pub socket: Socket,
+    /// What waits to leave.
+    pub egress: Egress,
+    /// What the connection is.
+    pub stage: Stage,
+    /// When it last said something, or entered its stage.
+    pub heard: Instant,
+    /// When it is looked at next; earlier entries of the wheel are stale.
+    pub wake: Instant,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 64);
+
+/// What a connection is at the moment.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Reads HTTP requests.
+    Http(Box<Exchange>),
+    /// An upgraded WebSocket.
+    WebSocket(Box<Link>),
+    /// An application SSE stream, or a backend's feed.
+    Sse(Box<Feed>),
+    /// Being handed over to another shard.
+    Leaving(Box<Departure>),
+    /// Has said all it had to say: waits for the peer's end, input is thrown away.
+    Closing {
+        /// The sending half is closed.
+        shut: bool,
+    },
+    /// `Close` is under way.
+    Closed,
+    /// Lent to the code that works on it at this moment.
+    Lent,
+}
+
+/// HTTP requests of one connection, one at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Exchange {
+    /// Received and not yet used: part of a head, a head whose body is being read, or what came after
+    /// a request that waits.
+    pub spill: Vec<u8>,
+    /// A body that is being read.
+    pub body: Option<Box<PartialBody>>,
+    /// A request waits for other shards; nothing is read meanwhile.
+    pub waiting: Option<Gather>,
+    /// Came here by hand-over: does not move again.
+    pub arrived: bool,
+    /// The peer has sent its last byte.
+    pub ended: bool,
+    /// Has had at least one request.
+    pub served: bool,
+    /// A request has begun to arrive.
+    pub partial: bool,
+}
+
+/// A body of which more is to come.
+#[derive(Debug)]
+pub(crate) struct PartialBody {
+    pub reader: BodyReader,
+    pub bytes: Vec<u8>,
+}
+
+/// A WebSocket connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// Turns bytes into messages.
+    pub reader: Reader,
+    /// Who it is, once named.
+    pub session: Option<Token>,
+    /// Phoenix topics it joined; `mcp:gateway` is one of them.
+    pub channels: Vec<Channel>,
+    /// Last number of the client's own stream written here.
+    pub cursor: u64,
+    /// A cursor the upgrade request brought, for a join without one.
+    pub resume: Option<Box<Position>>,
+    /// What it speaks.
+    pub speaks: Speaks,
+    /// What was agreed on permessage-deflate.
+    pub deflate: Option<DeflateParams>,
+    /// Takes the client's own stream.
+    pub gateway: bool,
+    /// A ping waits for its pong.
+    pub pinged: bool,
+    /// How input is watched.
+    pub watch: Watch,
+    /// Came here by hand-over: does not move again.
+    pub arrived: bool,
+}
+
+/// How a link's input is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Watch {
+    /// One recv at a time: it may still move to another shard.
+    Once,
+    /// Multishot recv.
+    Stream,
+    /// A poll, no buffer.
+    Parked,
+    /// Not at all: the peer does not read what it is sent.
+    Held,
+}
+
+/// What a WebSocket speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Speaks {
+    /// The first message tells: raw MCP or Phoenix V1.
+    Undecided,
+    /// Raw MCP: one JSON-RPC message a frame.
+    Mcp,
+    /// Phoenix Channels.
+    Phoenix(Version),
+    /// The test endpoint.
+    Echo,
+}
+
+/// A joined topic.
+#[derive(Debug)]
+pub(crate) struct Channel {
+    /// The topic.
+    pub topic: Arc<str>,
+    /// Reference of its join; frames to the client carry it.
+    pub join_ref: Option<Box<str>>,
+    /// Tells this join from an earlier one of the same topic.
+    pub ticket: u32,
+    /// How far the join is.
+    pub state: Joined,
+}
+
+/// How far a topic's join is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Joined {
+    /// The client's own stream.
+    Gateway,
+    /// The topic's home was asked; the reply to this reference is due.
+    Asked {
+        /// Reference of the join.
+        reference: Option<Box<str>>,
+    },
+    /// The past is being sent; live messages come after it.
+    CatchingUp {
+        /// What was sent so far.
+        from: Position,
+        /// The next part was asked for.
+        asked: bool,
+    },
+    /// On the local list of subscribers.
+    Live,
+}
+
+/// An SSE stream: a client's own, or the clients' pushes for a backend.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    /// Whose stream it is.
+    pub session: Token,
+    /// Last number written here.
+    pub cursor: u64,
+    /// Next `heartbeat` event.
+    pub heartbeat: Instant,
+    /// Which pushes a backend wants.
+    pub filter: Option<Box<Filter>>,
+    /// One JSON object a line instead of SSE.
+    pub ndjson: bool,
+}
+
+/// Which pushes a backend wants; empty takes all.
+#[derive(Debug, Default)]
+pub(crate) struct Filter {
+    /// Only of this client.
+    pub client: Option<Box<str>>,
+    /// Only this event.
+    pub kind: Option<Box<str>>,
+}
+
+/// A connection between two shards.
+#[derive(Debug)]
+pub(crate) struct Departure {
+    /// Where it goes.
+    pub to: Member,
+    /// Joins socket and parcel there.
+    pub transfer: Transfer,
+    /// What goes with it once the socket is there.
+    pub parcel: Parcel,
+}
+
+/// The state of a connection that moves.
+#[derive(Debug)]
+pub struct Parcel {
+    pub(crate) stage: ParcelStage,
+    /// Received and not yet used.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// What a moving connection is.
+#[derive(Debug)]
+pub(crate) enum ParcelStage {
+    /// `bytes` begin with its request head.
+    Http,
+    /// A bare WebSocket whose first join named another home.
+    WebSocket {
+        /// What it speaks.
+        speaks: Speaks,
+        /// What was agreed on permessage-deflate.
+        deflate: Option<DeflateParams>,
+        /// The join.
+        join: Box<str>,
+    },
+}
+
+impl Link {
+    pub(crate) fn new(speaks: Speaks, deflate: Option<DeflateParams>, watch: Watch) -> Link {
+        Link {
+            reader: Reader::default(),
+            session: None,
+            channels: Vec::new(),
+            cursor: 0,
+            resume: None,
+            speaks,
+            deflate,
+            gateway: false,
+            pinged: false,
+            watch,
+            arrived: false,
+        }
+    }
+
+    /// The channel of `topic`.
+    pub(crate) fn channel(&self, topic: &str) -> Option<&Channel> {
+        self.channels.iter().find(|channel| &*channel.topic == topic)
+    }
+
+    /// The channel of `topic`.
+    pub(crate) fn channel_mut(&mut self, topic: &str) -> Option<&mut Channel> {
+        self.channels.iter_mut().find(|channel| &*channel.topic == topic)
+    }
+}

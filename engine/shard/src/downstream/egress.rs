@@ -1,0 +1,303 @@
+//! What waits to leave on one connection. While the peer keeps up this is a range of the turn's
+//! arena, or one shared frame, and one send. A queue exists only after a short send.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use weir_ring::op::{Op, Output, Source};
+use weir_ring::token::{Socket, Token};
+
+/// Bytes given to one `Drain`, roughly.
+const DRAIN_BYTES: usize = 256 << 10;
+
+/// Bytes one turn's arena may hold: offsets are 32 bits.
+const ARENA_BYTES_MAX: usize = 1 << 30;
+
+/// Outbound state of one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Egress {
+    pending: Pending,
+    queue: Option<Box<Queue>>,
+}
+
+/// This turn's send.
+#[derive(Clone, Copy, Debug, Default)]
+enum Pending {
+    #[default]
+    Nothing,
+    Arena {
+        start: u32,
+        len: u32,
+    },
+    Frame(u32),
+}
+
+/// Waiting for the peer to read.
+#[derive(Debug, Default)]
+struct Queue {
+    /// Handed to the driver.
+    in_flight: usize,
+    /// Rest of the send that came short; may begin inside a message, so it leaves first.
+    tail: Vec<u8>,
+    /// Pings, pongs, closes and heartbeats: they overtake messages and do not count.
+    control: Vec<u8>,
+    /// Whole messages.
+    chunks: VecDeque<Chunk>,
+    /// Bytes of `tail` and `chunks`.
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Chunk {
+    Owned(Vec<u8>),
+    Shared(Arc<[u8]>),
+}
+
+/// The queue is full: the connection cannot keep up.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+/// What a write did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wrote {
+    /// The first of this turn: the connection must be flushed.
+    First,
+    /// Joined what was there.
+    More,
+}
+
+impl Egress {
+    /// The peer is behind: writes go to the queue.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    /// Nothing waits, neither in this turn nor for the peer.
+    pub(crate) fn is_empty(&self) -> bool {
+        matches!(self.pending, Pending::Nothing) && self.queue.is_none()
+    }
+
+    /// Bytes waiting for the peer.
+    pub(crate) fn queued(&self) -> usize {
+        self.queue.as_ref().map_or(0, |q| q.bytes + q.in_flight)
+    }
+
+    /// Appends a whole message, written by `write`, within `max` bytes of queue.
+    pub(crate) fn message(
+        &mut self,
+        out: &mut Output,
+        max: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Wrote, Overflow> {
+        let Some(queue) = &mut self.queue else { return self.in_arena(out, max, write) };
+        let mut message = Vec::new();
+        write(&mut message);
+        queue.push(Chunk::Owned(message), max)?;
+        Ok(Wrote::More)
+    }
+
+    /// Appends a control message, which overtakes queued messages and is exempt from the bound.
+    pub(crate) fn control(
+        &mut self,
+        out: &mut Output,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Wrote, Overflow> {
+        match &mut self.queue {
+            None => self.in_arena(out, ARENA_BYTES_MAX, write),
+            Some(queue) => {
+                write(&mut queue.control);
+                Ok(Wrote::More)
+            }
+        }
+    }
+
+    /// Appends frame `index` of the turn, shared with other connections if it is all that leaves.
+    pub(crate) fn shared(&mut self, out: &mut Output, index: u32, max: usize) -> Result<Wrote, Overflow> {
+        let frame = &out.frames[index as usize];
+        if let Some(queue) = &mut self.queue {
+            queue.push(Chunk::Shared(Arc::clone(frame)), max)?;
+            return Ok(Wrote::More);
+        }
+        if matches!(self.pending, Pending::Nothing) {
+            self.pending = Pending::Frame(index);
+            return Ok(Wrote::First);
+        }
+        let frame = Arc::clone(frame);
+        self.in_arena(out, max, |bytes| bytes.extend_from_slice(&frame))
+    }
+
+    fn in_arena(
+        &mut self,
+        out: &mut Output,
+        max: usize,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<Wrote, Overflow> {
+        if out.arena.len() > ARENA_BYTES_MAX {
+            return Err(Overflow);
+        }
+        let first = matches!(self.pending, Pending::Nothing);
+        let start = self.last_in_arena(out);
+        write(&mut out.arena);
+        let len = out.arena.len() - start;
+        if len > max && !first {
+            return Err(Overflow);
+        }
+        self.pending = Pending::Arena { start: start as u32, len: len as u32 };
+        Ok(if first { Wrote::First } else { Wrote::More })
+    }
+
+    /// Makes what is pending the arena's last range and says where it starts.
+    fn last_in_arena(&self, out: &mut Output) -> usize {
+        let end = out.arena.len();
+        match self.pending {
+            Pending::Nothing => end,
+            Pending::Arena { start, len } if (start + len) as usize == end => start as usize,
+            Pending::Arena { start, len } => {
+                out.arena.extend_from_within(start as usize..(start + len) as usize);
+                end
+            }
+            Pending::Frame(index) => {
+                let frame = Arc::clone(&out.frames[index as usize]);
+                out.arena.extend_from_slice(&frame);
+                end
+            }
+        }
+    }
+
+    /// The end of the turn: one send for all that is pending.
+    pub(crate) fn flush(&mut self, token: Token, socket: Socket, out: &mut Output) {
+        let source = match std::mem::take(&mut self.pending) {
+            Pending::Nothing => return,
+            Pending::Arena { start, len } => Source::Arena { start, len },
+            Pending::Frame(index) => Source::Frame(index),
+        };
+        out.ops.push(Op::Send { token, socket, source });
+    }
+
+    /// A send came short: from now on the peer sets the pace. The bytes go to a `Drain`.
+    pub(crate) fn unsent(&mut self, tail: &[u8]) -> Vec<u8> {
+        let queue = self.queue.get_or_insert_default();
+        queue.tail.extend_from_slice(tail);
+        queue.bytes += tail.len();
+        queue.next_drain()
+    }
+
+    /// A `Drain` is through: what to drain next, or `None` and the peer has caught up.
+    pub(crate) fn drained(&mut self) -> Option<Vec<u8>> {
+        let queue = self.queue.as_mut()?;
+        let next = queue.next_drain();
+        if next.is_empty() {
+            self.queue = None;
+            return None;
+        }
+        Some(next)
+    }
+
+    /// Forgets everything: the connection is being closed.
+    pub(crate) fn discard(&mut self) {
+        *self = Egress::default();
+    }
+}
+
+impl Queue {
+    fn push(&mut self, chunk: Chunk, max: usize) -> Result<(), Overflow> {
+        let len = chunk.bytes().len();
+        if self.in_flight + self.bytes + len > max {
+            return Err(Overflow);
+        }
+        self.bytes += len;
+        self.chunks.push_back(chunk);
+        Ok(())
+    }
+
+    fn next_drain(&mut self) -> Vec<u8> {
+        let mut next = std::mem::take(&mut self.tail);
+        let mut counted = next.len();
+        next.append(&mut self.control);
+        while next.len() < DRAIN_BYTES {
+            let Some(chunk) = self.chunks.pop_front() else { break };
+            counted += chunk.bytes().len();
+            next.extend_from_slice(chunk.bytes());
+        }
+        self.bytes -= counted;
+        self.in_flight = counted;
+        next
+    }
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Chunk::Owned(bytes) => bytes,
+            Chunk::Shared(bytes) => bytes,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: Token = Token { index: 1, generation: 0 };
+    const SOCKET: Socket = Socket(7);
+
+    fn put(egress: &mut Egress, out: &mut Output, bytes: &[u8]) -> Result<Wrote, Overflow> {
+        egress.message(out, 100, |b| b.extend_from_slice(bytes))
+    }
+
+    fn sent(out: &Output, n: usize) -> Vec<u8> {
+        match &out.ops[n] {
+            Op::Send { source, .. } => out.bytes(*source).to_vec(),
+            other => panic!("not a send: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_send_per_turn_whatever_is_written_between() {
+        let (mut a, mut b, mut out) = (Egress::default(), Egress::default(), Output::default());
+        out.frames.push(Arc::from(&b"shared"[..]));
+        assert_eq!(put(&mut a, &mut out, b"one "), Ok(Wrote::First));
+        assert_eq!(b.shared(&mut out, 0, 100), Ok(Wrote::First));
+        assert_eq!(put(&mut a, &mut out, b"two"), Ok(Wrote::More));
+        assert_eq!(put(&mut b, &mut out, b" and own"), Ok(Wrote::More));
+        assert_eq!(a.shared(&mut out, 0, 100), Ok(Wrote::More));
+        a.flush(TOKEN, SOCKET, &mut out);
+        b.flush(TOKEN, SOCKET, &mut out);
+        assert_eq!(sent(&out, 0), b"one twoshared");
+        assert_eq!(sent(&out, 1), b"shared and own");
+        assert!(a.is_empty());
+    }
+
+    #[test]
+    fn a_lone_shared_frame_is_not_copied() {
+        let (mut egress, mut out) = (Egress::default(), Output::default());
+        out.frames.push(Arc::from(&b"shared"[..]));
+        egress.shared(&mut out, 0, 100).unwrap();
+        egress.flush(TOKEN, SOCKET, &mut out);
+        assert_eq!(out.ops, [Op::Send { token: TOKEN, socket: SOCKET, source: Source::Frame(0) }]);
+        assert!(out.arena.is_empty());
+    }
+
+    #[test]
+    fn control_overtakes_messages_but_not_the_tail() {
+        let (mut egress, mut out) = (Egress::default(), Output::default());
+        assert_eq!(egress.unsent(b"tail"), b"tail");
+        put(&mut egress, &mut out, b"message").unwrap();
+        egress.control(&mut out, |b| b.extend_from_slice(b"pong")).unwrap();
+        assert_eq!(egress.drained().unwrap(), b"pongmessage");
+        assert_eq!(egress.drained(), None);
+        assert!(egress.is_empty());
+    }
+
+    #[test]
+    fn the_queue_is_bounded_and_control_is_exempt() {
+        let (mut egress, mut out) = (Egress::default(), Output::default());
+        egress.unsent(&[0; 60]);
+        assert_eq!(put(&mut egress, &mut out, &[1; 41]), Err(Overflow));
+        assert_eq!(put(&mut egress, &mut out, &[1; 40]), Ok(Wrote::More));
+        assert_eq!(egress.queued(), 100);
+        egress.control(&mut out, |b| b.extend_from_slice(&[2; 9])).unwrap();
+        assert_eq!(put(&mut egress, &mut out, &[1; 1]), Err(Overflow));
+        assert_eq!(egress.drained().unwrap().len(), 49);
+    }
+}

@@ -1,0 +1,98 @@
+//! Which path is what.
+
+use std::borrow::Cow;
+
+use weir_transports::http1::Method;
+use weir_transports::http1::query::path_segment;
+
+use crate::error::Error;
+
+/// What a request path names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Endpoint<'a> {
+    /// A client's own stream over SSE.
+    Sse,
+    /// The clients' pushes for backends.
+    Events,
+    /// A WebSocket whose first message tells what it speaks.
+    WebSocket,
+    /// Phoenix Channels over WebSocket.
+    Phoenix,
+    /// Echoes; only with test endpoints on.
+    Echo,
+    /// Messages to one client.
+    Client(Cow<'a, str>),
+    /// Messages to a topic.
+    Topic(Cow<'a, str>),
+    /// Many messages, one a line.
+    Batch,
+    /// A cumulative acknowledgement.
+    Acknowledge,
+    /// One client's state.
+    Health(Cow<'a, str>),
+    /// The process's counters.
+    Stats,
+}
+
+/// Finds the endpoint of a request.
+///
+/// # Errors
+/// `NotFound`, `MethodNotAllowed`, `Malformed` for a path segment that does not decode.
+pub(crate) fn find<'a>(method: Method, path: &'a str, test: bool) -> Result<Endpoint<'a>, Error> {
+    let (endpoint, allow) = match path {
+        "/mcp/sse" => (Endpoint::Sse, Method::Get),
+        "/mcp/events" => (Endpoint::Events, Method::Get),
+        "/mcp/ws" => (Endpoint::WebSocket, Method::Get),
+        "/mcp/ws/websocket" => (Endpoint::Phoenix, Method::Get),
+        "/mcp/ws/echo" if test => (Endpoint::Echo, Method::Get),
+        "/mcp/batch" => (Endpoint::Batch, Method::Post),
+        "/mcp/ack" => (Endpoint::Acknowledge, Method::Post),
+        "/mcp/stats" => (Endpoint::Stats, Method::Get),
+        _ => named(path)?,
+    };
+    if method != allow {
+        let allow = if allow == Method::Post { "POST" } else { "GET" };
+        return Err(Error::MethodNotAllowed { allow });
+    }
+    Ok(endpoint)
+}
+
+/// Paths that carry a name.
+fn named(path: &str) -> Result<(Endpoint<'_>, Method), Error> {
+    const UNKNOWN: Error = Error::NotFound { what: "path" };
+    let rest = path.strip_prefix("/mcp/").ok_or(UNKNOWN)?;
+    let (kind, rest) = rest.split_once('/').ok_or(UNKNOWN)?;
+    if kind == "health" && !rest.contains('/') {
+        return Ok((Endpoint::Health(decode(rest)?), Method::Get));
+    }
+    match (kind, rest.split_once('/')) {
+        ("clients", Some((name, "messages"))) => Ok((Endpoint::Client(decode(name)?), Method::Post)),
+        ("topics", Some((name, "messages"))) => Ok((Endpoint::Topic(decode(name)?), Method::Post)),
+        _ => Err(UNKNOWN),
+    }
+}
+
+fn decode(segment: &str) -> Result<Cow<'_, str>, Error> {
+    path_segment(segment)
+        .map_err(|_| Error::Malformed { what: "a path segment is not percent-encoded UTF-8".into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_name_endpoints_and_methods() {
+        let get = |path| find(Method::Get, path, false);
+        assert_eq!(get("/mcp/sse"), Ok(Endpoint::Sse));
+        assert_eq!(get("/mcp/health/a%20b"), Ok(Endpoint::Health("a b".into())));
+        assert_eq!(get("/mcp/ws/echo"), Err(Error::NotFound { what: "path" }));
+        assert_eq!(find(Method::Get, "/mcp/ws/echo", true), Ok(Endpoint::Echo));
+        assert_eq!(get("/mcp/clients/u1/messages"), Err(Error::MethodNotAllowed { allow: "POST" }));
+        let post = |path| find(Method::Post, path, false);
+        assert_eq!(post("/mcp/clients/u%2F1/messages"), Ok(Endpoint::Client("u/1".into())));
+        assert_eq!(post("/mcp/topics/topic:a/messages"), Ok(Endpoint::Topic("topic:a".into())));
+        assert!(matches!(post("/mcp/clients/%ff/messages"), Err(Error::Malformed { .. })));
+        assert_eq!(post("/mcp/clients/u1"), Err(Error::NotFound { what: "path" }));
+    }
+}

@@ -1,0 +1,227 @@
+//! HTTP requests of one connection: bytes to requests, one at a time, in order.
+
+use weir_ring::time::Instant;
+use weir_ring::token::Token;
+use weir_transports::http1::{self, BodyReader, Head, parse_head, response};
+
+use crate::downstream::connection::{Exchange, PartialBody, Stage, Watch};
+use crate::downstream::reply::Terms;
+use crate::turn::{Cx, Shard};
+
+/// A request that other shards have not answered for this long is given up.
+const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// What became of a request.
+pub(crate) enum Outcome {
+    /// Answered: on to the next one.
+    Done,
+    /// Its answer comes with other shards' letters.
+    Waiting(crate::downstream::gather::Gather),
+    /// The connection is something else now, or on its way to another shard, or closing.
+    Gone,
+}
+
+/// What reading requests came to.
+enum Step {
+    /// This many bytes were a request, and it is done.
+    Used(usize),
+    /// More bytes are needed.
+    More,
+    /// The connection left the exchange.
+    Gone,
+}
+
+impl Shard {
+    /// Bytes of requests; empty to go on with what is already here.
+    pub(crate) fn http_received(&mut self, token: Token, bytes: &[u8], cx: &mut Cx<'_>) {
+        let Some(mut exchange) = self.lend_exchange(token) else { return };
+        if exchange.waiting.is_some() {
+            exchange.spill.extend_from_slice(bytes);
+            return self.return_exchange(token, exchange, cx);
+        }
+        if exchange.body.is_some() {
+            return self.body_received(token, exchange, bytes, cx);
+        }
+        if exchange.spill.is_empty() {
+            return self.requests(token, exchange, bytes, cx);
+        }
+        let mut spill = std::mem::take(&mut exchange.spill);
+        spill.extend_from_slice(bytes);
+        self.requests(token, exchange, &spill, cx);
+    }
+
+    /// Serves the requests that `input` begins with and keeps the rest.
+    fn requests(&mut self, token: Token, mut exchange: Box<Exchange>, mut input: &[u8], cx: &mut Cx<'_>) {
+        while !input.is_empty() && exchange.waiting.is_none() {
+            match self.next_request(token, &mut exchange, input, cx) {
+                Step::Used(len) => input = &input[len..],
+                Step::More => break,
+                Step::Gone => return,
+            }
+        }
+        // `next_request` keeps a head itself when it has begun to read the body.
+        if exchange.body.is_none() {
+            self.keep(token, &mut exchange, input, cx);
+        }
+        self.return_exchange(token, exchange, cx);
+    }
+
+    /// The rest of a request waits for more; its deadline runs from its first byte.
+    fn keep(&mut self, token: Token, exchange: &mut Exchange, rest: &[u8], cx: &mut Cx<'_>) {
+        if rest.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut exchange.partial, true) {
+            if let Some(conn) = self.conns.get_mut(token) {
+                conn.heard = cx.now.mono;
+            }
+            self.wake_by(token, cx.now.mono.plus(self.config.http.head_deadline));
+        }
+        exchange.spill.extend_from_slice(rest);
+    }
+
+    fn next_request(&mut self, token: Token, exchange: &mut Exchange, input: &[u8], cx: &mut Cx<'_>) -> Step {
+        let config = std::sync::Arc::clone(&self.config);
+        let limits = http1::Limits {
+            head_bytes_max: config.http.head_bytes_max,
+            line_bytes_max: config.http.line_bytes_max,
+        };
+        let head = match parse_head(input, &limits) {
+            Ok(Some(head)) => head,
+            Ok(None) => return Step::More,
+            Err(e) => return self.refuse_bytes(token, e.status(), e.reason(), cx),
+        };
+        let after = &input[head.len..];
+        let mut reader = BodyReader::new(head.body);
+        if let Some(body) = reader.whole(after, config.message_bytes_max) {
+            return self.serve(token, exchange, &head, (body, head.len + body.len()), input, cx);
+        }
+        let mut body = Vec::new();
+        match reader.read(after, &mut body, config.message_bytes_max) {
+            Err(e) => self.refuse_bytes(token, e.status(), e.reason(), cx),
+            Ok(progress) if progress.done => {
+                self.serve(token, exchange, &head, (&body, head.len + progress.consumed), input, cx)
+            }
+            Ok(_) => {
+                if head.expect_continue {
+                    self.put(token, cx, |out| out.extend_from_slice(response::CONTINUE));
+                }
+                self.keep(token, exchange, &input[..head.len], cx);
+                exchange.body = Some(Box::new(PartialBody { reader, bytes: body }));
+                Step::More
+            }
+        }
+    }
+
+    fn serve(
+        &mut self,
+        token: Token,
+        exchange: &mut Exchange,
+        head: &Head<'_>,
+        (body, used): (&[u8], usize),
+        input: &[u8],
+        cx: &mut Cx<'_>,
+    ) -> Step {
+        (exchange.served, exchange.partial) = (true, false);
+        if let Some(conn) = self.conns.get_mut(token) {
+            conn.heard = cx.now.mono;
+        }
+        match self.request(token, exchange, head, body, (input, used), cx) {
+            Outcome::Done if head.keep_alive => Step::Used(used),
+            Outcome::Done => {
+                self.finish(token, cx);
+                Step::Gone
+            }
+            Outcome::Waiting(gather) => {
+                exchange.waiting = Some(gather);
+                Step::Used(used)
+            }
+            Outcome::Gone => Step::Gone,
+        }
+    }
+
+    /// More of a body whose head is kept in the spill.
+    fn body_received(&mut self, token: Token, mut exchange: Box<Exchange>, bytes: &[u8], cx: &mut Cx<'_>) {
+        let Some(mut partial) = exchange.body.take() else { return };
+        let max = self.config.message_bytes_max;
+        let progress = match partial.reader.read(bytes, &mut partial.bytes, max) {
+            Ok(progress) => progress,
+            Err(e) => {
+                self.refuse_bytes(token, e.status(), e.reason(), cx);
+                return;
+            }
+        };
+        if !progress.done {
+            exchange.body = Some(partial);
+            return self.return_exchange(token, exchange, cx);
+        }
+        let spill = std::mem::take(&mut exchange.spill);
+        let limits = http1::Limits { head_bytes_max: spill.len(), line_bytes_max: spill.len() };
+        let Ok(Some(head)) = parse_head(&spill, &limits) else { return self.close(token, cx) };
+        let served = (&partial.bytes[..], spill.len());
+        match self.serve(token, &mut exchange, &head, served, &spill, cx) {
+            Step::Gone => {}
+            _ => self.requests(token, exchange, &bytes[progress.consumed..], cx),
+        }
+    }
+
+    /// Bytes that are no request: what they are instead is not looked at any more.
+    fn refuse_bytes(&mut self, token: Token, status: u16, reason: &str, cx: &mut Cx<'_>) -> Step {
+        let error = if status == 413 { "message_too_large" } else { "malformed" };
+        let body = serde_json::json!({
+            "error": "invalid_message", "reason": error, "message": reason, "retry_after": null
+        });
+        self.respond(token, status, body.to_string().as_bytes(), Terms::default(), cx);
+        self.finish(token, cx);
+        Step::Gone
+    }
+
+    fn lend_exchange(&mut self, token: Token) -> Option<Box<Exchange>> {
+        let conn = self.conns.get_mut(token)?;
+        match std::mem::replace(&mut conn.stage, Stage::Lent) {
+            Stage::Http(exchange) => Some(exchange),
+            other => {
+                conn.stage = other;
+                None
+            }
+        }
+    }
+
+    /// Takes a lent exchange back and reads on unless a request waits.
+    fn return_exchange(&mut self, token: Token, exchange: Box<Exchange>, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if matches!(conn.stage, Stage::Lent) {
+            if exchange.waiting.is_none() {
+                cx.out.ops.push(Watch::Once.op(token, conn.socket));
+            }
+            conn.stage = Stage::Http(exchange);
+        }
+    }
+
+    /// A look at a connection that speaks HTTP: when to look again.
+    pub(crate) fn examine_exchange(&mut self, token: Token, cx: &mut Cx<'_>) -> Option<Instant> {
+        let http = &self.config.http;
+        let conn = self.conns.get_mut(token)?;
+        let Stage::Http(exchange) = &conn.stage else { return None };
+        let (allowed, status) = if exchange.waiting.is_some() {
+            (ANSWER_TIMEOUT, None)
+        } else if exchange.body.is_some() {
+            (http.keep_alive_timeout, Some(408))
+        } else if exchange.partial || !exchange.served {
+            (http.head_deadline, Some(408))
+        } else {
+            (http.keep_alive_timeout, None)
+        };
+        let end = conn.heard.plus(allowed);
+        if cx.now.mono < end {
+            return Some(end);
+        }
+        match status {
+            Some(status) => {
+                self.refuse_bytes(token, status, "The request did not arrive in time; send it at once.", cx);
+            }
+            None => self.finish(token, cx),
+        }
+        None
+    }
+}

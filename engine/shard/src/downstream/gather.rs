@@ -1,0 +1,149 @@
+//! Requests whose answer comes from other shards: what has come, and what the answer is.
+
+use weir_ring::token::Token;
+
+use crate::downstream::connection::Stage;
+use crate::downstream::reply::Terms;
+use crate::error::Error;
+use crate::mail::{Answer, ReplyTo};
+use crate::message::Receipt;
+use crate::metrics::Stats;
+use crate::turn::{Cx, Shard};
+
+/// A request under way.
+#[derive(Debug)]
+pub(crate) struct Gather {
+    /// What the answer will be.
+    pub kind: Kind,
+    /// Parts still to come.
+    pub left: u32,
+    /// Headers of the answer.
+    pub terms: Terms,
+}
+
+/// What a request waits for.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// One publish: its receipt is the answer.
+    Receipt,
+    /// A batch: a line for each, in order.
+    Lines(Vec<Option<Result<Receipt, Error>>>),
+    /// The counters of every shard, added up.
+    Stats(Box<Stats>),
+    /// One client's state.
+    Health,
+}
+
+impl Shard {
+    /// A publish or acknowledgement of a request was decided.
+    pub(crate) fn exchange_published(
+        &mut self,
+        token: Token,
+        line: u32,
+        outcome: Result<Receipt, Error>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(gather) = self.gather(token) else { return };
+        let terms = gather.terms;
+        match &mut gather.kind {
+            Kind::Lines(lines) => {
+                if let Some(slot) = lines.get_mut(line as usize) {
+                    *slot = Some(outcome);
+                }
+                gather.left -= 1;
+                if gather.left == 0 {
+                    let lines = std::mem::take(lines);
+                    self.respond_lines(token, &lines, terms, cx);
+                    self.request_done(token, terms.keep_alive, cx);
+                }
+            }
+            _ => {
+                match outcome {
+                    Ok(receipt) => {
+                        let mut body = Vec::with_capacity(80);
+                        receipt.write_json(&mut body);
+                        self.respond(token, 202, &body, terms, cx);
+                    }
+                    Err(error) => self.respond_error(token, &error, terms, cx),
+                }
+                self.request_done(token, terms.keep_alive, cx);
+            }
+        }
+    }
+
+    /// The answer to a batch: a line for each of its lines.
+    pub(crate) fn respond_lines(
+        &mut self,
+        token: Token,
+        lines: &[Option<Result<Receipt, Error>>],
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) {
+        let mut body = Vec::with_capacity(lines.len() * 80);
+        for line in lines.iter().flatten() {
+            match line {
+                Ok(receipt) => receipt.write_json(&mut body),
+                Err(error) => error.write_json(&mut body),
+            }
+            body.push(b'\n');
+        }
+        let headers = [("Content-Type", "application/x-ndjson"), ("Cache-Control", "no-store")];
+        self.respond_as(token, 200, &headers, &body, terms, cx);
+    }
+
+    /// A shard answered a question.
+    pub(crate) fn answered(&mut self, ask: u64, answer: Answer, cx: &mut Cx<'_>) {
+        let token = Token { index: (ask >> 32) as u32, generation: ask as u32 };
+        let Some(gather) = self.gather(token) else { return };
+        let terms = gather.terms;
+        gather.left -= 1;
+        let left = gather.left;
+        let body = match (&mut gather.kind, answer) {
+            (Kind::Stats(sum), Answer::Stats(stats)) => {
+                sum.add(&stats);
+                serde_json::to_vec(&**sum)
+            }
+            (Kind::Health, Answer::Health(Some(health))) => serde_json::to_vec(&health),
+            (Kind::Health, Answer::Health(None)) => {
+                self.respond_error(token, &Error::NotFound { what: "client" }, terms, cx);
+                return self.request_done(token, terms.keep_alive, cx);
+            }
+            _ => return,
+        };
+        if left == 0 {
+            // Plain structs of numbers and strings always serialize.
+            self.respond(token, 200, &body.unwrap_or_default(), terms, cx);
+            self.request_done(token, terms.keep_alive, cx);
+        }
+    }
+
+    fn gather(&mut self, token: Token) -> Option<&mut Gather> {
+        match &mut self.conns.get_mut(token)?.stage {
+            Stage::Http(exchange) => exchange.waiting.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// The answer to the request under way is written: on to the next.
+    fn request_done(&mut self, token: Token, keep_alive: bool, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let Stage::Http(exchange) = &mut conn.stage else { return };
+        exchange.waiting = None;
+        conn.heard = cx.now.mono;
+        if !keep_alive || exchange.ended {
+            self.finish(token, cx);
+        } else {
+            self.http_received(token, &[], cx);
+        }
+    }
+}
+
+/// A question's name: the connection that asks.
+pub(crate) fn ask_of(token: Token) -> u64 {
+    u64::from(token.index) << 32 | u64::from(token.generation)
+}
+
+/// The same for publishes.
+pub(crate) fn reply_to(connection: Token, line: usize) -> ReplyTo {
+    ReplyTo::Exchange { connection, line: line as u32 }
+}

@@ -1,0 +1,216 @@
+//! A connection's life: accepted, looked at from time to time, finished, closed.
+
+use weir_ring::op::{Errno, Op};
+use weir_ring::time::Instant;
+use weir_ring::token::{Listener, Socket, Token};
+
+use std::time::Duration;
+
+use crate::downstream::connection::{Connection, Exchange, Stage, Watch};
+use crate::downstream::egress::Egress;
+use crate::error::Error;
+use crate::turn::{Alarm, Cx, Shard};
+
+/// How long a closing connection may take to end.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// After a failed accept (no descriptors), until the next try.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
+const SLOTS_RESERVED: u32 = 64;
+
+/// A peer that has taken nothing for this long is gone.
+pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
+
+impl Shard {
+    /// A new connection: it has until the head deadline to say what it wants.
+    pub(crate) fn accepted(&mut self, socket: Socket, cx: &mut Cx<'_>) {
+        self.stats.accepted += 1;
+        let Some(token) = self.open(socket, Exchange::default(), cx) else { return };
+        if self.slots_left() < SLOTS_RESERVED || self.draining.is_some() {
+            self.pause_accepting(cx);
+            let error =
+                if self.draining.is_some() { Error::draining() } else { Error::insufficient_resources() };
+            self.refuse_and_finish(token, &error, cx);
+        }
+    }
+
+    /// Gives a socket its slot and its first recv.
+    pub(crate) fn open(&mut self, socket: Socket, exchange: Exchange, cx: &mut Cx<'_>) -> Option<Token> {
+        let wake = cx.now.mono.plus(self.config.http.head_deadline);
+        let stage = Stage::Http(Box::new(exchange));
+        let conn = Connection { socket, egress: Egress::default(), stage, heard: cx.now.mono, wake };
+        let Ok(token) = self.conns.insert(conn) else {
+            let nobody = Token { index: u32::MAX, generation: 0 };
+            cx.out.ops.push(Op::Close { token: nobody, socket });
+            return None;
+        };
+        self.stats.connections += 1;
+        cx.out.ops.push(Watch::Once.op(token, socket));
+        self.alarm(wake, Alarm::Connection(token));
+        Some(token)
+    }
+
+    fn slots_left(&self) -> u32 {
+        self.config.connections_max.saturating_sub(self.conns.len())
+    }
+
+    fn pause_accepting(&mut self, cx: &mut Cx<'_>) {
+        if std::mem::replace(&mut self.accepting, false) {
+            for listener in 0..self.config.listeners {
+                cx.out.ops.push(Op::StopAccept { listener: Listener(listener) });
+            }
+        }
+    }
+
+    /// Accepting stopped: on request, or because something ran out.
+    pub(crate) fn accept_failed(&mut self, listener: Listener, cx: &mut Cx<'_>) {
+        self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
+    }
+
+    /// Accepts again once twice the reserve is free.
+    pub(crate) fn accept_again(&mut self, listener: Listener, cx: &mut Cx<'_>) {
+        if self.draining.is_some() {
+            return;
+        }
+        if self.slots_left() < 2 * SLOTS_RESERVED {
+            return self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
+        }
+        self.accepting = true;
+        cx.out.ops.push(Op::Accept { listener });
+    }
+
+    /// Input.
+    pub(crate) fn received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        match &mut conn.stage {
+            Stage::Http(_) => self.http_received(token, bytes, cx),
+            Stage::WebSocket(_) => self.websocket_received(token, bytes, cx),
+            // An SSE client has nothing to say after its request, a closing one nothing that counts.
+            Stage::Sse(_) | Stage::Closing { .. } | Stage::Closed | Stage::Leaving(_) | Stage::Lent => {}
+        }
+    }
+
+    /// A parked connection has something to say.
+    pub(crate) fn readable(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let wake = cx.now.mono.plus(self.config.websocket.park_after);
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        match &mut conn.stage {
+            Stage::WebSocket(link) => {
+                link.watch = Watch::Stream;
+                conn.heard = cx.now.mono;
+                cx.out.ops.push(Watch::Stream.op(token, conn.socket));
+                self.wake_by(token, wake);
+            }
+            Stage::Sse(_) => cx.out.ops.push(Watch::Stream.op(token, conn.socket)),
+            _ => {}
+        }
+    }
+
+    /// No more input.
+    pub(crate) fn ended(&mut self, token: Token, errno: Option<Errno>, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        match &mut conn.stage {
+            // Half-closed with a request under way: it still gets its answer.
+            Stage::Http(exchange) if errno.is_none() && exchange.waiting.is_some() => exchange.ended = true,
+            Stage::Closed | Stage::Leaving(_) => {}
+            // Everything was sent before the peer's end was seen, or goes with the close.
+            Stage::Closing { .. } if errno.is_none() && conn.egress.is_blocked() => {}
+            Stage::WebSocket(_) | Stage::Sse(_) if errno.is_some() => self.broken(token, cx),
+            _ => self.close(token, cx),
+        }
+    }
+
+    /// The slot is free again.
+    pub(crate) fn closed(&mut self, token: Token, _cx: &mut Cx<'_>) {
+        if self.conns.remove(token).is_some() {
+            self.stats.connections -= 1;
+        }
+    }
+
+    /// Closes at once. What waits to leave is given up.
+    pub(crate) fn close(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if matches!(conn.stage, Stage::Closed) {
+            return;
+        }
+        conn.egress.discard();
+        cx.out.ops.push(Op::Close { token, socket: conn.socket });
+        let was = std::mem::replace(&mut conn.stage, Stage::Closed);
+        self.left(token, was, cx);
+    }
+
+    /// Closes once everything written so far has left.
+    pub(crate) fn finish(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if matches!(conn.stage, Stage::Closed | Stage::Closing { .. }) {
+            return;
+        }
+        let was = std::mem::replace(&mut conn.stage, Stage::Closing { shut: false });
+        conn.heard = cx.now.mono;
+        cx.out.ops.push(Watch::Stream.op(token, conn.socket));
+        self.finishing.push(token);
+        self.wake_by(token, cx.now.mono.plus(LINGER));
+        self.left(token, was, cx);
+    }
+
+    /// A connection stops being what it was.
+    fn left(&mut self, token: Token, was: Stage, cx: &mut Cx<'_>) {
+        match was {
+            Stage::WebSocket(link) => self.forget_link(token, *link, cx),
+            Stage::Sse(feed) => self.forget_feed(token, *feed, cx),
+            Stage::Http(_) | Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+        }
+    }
+
+    /// Shuts the sending half of finishing connections whose last bytes left in an earlier turn.
+    pub(crate) fn finish_pending(&mut self, cx: &mut Cx<'_>) {
+        let finishing = std::mem::take(&mut self.finishing);
+        for token in finishing {
+            let Some(conn) = self.conns.get_mut(token) else { continue };
+            let Stage::Closing { shut } = &mut conn.stage else { continue };
+            if conn.egress.is_empty() {
+                *shut = true;
+                cx.out.ops.push(Op::Shutdown { token, socket: conn.socket });
+            } else if !conn.egress.is_blocked() {
+                self.finishing.push(token);
+            }
+        }
+    }
+
+    /// Makes sure the connection is looked at by `at`.
+    pub(crate) fn wake_by(&mut self, token: Token, at: Instant) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if at < conn.wake {
+            conn.wake = at;
+            self.alarm(at, Alarm::Connection(token));
+        }
+    }
+
+    /// A look at a connection. The wheel's entries are never cancelled, so early ones are stale.
+    pub(crate) fn examine(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if cx.now.mono < conn.wake {
+            return;
+        }
+        let next = match &conn.stage {
+            Stage::Http(_) => self.examine_exchange(token, cx),
+            Stage::WebSocket(_) => self.examine_link(token, cx),
+            Stage::Sse(_) => self.examine_feed(token, cx),
+            Stage::Leaving(_) => Some(cx.now.mono.plus(LINGER)),
+            Stage::Closing { .. } if cx.now.mono < conn.heard.plus(LINGER) => Some(conn.heard.plus(LINGER)),
+            Stage::Closing { .. } => {
+                self.close(token, cx);
+                None
+            }
+            Stage::Closed | Stage::Lent => None,
+        };
+        if let Some(next) = next
+            && let Some(conn) = self.conns.get_mut(token)
+        {
+            conn.wake = next;
+            self.alarm(next, Alarm::Connection(token));
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The clients' side: connections, what they speak, and what is sent to them.
+
+mod connection;
+mod drain;
+mod egress;
+mod endpoint;
+mod exchange;
+mod gateway;
+mod gather;
+mod hand_over;
+mod letters;
+mod lifecycle;
+mod phoenix;
+mod publish;
+mod reply;
+mod request;
+mod rpc;
+mod sending;
+mod sse;
+mod stream;
+mod topic;
+mod watch;
+mod websocket;
+
+pub(crate) use connection::Connection;
+pub use connection::Parcel;
+pub(crate) use hand_over::Arrivals;

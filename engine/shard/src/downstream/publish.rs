@@ -1,0 +1,169 @@
+//! Publishes: to the receiver's home, into its stream, and the receipt back.
+
+use weir_ring::token::{Member, Token};
+
+use crate::error::Error;
+use crate::mail::{Mail, ReplyTo};
+use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
+use crate::outbox::{AckError, Outbox};
+use crate::policy::Verdict;
+use crate::route;
+use crate::stream::{Epoch, Position};
+use crate::turn::{Alarm, Cx, Shard};
+
+impl Shard {
+    /// Sends a publish to its receiver's home; the receipt comes to `reply_to`.
+    ///
+    /// # Errors
+    /// `InsufficientResources` when the home cannot take another letter: nothing was accepted.
+    pub(crate) fn send_publish(
+        &mut self,
+        publish: Publish,
+        reply_to: ReplyTo,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Error> {
+        let from = self.me;
+        let (home, letter) = match publish {
+            Publish::Client(publish) => {
+                (route::home(&self.ring, &publish.client), Mail::Publish { from, reply_to, publish })
+            }
+            Publish::Topic(publish) => {
+                (route::home(&self.ring, &publish.topic), Mail::PublishTopic { from, reply_to, publish })
+            }
+        };
+        if !self.has_room(home, cx) {
+            return Err(Error::insufficient_resources());
+        }
+        self.send(home, letter, cx);
+        Ok(())
+    }
+
+    /// At the client's home: appends and delivers.
+    pub(crate) fn publish_client(
+        &mut self,
+        from: Member,
+        reply_to: ReplyTo,
+        publish: &ClientPublish,
+        cx: &mut Cx<'_>,
+    ) {
+        let outcome = self.append_client(publish, cx);
+        self.receipt(from, reply_to, outcome, cx);
+    }
+
+    fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
+        let id = self.open_session(&publish.client, cx)?;
+        let limits = self.config.outbox.clone();
+        self.check_outbox_room(publish.data.get().len())?;
+        let Some(session) = self.sessions.get_mut(id) else { return Err(Error::insufficient_resources()) };
+        let epoch = session.epoch;
+        let outbox = session.outbox.get_or_insert_with(|| Box::new(Outbox::new(epoch)));
+        let position = Position { epoch, sequence: outbox.head() + 1 };
+        let mut body = Vec::with_capacity(publish.data.get().len() + 128);
+        write_envelope(&mut body, position, &publish.kind, cx.stamp.get(), publish.data.get());
+        let bytes = body.len();
+        let appended = outbox.append(cx.now.mono, &limits, body.into(), publish.target.class());
+        let watch = !std::mem::replace(&mut session.watched, true);
+        self.stats.outbox_bytes += bytes as u64;
+        self.stats.outbox_bytes -= appended.evicted_bytes as u64;
+        self.stats.appended += 1;
+        if watch {
+            self.alarm(cx.now.mono.plus(limits.age_max), Alarm::Session(id));
+        }
+        self.deliver(id, cx);
+        let delivered = self.sessions.get(id).is_some_and(|s| s.delivered >= position.sequence);
+        let state = if delivered { State::Delivered } else { State::Queued };
+        Ok(Receipt { position, state })
+    }
+
+    /// At the topic's home: appends; the messages of a turn leave for the subscribers together.
+    pub(crate) fn publish_topic(
+        &mut self,
+        from: Member,
+        reply_to: ReplyTo,
+        publish: &TopicPublish,
+        cx: &mut Cx<'_>,
+    ) {
+        let outcome = self.append_topic(publish, cx);
+        self.receipt(from, reply_to, outcome, cx);
+    }
+
+    fn append_topic(&mut self, publish: &TopicPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
+        self.check_outbox_room(0)?;
+        let random = &mut self.random;
+        let topic = self.topics.open(&publish.topic, || Epoch::from_random(random.next()), cx.now.mono);
+        let full =
+            |to: &Member| *to != self.me && cx.post.room.get(usize::from(to.0)).is_none_or(|room| *room == 0);
+        if topic.letters_due().iter().any(full) {
+            return Err(Error::insufficient_resources());
+        }
+        let appended = topic.append(&publish.content, cx.now, cx.stamp.get(), &self.config.outbox)?;
+        self.topics.touch(&publish.topic);
+        self.stats.outbox_bytes += appended.bytes_added as u64;
+        self.stats.outbox_bytes -= appended.bytes_evicted as u64;
+        self.stats.appended += 1;
+        Ok(Receipt { position: appended.position, state: State::DeliveredTo(appended.delivered_to) })
+    }
+
+    fn check_outbox_room(&self, bytes: usize) -> Result<(), Error> {
+        let held = self.stats.outbox_bytes as usize;
+        if held + bytes > self.config.outbox_bytes_total_max {
+            return Err(Error::insufficient_resources());
+        }
+        Ok(())
+    }
+
+    /// At the client's home: what it has seen may be forgotten.
+    pub(crate) fn acknowledge(
+        &mut self,
+        from: Member,
+        reply_to: ReplyTo,
+        client: &str,
+        position: Position,
+        cx: &mut Cx<'_>,
+    ) {
+        let outcome = match self.sessions.find(client) {
+            None => Err(Error::NotFound { what: "client" }),
+            Some(id) => self.acknowledge_session(id, position),
+        };
+        self.receipt(from, reply_to, outcome, cx);
+    }
+
+    /// A cumulative acknowledgement of the client's own stream.
+    pub(crate) fn acknowledge_session(&mut self, id: Token, position: Position) -> Result<Receipt, Error> {
+        let Some(session) = self.sessions.get_mut(id) else {
+            return Err(Error::NotFound { what: "client" });
+        };
+        let outcome = match &mut session.outbox {
+            Some(outbox) => outbox.acknowledge(position),
+            None if position.epoch != session.epoch => Err(AckError::ForeignEpoch),
+            None if position.sequence > 0 => Err(AckError::Ahead),
+            None => Ok(0),
+        };
+        let freed = outcome.map_err(|error| {
+            Error::malformed(match error {
+                AckError::ForeignEpoch => "the epoch is not the stream's; take it from the last message",
+                AckError::Ahead => "the sequence was never sent; acknowledge what was received",
+            })
+        })?;
+        self.stats.outbox_bytes -= freed as u64;
+        Ok(Receipt { position, state: State::Acknowledged })
+    }
+
+    fn receipt(&mut self, to: Member, reply_to: ReplyTo, outcome: Result<Receipt, Error>, cx: &mut Cx<'_>) {
+        if !matches!(reply_to, ReplyTo::Nobody) {
+            self.send(to, Mail::Published { reply_to, outcome }, cx);
+        }
+    }
+
+    /// Takes a token for line `at` of a batch. The request itself has paid for the first.
+    pub(crate) fn take_for_line(&mut self, at: usize, name: Option<&str>, cx: &Cx<'_>) -> Result<(), Error> {
+        if at == 0 {
+            return Ok(());
+        }
+        let rate = self.config.backend_rate;
+        match self.backends.take(name, &rate, cx.now.mono).0 {
+            Verdict::Deny { retry_after } => Err(Error::RateLimited { retry_after }),
+            Verdict::Allow { .. } => Ok(()),
+        }
+    }
+}

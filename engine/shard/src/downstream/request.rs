@@ -1,0 +1,195 @@
+//! One HTTP request: what it names, who sends it, and what is done about it.
+
+use std::borrow::Cow;
+
+use weir_ring::token::Token;
+use weir_transports::http1::{Head, query};
+
+use crate::downstream::connection::{Exchange, Parcel, ParcelStage};
+use crate::downstream::endpoint::{self, Endpoint};
+use crate::downstream::exchange::Outcome;
+use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
+use crate::downstream::reply::Terms;
+use crate::error::Error;
+use crate::mail::{Mail, Question};
+use crate::message::{Publish, Receiver};
+use crate::policy::Verdict;
+use crate::route;
+use crate::stream::Position;
+use crate::turn::{Cx, Shard};
+use weir_ring::token::Member;
+
+/// The client a request names.
+pub(crate) fn client_of<'a>(head: &Head<'a>) -> Option<Cow<'a, str>> {
+    match head.header("x-client-id") {
+        Some(name) => Some(Cow::Borrowed(name)),
+        None => query::get(head.query?, "client_id"),
+    }
+}
+
+impl Shard {
+    pub(crate) fn request(
+        &mut self,
+        token: Token,
+        exchange: &mut Exchange,
+        head: &Head<'_>,
+        body: &[u8],
+        (input, used): (&[u8], usize),
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        let mut terms = Terms { keep_alive: head.keep_alive, standing: None };
+        let endpoint = match endpoint::find(head.method, head.path, self.config.test_endpoints) {
+            Ok(endpoint) => endpoint,
+            Err(error) => return self.refuse(token, &error, terms, cx),
+        };
+        if self.draining.is_some() {
+            return self.refuse(token, &Error::draining(), Terms { keep_alive: false, ..terms }, cx);
+        }
+        match endpoint {
+            Endpoint::Sse | Endpoint::Events => {
+                let feed = endpoint == Endpoint::Events;
+                self.stream_request(token, exchange, head, feed, input, cx)
+            }
+            Endpoint::WebSocket | Endpoint::Phoenix | Endpoint::Echo => {
+                self.upgrade_request(token, exchange, head, &endpoint, (input, used), cx)
+            }
+            _ => {
+                let name = head.header("x-client-id");
+                let rate = self.config.backend_rate;
+                let (verdict, standing) = self.backends.take(name, &rate, cx.now.mono);
+                terms.standing = standing;
+                if let Verdict::Deny { retry_after } = verdict {
+                    return self.refuse(token, &Error::RateLimited { retry_after }, terms, cx);
+                }
+                self.short_request(token, &endpoint, name, body, terms, cx)
+            }
+        }
+    }
+
+    /// Answers with an error and goes on where the connection may.
+    pub(crate) fn refuse(&mut self, token: Token, error: &Error, terms: Terms, cx: &mut Cx<'_>) -> Outcome {
+        self.respond_error(token, error, terms, cx);
+        if terms.keep_alive {
+            return Outcome::Done;
+        }
+        self.finish(token, cx);
+        Outcome::Gone
+    }
+
+    /// Hands the connection to the home of `client` unless it is there, or has moved before.
+    pub(crate) fn leaves_for(
+        &mut self,
+        token: Token,
+        exchange: &Exchange,
+        client: &str,
+        input: &[u8],
+        cx: &mut Cx<'_>,
+    ) -> bool {
+        let home = route::home(&self.ring, client);
+        if home == self.me || exchange.arrived {
+            return false;
+        }
+        let parcel = Parcel { stage: ParcelStage::Http, bytes: input.to_vec() };
+        self.depart(token, home, parcel, cx);
+        true
+    }
+
+    /// Requests that are answered and done.
+    fn short_request(
+        &mut self,
+        token: Token,
+        endpoint: &Endpoint<'_>,
+        name: Option<&str>,
+        body: &[u8],
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        match endpoint {
+            Endpoint::Client(name) => self.publish_request(token, Receiver::Client(name), body, terms, cx),
+            Endpoint::Topic(name) => self.publish_request(token, Receiver::Topic(name), body, terms, cx),
+            Endpoint::Batch => self.batch_request(token, name, body, terms, cx),
+            Endpoint::Acknowledge => self.ack_request(token, body, terms, cx),
+            Endpoint::Health(client) => {
+                let home = route::home(&self.ring, client);
+                let question = Question::Health { client: client.as_ref().into() };
+                self.send(home, Mail::Ask { from: self.me, ask: ask_of(token), question }, cx);
+                Outcome::Waiting(Gather { kind: Kind::Health, left: 1, terms })
+            }
+            _ => {
+                for shard in 0..self.config.shards {
+                    let letter = Mail::Ask { from: self.me, ask: ask_of(token), question: Question::Stats };
+                    self.send(Member(shard), letter, cx);
+                }
+                let left = u32::from(self.config.shards);
+                Outcome::Waiting(Gather { kind: Kind::Stats(Box::default()), left, terms })
+            }
+        }
+    }
+
+    fn publish_request(
+        &mut self,
+        token: Token,
+        receiver: Receiver<'_>,
+        body: &[u8],
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        let sent = Publish::parse(receiver, body)
+            .and_then(|publish| self.send_publish(publish, reply_to(token, 0), cx));
+        match sent {
+            Ok(()) => Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }),
+            Err(error) => self.refuse(token, &error, terms, cx),
+        }
+    }
+
+    /// One publish a line; each succeeds or fails by itself.
+    fn batch_request(
+        &mut self,
+        token: Token,
+        name: Option<&str>,
+        body: &[u8],
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let mut results = Vec::new();
+        let mut left = 0;
+        for (at, line) in lines.enumerate() {
+            let sent = self
+                .take_for_line(at, name, cx)
+                .and_then(|()| Publish::parse(Receiver::Named, line))
+                .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
+            left += u32::from(sent.is_ok());
+            results.push(sent.err().map(Err));
+        }
+        if results.is_empty() {
+            return self.refuse(token, &Error::malformed("a batch has one JSON object a line"), terms, cx);
+        }
+        if left == 0 {
+            self.respond_lines(token, &results, terms, cx);
+            return Outcome::Done;
+        }
+        Outcome::Waiting(Gather { kind: Kind::Lines(results), left, terms })
+    }
+
+    fn ack_request(&mut self, token: Token, body: &[u8], terms: Terms, cx: &mut Cx<'_>) -> Outcome {
+        #[derive(serde::Deserialize)]
+        struct Ack {
+            client_id: String,
+            epoch: String,
+            sequence: u64,
+        }
+        let ack: Ack = match serde_json::from_slice(body) {
+            Ok(ack) => ack,
+            Err(e) => return self.refuse(token, &Error::malformed(e.to_string()), terms, cx),
+        };
+        let Some(position) = Position::of(&ack.epoch, ack.sequence) else {
+            return self.refuse(token, &Error::malformed("epoch is not one of this server's"), terms, cx);
+        };
+        let home = route::home(&self.ring, &ack.client_id);
+        let client = ack.client_id.into_boxed_str();
+        let letter = Mail::Acknowledge { from: self.me, reply_to: reply_to(token, 0), client, position };
+        self.send(home, letter, cx);
+        Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms })
+    }
+}

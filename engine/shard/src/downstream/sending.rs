@@ -1,0 +1,148 @@
+//! Bytes to one connection: appended, flushed once a turn, drained when the peer is slow.
+
+use weir_ring::op::{Errno, Op};
+use weir_ring::token::Token;
+
+use crate::downstream::connection::{Link, Stage, Watch};
+use crate::downstream::egress::{Overflow, Wrote};
+use crate::turn::{Cx, Shard};
+
+/// What the test endpoint may have in its queue: an echo of the largest case of Autobahn's.
+const ECHO_QUEUE_BYTES_MAX: usize = 40 << 20;
+
+impl Shard {
+    /// Appends a whole message to what leaves on `token`. A connection that cannot keep up is closed:
+    /// its client resumes with its cursor.
+    pub(crate) fn put(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        let max = self.config.queue_bytes_max;
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let wrote = conn.egress.message(cx.out, max, write);
+        self.wrote(token, wrote, cx);
+    }
+
+    /// As `put`, under the test endpoint's bound.
+    pub(crate) fn put_echo(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let wrote = conn.egress.message(cx.out, ECHO_QUEUE_BYTES_MAX, write);
+        self.wrote(token, wrote, cx);
+    }
+
+    /// Appends a control message: it overtakes queued messages and is exempt from their bound.
+    pub(crate) fn put_control(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let wrote = conn.egress.control(cx.out, write);
+        self.wrote(token, wrote, cx);
+    }
+
+    /// Appends frame `index` of this turn.
+    pub(crate) fn put_shared(&mut self, token: Token, cx: &mut Cx<'_>, index: u32) {
+        let max = self.config.queue_bytes_max;
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        let wrote = conn.egress.shared(cx.out, index, max);
+        self.wrote(token, wrote, cx);
+    }
+
+    fn wrote(&mut self, token: Token, wrote: Result<Wrote, Overflow>, cx: &mut Cx<'_>) {
+        match wrote {
+            Ok(Wrote::First) => self.dirty.push(token),
+            Ok(Wrote::More) => {}
+            Err(Overflow) => {
+                self.stats.overflowed += 1;
+                self.close(token, cx);
+            }
+        }
+    }
+
+    /// A send came short: the peer reads slower than we write.
+    pub(crate) fn unsent(&mut self, token: Token, tail: &[u8], errno: Option<Errno>, cx: &mut Cx<'_>) {
+        if errno.is_some() {
+            return self.broken(token, cx);
+        }
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if matches!(conn.stage, Stage::Closed) {
+            return;
+        }
+        let bytes = conn.egress.unsent(tail);
+        conn.heard = cx.now.mono;
+        self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
+        cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
+        self.hold(token, cx);
+    }
+
+    /// What was drained has left.
+    pub(crate) fn drained(&mut self, token: Token, errno: Option<Errno>, cx: &mut Cx<'_>) {
+        if errno.is_some() {
+            return self.broken(token, cx);
+        }
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if matches!(conn.stage, Stage::Closed) {
+            return;
+        }
+        conn.heard = cx.now.mono;
+        self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
+        if let Some(bytes) = conn.egress.drained() {
+            cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
+            return;
+        }
+        match &conn.stage {
+            Stage::Closing { .. } => self.finishing.push(token),
+            _ => {
+                self.hungry.push(token);
+                self.unhold(token, cx);
+            }
+        }
+    }
+
+    /// Stops reading from a WebSocket peer that does not read: what it asks for would only pile up.
+    fn hold(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if let Stage::WebSocket(link) = &mut conn.stage
+            && link.watch != Watch::Once
+        {
+            link.watch = Watch::Held;
+            cx.out.ops.push(Watch::Held.op(token, conn.socket));
+        }
+    }
+
+    fn unhold(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        if let Stage::WebSocket(link) = &mut conn.stage
+            && link.watch == Watch::Held
+        {
+            link.watch = Watch::Stream;
+            cx.out.ops.push(Watch::Stream.op(token, conn.socket));
+        }
+    }
+
+    /// The connection is broken: nothing more can be said on it.
+    pub(crate) fn broken(&mut self, token: Token, cx: &mut Cx<'_>) {
+        if let Some(conn) = self.conns.get_mut(token) {
+            match &conn.stage {
+                Stage::WebSocket(_) => self.stats.websocket.errors += 1,
+                Stage::Sse(_) => self.stats.http_sse.errors += 1,
+                _ => {}
+            }
+        }
+        self.close(token, cx);
+    }
+
+    /// Lends the WebSocket link of `token` out, so that its messages can change the shard.
+    pub(crate) fn lend_link(&mut self, token: Token) -> Option<Box<Link>> {
+        let conn = self.conns.get_mut(token)?;
+        match std::mem::replace(&mut conn.stage, Stage::Lent) {
+            Stage::WebSocket(link) => Some(link),
+            other => {
+                conn.stage = other;
+                None
+            }
+        }
+    }
+
+    /// Takes a lent link back. If the connection was closed meanwhile, the link ends here.
+    pub(crate) fn return_link(&mut self, token: Token, link: Box<Link>, cx: &mut Cx<'_>) {
+        match self.conns.get_mut(token) {
+            Some(conn) if matches!(conn.stage, Stage::Lent) => conn.stage = Stage::WebSocket(link),
+            _ => self.forget_link(token, *link, cx),
+        }
+    }
+}

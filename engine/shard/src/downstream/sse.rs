@@ -1,0 +1,180 @@
+//! Application SSE: a client's own stream, and the feed of all clients' pushes for backends.
+
+use weir_ring::time::Instant;
+use weir_ring::token::{Member, Token};
+use weir_transports::http1::{Head, query, response};
+use weir_transports::sse;
+
+use std::time::Duration;
+
+use crate::downstream::connection::{Exchange, Feed, Filter, Stage, Watch};
+use crate::downstream::exchange::Outcome;
+use crate::downstream::lifecycle::WRITE_STALL;
+use crate::downstream::reply::Terms;
+use crate::downstream::request::client_of;
+use crate::downstream::stream::Place;
+use crate::error::Error;
+use crate::mail::Mail;
+use crate::route;
+use crate::session::{Carrier, LinkRef};
+use crate::stream::{Epoch, Position};
+use crate::turn::{Cx, Shard};
+
+/// Something is sent at least this often, so that proxies do not take the stream for dead.
+const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Against buffering and rewriting on the way (nginx, caches, transforming proxies).
+const SSE_HEADERS: [(&str, &str); 3] = [
+    ("Content-Type", "text/event-stream; charset=utf-8"),
+    ("Cache-Control", "no-cache, no-transform"),
+    ("X-Accel-Buffering", "no"),
+];
+
+const NDJSON_HEADERS: [(&str, &str); 3] =
+    [("Content-Type", "application/x-ndjson"), SSE_HEADERS[1], SSE_HEADERS[2]];
+
+impl Shard {
+    /// `GET /mcp/sse` and `GET /mcp/events`.
+    pub(crate) fn stream_request(
+        &mut self,
+        token: Token,
+        exchange: &Exchange,
+        head: &Head<'_>,
+        events: bool,
+        input: &[u8],
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        let terms = Terms { keep_alive: head.keep_alive, standing: None };
+        let named = client_of(head);
+        let client = match named.as_deref() {
+            _ if events => route::EVENTS,
+            Some(name) => match route::check_client_id(name) {
+                Ok(name) => name,
+                Err(error) => return self.refuse(token, &error, terms, cx),
+            },
+            None => return self.refuse(token, &Error::ClientIdRequired, terms, cx),
+        };
+        if self.leaves_for(token, exchange, client, input, cx) {
+            return Outcome::Gone;
+        }
+        if self.stats.http_sse.connections >= u64::from(self.config.sse.connections_max) {
+            return self.refuse(token, &Error::insufficient_resources(), terms, cx);
+        }
+        match self.open_session(client, cx) {
+            Ok(session) => self.open_feed(token, head, session, events, cx),
+            Err(error) => return self.refuse(token, &error, terms, cx),
+        }
+        Outcome::Gone
+    }
+
+    fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, events: bool, cx: &mut Cx<'_>) {
+        let Place { cursor, recovered, gap } = self.place(session, last_event_id(head));
+        let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
+        let filter = Filter { client: of("client"), kind: of("type") };
+        let filtered = events && (filter.client.is_some() || filter.kind.is_some());
+        let ndjson = events && head.header("accept").is_some_and(|a| a.contains("application/x-ndjson"));
+        let heartbeat = cx.now.mono.plus(self.config.sse.heartbeat_interval);
+        let filter = filtered.then(|| Box::new(filter));
+        let feed = Feed { session, cursor, heartbeat, filter, ndjson };
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        conn.stage = Stage::Sse(Box::new(feed));
+        conn.heard = cx.now.mono;
+        cx.out.ops.push(Watch::Parked.op(token, conn.socket));
+        self.stats.http_sse.connections += 1;
+        if let Some(session) = self.sessions.get_mut(session) {
+            session.links.add(LinkRef { token, carrier: Carrier::Sse });
+            session.heard = cx.now.mono;
+        }
+        let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
+        self.put(token, cx, |out| response::write_stream_head(out, 200, headers));
+        let retry = self.config.sse.retry.as_millis() as u64;
+        let connected = self.connected(session, cursor, recovered);
+        if !ndjson {
+            self.put(token, cx, |out| sse::retry(out, retry));
+        }
+        self.tell(token, "connected", &connected, cx);
+        if let Some(gap) = gap {
+            self.tell_gap(token, session, gap, cx);
+        }
+        if events {
+            self.count_handlers(session, cx);
+        }
+        self.wake_by(token, heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL)));
+        self.hungry.push(token);
+    }
+
+    /// What a client is told when its stream begins: who it is, where it goes on, what is kept.
+    pub(crate) fn connected(&self, id: Token, cursor: u64, recovered: bool) -> Vec<u8> {
+        let Some(session) = self.sessions.get(id) else { return b"{}".to_vec() };
+        let connected = serde_json::json!({
+            "client_id": session.client,
+            "user_id": session.client,
+            "role": "user",
+            "epoch": String::from_utf8_lossy(&session.epoch.letters()),
+            "sequence": cursor,
+            "recovered": recovered,
+            "retention": {
+                "messages": self.config.outbox.messages_max,
+                "seconds": self.config.outbox.age_max.as_secs(),
+            },
+            "heartbeat_interval": self.config.sse.heartbeat_interval.as_millis() as u64,
+        });
+        connected.to_string().into_bytes()
+    }
+
+    /// A look at a stream: heartbeats and comments, and whether the peer still reads.
+    pub(crate) fn examine_feed(&mut self, token: Token, cx: &mut Cx<'_>) -> Option<Instant> {
+        let interval = self.config.sse.heartbeat_interval;
+        let conn = self.conns.get_mut(token)?;
+        if conn.egress.is_blocked() && cx.now.mono >= conn.heard.plus(WRITE_STALL) {
+            self.broken(token, cx);
+            return None;
+        }
+        let Stage::Sse(feed) = &mut conn.stage else { return None };
+        let (due, ndjson) = (cx.now.mono >= feed.heartbeat, feed.ndjson);
+        if due {
+            feed.heartbeat = cx.now.mono.plus(interval);
+        }
+        let next = feed.heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL));
+        if conn.egress.is_blocked() {
+            return Some(next);
+        }
+        let timestamp = cx.stamp.get().to_owned();
+        self.put_control(token, cx, |out| match (due, ndjson) {
+            (_, true) => out.push(b'\n'),
+            (true, false) => {
+                sse::event(out, None, Some("heartbeat"), &format!(r#"{{"timestamp":"{timestamp}"}}"#))
+            }
+            (false, false) => sse::comment(out, ""),
+        });
+        Some(next)
+    }
+
+    /// A stream has ended.
+    pub(crate) fn forget_feed(&mut self, token: Token, feed: Feed, cx: &mut Cx<'_>) {
+        self.stats.http_sse.connections -= 1;
+        let Some(session) = self.sessions.get_mut(feed.session) else { return };
+        session.links.remove(token);
+        let events = &*session.client == route::EVENTS;
+        if events {
+            self.count_handlers(feed.session, cx);
+        }
+        self.unlinked(feed.session, cx.now.mono);
+    }
+
+    /// Tells every shard how many backends read pushes.
+    fn count_handlers(&mut self, session: Token, cx: &mut Cx<'_>) {
+        let count = self.sessions.get(session).map_or(0, |s| s.links.as_slice().len()) as u32;
+        for shard in 0..self.config.shards {
+            self.send(Member(shard), Mail::Handlers(count), cx);
+        }
+    }
+}
+
+/// The cursor of a client that comes back. One that nobody issued is answered as lost.
+pub(crate) fn last_event_id(head: &Head<'_>) -> Option<Position> {
+    let from_query = || query::get(head.query?, "last_event_id").map(|id| id.into_owned());
+    let id = head.header("last-event-id").map(str::to_owned).or_else(from_query)?;
+    let unknown = Position { epoch: Epoch::UNKNOWN, sequence: 0 };
+    Some(Position::parse(id.as_bytes()).unwrap_or(unknown))
+}

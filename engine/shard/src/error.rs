@@ -1,0 +1,208 @@
+//! The error table: the same names, sentences and numbers on every transport.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use weir_transports::json;
+
+/// Why something was refused. What was refused has had no effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The client sends faster than its limit.
+    RateLimited { retry_after: Duration },
+    /// A message, body or frame of more than `bytes_max` bytes.
+    MessageTooLarge { bytes_max: usize },
+    /// `field` is required and missing, or empty.
+    MissingField { field: &'static str },
+    /// `what` says in one clause which part has which fault.
+    Malformed { what: Cow<'static, str> },
+    /// Nothing in the request names the client.
+    ClientIdRequired,
+    /// Two parts of the request name different clients.
+    ClientIdMismatch,
+    /// Memory, slots or queues are at their bounds.
+    InsufficientResources { retry_after: Duration },
+    /// The server is stopping.
+    Draining { retry_after: Duration },
+    /// There is no such path, client or topic: `what`.
+    NotFound { what: &'static str },
+    /// The path exists, for the methods in `allow` (RFC 9110, section 15.5.6).
+    MethodNotAllowed { allow: &'static str },
+}
+
+impl Error {
+    /// A message that cannot be read; `what` says in one clause which part has which fault.
+    pub fn malformed(what: impl Into<Cow<'static, str>>) -> Error {
+        Error::Malformed { what: what.into() }
+    }
+
+    /// At a bound; another try may find room soon.
+    pub fn insufficient_resources() -> Error {
+        Error::InsufficientResources { retry_after: Duration::from_secs(1) }
+    }
+
+    /// Stopping; another process may be up soon.
+    pub fn draining() -> Error {
+        Error::Draining { retry_after: Duration::from_secs(1) }
+    }
+
+    /// The error's name: field `error`.
+    pub const fn error(&self) -> &'static str {
+        match self {
+            Error::RateLimited { .. } => "rate_limit_exceeded",
+            Error::MessageTooLarge { .. } | Error::MissingField { .. } | Error::Malformed { .. } => {
+                "invalid_message"
+            }
+            Error::ClientIdRequired => "client_id_required",
+            Error::ClientIdMismatch => "forbidden",
+            Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
+            Error::NotFound { .. } => "not_found",
+            Error::MethodNotAllowed { .. } => "method_not_allowed",
+        }
+    }
+
+    /// The name of the cause: field `reason`. An error with one cause only is its own.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Error::RateLimited { .. } => "client",
+            Error::MessageTooLarge { .. } => "message_too_large",
+            Error::MissingField { .. } => "missing_fields",
+            Error::Malformed { .. } => "malformed",
+            Error::ClientIdMismatch => "client_id_mismatch",
+            Error::InsufficientResources { .. } => "insufficient_resources",
+            Error::Draining { .. } => "draining",
+            Error::ClientIdRequired | Error::NotFound { .. } | Error::MethodNotAllowed { .. } => self.error(),
+        }
+    }
+
+    /// The HTTP status (RFC 9110, section 15; 429: RFC 6585).
+    pub const fn http_status(&self) -> u16 {
+        match self {
+            Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
+            Error::ClientIdMismatch => 403,
+            Error::NotFound { .. } => 404,
+            Error::MethodNotAllowed { .. } => 405,
+            Error::MessageTooLarge { .. } => 413,
+            Error::RateLimited { .. } => 429,
+            Error::InsufficientResources { .. } | Error::Draining { .. } => 503,
+        }
+    }
+
+    /// A sentence for people: what is wrong, where, and what to do.
+    pub fn message(&self) -> Cow<'static, str> {
+        match self {
+            Error::RateLimited { .. } => {
+                "The client has used up its request limit; wait for retry_after milliseconds.".into()
+            }
+            Error::MessageTooLarge { bytes_max } => {
+                format!("The message is larger than the limit of {bytes_max} bytes; split it.").into()
+            }
+            Error::MissingField { field } => {
+                format!("The field \"{field}\" is missing or empty; add it.").into()
+            }
+            Error::Malformed { what } => format!("The message cannot be read: {what}.").into(),
+            Error::ClientIdRequired => "The request names no client; send the header X-Client-ID, the query \
+                                        parameter client_id or the join payload's client_id."
+                .into(),
+            Error::ClientIdMismatch => {
+                "The request names a client other than the one its connection or path \
+                                        belongs to; use one client_id."
+                    .into()
+            }
+            Error::InsufficientResources { .. } => {
+                "The server is at its limit of memory or connections; wait and try again.".into()
+            }
+            Error::Draining { .. } => {
+                "The server is stopping and takes nothing new; wait and connect again.".into()
+            }
+            Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
+            Error::MethodNotAllowed { allow } => {
+                format!("This path does not know the request's method; use {allow}.").into()
+            }
+        }
+    }
+
+    /// When trying again may help; `None`: not with the same request.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Error::RateLimited { retry_after }
+            | Error::InsufficientResources { retry_after }
+            | Error::Draining { retry_after } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
+    /// The value of the header `Retry-After` (RFC 9110, section 10.2.3): seconds, rounded up.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        Some(self.retry_after()?.as_nanos().div_ceil(1_000_000_000) as u64)
+    }
+
+    /// Appends `{"error", "reason", "message", "retry_after"}`, the last in milliseconds, rounded up, or
+    /// null.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        for (name, value) in [
+            ("{\"error\":", self.error()),
+            (",\"reason\":", self.reason()),
+            (",\"message\":", &self.message()),
+        ] {
+            out.extend_from_slice(name.as_bytes());
+            json::write_str(out, value);
+        }
+        out.extend_from_slice(b",\"retry_after\":");
+        match self.retry_after() {
+            Some(after) => {
+                let millis = after.as_nanos().div_ceil(1_000_000) as u64;
+                out.extend_from_slice(itoa::Buffer::new().format(millis).as_bytes());
+            }
+            None => out.extend_from_slice(b"null"),
+        }
+        out.push(b'}');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const WAIT: Duration = Duration::from_micros(1_500_500);
+
+    fn table() -> [(Error, &'static str, &'static str, u16); 10] {
+        [
+            (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
+            (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
+            (Error::MissingField { field: "type" }, "invalid_message", "missing_fields", 400),
+            (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
+            (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
+            (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
+            (
+                Error::InsufficientResources { retry_after: WAIT },
+                "unavailable",
+                "insufficient_resources",
+                503,
+            ),
+            (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
+            (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
+            (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
+        ]
+    }
+
+    #[test]
+    fn bodies_follow_the_table() {
+        for (error, name, reason, status) in table() {
+            let mut body = Vec::new();
+            error.write_json(&mut body);
+            let body: Value = serde_json::from_slice(&body).expect("JSON");
+            let retry_after = error.retry_after().map_or(Value::Null, |_| json!(1_501));
+            let message = error.message();
+            assert_eq!(
+                body,
+                json!({"error": name, "reason": reason, "message": message, "retry_after": retry_after})
+            );
+            assert_eq!(error.http_status(), status);
+            assert_eq!(error.retry_after_seconds(), error.retry_after().map(|_| 2));
+            assert!(message.ends_with('.') && !message.contains("  "), "{message}");
+        }
+    }
+}

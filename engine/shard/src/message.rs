@@ -1,0 +1,251 @@
+//! Application messages: what publishers hand in, and the envelope that clients get.
+
+use std::cell::OnceCell;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use weir_transports::json;
+
+use crate::error::Error;
+use crate::stream::Position;
+use weir_ring::time::Wall;
+use weir_ring::token::{Member, Token};
+
+/// Which connection of a client a message is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// WebSocket if one is up, SSE otherwise.
+    #[default]
+    Auto,
+    /// WebSocket; SSE while no WebSocket is up.
+    Websocket,
+    /// SSE; WebSocket while no SSE stream is up.
+    HttpSse,
+    /// Every connection.
+    All,
+}
+
+impl Target {
+    /// As an outbox entry carries it.
+    pub fn class(self) -> u8 {
+        self as u8
+    }
+
+    /// The reverse of [`Target::class`]; an unknown class is `Auto`.
+    pub fn of_class(class: u8) -> Target {
+        match class {
+            1 => Target::Websocket,
+            2 => Target::HttpSse,
+            3 => Target::All,
+            _ => Target::Auto,
+        }
+    }
+}
+
+/// A message for one client.
+#[derive(Debug)]
+pub struct ClientPublish {
+    /// The client's name.
+    pub client: Box<str>,
+    /// What kind of message the application calls it.
+    pub kind: Box<str>,
+    /// Any JSON value, as it was handed in.
+    pub data: Box<RawValue>,
+    /// Which connection it is for.
+    pub target: Target,
+}
+
+/// A message for all of a topic.
+#[derive(Debug)]
+pub struct TopicPublish {
+    /// `topic:NAME` or `room:NAME`.
+    pub topic: Box<str>,
+    /// What is published and by whom.
+    pub content: TopicContent,
+}
+
+/// A backend's envelope, or a client's own event.
+#[derive(Debug)]
+pub enum TopicContent {
+    /// Comes as event `message` with the envelope as payload.
+    Message { kind: Box<str>, data: Box<RawValue> },
+    /// Comes as event `event` with `payload` (JSON) as it was pushed; not to the publisher itself.
+    Event { event: Box<str>, payload: Box<str>, publisher: (Member, Token) },
+    /// The same with a binary payload.
+    Binary { event: Box<str>, payload: Box<[u8]>, publisher: (Member, Token) },
+}
+
+/// What a publisher is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Where the message stands in its stream.
+    pub position: Position,
+    /// What became of it.
+    pub state: State,
+}
+
+/// What became of an accepted message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Written to a connection and kept for replay.
+    Delivered,
+    /// Kept until the client takes it.
+    Queued,
+    /// Sent towards this many subscribers of a topic.
+    DeliveredTo(u32),
+    /// The client has acknowledged up to here.
+    Acknowledged,
+}
+
+/// The JSON object of a publish, as `POST /mcp/clients/{id}/messages` takes it. `client` and `topic`
+/// name the receiver in a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+    #[serde(default)]
+    transport: Target,
+    priority: Option<Priority>,
+    client: Option<String>,
+    topic: Option<String>,
+}
+
+/// Only `normal` exists in this version; the others are refused by name.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Priority {
+    Normal,
+}
+
+/// A parsed publish.
+#[derive(Debug)]
+pub enum Publish {
+    /// To one client.
+    Client(Box<ClientPublish>),
+    /// To a topic.
+    Topic(Box<TopicPublish>),
+}
+
+/// Who a publish is for, where the path names it.
+#[derive(Clone, Copy, Debug)]
+pub enum Receiver<'a> {
+    /// The client in the path.
+    Client(&'a str),
+    /// The topic in the path.
+    Topic(&'a str),
+    /// The line itself names one with `client` or `topic`.
+    Named,
+}
+
+impl Publish {
+    /// Reads one publish.
+    ///
+    /// # Errors
+    /// `Malformed` with the parser's words, `MissingField`.
+    pub fn parse(receiver: Receiver<'_>, body: &[u8]) -> Result<Publish, Error> {
+        let body: Body<'_> = serde_json::from_slice(body).map_err(|e| Error::malformed(e.to_string()))?;
+        let _only_normal = body.priority;
+        let kind = body.kind.filter(|kind| !kind.is_empty()).ok_or(Error::MissingField { field: "type" })?;
+        let data = body.data.ok_or(Error::MissingField { field: "data" })?;
+        let (client, topic) = match receiver {
+            Receiver::Client(name) => (Some(name.to_owned()), None),
+            Receiver::Topic(name) => (None, Some(name.to_owned())),
+            Receiver::Named => (body.client, body.topic),
+        };
+        let kind = kind.into_boxed_str();
+        let data = data.to_owned();
+        match (client, topic) {
+            (Some(client), None) => {
+                crate::route::check_client_id(&client)?;
+                let client = client.into_boxed_str();
+                Ok(Publish::Client(Box::new(ClientPublish { client, kind, data, target: body.transport })))
+            }
+            (None, Some(topic)) if crate::route::is_topic(&topic) => {
+                let content = TopicContent::Message { kind, data };
+                Ok(Publish::Topic(Box::new(TopicPublish { topic: topic.into_boxed_str(), content })))
+            }
+            (None, Some(_)) => Err(Error::malformed("topics are named topic:NAME or room:NAME")),
+            _ => Err(Error::malformed("a line names exactly one of client and topic")),
+        }
+    }
+}
+
+/// Writes the envelope `{"id", "type", "sequence", "epoch", "timestamp", "data"}`.
+pub fn write_envelope(out: &mut Vec<u8>, position: Position, kind: &str, timestamp: &str, data: &str) {
+    out.extend_from_slice(b"{\"id\":\"");
+    position.write(out);
+    out.extend_from_slice(b"\",\"type\":");
+    json::write_str(out, kind);
+    out.push(b',');
+    write_meta_fields(out, position, timestamp);
+    out.extend_from_slice(b",\"data\":");
+    out.extend_from_slice(data.as_bytes());
+    out.push(b'}');
+}
+
+/// Writes `{"sequence", "epoch", "timestamp"}`: what a client's own topic event carries beside its payload.
+pub fn write_meta(out: &mut Vec<u8>, position: Position, timestamp: &str) {
+    out.push(b'{');
+    write_meta_fields(out, position, timestamp);
+    out.push(b'}');
+}
+
+fn write_meta_fields(out: &mut Vec<u8>, position: Position, timestamp: &str) {
+    out.extend_from_slice(b"\"sequence\":");
+    out.extend_from_slice(itoa::Buffer::new().format(position.sequence).as_bytes());
+    out.extend_from_slice(b",\"epoch\":\"");
+    out.extend_from_slice(&position.epoch.letters());
+    out.extend_from_slice(b"\",\"timestamp\":\"");
+    out.extend_from_slice(timestamp.as_bytes());
+    out.push(b'"');
+}
+
+impl Receipt {
+    /// Writes `{"epoch", "sequence", "state"}`, or `delivered_to` for a topic.
+    pub fn write_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"epoch\":\"");
+        out.extend_from_slice(&self.position.epoch.letters());
+        out.extend_from_slice(b"\",\"sequence\":");
+        out.extend_from_slice(itoa::Buffer::new().format(self.position.sequence).as_bytes());
+        let state = match self.state {
+            State::Delivered | State::DeliveredTo(_) => "delivered",
+            State::Queued => "queued",
+            State::Acknowledged => "acknowledged",
+        };
+        out.extend_from_slice(b",\"state\":\"");
+        out.extend_from_slice(state.as_bytes());
+        out.push(b'"');
+        if let State::DeliveredTo(count) = self.state {
+            out.extend_from_slice(b",\"delivered_to\":");
+            out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+        }
+        out.push(b'}');
+    }
+}
+
+/// A wall clock reading as RFC 3339 with milliseconds, UTC; written when first asked for.
+#[derive(Debug)]
+pub(crate) struct Stamp {
+    wall: Wall,
+    text: OnceCell<String>,
+}
+
+impl Stamp {
+    pub(crate) fn new(wall: Wall) -> Stamp {
+        Stamp { wall, text: OnceCell::new() }
+    }
+
+    pub(crate) fn get(&self) -> &str {
+        self.text.get_or_init(|| timestamp(self.wall))
+    }
+}
+
+/// `wall` as RFC 3339 with milliseconds, UTC.
+pub(crate) fn timestamp(wall: Wall) -> String {
+    let time = jiff::Timestamp::from_millisecond(wall.0 as i64).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{time:.3}")
+}

@@ -1,0 +1,100 @@
+//! What a shard counts, and what it shows of a client.
+
+/// Counters of one shard, totals since its start where nothing else is said.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Stats {
+    /// Open connections by transport, now.
+    pub websocket: Transport,
+    /// Open application SSE streams and their traffic.
+    pub http_sse: Transport,
+    /// HTTP requests answered, upgrades and streams not counted.
+    pub http_requests: u64,
+    /// Open connections of any kind, now.
+    pub connections: u64,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Sessions held, now.
+    pub sessions: u64,
+    /// Topics owned by this shard, now.
+    pub topics: u64,
+    /// Bytes held in outboxes, now.
+    pub outbox_bytes: u64,
+    /// Requests refused by a limit.
+    pub limited: u64,
+    /// Messages appended to a stream.
+    pub appended: u64,
+    /// Connections closed because they could not keep up.
+    pub overflowed: u64,
+    /// Gaps told to clients.
+    pub gaps: u64,
+    /// Largest outbound queue of any connection so far, bytes.
+    pub queue_bytes_peak: u64,
+    /// Connections handed over to another shard.
+    pub handed_over: u64,
+    /// Turns taken.
+    pub turns: u64,
+}
+
+/// Counters of one transport.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Transport {
+    /// Open now.
+    pub connections: u64,
+    /// Messages received.
+    pub messages_in: u64,
+    /// Messages sent.
+    pub messages_out: u64,
+    /// Closed for an error of the peer or the network.
+    pub errors: u64,
+}
+
+/// What `/mcp/health/{client_id}` shows.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Health {
+    /// The client asked for.
+    pub client_id: Box<str>,
+    /// Has at least one connection.
+    pub connected: bool,
+    /// `websocket`, `http_sse` or `none`; with both up, the one a message would take.
+    pub transport: &'static str,
+    /// Messages sent to the client.
+    pub messages_sent: u64,
+    /// Messages received from the client.
+    pub messages_received: u64,
+    /// When the client was last heard, RFC 3339.
+    pub last_activity: Box<str>,
+    /// Messages in the outbox nobody has acknowledged.
+    pub pending_acks: u64,
+    /// Bytes waiting for a slow connection.
+    pub queue: u64,
+}
+
+impl Stats {
+    /// Adds another shard's counters; peaks are the larger of the two.
+    pub fn add(&mut self, other: &Stats) {
+        self.websocket.add(&other.websocket);
+        self.http_sse.add(&other.http_sse);
+        self.http_requests += other.http_requests;
+        self.connections += other.connections;
+        self.accepted += other.accepted;
+        self.sessions += other.sessions;
+        self.topics += other.topics;
+        self.outbox_bytes += other.outbox_bytes;
+        self.limited += other.limited;
+        self.appended += other.appended;
+        self.overflowed += other.overflowed;
+        self.gaps += other.gaps;
+        self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
+        self.handed_over += other.handed_over;
+        self.turns += other.turns;
+    }
+}
+
+impl Transport {
+    fn add(&mut self, other: &Transport) {
+        self.connections += other.connections;
+        self.messages_in += other.messages_in;
+        self.messages_out += other.messages_out;
+        self.errors += other.errors;
+    }
+}

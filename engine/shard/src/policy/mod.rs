@@ -1,0 +1,30 @@
+//! What is allowed. A policy is a pure function of its own state, its limits and the time; who asks acts on
+//! the verdict.
+
+use std::time::Duration;
+
+mod backends;
+mod token_bucket;
+
+pub use backends::Backends;
+pub use token_bucket::TokenBucket;
+
+/// What a limit says to one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Go on; `remaining` more would pass right now. `u32::MAX` where there is no limit.
+    Allow { remaining: u32 },
+    /// Not now; at the earliest after `retry_after`.
+    Deny { retry_after: Duration },
+}
+
+/// Where a requester stands with its limit: the `X-RateLimit-*` headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// `X-RateLimit-Limit`: requests that a rested requester may send at once.
+    pub limit: u32,
+    /// `X-RateLimit-Remaining`: requests that would pass right now.
+    pub remaining: u32,
+    /// `X-RateLimit-Reset`: seconds until `remaining` is `limit` again, rounded up.
+    pub reset_seconds: u64,
+}

@@ -1,0 +1,198 @@
+//! Sessions: what a shard knows of a client while it is here and for a while after.
+
+use std::hash::BuildHasher;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+use weir_ring::time::Instant;
+use weir_ring::token::Token;
+
+use crate::outbox::Outbox;
+use crate::policy::TokenBucket;
+use crate::slots::Slots;
+use crate::stream::{Epoch, Position};
+
+/// One client on its home shard. All its connections, its bucket and its stream live here.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The client's name.
+    pub(crate) client: Box<str>,
+    /// Connections that take the client's stream.
+    pub(crate) links: Links,
+    /// Requests it may make.
+    pub(crate) bucket: TokenBucket,
+    /// Epoch of its stream.
+    pub(crate) epoch: Epoch,
+    /// Its stream, made by the first message.
+    pub(crate) outbox: Option<Box<Outbox>>,
+    /// Highest number ever written to one of its connections.
+    pub(crate) delivered: u64,
+    /// Messages received from it.
+    pub(crate) received: u64,
+    /// When it was last heard.
+    pub(crate) heard: Instant,
+    /// A look at its age is scheduled.
+    pub(crate) watched: bool,
+}
+
+impl Session {
+    /// Number of the newest message; 0 before the first.
+    pub(crate) fn head(&self) -> u64 {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.head())
+    }
+
+    /// The stream's position at `sequence`.
+    pub(crate) fn position(&self, sequence: u64) -> Position {
+        Position { epoch: self.epoch, sequence }
+    }
+}
+
+/// How a connection carries a client's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    /// WebSocket, joined to `mcp:gateway`.
+    WebSocket,
+    /// Application SSE.
+    Sse,
+}
+
+/// A connection of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LinkRef {
+    /// Its slot.
+    pub(crate) token: Token,
+    /// How it carries the stream.
+    pub(crate) carrier: Carrier,
+}
+
+/// A session's connections. Nearly always one, and then no allocation is needed.
+#[derive(Debug, Default)]
+pub(crate) enum Links {
+    /// The client is away.
+    #[default]
+    None,
+    /// The usual case.
+    One(LinkRef),
+    /// Several tabs, or both transports.
+    Many(Vec<LinkRef>),
+}
+
+impl Links {
+    /// All of them, oldest first.
+    pub(crate) fn as_slice(&self) -> &[LinkRef] {
+        match self {
+            Links::None => &[],
+            Links::One(link) => std::slice::from_ref(link),
+            Links::Many(links) => links,
+        }
+    }
+
+    /// Whether one of them is of this kind.
+    pub(crate) fn has(&self, carrier: Carrier) -> bool {
+        self.as_slice().iter().any(|link| link.carrier == carrier)
+    }
+
+    /// Adds one.
+    pub(crate) fn add(&mut self, link: LinkRef) {
+        *self = match std::mem::take(self) {
+            Links::None => Links::One(link),
+            Links::One(first) => Links::Many(vec![first, link]),
+            Links::Many(mut links) => {
+                links.push(link);
+                Links::Many(links)
+            }
+        };
+    }
+
+    /// Removes the one at `token`; true if it was there.
+    pub(crate) fn remove(&mut self, token: Token) -> bool {
+        let before = self.as_slice().len();
+        *self = match std::mem::take(self) {
+            Links::One(link) if link.token == token => Links::None,
+            Links::Many(mut links) => {
+                links.retain(|link| link.token != token);
+                match links[..] {
+                    [] => Links::None,
+                    [link] => Links::One(link),
+                    _ => Links::Many(links),
+                }
+            }
+            other => other,
+        };
+        self.as_slice().len() < before
+    }
+}
+
+/// The sessions of one shard, by slot and by name.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    slots: Slots<Session>,
+    by_name: HashTable<Token>,
+    hasher: FixedState,
+}
+
+impl Sessions {
+    /// Room for `max` sessions; `seed` keeps the table's order out of an attacker's reach.
+    pub(crate) fn new(max: u32, seed: u64) -> Sessions {
+        Sessions {
+            slots: Slots::with_max(max),
+            by_name: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+        }
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u32 {
+        self.slots.len()
+    }
+
+    /// The session of `client`.
+    pub(crate) fn find(&self, client: &str) -> Option<Token> {
+        let hash = self.hasher.hash_one(client);
+        let named = |id: &Token| self.slots.get(*id).is_some_and(|s| &*s.client == client);
+        self.by_name.find(hash, named).copied()
+    }
+
+    /// The session of `client`, made by `make` if there is none.
+    ///
+    /// # Errors
+    /// `Err` when the shard holds as many as it may.
+    pub(crate) fn find_or_insert(
+        &mut self,
+        client: &str,
+        make: impl FnOnce() -> Session,
+    ) -> Result<Token, Full> {
+        if let Some(id) = self.find(client) {
+            return Ok(id);
+        }
+        let id = self.slots.insert(make()).map_err(|_| Full)?;
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |id: &Token| slots.get(*id).map_or(0, |s| hasher.hash_one(&*s.client));
+        self.by_name.insert_unique(hasher.hash_one(client), id, rehash);
+        Ok(id)
+    }
+
+    /// The session in `id`'s slot.
+    pub(crate) fn get(&self, id: Token) -> Option<&Session> {
+        self.slots.get(id)
+    }
+
+    /// The session in `id`'s slot.
+    pub(crate) fn get_mut(&mut self, id: Token) -> Option<&mut Session> {
+        self.slots.get_mut(id)
+    }
+
+    /// Forgets a session with its stream.
+    pub(crate) fn remove(&mut self, id: Token) -> Option<Session> {
+        let session = self.slots.remove(id)?;
+        let hash = self.hasher.hash_one(&*session.client);
+        if let Ok(entry) = self.by_name.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+        Some(session)
+    }
+}
+
+/// The shard holds as many sessions as it may.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Full;
