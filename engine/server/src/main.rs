@@ -1,3 +1,20 @@
 //! Weir: an MCP and real-time gateway for Linux servers.
 
-fn main() {}
+mod cli;
+mod config;
+mod control;
+mod data_thread;
+mod ending;
+mod gateway;
+mod ports;
+mod pump;
+mod start_error;
+
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run()
+}

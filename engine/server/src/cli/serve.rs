@@ -1,0 +1,40 @@
+//! `weir serve`.
+
+use std::process::ExitCode;
+
+use tracing::{info, warn};
+
+use super::{Failure, Serve, say};
+use crate::config;
+use crate::control::End;
+use crate::gateway::Gateway;
+
+/// Runs the gateway until it ends.
+///
+/// # Errors
+/// It could not be started, or broke.
+pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<ExitCode, Failure> {
+    let settings = options.settings(environment)?;
+    for variable in config::without_effect(environment) {
+        warn!("the environment variable {variable} is no setting of this version and has no effect");
+    }
+    let gateway = Gateway::start(&settings, options.insecure).map_err(Failure::Start)?;
+    say(&banner(&gateway.cores));
+    for (address, name) in &gateway.addresses {
+        say(&format!("listening on {address} ({name})"));
+    }
+    info!(connections_per_shard = gateway.connections_per_shard, "ready");
+    match gateway.run() {
+        End::Drained => Ok(ExitCode::SUCCESS),
+        End::Forced => Ok(ExitCode::from(130)),
+        End::Panicked => Err(Failure::Panicked),
+        End::Broken(error) => Err(Failure::Broken(error)),
+    }
+}
+
+fn banner(cores: &[usize]) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let (shards, plural) = (cores.len(), if cores.len() == 1 { "" } else { "s" });
+    let cores = cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+    format!("weir {version}: {shards} shard{plural} on core {cores}, io_uring")
+}

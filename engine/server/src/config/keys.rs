@@ -1,0 +1,181 @@
+//! Every key: its name, its bounds, and what it sets. Defaults are those of [`Settings`]; `default.toml`
+//! explains them.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::problem::Fault;
+use super::settings::{NEVER, Settings};
+use super::value::{Value, cores, duration};
+
+/// One key of the configuration.
+pub(super) struct Key {
+    /// Section and name, with dots between.
+    pub(super) name: &'static str,
+    /// The variable that sets it beside `WEIR_SECTION_NAME`.
+    pub(super) alias: Option<&'static str>,
+    pub(super) kind: Kind,
+}
+
+/// What values a key takes, and where they go.
+pub(super) enum Kind {
+    Switch(fn(&mut Settings, bool)),
+    Number {
+        min: u64,
+        max: u64,
+        set: fn(&mut Settings, u64),
+    },
+    Time {
+        min: Duration,
+        max: Duration,
+        /// 0 switches it off.
+        off: bool,
+        set: fn(&mut Settings, Duration),
+    },
+    Address(fn(&mut Settings, IpAddr)),
+    Cores(fn(&mut Settings, Vec<usize>)),
+}
+
+impl Key {
+    /// Sets the key in `settings`.
+    ///
+    /// # Errors
+    /// The key does not take the value; `settings` is as before.
+    pub(super) fn set(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
+            (Kind::Switch(set), Value::Switch(switch)) => set(settings, *switch),
+            (Kind::Number { min, max, set }, Value::Number(number)) => match u64::try_from(*number) {
+                Ok(number) if (*min..=*max).contains(&number) => set(settings, number),
+                _ => return Err(self.refuses(value)),
+            },
+            (Kind::Time { min, max, off, set }, Value::Text(text)) => match duration(text) {
+                Some(Duration::ZERO) if *off => set(settings, NEVER),
+                Some(time) if (*min..=*max).contains(&time) => set(settings, time),
+                _ => return Err(self.refuses(value)),
+            },
+            (Kind::Address(set), Value::Text(text)) => match text.parse() {
+                Ok(address) => set(settings, address),
+                Err(_) => return Err(self.refuses(value)),
+            },
+            (Kind::Cores(set), Value::Text(text)) => match cores(text) {
+                Some(cores) => set(settings, cores),
+                None => return Err(self.refuses(value)),
+            },
+            // A single core, given as text, reads as a number.
+            (Kind::Cores(set), Value::Number(core)) if u16::try_from(*core).is_ok() => {
+                set(settings, vec![*core as usize]);
+            }
+            _ => return Err(self.refuses(value)),
+        }
+        Ok(())
+    }
+
+    fn refuses(&self, value: Value) -> Fault {
+        Fault::Value { value, wanted: self.kind.wanted() }
+    }
+
+    /// The variable that every key has.
+    pub(super) fn variable(&self) -> String {
+        format!("WEIR_{}", self.name.replace('.', "_").to_uppercase())
+    }
+}
+
+/// The key of that name.
+pub(super) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// Every section's full name.
+pub(super) fn sections() -> impl Iterator<Item = &'static str> {
+    KEYS.iter().flat_map(|key| key.name.match_indices('.').map(|(dot, _)| &key.name[..dot]))
+}
+
+const fn key(name: &'static str, kind: Kind) -> Key {
+    Key { name, alias: None, kind }
+}
+
+const fn aliased(alias: &'static str, name: &'static str, kind: Kind) -> Key {
+    Key { name, alias: Some(alias), kind }
+}
+
+const fn number(min: u64, max: u64, set: fn(&mut Settings, u64)) -> Kind {
+    Kind::Number { min, max, set }
+}
+
+/// Bounds in milliseconds.
+const fn time(min: u64, max: u64, set: fn(&mut Settings, Duration)) -> Kind {
+    Kind::Time { min: Duration::from_millis(min), max: Duration::from_millis(max), off: false, set }
+}
+
+/// As `time`; 0 switches it off.
+const fn timeout(min: u64, max: u64, set: fn(&mut Settings, Duration)) -> Kind {
+    Kind::Time { min: Duration::from_millis(min), max: Duration::from_millis(max), off: true, set }
+}
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const PORT_MAX: u64 = u16::MAX as u64;
+/// The kernel's bound of a ring's table (IORING_MAX_FIXED_FILES).
+const SOCKETS_MAX: u64 = MIB;
+/// One token each nanosecond: the bucket's finest step.
+const RATE_MAX: u64 = 1_000_000_000;
+
+/// All keys, in the order of `default.toml`.
+#[rustfmt::skip]
+pub(super) const KEYS: &[Key] = &[
+    key("server.bind", Kind::Address(|s, address| s.server.bind = address)),
+    key("server.admin_port", number(0, PORT_MAX, |s, n| s.server.admin_port = n as u16)),
+    aliased("MCP_SSE_PORT", "server.sse_port", number(0, PORT_MAX, |s, n| s.server.sse_port = n as u16)),
+    aliased("MCP_WS_PORT", "server.ws_port", number(0, PORT_MAX, |s, n| s.server.ws_port = n as u16)),
+    key("server.shards", number(0, 256, |s, n| s.server.shards = n as u16)),
+    key("server.cores", Kind::Cores(|s, cores| s.server.cores = cores)),
+    key("server.connections_per_shard", number(128, SOCKETS_MAX, |s, n| s.server.connections_per_shard = n as u32)),
+    key("server.test_endpoints", Kind::Switch(|s, on| s.shard.test_endpoints = on)),
+
+    key("http.max_head_size", number(KIB, MIB, |s, n| s.shard.http.head_bytes_max = n as usize)),
+    key("http.max_line_size", number(256, MIB, |s, n| s.shard.http.line_bytes_max = n as usize)),
+    key("http.head_deadline", timeout(10, HOUR, |s, t| s.shard.http.head_deadline = t)),
+    key("http.keep_alive_timeout", timeout(10, DAY, |s, t| s.shard.http.keep_alive_timeout = t)),
+
+    aliased("MCP_SSE_MAX_CONNECTIONS", "http_sse.max_connections",
+        number(1, 100_000_000, |s, n| s.shard.sse.connections_max = n as u32)),
+    key("http_sse.heartbeat_interval", timeout(10, DAY, |s, t| s.shard.sse.heartbeat_interval = t)),
+    key("http_sse.retry", time(1, HOUR, |s, t| s.shard.sse.retry = t)),
+
+    key("websocket.compression", Kind::Switch(|s, on| s.shard.websocket.compression = on)),
+    key("websocket.compression_min_size", number(1, GIB, |s, n| s.shard.websocket.compression_bytes_min = n as usize)),
+    aliased("MCP_WS_MAX_FRAME_SIZE", "websocket.max_frame_size",
+        number(125, 64 * MIB, |s, n| s.shard.websocket.frame_bytes_max = n as usize)),
+    key("websocket.ping_interval", timeout(10, DAY, |s, t| s.shard.websocket.ping_interval = t)),
+    key("websocket.pong_timeout", timeout(10, HOUR, |s, t| s.shard.websocket.pong_timeout = t)),
+    key("websocket.park_after", timeout(10, DAY, |s, t| s.shard.websocket.park_after = t)),
+    key("websocket.join_deadline", timeout(10, DAY, |s, t| s.shard.websocket.join_deadline = t)),
+    key("websocket.max_topics", number(1, 100_000, |s, n| s.shard.topics_per_connection_max = n as usize)),
+
+    key("message.max_size", number(KIB, 64 * MIB, |s, n| s.shard.message_bytes_max = n as usize)),
+
+    key("outbox.max_messages", number(1, 1_000_000, |s, n| s.shard.outbox.messages_max = n as usize)),
+    key("outbox.max_bytes", number(KIB, GIB, |s, n| s.shard.outbox.bytes_max = n as usize)),
+    key("outbox.max_age", timeout(SECOND, 7 * DAY, |s, t| s.shard.outbox.age_max = t)),
+    key("outbox.max_bytes_per_shard", number(MIB, 1024 * GIB, |s, n| s.shard.outbox_bytes_total_max = n as usize)),
+
+    key("connection.queue_bytes", number(KIB, GIB, |s, n| s.shard.queue_bytes_max = n as usize)),
+
+    aliased("MCP_RATE_LIMIT", "rate_limiting.default.limit", number(0, RATE_MAX, |s, n| s.client_limit.limit = n as u32)),
+    key("rate_limiting.default.per", time(1, DAY, |s, t| s.client_limit.per = t)),
+    key("rate_limiting.default.burst", number(0, RATE_MAX, |s, n| s.client_limit.burst = n as u32)),
+    key("rate_limiting.backend.limit", number(0, RATE_MAX, |s, n| s.backend_limit.limit = n as u32)),
+    key("rate_limiting.backend.per", time(1, DAY, |s, t| s.backend_limit.per = t)),
+    key("rate_limiting.backend.burst", number(0, RATE_MAX, |s, n| s.backend_limit.burst = n as u32)),
+
+    key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| s.shard.session_idle_timeout = t)),
+
+    key("routing.vnodes", number(1, 10_000, |s, n| s.shard.vnodes = n as u16)),
+
+    key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
+];

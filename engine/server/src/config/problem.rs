@@ -1,0 +1,117 @@
+//! What is wrong with a configuration: where, what, and what would be right.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use super::keys::Kind;
+use super::value::{Value, duration_text};
+
+/// Why nothing is started.
+#[derive(Debug)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    File(PathBuf, io::Error),
+    /// All that is wrong, in the order of the sources.
+    Problems(Vec<Problem>),
+    /// Each value is fine, and together they are not.
+    Contradictions(Vec<String>),
+}
+
+/// One wrong setting.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    pub(super) place: Place,
+    /// Section and name, with dots between; empty where no key is at fault.
+    pub(super) key: String,
+    pub(super) fault: Fault,
+}
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A line of a file, from 1.
+    Line(PathBuf, usize),
+    Variable(String),
+    Flag(&'static str),
+}
+
+/// What is wrong with a setting.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The file is not TOML.
+    Syntax(String),
+    /// There is no such key or section.
+    Unknown { nearest: Option<&'static str> },
+    /// A section is given as if it were a key.
+    Section,
+    /// The key does not take the value.
+    Value { value: Value, wanted: String },
+}
+
+impl Kind {
+    /// What values are taken, in words.
+    pub(super) fn wanted(&self) -> String {
+        match self {
+            Kind::Switch(_) => "true or false".into(),
+            Kind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Kind::Time { min, max, off, .. } => {
+                let off = if *off { ", or \"0s\" to switch it off" } else { "" };
+                format!(
+                    "a whole number of ms, s, m or h from \"{}\" to \"{}\"{off}",
+                    duration_text(*min),
+                    duration_text(*max)
+                )
+            }
+            Kind::Address(_) => "an IP address such as \"127.0.0.1\" or \"::1\"".into(),
+            Kind::Cores(_) => "core numbers and ranges such as \"0,2-5\"".into(),
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConfigError::File(path, error) => write!(f, "{} cannot be read: {error}", path.display()),
+            ConfigError::Problems(problems) => lines(f, problems),
+            ConfigError::Contradictions(contradictions) => lines(f, contradictions),
+        }
+    }
+}
+
+fn lines<T: fmt::Display>(f: &mut fmt::Formatter<'_>, items: &[T]) -> fmt::Result {
+    for (index, item) in items.iter().enumerate() {
+        let end = if index + 1 < items.len() { "\n" } else { "" };
+        write!(f, "{item}{end}")?;
+    }
+    Ok(())
+}
+
+impl std::error::Error for ConfigError {}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Problem { place, key, fault } = self;
+        match fault {
+            Fault::Syntax(message) => write!(f, "{place}: this is no TOML: {message}"),
+            Fault::Unknown { nearest: Some(nearest) } => {
+                write!(f, "{place}: there is no {key}; did you mean {nearest}?")
+            }
+            Fault::Unknown { nearest: None } => {
+                write!(f, "{place}: there is no {key}; `weir default-config` shows every key")
+            }
+            Fault::Section => write!(f, "{place}: {key} is a section, not a key; its keys go below [{key}]"),
+            Fault::Value { value, wanted } => write!(f, "{place}: {key} is {value} and must be {wanted}"),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Line(file, line) => write!(f, "{}:{line}", file.display()),
+            Place::Variable(name) => write!(f, "environment variable {name}"),
+            Place::Flag(name) => f.write_str(name),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! The settings of a process, and what a shard is given of them.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use weir_shard::limits;
+
+/// Room for the head, the envelope and a few control frames beside the largest message.
+pub(crate) const QUEUE_OVERHEAD_BYTES: usize = 4_096;
+
+/// What time-outs that are switched off are set to.
+pub(super) const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
+
+/// Everything that can be set.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) server: Server,
+    /// The bounds of a shard. What all shards have together (SSE streams) is not yet divided.
+    pub(super) shard: limits::Config,
+    pub(super) client_limit: Limit,
+    pub(super) backend_limit: Limit,
+}
+
+/// Addresses, threads and sizes of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) bind: IpAddr,
+    pub(crate) admin_port: u16,
+    pub(crate) sse_port: u16,
+    pub(crate) ws_port: u16,
+    /// 0: one for each of `cores`.
+    pub(crate) shards: u16,
+    /// Empty: all the process may run on.
+    pub(crate) cores: Vec<usize>,
+    pub(crate) connections_per_shard: u32,
+}
+
+/// Requests in a span of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Limit {
+    /// 0: no limit.
+    pub(super) limit: u32,
+    pub(super) per: Duration,
+    /// 0: as many as `limit`.
+    pub(super) burst: u32,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        let shard = limits::Config::default();
+        Settings {
+            server: Server {
+                bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                admin_port: 4000,
+                sse_port: 4001,
+                ws_port: 4002,
+                shards: 0,
+                cores: Vec::new(),
+                connections_per_shard: 131_072,
+            },
+            client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
+            backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
+            shard: limits::Config { queue_bytes_max: shard.message_bytes_max + QUEUE_OVERHEAD_BYTES, ..shard },
+        }
+    }
+}
+
+impl Settings {
+    /// The bounds of one of `shards` shards that has a table of `connections_max` sockets and accepts on
+    /// `listeners`.
+    pub(crate) fn shard(&self, shards: u16, connections_max: u32, listeners: u8) -> limits::Config {
+        let mut config = self.shard.clone();
+        config.shards = shards;
+        config.listeners = listeners;
+        config.connections_max = connections_max;
+        config.sse.connections_max = config.sse.connections_max.div_ceil(u32::from(shards));
+        config.client_rate = self.client_limit.rate();
+        config.backend_rate = self.backend_limit.rate();
+        config
+    }
+
+    /// Values that are fine alone and not together, each with its reason and what to do.
+    pub(super) fn contradictions(&self) -> Vec<String> {
+        let (shard, server) = (&self.shard, &self.server);
+        let mut found = Vec::new();
+        let queue_needed = shard.message_bytes_max + QUEUE_OVERHEAD_BYTES;
+        if shard.queue_bytes_max < queue_needed {
+            found.push(format!(
+                "connection.queue_bytes = {} is too small for message.max_size = {}: a message of that size could \
+                 never be sent to a client that reads slowly. Set connection.queue_bytes to at least {queue_needed}",
+                shard.queue_bytes_max, shard.message_bytes_max
+            ));
+        }
+        if shard.outbox.bytes_max < shard.message_bytes_max {
+            found.push(format!(
+                "outbox.max_bytes = {} is smaller than message.max_size = {}: a message of that size could not be \
+                 kept for replay. Raise the first or lower the second",
+                shard.outbox.bytes_max, shard.message_bytes_max
+            ));
+        }
+        if shard.outbox_bytes_total_max < shard.outbox.bytes_max {
+            found.push(format!(
+                "outbox.max_bytes_per_shard = {} is smaller than outbox.max_bytes = {}: one stream could not be kept",
+                shard.outbox_bytes_total_max, shard.outbox.bytes_max
+            ));
+        }
+        if shard.http.head_bytes_max < shard.http.line_bytes_max {
+            found.push(format!(
+                "http.max_head_size = {} is smaller than http.max_line_size = {}, and the line is part of the head",
+                shard.http.head_bytes_max, shard.http.line_bytes_max
+            ));
+        }
+        let ports = [("admin", server.admin_port), ("sse", server.sse_port), ("ws", server.ws_port)];
+        for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+            if ports[one].1 == ports[other].1 && ports[one].1 != 0 {
+                let ((one, port), (other, _)) = (ports[one], ports[other]);
+                found.push(format!("server.{one}_port and server.{other}_port are both {port}: give each its own"));
+            }
+        }
+        found
+    }
+}
+
+impl Limit {
+    fn rate(self) -> limits::Rate {
+        let burst = if self.burst == 0 { self.limit.max(1) } else { self.burst };
+        limits::Rate { per_second: f64::from(self.limit) / self.per.as_secs_f64(), burst }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_do_not_contradict_each_other() {
+        assert_eq!(Settings::default().contradictions(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_shard_with_the_defaults_has_the_shards_own_defaults() {
+        let config = Settings::default().shard(1, 16_384, 1);
+        let queue_bytes_max = config.message_bytes_max + QUEUE_OVERHEAD_BYTES;
+        assert_eq!(config, limits::Config { queue_bytes_max, ..limits::Config::default() });
+    }
+
+    #[test]
+    fn shards_share_what_the_process_may_hold() {
+        let config = Settings::default().shard(3, 1_000, 2);
+        assert_eq!((config.shards, config.connections_max, config.listeners), (3, 1_000, 2));
+        assert_eq!(config.sse.connections_max, 3_334);
+    }
+
+    #[test]
+    fn a_limit_becomes_a_rate() {
+        let limit = Limit { limit: 600, per: Duration::from_secs(60), burst: 0 };
+        assert_eq!(limit.rate(), limits::Rate { per_second: 10.0, burst: 600 });
+        assert_eq!(Limit { burst: 20, ..limit }.rate(), limits::Rate { per_second: 10.0, burst: 20 });
+        assert_eq!(Limit { limit: 0, ..limit }.rate(), limits::Rate { per_second: 0.0, burst: 1 });
+    }
+}

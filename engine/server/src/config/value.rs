@@ -1,0 +1,116 @@
+//! Values as they are written: in a file with TOML's types, in a variable or flag as text.
+
+use std::fmt;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+/// A value before its key has judged it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    Switch(bool),
+    Number(i64),
+    Text(String),
+    /// None of the above; what it is instead.
+    Other(&'static str),
+}
+
+impl Value {
+    pub(super) fn of_toml(value: &DeValue<'_>) -> Value {
+        match value {
+            DeValue::Boolean(switch) => Value::Switch(*switch),
+            DeValue::String(text) => Value::Text(text.to_string()),
+            DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
+                .map_or(Value::Other("an integer beyond 64 bits"), Value::Number),
+            DeValue::Float(_) => Value::Other("a number with a fraction"),
+            DeValue::Datetime(_) => Value::Other("a date"),
+            DeValue::Array(_) => Value::Other("a list"),
+            DeValue::Table(_) => Value::Other("a section"),
+        }
+    }
+
+    /// Text that reads as a switch or a number is one.
+    pub(super) fn of_text(text: &str) -> Value {
+        match text {
+            "true" => Value::Switch(true),
+            "false" => Value::Switch(false),
+            _ => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Number),
+        }
+    }
+}
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Switch(switch) => write!(f, "{switch}"),
+            Value::Number(number) => write!(f, "{number}"),
+            Value::Text(text) => write!(f, "{text:?}"),
+            Value::Other(kind) => f.write_str(kind),
+        }
+    }
+}
+
+/// Units of durations, from the largest.
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// A duration as it is written: a whole number and `ms`, `s`, `m` or `h`.
+pub(super) fn duration(text: &str) -> Option<Duration> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let (_, millis) = UNITS.into_iter().find(|(name, _)| *name == unit.trim_start())?;
+    Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(millis)?))
+}
+
+/// A duration of whole milliseconds in the largest unit that takes it without a fraction.
+pub(super) fn duration_text(duration: Duration) -> String {
+    let millis = duration.as_millis() as u64;
+    let (unit, size) =
+        UNITS.into_iter().find(|(_, size)| millis > 0 && millis % size == 0).unwrap_or(("s", 1_000));
+    format!("{}{unit}", millis / size)
+}
+
+/// Core numbers as they are written: `0,2-5`. Nothing is no core.
+pub(super) fn cores(text: &str) -> Option<Vec<usize>> {
+    let mut cores = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()) {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last): (u16, u16) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        if first > last {
+            return None;
+        }
+        cores.extend((first..=last).map(usize::from));
+    }
+    Some(cores)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_whole_number_and_a_unit() {
+        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1 h", 3_600_000), ("0s", 0)] {
+            assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "30", "s", "0.5s", "-1s", "1d", "1s2", "99999999999999999999s", "18446744073709551615h"] {
+            assert_eq!(duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_written_as_they_are_read() {
+        for text in ["0s", "1ms", "1500ms", "90s", "5m", "24h"] {
+            assert_eq!(duration(text).map(duration_text).as_deref(), Some(text));
+        }
+    }
+
+    #[test]
+    fn cores_are_numbers_and_ranges() {
+        assert_eq!(cores("0"), Some(vec![0]));
+        assert_eq!(cores("3, 0-2"), Some(vec![3, 0, 1, 2]));
+        assert_eq!(cores(" "), Some(Vec::new()));
+        for text in ["a", "1-", "2-1", "1,,2", "-1", "0-99999999"] {
+            assert_eq!(cores(text), None, "{text}");
+        }
+    }
+}

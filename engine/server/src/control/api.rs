@@ -1,0 +1,143 @@
+//! The admin port's endpoints.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use axum::Router;
+use serde::Serialize;
+use serde_json::json;
+use weir_ring::token::Member;
+use weir_shard::error::Error;
+use weir_shard::hash_ring::HashRing;
+use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::metrics::Stats;
+
+use super::mailbox::Mailbox;
+
+/// What the endpoints work with.
+pub(super) struct Admin {
+    mailbox: Mailbox,
+    ring: HashRing,
+    started: Instant,
+    draining: AtomicBool,
+}
+
+/// `GET /mcp/stats`: the figures of all shards together, then of each.
+#[derive(Serialize)]
+struct Figures {
+    version: &'static str,
+    uptime_seconds: u64,
+    #[serde(flatten)]
+    total: Stats,
+    shards: Vec<Stats>,
+}
+
+impl Admin {
+    pub(super) fn new(mailbox: Mailbox, ring: HashRing) -> Admin {
+        Admin { mailbox, ring, started: Instant::now(), draining: AtomicBool::new(false) }
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Begins the orderly stop of every shard.
+    pub(super) async fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        for shard in 0..self.mailbox.shards() {
+            self.mailbox.send(Member(shard), Mail::Drain).await;
+        }
+    }
+
+    fn uptime_seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+}
+
+/// All endpoints.
+pub(super) fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/", get(index))
+        .route("/health", get(health))
+        .route("/ready", get(ready))
+        .route("/mcp/stats", get(stats))
+        .route("/mcp/health/client/{client_id}", get(client))
+        .route("/mcp/health/{client_id}", get(client))
+        .fallback(async || refuse(&Error::NotFound { what: "path" }))
+        .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
+        .with_state(admin)
+}
+
+async fn index() -> Json<serde_json::Value> {
+    Json(json!({
+        "name": "weir",
+        "version": env!("CARGO_PKG_VERSION"),
+        "endpoints": {
+            "/health": "200 while the process lives",
+            "/ready": "200 while it takes clients, 503 once it is stopping",
+            "/mcp/stats": "figures of all shards together and of each",
+            "/mcp/health/client/{client_id}": "one client",
+        },
+    }))
+}
+
+async fn health(State(admin): State<Arc<Admin>>) -> Json<serde_json::Value> {
+    Json(json!({
+        "status": "ok",
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptime_seconds": admin.uptime_seconds(),
+    }))
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    if admin.is_draining() {
+        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "draining"}))).into_response()
+    } else {
+        Json(json!({"status": "ready"})).into_response()
+    }
+}
+
+async fn stats(State(admin): State<Arc<Admin>>) -> Response {
+    let (mut total, mut shards) = (Stats::default(), Vec::new());
+    for shard in (0..admin.mailbox.shards()).map(Member) {
+        let Ok(Answer::Stats(stats)) = admin.mailbox.ask(shard, Question::Stats).await else {
+            return no_answer(shard);
+        };
+        total.add(&stats);
+        shards.push(*stats);
+    }
+    let uptime_seconds = admin.uptime_seconds();
+    Json(Figures { version: env!("CARGO_PKG_VERSION"), uptime_seconds, total, shards }).into_response()
+}
+
+async fn client(State(admin): State<Arc<Admin>>, Path(client): Path<String>) -> Response {
+    let home = Member(admin.ring.home(client.as_bytes()));
+    match admin.mailbox.ask(home, Question::Health { client: client.into() }).await {
+        Ok(Answer::Health(Some(health))) => Json(health).into_response(),
+        Ok(Answer::Health(None)) => refuse(&Error::NotFound { what: "client" }),
+        _ => no_answer(home),
+    }
+}
+
+/// The same bodies as on the data ports.
+fn refuse(error: &Error) -> Response {
+    let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut body = Vec::new();
+    error.write_json(&mut body);
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+fn no_answer(shard: Member) -> Response {
+    let body = json!({
+        "error": "timeout",
+        "reason": "timeout",
+        "message": format!("Shard {} did not answer; it is overloaded, stalled or ended. Try again.", shard.0),
+        "retry_after": 1_000,
+    });
+    (StatusCode::GATEWAY_TIMEOUT, Json(body)).into_response()
+}

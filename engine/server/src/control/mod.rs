@@ -1,0 +1,112 @@
+//! The control thread: the admin port, signals, and the end. Off the data path, on ordinary libraries.
+
+mod api;
+mod mailbox;
+
+use std::future::IntoFuture;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc::UnboundedReceiver;
+use tracing::{info, warn};
+use weir_ring::mesh::Links;
+use weir_ring::waker::Waker;
+use weir_shard::hash_ring::HashRing;
+use weir_shard::mail::Mail;
+
+use self::api::Admin;
+use self::mailbox::Mailbox;
+
+/// What the control thread is born with.
+pub(crate) struct Control {
+    /// The admin port's listening sockets.
+    pub(crate) admin: Vec<OwnedFd>,
+    pub(crate) links: Links<Mail>,
+    /// Its own.
+    pub(crate) waker: Waker,
+    /// The shards', by number.
+    pub(crate) shards: Vec<Waker>,
+    /// The same that the shards have.
+    pub(crate) ring: HashRing,
+    /// A word of each data thread when it ends.
+    pub(crate) ended: UnboundedReceiver<io::Result<()>>,
+}
+
+/// How the gateway ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// All shards are drained.
+    Drained,
+    /// A second signal did not want to wait.
+    Forced,
+    /// A data thread panicked.
+    Panicked,
+    /// A ring or the control thread broke.
+    Broken(io::Error),
+}
+
+/// Serves until the data threads have ended, or must be left.
+pub(crate) fn run(control: Control) -> End {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let end = runtime.and_then(|runtime| runtime.block_on(serve(control)));
+    end.unwrap_or_else(End::Broken)
+}
+
+async fn serve(control: Control) -> io::Result<End> {
+    let shards = control.shards.len();
+    let mailbox = Mailbox::new(control.links, control.shards);
+    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring));
+    tokio::spawn(mailbox.clone().receive(control.waker));
+    for socket in control.admin {
+        let listener = TcpListener::from(socket);
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        tokio::spawn(axum::serve(listener, api::router(admin.clone())).into_future());
+    }
+    let mut signals = Signals::new()?;
+    let mut ended = control.ended;
+    let mut left = shards;
+    loop {
+        tokio::select! {
+            name = signals.next() => {
+                if admin.is_draining() {
+                    warn!("{name} again: ending without waiting for clients");
+                    return Ok(End::Forced);
+                }
+                info!("{name}: telling clients, then ending; the same again ends at once");
+                admin.drain().await;
+            }
+            end = ended.recv() => match end {
+                Some(Ok(())) => left -= 1,
+                Some(Err(error)) => return Ok(End::Broken(error)),
+                None if left == 0 => return Ok(End::Drained),
+                None => return Ok(End::Panicked),
+            },
+        }
+    }
+}
+
+/// The signals that ask for an end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! A data thread: pinned to its core, it makes its own ring, and pumps.
+
+use std::io;
+use std::os::fd::{OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+
+use tokio::sync::mpsc::UnboundedSender;
+use weir_ring::affinity;
+use weir_ring::mesh::Links;
+use weir_ring::token::Member;
+use weir_ring::uring::{Peer, Settings, SetupError, Uring};
+use weir_ring::waker::Waker;
+use weir_shard::Shard;
+use weir_shard::limits::Config;
+use weir_shard::mail::Mail;
+
+use crate::ending::Ending;
+use crate::pump::Pump;
+
+/// What a data thread is born with.
+pub(crate) struct Seat {
+    pub(crate) core: usize,
+    pub(crate) config: Arc<Config>,
+    pub(crate) seed: u64,
+    /// Listening sockets, in the order of [`weir_ring::token::Listener`].
+    pub(crate) listeners: Vec<OwnedFd>,
+    pub(crate) waker: Waker,
+    pub(crate) links: Links<Mail>,
+    pub(crate) ending: Arc<Ending>,
+    /// Told once: the ring is there, or why not.
+    pub(crate) ready: mpsc::Sender<Result<(Member, RawFd), ThreadError>>,
+    /// Answered once all rings are there; closed if one is not.
+    pub(crate) peers: mpsc::Receiver<Vec<Peer>>,
+    /// Told once: all is drained, or the ring broke. Closed without a word by a panic.
+    pub(crate) ended: UnboundedSender<io::Result<()>>,
+}
+
+/// Why a data thread cannot work.
+#[derive(Debug)]
+pub(crate) enum ThreadError {
+    Pin { core: usize },
+    Ring(SetupError),
+}
+
+impl Seat {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(crate) fn start(self) -> io::Result<()> {
+        let name = format!("weir-{}", self.links.me().0);
+        thread::Builder::new().name(name).spawn(move || self.run()).map(drop)
+    }
+
+    fn run(self) {
+        let member = self.links.me();
+        let mut uring = match ring(self.core, &self.config, self.listeners, self.waker) {
+            Ok(uring) => uring,
+            Err(error) => {
+                // Nobody listens any more if another thread failed first.
+                let _ = self.ready.send(Err(error));
+                return;
+            }
+        };
+        let _ = self.ready.send(Ok((member, uring.fd())));
+        let Ok(peers) = self.peers.recv() else { return };
+        uring.connect(peers);
+        let shard = Shard::new(self.config, member, self.seed);
+        let end = Pump::new(uring, shard, self.links).run(&self.ending);
+        // The control thread may be gone already, and the process with it.
+        let _ = self.ended.send(end);
+    }
+}
+
+fn ring(core: usize, config: &Config, listeners: Vec<OwnedFd>, waker: Waker) -> Result<Uring, ThreadError> {
+    if !affinity::pin(core) {
+        return Err(ThreadError::Pin { core });
+    }
+    Uring::new(Settings::new(listeners, config.connections_max, waker)).map_err(ThreadError::Ring)
+}

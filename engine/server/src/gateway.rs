@@ -1,0 +1,158 @@
+//! The gateway as a process: its ports, its data threads, and the control thread that outlives them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, mpsc};
+
+use tokio::sync::mpsc::unbounded_channel;
+use weir_ring::uring::Peer;
+use weir_ring::waker::Waker;
+use weir_ring::{affinity, mesh, socket};
+use weir_shard::hash_ring::HashRing;
+use weir_shard::limits::Config;
+
+use crate::config::{Server, Settings};
+use crate::control::{self, Control, End};
+use crate::data_thread::Seat;
+use crate::ending::Ending;
+use crate::ports::Port;
+use crate::start_error::StartError;
+
+/// Letters that wait between two members, at most.
+const LETTERS: usize = 1_024;
+
+/// Descriptors beside the tables of sockets: listeners, rings, wakers, admin requests.
+const DESCRIPTORS_RESERVED: u64 = 64;
+
+/// A shard with fewer connections is of no use.
+const CONNECTIONS_MIN: u32 = 128;
+
+/// A gateway whose data threads run.
+pub(crate) struct Gateway {
+    /// Where it listens, with the listeners' names.
+    pub(crate) addresses: Vec<(SocketAddr, &'static str)>,
+    /// The core of each shard.
+    pub(crate) cores: Vec<usize>,
+    /// Connections one shard may hold.
+    pub(crate) connections_per_shard: u32,
+    control: Control,
+}
+
+impl Gateway {
+    /// Binds all ports and starts all data threads.
+    ///
+    /// # Errors
+    /// Something is missing; the error says what, and what to do. Threads that did start end with the
+    /// process.
+    pub(crate) fn start(settings: &Settings, insecure: bool) -> Result<Gateway, StartError> {
+        let server = &settings.server;
+        if !server.bind.to_canonical().is_loopback() && !insecure {
+            return Err(StartError::Exposed(server.bind));
+        }
+        let cores = cores(server)?;
+        let shards = cores.len() as u16;
+        let mut addresses = Vec::new();
+        let mut listeners: Vec<Vec<OwnedFd>> = cores.iter().map(|_| Vec::new()).collect();
+        let data = Port::data(server);
+        for port in &data {
+            let listening = port.listen(shards)?;
+            addresses.push((listening.address, port.name));
+            listeners.iter_mut().zip(listening.sockets).for_each(|(shard, socket)| shard.push(socket));
+        }
+        let admin = Port::admin(server).listen(1)?;
+        addresses.push((admin.address, "admin"));
+        let connections_per_shard = connections_max(server)?;
+        let config = Arc::new(settings.shard(shards, connections_per_shard, data.len() as u8));
+        let control = start_threads(&cores, &config, listeners, admin.sockets)?;
+        Ok(Gateway { addresses, cores, connections_per_shard, control })
+    }
+
+    /// Serves the admin port, on the calling thread, until the gateway ends.
+    pub(crate) fn run(self) -> End {
+        control::run(self.control)
+    }
+}
+
+/// The core of each shard. More shards than cores share them in turn.
+fn cores(server: &Server) -> Result<Vec<usize>, StartError> {
+    let allowed = affinity::cores();
+    let chosen = if server.cores.is_empty() { &allowed } else { &server.cores };
+    if let Some(&core) = chosen.iter().find(|core| !allowed.contains(core)) {
+        return Err(StartError::NoSuchCore { core, allowed });
+    }
+    let shards = if server.shards == 0 { chosen.len() } else { server.shards.into() };
+    let cores: Vec<usize> = chosen.iter().copied().cycle().take(shards).collect();
+    if cores.is_empty() { Err(StartError::NoCores) } else { Ok(cores) }
+}
+
+/// What the limit of descriptors leaves for the sockets of one shard: a ring's table may have as many as
+/// the process (io_uring_register(2)), and sockets in it are no descriptors of the process.
+fn connections_max(server: &Server) -> Result<u32, StartError> {
+    let limit = socket::raise_nofile().map_err(StartError::System)?;
+    let allowed = limit.saturating_sub(DESCRIPTORS_RESERVED).min(server.connections_per_shard.into()) as u32;
+    if allowed < CONNECTIONS_MIN { Err(StartError::TooFewDescriptors { limit }) } else { Ok(allowed) }
+}
+
+/// Starts one data thread for each of `cores` and connects all members of the mesh.
+fn start_threads(
+    cores: &[usize],
+    config: &Arc<Config>,
+    listeners: Vec<Vec<OwnedFd>>,
+    admin: Vec<OwnedFd>,
+) -> Result<Control, StartError> {
+    let shards = cores.len() as u16;
+    let waker = Waker::new().map_err(StartError::System)?;
+    let wakers: Vec<Waker> = cores.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
+    let ending = Arc::new(Ending::new(shards));
+    let mut links = mesh::connect(shards + 1, LETTERS).into_iter();
+    let (ready, rings) = mpsc::channel();
+    let (ended, all_ended) = unbounded_channel();
+    let mut introductions = Vec::new();
+    for (((&core, listeners), waker), links) in cores.iter().zip(listeners).zip(&wakers).zip(links.by_ref()) {
+        let (introduce, peers) = mpsc::channel();
+        introductions.push(introduce);
+        let seat = Seat {
+            core,
+            config: config.clone(),
+            seed: seed().map_err(StartError::System)?,
+            listeners,
+            waker: waker.clone(),
+            links,
+            ending: ending.clone(),
+            ready: ready.clone(),
+            peers,
+            ended: ended.clone(),
+        };
+        seat.start().map_err(StartError::System)?;
+    }
+    // From here on only the threads hold these: if all of them are gone, nobody answers.
+    drop((ready, ended));
+    let mut fds = vec![-1; cores.len()];
+    for _ in cores {
+        let (member, fd) = rings.recv().map_err(|_| StartError::ThreadDied)?.map_err(StartError::Thread)?;
+        fds[usize::from(member.0)] = fd;
+    }
+    for introduce in introductions {
+        let rings = fds.iter().map(|fd| Peer::Ring(*fd));
+        let peers = rings.chain([Peer::Waker(waker.clone())]).collect();
+        introduce.send(peers).map_err(|_| StartError::ThreadDied)?;
+    }
+    let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
+    Ok(Control {
+        admin,
+        links: links.next().expect("the control thread is the last member"),
+        waker,
+        shards: wakers,
+        ring: HashRing::new(&nodes, config.vnodes),
+        ended: all_ended,
+    })
+}
+
+/// The only randomness of a shard.
+fn seed() -> io::Result<u64> {
+    let mut seed = [0; 8];
+    File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    Ok(u64::from_ne_bytes(seed))
+}

@@ -1,0 +1,40 @@
+//! The listeners: where, by which name, and which flag moves them.
+
+use std::net::SocketAddr;
+
+use weir_ring::socket::{self, Listening, Options};
+
+use crate::config::Server;
+use crate::start_error::StartError;
+
+/// One listener to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Port {
+    pub(crate) name: &'static str,
+    pub(crate) flag: &'static str,
+    pub(crate) address: SocketAddr,
+}
+
+impl Port {
+    /// The data listeners. Each serves every transport; the names tell where clients look by default.
+    pub(crate) fn data(server: &Server) -> [Port; 2] {
+        [
+            Port { name: "sse", flag: "--sse-port", address: SocketAddr::new(server.bind, server.sse_port) },
+            Port { name: "ws", flag: "--ws-port", address: SocketAddr::new(server.bind, server.ws_port) },
+        ]
+    }
+
+    pub(crate) fn admin(server: &Server) -> Port {
+        Port { name: "admin", flag: "--admin-port", address: SocketAddr::new(server.bind, server.admin_port) }
+    }
+
+    /// Listens with one socket for each shard, after a probe that nobody else does.
+    ///
+    /// # Errors
+    /// The port cannot be had.
+    pub(crate) fn listen(self, shards: u16) -> Result<Listening, StartError> {
+        let listening =
+            socket::probe(self.address).and_then(|()| socket::listen(self.address, shards, Options::default()));
+        listening.map_err(|error| StartError::Port { port: self, error })
+    }
+}
