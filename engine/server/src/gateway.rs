@@ -104,7 +104,8 @@ fn start_threads(
 ) -> Result<Control, StartError> {
     let shards = cores.len() as u16;
     let waker = Waker::new().map_err(StartError::System)?;
-    let wakers: Vec<Waker> = cores.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
+    let wakers: Vec<Waker> =
+        cores.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
     let ending = Arc::new(Ending::new(shards));
     let mut links = mesh::connect(shards + 1, LETTERS).into_iter();
     let (ready, rings) = mpsc::channel();

@@ -41,9 +41,14 @@ impl fmt::Display for StartError {
             ),
             StartError::Port { port, error } => port_error(f, *port, error),
             StartError::NoSuchCore { core, allowed } => {
-                write!(f, "core {core} is not one that this process may run on, which are {allowed:?}; choose from them with --cores")
+                write!(
+                    f,
+                    "core {core} is not one that this process may run on, which are {allowed:?}; choose from them with --cores"
+                )
             }
-            StartError::NoCores => f.write_str("the kernel does not tell which cores there are; name them with --cores"),
+            StartError::NoCores => {
+                f.write_str("the kernel does not tell which cores there are; name them with --cores")
+            }
             StartError::TooFewDescriptors { limit } => write!(
                 f,
                 "the hard limit of {limit} open files leaves no room for connections; raise it (`ulimit -Hn 65536`, \
@@ -53,7 +58,9 @@ impl fmt::Display for StartError {
                 write!(f, "the kernel does not let a thread run on core {core}; choose others with --cores")
             }
             StartError::Thread(ThreadError::Ring(error)) => write!(f, "{error}"),
-            StartError::ThreadDied => f.write_str("a data thread ended while it was set up; its last words are above"),
+            StartError::ThreadDied => {
+                f.write_str("a data thread ended while it was set up; its last words are above")
+            }
             StartError::System(error) => write!(f, "the system refused what every start needs: {error}"),
         }
     }
@@ -74,7 +81,10 @@ fn port_error(f: &mut fmt::Formatter<'_>, port: Port, error: &PortError) -> fmt:
              {flag}"
         ),
         PortError::NotOurs(_) => {
-            write!(f, "{host} is no address of this machine (`ip addr` lists them); choose another with --bind")
+            write!(
+                f,
+                "{host} is no address of this machine (`ip addr` lists them); choose another with --bind"
+            )
         }
         PortError::Other(_, error) => write!(f, "port {number} on {host} cannot be had: {error}"),
     }

@@ -133,7 +133,9 @@ impl Serve {
             ("--backend-rate-limit", "rate_limiting.backend.limit", &self.backend_rate_limit),
             ("--test-endpoints", "server.test_endpoints", &test_endpoints),
         ];
-        let given = flags.into_iter().filter_map(|(name, key, value)| Some(Flag { name, key, value: value.clone()? }));
+        let given = flags
+            .into_iter()
+            .filter_map(|(name, key, value)| Some(Flag { name, key, value: value.clone()? }));
         given.collect()
     }
 }
@@ -153,7 +155,9 @@ impl fmt::Display for Failure {
             Failure::Config(error) => write!(f, "{error}"),
             Failure::Start(error) => write!(f, "{error}"),
             Failure::Broken(error) => write!(f, "the system took away what the gateway runs on: {error}"),
-            Failure::Panicked => f.write_str("a data thread panicked, which is a bug; its last words are above"),
+            Failure::Panicked => {
+                f.write_str("a data thread panicked, which is a bug; its last words are above")
+            }
         }
     }
 }

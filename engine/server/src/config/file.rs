@@ -34,10 +34,13 @@ impl File<'_> {
     /// Sets the keys of the section `name`; the whole file is the section without a name.
     fn section(&mut self, name: &str, table: &DeTable<'_>) {
         for (key, value) in table {
-            let full = if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
+            let full =
+                if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
             let at = key.span().start;
             match value.get_ref() {
-                DeValue::Table(inner) if keys::sections().any(|section| section == full) => self.section(&full, inner),
+                DeValue::Table(inner) if keys::sections().any(|section| section == full) => {
+                    self.section(&full, inner)
+                }
                 _ => self.key(at, full, value),
             }
         }

@@ -70,7 +70,9 @@ fn apply_environment(environment: &[(String, String)], settings: &mut Settings, 
     for key in KEYS {
         let names = key.alias.map(str::to_owned).into_iter().chain([key.variable()]);
         for name in names {
-            let Some((_, text)) = environment.iter().find(|(variable, _)| *variable == name) else { continue };
+            let Some((_, text)) = environment.iter().find(|(variable, _)| *variable == name) else {
+                continue;
+            };
             if let Err(fault) = key.set(settings, Value::of_text(text)) {
                 problems.push(Problem { place: Place::Variable(name), key: key.name.into(), fault });
             }

@@ -60,7 +60,10 @@ impl Default for Settings {
             },
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
-            shard: limits::Config { queue_bytes_max: shard.message_bytes_max + QUEUE_OVERHEAD_BYTES, ..shard },
+            shard: limits::Config {
+                queue_bytes_max: shard.message_bytes_max + QUEUE_OVERHEAD_BYTES,
+                ..shard
+            },
         }
     }
 }
@@ -114,7 +117,9 @@ impl Settings {
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {
             if ports[one].1 == ports[other].1 && ports[one].1 != 0 {
                 let ((one, port), (other, _)) = (ports[one], ports[other]);
-                found.push(format!("server.{one}_port and server.{other}_port are both {port}: give each its own"));
+                found.push(format!(
+                    "server.{one}_port and server.{other}_port are both {port}: give each its own"
+                ));
             }
         }
         found

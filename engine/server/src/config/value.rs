@@ -89,10 +89,14 @@ mod tests {
 
     #[test]
     fn durations_have_a_whole_number_and_a_unit() {
-        for (text, millis) in [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1 h", 3_600_000), ("0s", 0)] {
+        for (text, millis) in
+            [("500ms", 500), ("30s", 30_000), ("5m", 300_000), ("1 h", 3_600_000), ("0s", 0)]
+        {
             assert_eq!(duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "30", "s", "0.5s", "-1s", "1d", "1s2", "99999999999999999999s", "18446744073709551615h"] {
+        for text in
+            ["", "30", "s", "0.5s", "-1s", "1d", "1s2", "99999999999999999999s", "18446744073709551615h"]
+        {
             assert_eq!(duration(text), None, "{text}");
         }
     }

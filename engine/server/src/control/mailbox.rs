@@ -78,7 +78,10 @@ impl Mailbox {
     /// # Errors
     /// The waker cannot be watched.
     pub(super) async fn receive(self, waker: Waker) -> io::Result<()> {
-        #[expect(deprecated, reason = "its successor is unsafe for those who do not own the descriptor; a Waker does")]
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for those who do not own the descriptor; a Waker does"
+        )]
         let waker = AsyncFd::new(waker)?;
         let mut inbox = Vec::new();
         loop {
