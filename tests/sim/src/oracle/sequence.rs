@@ -1,0 +1,144 @@
+//! Invariants 2, 3 and 6: on one connection a stream's messages come in order, without a hole that was
+//! not told, from exactly where the join said.
+
+use std::collections::BTreeMap;
+
+use super::Found;
+use super::origin::Truth;
+use crate::history::{Cursor, Fact, History, Position, Stream};
+
+/// A stream as one connection gets it, since its join.
+struct Walk {
+    epoch: u32,
+    next: u64,
+    /// Nothing has come since the join: a hole here is a hole in the seam.
+    fresh: bool,
+    /// Messages may have gone to a WebSocket of the same client instead.
+    shared: bool,
+}
+
+#[derive(Default)]
+struct Walks<'a> {
+    walks: BTreeMap<(usize, Stream), Walk>,
+    cursors: BTreeMap<(usize, Stream), Option<Cursor>>,
+    /// Connections the server may still hold: (client, connection) to whether it is an SSE stream.
+    open: BTreeMap<(usize, usize), bool>,
+    /// Pushes to a topic without an answer, by connection.
+    unanswered: BTreeMap<(usize, Stream), usize>,
+    truth: Option<&'a Truth>,
+}
+
+pub(super) fn check(history: &History, truth: &Truth, found: &mut Found) {
+    let mut walks = Walks { truth: Some(truth), ..Walks::default() };
+    for (at, fact) in &history.facts {
+        let wrong = walks.step(history, fact);
+        if let Some((invariant, what)) = wrong {
+            found.add(invariant, *at, || format!("{what}: {fact:?}"));
+        }
+    }
+}
+
+impl Walks<'_> {
+    fn step(&mut self, history: &History, fact: &Fact) -> Option<(u8, String)> {
+        match *fact {
+            Fact::Opened { conn, client, sse } => self.opened(conn, client, sse),
+            Fact::Released { conn } => self.open.retain(|(_, other), _| *other != conn),
+            Fact::Joining { conn, stream, cursor, .. } => {
+                self.cursors.insert((conn, stream), cursor);
+            }
+            Fact::Attached { conn, client, stream, attachment } => {
+                let cursor = self.cursors.get(&(conn, stream)).copied().flatten();
+                let from = match cursor {
+                    Some(cursor) if attachment.recovered => cursor.position,
+                    _ => attachment.position,
+                };
+                let sse = self.open.get(&(client, conn)).copied().unwrap_or_default();
+                let shared = sse && self.open.range((client, 0)..(client + 1, 0)).any(|(_, sse)| !sse);
+                let walk = Walk { epoch: from.epoch, next: from.sequence + 1, fresh: true, shared };
+                self.walks.insert((conn, stream), walk);
+            }
+            Fact::Detached { conn, stream, .. } => drop(self.walks.remove(&(conn, stream))),
+            Fact::Ended { conn, .. } => self.walks.retain(|(other, _), _| *other != conn),
+            Fact::Attempted { uid } => self.count(history, uid, 1),
+            Fact::Accepted { uid, .. } | Fact::Refused { uid, .. } => self.count(history, uid, -1),
+            Fact::Gap { conn, stream, epoch, from, to, .. } => return self.gap((conn, stream), epoch, from, to),
+            Fact::Delivered { conn, stream, position, .. } => {
+                return self.delivered(history, (conn, stream), position);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn opened(&mut self, conn: usize, client: usize, sse: bool) {
+        self.open.insert((client, conn), sse);
+        if !sse {
+            let others: Vec<usize> = self.open.range((client, 0)..(client + 1, 0)).map(|((_, conn), _)| *conn).collect();
+            for ((conn, stream), walk) in &mut self.walks {
+                walk.shared |= *stream == Stream::Own(client) && others.contains(conn);
+            }
+        }
+    }
+
+    fn count(&mut self, history: &History, uid: usize, by: isize) {
+        let body = &history.bodies[uid];
+        if let Some(conn) = body.pusher {
+            let count = self.unanswered.entry((conn, body.stream)).or_default();
+            *count = count.saturating_add_signed(by);
+        }
+    }
+
+    fn gap(&mut self, key: (usize, Stream), epoch: u32, from: u64, to: u64) -> Option<(u8, String)> {
+        let Some(walk) = self.walks.get_mut(&key) else {
+            return Some((6, "a gap in a stream that is not joined".into()));
+        };
+        if from > to {
+            return Some((5, "a gap that ends before it starts".into()));
+        }
+        if epoch != walk.epoch {
+            // The end of an older life of the stream, told after a join that did not recover.
+            let told = walk.fresh.then_some(());
+            return told.is_none().then(|| (5, format!("a gap in another epoch than {}", walk.epoch)));
+        }
+        let next = walk.next;
+        walk.next = next.max(to + 1);
+        (from > next && !walk.shared).then(|| (3, format!("{next} is missing before the gap")))
+    }
+
+    fn delivered(&mut self, history: &History, key: (usize, Stream), position: Position) -> Option<(u8, String)> {
+        let Some(walk) = self.walks.get_mut(&key) else {
+            return Some((6, "a message in a stream that is not joined".into()));
+        };
+        let Walk { epoch, next, fresh, shared } = *walk;
+        if position.epoch != epoch {
+            return Some((5, format!("a message of another epoch than {epoch}")));
+        }
+        walk.fresh = false;
+        if position.sequence < next {
+            return Some((2, format!("{next} was next")));
+        }
+        walk.next = position.sequence + 1;
+        if shared {
+            return None;
+        }
+        let mut pardoned = self.unanswered.get(&key).copied().unwrap_or_default();
+        let lost = (next..position.sequence).find(|sequence| {
+            match self.owner(history, key.1, Position { epoch, sequence: *sequence }) {
+                Some(pusher) => pusher != Some(key.0),
+                None if pardoned > 0 => {
+                    pardoned -= 1;
+                    false
+                }
+                None => true,
+            }
+        });
+        lost.map(|lost| (if fresh { 6 } else { 3 }, format!("{lost} is missing, {next} was next")))
+    }
+
+    /// The connection that pushed the message there (it does not get it), `None` inside for a backend's;
+    /// nothing when nobody knows the message.
+    fn owner(&self, history: &History, stream: Stream, position: Position) -> Option<Option<usize>> {
+        let uid = self.truth?.get(&(stream, position))?;
+        Some(history.bodies[*uid].pusher)
+    }
+}

@@ -1,0 +1,303 @@
+//! A run: shards and agents on one thread, one event after the other.
+
+use std::time::Duration;
+
+use weir_ring::op::Output;
+use weir_ring::time::{Instant, Now, Wall};
+use weir_ring::token::Member;
+use weir_shard::limits::Config;
+use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::{Post, Shard};
+
+use crate::client::{Agent, Phase};
+use crate::fault::Fault;
+use crate::history::Fact;
+use crate::net::port::{Batch, Item};
+use crate::net::{self, driver};
+use crate::options::MS;
+use crate::stage::{Event, Stage};
+
+/// What is simulated: one shard.
+pub trait Gateway {
+    /// As [`Shard::turn`].
+    fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant;
+}
+
+impl Gateway for Shard {
+    fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant {
+        Shard::turn(self, now, completions, post, out)
+    }
+}
+
+/// A shard and its pump.
+struct Node<G> {
+    gateway: G,
+    post: Post,
+    out: Output,
+    /// When the shard asked for its next turn, ns.
+    due: u64,
+    /// A turn takes time; the next starts after it.
+    busy_until: u64,
+    /// Turns in a row that had nothing to do and asked for another at once.
+    idle_spins: u32,
+}
+
+/// A run under way.
+pub struct World<G> {
+    /// All but shards and agents.
+    pub stage: Stage,
+    nodes: Vec<Node<G>>,
+    agents: Vec<Agent>,
+    phase: Phase,
+    asked: u64,
+    answers: Vec<Mail>,
+    unanswered: u64,
+    over: bool,
+}
+
+/// How long the storm may last, should turns be slow to come.
+const STORM_MAX: u64 = 300_000 * MS;
+
+/// How long each phase after the storm lasts; longer than every time-out a seed can draw.
+const PHASE: u64 = 6_000 * MS;
+
+/// Turns in a row without work that ask for another at once.
+const IDLE_SPINS_MAX: u32 = 100;
+
+impl<G: Gateway> World<G> {
+    /// Shards made by `make(config, member, seed)`, and everyone who connects to them.
+    pub fn new(mut stage: Stage, make: impl Fn(&Config, Member, u64) -> G) -> World<G> {
+        let config = stage.options.config.clone();
+        let nodes: Vec<Node<G>> = (0..config.shards)
+            .map(|shard| Node {
+                gateway: make(&config, Member(shard), stage.rng.draw()),
+                post: Post::default(),
+                out: Output::default(),
+                due: 0,
+                busy_until: 0,
+                idle_spins: 0,
+            })
+            .collect();
+        for shard in 0..nodes.len() {
+            stage.at(stage.now, Event::Turn { shard });
+        }
+        stage.at(stage.now, Event::Control);
+        let agents = Agent::cast(&mut stage);
+        let (asked, answers) = (0, Vec::new());
+        World { stage, nodes, agents, phase: Phase::Storm, asked, answers, unanswered: 0, over: false }
+    }
+
+    /// Runs storm, calm and end.
+    pub fn run(&mut self) {
+        while !self.over {
+            let Some(event) = self.stage.advance() else { break };
+            self.stage.history.now = self.stage.now;
+            self.happen(event);
+            let turns: u64 = self.turns();
+            if self.phase == Phase::Storm && (turns >= self.stage.options.turns || self.stage.now > STORM_MAX) {
+                self.enter(Phase::Calm);
+            }
+        }
+    }
+
+    /// Turns of all shards so far.
+    pub fn turns(&self) -> u64 {
+        self.stage.net.ports.iter().map(|port| port.turns).sum()
+    }
+
+    fn happen(&mut self, event: Event) {
+        let stage = &mut self.stage;
+        match event {
+            Event::Turn { shard } => self.turn(shard),
+            Event::ArriveUp { conn } => driver::arrived(stage, conn),
+            Event::ArriveDown { conn } | Event::Read { conn } => {
+                let taken = net::take(stage, conn);
+                if !taken.bytes.is_empty() || taken.ended {
+                    let owner = stage.net.conns[conn].owner;
+                    self.agents[owner].input(stage, conn, &taken);
+                }
+            }
+            Event::Settle { shard, socket, life } => driver::settle(stage, shard, socket, life),
+            Event::Finish { shard, job } => driver::finish(stage, shard, job),
+            Event::Accept { shard } => driver::accept_some(stage, shard),
+            Event::TimeOut { conn } => net::time_out(stage, conn),
+            Event::Timer { agent } => self.agents[agent].timer(stage, self.phase),
+            Event::Control => self.control(),
+            Event::Next => self.enter(match self.phase {
+                Phase::Storm | Phase::Calm => Phase::Resumed,
+                Phase::Resumed | Phase::Empty => Phase::Empty,
+            }),
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.stage.history.note(|| format!("---- {phase:?}"));
+        match (self.phase, phase) {
+            (_, Phase::Calm) => {
+                self.stage.healed = true;
+                self.stage.weather = self.stage.weather.calm();
+            }
+            (Phase::Resumed, Phase::Empty) => {
+                for agent in &self.agents {
+                    if let Some(wait) = agent.waits_for() {
+                        self.stage.history.violation(17, wait);
+                    }
+                }
+            }
+            (Phase::Empty, Phase::Empty) => return self.end(),
+            _ => {}
+        }
+        self.phase = phase;
+        for agent in &mut self.agents {
+            agent.enter(&mut self.stage, phase);
+        }
+        self.stage.at(self.stage.now + PHASE, Event::Next);
+    }
+
+    /// Everyone has left: nothing may be left over.
+    fn end(&mut self) {
+        self.over = true;
+        for shard in 0..self.nodes.len() {
+            let port = &self.stage.net.ports[shard];
+            let (open, deaf) = (port.open_count(), port.listeners.iter().any(|listener| !listener.armed));
+            if open > 0 {
+                self.stage.history.violation(17, format!("shard {shard} still holds {open} sockets"));
+            }
+            if deaf {
+                self.stage.history.violation(17, format!("shard {shard} accepts no more"));
+            }
+        }
+        if self.unanswered > 1 {
+            self.stage.history.violation(17, format!("{} questions of the control thread are open", self.unanswered));
+        }
+    }
+
+    fn turn(&mut self, shard: usize) {
+        let (stage, node) = (&mut self.stage, &mut self.nodes[shard]);
+        if stage.now < node.busy_until {
+            return stage.at(node.busy_until, Event::Turn { shard });
+        }
+        stage.mesh.collect(shard, stage.now, &mut node.post.inbox, &mut stage.rng);
+        let work = !stage.net.ports[shard].queue.is_empty() || !node.post.inbox.is_empty();
+        if !work && stage.now < node.due {
+            return;
+        }
+        if stage.rng.chance(stage.weather.stall) {
+            stage.faults.count(Fault::Stall);
+            node.busy_until = stage.now + stage.rng.between(10, 400) * MS;
+            return stage.at(node.busy_until, Event::Turn { shard });
+        }
+        let part = stage.rng.chance(stage.weather.partial_batch);
+        let mut batch = stage.net.ports[shard].batch(part, &mut stage.rng);
+        if !stage.net.ports[shard].queue.is_empty() {
+            stage.faults.count(Fault::PartialBatch);
+        }
+        watch_hand_overs(stage, &batch, &node.post.inbox);
+        stage.mesh.room(shard, &mut node.post.room, &mut stage.faults);
+        let now = clock(stage);
+        stage.net.ports[shard].turns += 1;
+        node.out.clear();
+        let due = node.gateway.turn(now, &mut batch, &mut node.post, &mut node.out);
+        if batch.left() > 0 || !node.post.inbox.is_empty() {
+            stage.history.contract(format!("shard {shard} left completions or letters"));
+            node.post.inbox.clear();
+        }
+        node.due = due.0.max(stage.now);
+        let quiet = node.out.ops.is_empty() && node.post.outbox.is_empty() && !work;
+        node.idle_spins = if quiet && due.0 <= stage.now { node.idle_spins + 1 } else { 0 };
+        if node.idle_spins > IDLE_SPINS_MAX {
+            stage.history.contract(format!("shard {shard} asks for turns it does not need"));
+            self.over = true;
+        }
+        carry(stage, shard, &mut node.post);
+        driver::execute(stage, shard, &mut node.out);
+        node.busy_until = stage.now + stage.rng.between(2_000, 40_000);
+        let next = if stage.net.ports[shard].queue.is_empty() { node.due } else { node.busy_until };
+        stage.at(next.max(node.busy_until), Event::Turn { shard });
+    }
+
+    /// The control thread: reads answers, asks the next shard for its counters.
+    fn control(&mut self) {
+        let stage = &mut self.stage;
+        let control = self.nodes.len();
+        stage.mesh.collect(control, stage.now, &mut self.answers, &mut stage.rng);
+        for mail in self.answers.drain(..) {
+            let Mail::Answer { ask, answer: Answer::Stats(stats) } = mail else {
+                stage.history.contract(format!("a letter to the control thread that it did not ask for: {mail:?}"));
+                continue;
+            };
+            self.unanswered = self.unanswered.saturating_sub(1);
+            stage.history.add(Fact::Counted {
+                shard: ask as usize % control,
+                queue_bytes_peak: stats.queue_bytes_peak,
+                outbox_bytes: stats.outbox_bytes,
+                connections: stats.connections,
+            });
+        }
+        let shard = self.asked as usize % control;
+        let mail = Mail::Ask { from: Member(control as u16), ask: self.asked, question: Question::Stats };
+        let to = Member(shard as u16);
+        if let Ok(due) =
+            stage.mesh.post(control, to, mail, stage.now, &stage.weather, (&mut stage.rng, &mut stage.faults))
+        {
+            self.asked += 1;
+            self.unanswered += 1;
+            stage.at(due, Event::Turn { shard });
+        }
+        stage.at(stage.now + 50 * MS, Event::Control);
+    }
+}
+
+fn clock(stage: &mut Stage) -> Now {
+    if stage.rng.chance(stage.weather.clock_jump) {
+        stage.faults.count(Fault::ClockJump);
+        stage.wall_offset += stage.rng.below(20_000) as i64 - 10_000;
+    }
+    let wall = (stage.now / MS) as i64 + stage.wall_offset;
+    Now { mono: Instant(stage.now), wall: Wall(wall as u64) }
+}
+
+/// Puts a turn's letters on their way.
+fn carry(stage: &mut Stage, shard: usize, post: &mut Post) {
+    for (to, mail) in post.outbox.drain(..) {
+        stage.history.note(|| format!("shard {shard} -> {} {mail:?}", to.0));
+        let chance = (&mut stage.rng, &mut stage.faults);
+        match stage.mesh.post(shard, to, mail, stage.now, &stage.weather, chance) {
+            Ok(due) if usize::from(to.0) < stage.net.ports.len() => {
+                stage.at(due, Event::Turn { shard: usize::from(to.0) });
+            }
+            Ok(_) => {}
+            Err(wrong) => stage.history.contract(wrong),
+        }
+    }
+}
+
+/// Counts which half of a hand-over comes first.
+fn watch_hand_overs(stage: &mut Stage, batch: &Batch, inbox: &[Mail]) {
+    let _ = inbox;
+    for item in batch.items() {
+        stage.history.note(|| format!("{item:?}"));
+        if let Item::Arrived { .. } = item {
+            stage.faults.count(Fault::ArrivedFirst);
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// Turns of all shards.
+    pub turns: u64,
+    /// Messages delivered to clients.
+    pub deliveries: u64,
+    /// Simulated time.
+    pub span: Duration,
+    /// Faults by kind.
+    pub faults: crate::fault::Faults,
+    /// Promises that were not kept.
+    pub violations: Vec<crate::history::Violation>,
+    /// How often the saboteur struck.
+    pub strikes: u64,
+}
