@@ -1,0 +1,122 @@
+// The gateway as a process: started on free ports, watched while it lives, ended by its own pid.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { deadline, LONG } from './inbox.js'
+import { get } from './http.js'
+
+/** The binary under test; `tests/run` builds it before any suite. */
+export const BINARY = process.env.WEIR_BIN ?? new URL('../../../../target/release/weir', import.meta.url).pathname
+
+const LISTENING = /listening on (\S+):(\d+) \((sse|ws|admin)\)/g
+const PANIC = /panicked at|RUST_BACKTRACE|fatal runtime error|memory allocation of/
+
+/** One run of `weir serve`. */
+export class Weir {
+  /**
+   * Starts the gateway and waits until `/ready` answers 200.
+   *
+   * @param {object} options
+   * @param {string} [options.config] TOML text handed over with `-c`
+   * @param {string[]} [options.flags] further flags of `weir serve`
+   * @param {{sse: number, ws: number, admin: number}} [options.ports] fixed ports; free ones otherwise
+   */
+  static async start(options = {}) {
+    const weir = new Weir(options)
+    await weir.#ready()
+    return weir
+  }
+
+  /** Starts the gateway without waiting for anything: for runs that are expected to fail. */
+  static launch(options = {}) {
+    return new Weir(options)
+  }
+
+  constructor({ config, flags = [], ports = { sse: 0, ws: 0, admin: 0 } } = {}) {
+    this.output = ''
+    this.ports = {}
+    this.expectExit = false
+    this.folder = mkdtempSync(join(tmpdir(), 'weir-suite-'))
+    const args = ['serve', '--test-endpoints', '--shards', '2']
+    for (const name of ['sse', 'ws', 'admin']) args.push(`--${name}-port`, String(ports[name]))
+    if (config !== undefined) {
+      const file = join(this.folder, 'weir.toml')
+      writeFileSync(file, config)
+      args.push('-c', file)
+    }
+    this.child = spawn(BINARY, [...args, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder })
+    this.spawnError = null
+    this.child.on('error', error => { this.spawnError = error })
+    for (const stream of [this.child.stdout, this.child.stderr]) {
+      stream.setEncoding('utf8')
+      stream.on('data', text => { this.output += text })
+    }
+    this.exited = once(this.child, 'close').then(([code, signal]) => ({ code, signal }))
+  }
+
+  get pid() {
+    return this.child.pid
+  }
+
+  get running() {
+    return this.child.exitCode === null && this.child.signalCode === null && this.spawnError === null
+  }
+
+  /** `http://127.0.0.1:PORT` of a listener, with `path` behind it. */
+  url(path, listener = 'sse') {
+    return `http://127.0.0.1:${this.ports[listener]}${path}`
+  }
+
+  /** `ws://127.0.0.1:PORT` of a listener, with `path` behind it. */
+  wsUrl(path, listener = 'ws') {
+    return `ws://127.0.0.1:${this.ports[listener]}${path}`
+  }
+
+  /** Sends a signal to this process and answers how it ended. */
+  async end(signal) {
+    this.expectExit = true
+    this.child.kill(signal)
+    return deadline(this.exited, `weir to end after ${signal}`, LONG)
+  }
+
+  /** As `end('SIGKILL')`, then a new process with the same options on the same ports. */
+  async restart(options = {}) {
+    await this.end('SIGKILL')
+    return Weir.start({ ...options, ports: this.ports })
+  }
+
+  /** The last act of every test: it must still be alive, unless the test ended it, and have said nothing of a panic. */
+  async close() {
+    const alive = this.running
+    if (alive) await this.end('SIGKILL')
+    rmSync(this.folder, { recursive: true, force: true })
+    assert.doesNotMatch(this.output, PANIC, 'the gateway panicked')
+    assert.ok(alive || this.expectExit, `the gateway ended by itself:\n${this.output}`)
+  }
+
+  /** Waits until the listeners are announced and `/ready` says yes. */
+  async #ready() {
+    await this.#poll('its three listeners', () => {
+      for (const [, , port, name] of this.output.matchAll(LISTENING)) this.ports[name] = Number(port)
+      return ['sse', 'ws', 'admin'].every(name => name in this.ports)
+    })
+    await this.#poll('/ready', async () => {
+      const answer = await get(this.url('/ready', 'admin')).catch(() => null)
+      return answer?.status === 200
+    })
+  }
+
+  async #poll(what, done) {
+    const end = Date.now() + LONG
+    while (!(await done())) {
+      if (!this.running) throw new Error(`weir ended before ${what}: ${this.spawnError ?? ''}\n${this.output}`)
+      if (Date.now() > end) throw new Error(`weir did not reach ${what}:\n${this.output}`)
+      await new Promise(resolve => setTimeout(resolve, 10))
+    }
+  }
+}
