@@ -3,6 +3,7 @@
 
 use crate::history::{Delivery, Fact, Stream};
 use crate::rng::Rng;
+use crate::text::Text;
 
 /// One kind of sabotage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,12 +106,12 @@ impl Saboteur {
             Canary::AlterBytes => {
                 let mut data = delivery.data.to_vec();
                 *data.last_mut()? ^= 1;
-                Some(vec![with(position, Delivery { data: data.into(), ..delivery.clone() })])
+                Some(vec![with(position, Delivery { data: Text(data.into()), ..delivery.clone() })])
             }
             Canary::Fabricate => {
                 let mut next = position;
                 next.sequence += 1;
-                let data = br#"{"u":999999999}"#[..].into();
+                let data = Text(br#"{"u":999999999}"#[..].into());
                 Some(vec![fact.clone(), with(next, Delivery { data, ..delivery.clone() })])
             }
             Canary::Duplicate => Some(vec![fact.clone(), fact.clone()]),

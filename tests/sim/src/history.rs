@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::text::Text;
+
 /// A stream: a client's own, or a topic's. Numbers are places in the run's lists of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stream {
@@ -35,7 +37,7 @@ pub struct Body {
     /// Type of the message, or name of the event.
     pub kind: String,
     /// JSON, byte for byte.
-    pub data: Rc<[u8]>,
+    pub data: Text<Rc<[u8]>>,
     /// Connection it was pushed on, for a client's own event.
     pub pusher: Option<usize>,
 }
@@ -46,7 +48,7 @@ pub struct Delivery {
     /// Type of the message, or name of the event.
     pub kind: String,
     /// JSON, byte for byte.
-    pub data: Rc<[u8]>,
+    pub data: Text<Rc<[u8]>>,
     /// As the envelope says.
     pub timestamp: String,
 }
@@ -85,6 +87,8 @@ pub enum Fact {
     Delivered { conn: usize, client: usize, stream: Stream, position: Position, delivery: Delivery },
     /// A gap was told.
     Gap { conn: usize, client: usize, stream: Stream, epoch: Epoch, from: u64, to: u64, reason: String },
+    /// The stream starts again on this connection, where another transport was lost.
+    Switched { conn: usize, stream: Stream },
     /// A client sent something that takes a reply: a Phoenix push or a JSON-RPC request.
     Asked { conn: usize, reference: u64, join_ref: Option<u64> },
     /// A reply came. `join_ref` is `None` where the protocol does not carry it.

@@ -14,8 +14,10 @@ pub mod net;
 pub mod options;
 pub mod oracle;
 pub mod pipe;
+pub mod report;
 pub mod rng;
 pub mod stage;
+pub mod text;
 pub mod wire;
 pub mod world;
 

@@ -201,7 +201,7 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
             pong_timeout: ms(rng.pick(&[300, 1500])),
             park_after: ms(rng.pick(&[10, 200, 5000])),
             join_deadline: ms(rng.pick(&[1000, 60_000])),
-            ..WebSocket::default()
+            ..Config::default().websocket
         },
         sse: Sse { connections_max: 1000, heartbeat_interval: ms(rng.pick(&[300, 3000])), retry: ms(50) },
         outbox: Outbox {

@@ -1,10 +1,10 @@
 //! What everyone in a run shares: the clock, the agenda, chance, and the records.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 
 use crate::canary::Saboteur;
-use crate::fault::Faults;
+use crate::fault::{Fault, Faults};
 use crate::history::History;
 use crate::mesh::Mesh;
 use crate::net::Net;
@@ -68,6 +68,7 @@ pub struct Stage {
     pub saboteur: Saboteur,
     agenda: BinaryHeap<Reverse<(u64, u64, Event)>>,
     entered: u64,
+    half_moved: BTreeSet<u64>,
 }
 
 impl Stage {
@@ -87,6 +88,7 @@ impl Stage {
             saboteur,
             agenda: BinaryHeap::new(),
             entered: 0,
+            half_moved: BTreeSet::new(),
             options,
         }
     }
@@ -102,6 +104,14 @@ impl Stage {
         let Reverse((time, _, event)) = self.agenda.pop()?;
         self.now = time;
         Some(event)
+    }
+
+    /// One half of a hand-over has come to the shard that takes it; counts `fault` if it is the first.
+    pub fn half_moved(&mut self, transfer: u64, fault: Fault) {
+        if !self.half_moved.remove(&transfer) {
+            self.half_moved.insert(transfer);
+            self.faults.count(fault);
+        }
     }
 
     /// A time up to `span` ns from now.

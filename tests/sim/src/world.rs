@@ -192,6 +192,7 @@ impl<G: Gateway> World<G> {
         if !stage.net.ports[shard].queue.is_empty() {
             stage.faults.count(Fault::PartialBatch);
         }
+        stage.history.note(|| format!("shard {shard} turn"));
         watch_hand_overs(stage, &batch, &node.post.inbox);
         stage.mesh.room(shard, &mut node.post.room, &mut stage.faults);
         let now = clock(stage);
@@ -274,11 +275,16 @@ fn carry(stage: &mut Stage, shard: usize, post: &mut Post) {
 
 /// Counts which half of a hand-over comes first.
 fn watch_hand_overs(stage: &mut Stage, batch: &Batch, inbox: &[Mail]) {
-    let _ = inbox;
+    for mail in inbox {
+        stage.history.note(|| format!("  letter {mail:?}"));
+        if let Mail::Moved { transfer, .. } = mail {
+            stage.half_moved(transfer.0, Fault::MailFirst);
+        }
+    }
     for item in batch.items() {
-        stage.history.note(|| format!("{item:?}"));
-        if let Item::Arrived { .. } = item {
-            stage.faults.count(Fault::ArrivedFirst);
+        stage.history.note(|| format!("  {item:?}"));
+        if let Item::Arrived { transfer, .. } = item {
+            stage.half_moved(transfer.0, Fault::ArrivedFirst);
         }
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::history::{Body, History, Stream, Uid};
 use crate::rng::Rng;
+use crate::text::Text;
 
 /// Name of the client of that number; some need escapes in a URL.
 pub fn client_name(number: usize) -> String {
@@ -47,6 +48,6 @@ pub fn attempt(history: &mut History, rng: &mut Rng, padding: u64, stream: Strea
     };
     let kind = rng.pick(&["chat", "note", "a \"b\"", "é"]);
     let kind = if pusher.is_some() { "shout" } else { kind };
-    let data: Rc<[u8]> = Rc::from(data.as_bytes());
+    let data = Text(Rc::from(data.as_bytes()));
     history.attempt(Body { stream, kind: kind.to_owned(), data, pusher })
 }

@@ -6,6 +6,7 @@ use super::body::{channel_name, escaped};
 use crate::history::{Attachment, Cursor, Delivery, Fact, Position, Stream, Uid};
 use crate::net;
 use crate::stage::Stage;
+use crate::text::Text;
 use crate::wire::phoenix::{Frame, Gap, Joined, Receipt, Reply, envelope, json, push};
 use crate::wire::websocket::{self, Message};
 use crate::wire::http;
@@ -314,9 +315,11 @@ impl Link {
             return Err(format!("{} on topic {}, which is not joined", frame.event, frame.topic));
         };
         let (epoch, sequence, delivery) = match (frame.event.as_str(), &frame.meta) {
-            ("heartbeat" | "shutdown_pending" | "connection_status" | "transport_switched" | "pong", None) => {
+            ("transport_switched", None) => {
+                facts.push(Fact::Switched { conn, stream });
                 return Ok(());
             }
+            ("heartbeat" | "shutdown_pending" | "pong", None) => return Ok(()),
             ("gap", None) => {
                 let Gap { epoch, from, to, reason } = json(frame.payload)?;
                 let epoch = stage.history.epoch(&epoch);
@@ -325,7 +328,7 @@ impl Link {
             }
             ("message", None) => envelope(frame.payload.get())?,
             (event, Some(meta)) => {
-                let data = frame.payload.get().as_bytes().into();
+                let data = Text(frame.payload.get().as_bytes().into());
                 let delivery = Delivery { kind: event.to_owned(), data, timestamp: meta.timestamp.clone() };
                 (meta.epoch.clone(), meta.sequence, delivery)
             }

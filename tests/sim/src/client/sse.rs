@@ -111,6 +111,7 @@ impl Link {
                 let position = Position { epoch: stage.history.epoch(&epoch), sequence };
                 facts.push(Fact::Delivered { conn, client, stream, position, delivery });
             }
+            "transport_switched" => facts.push(Fact::Switched { conn, stream }),
             "heartbeat" | "shutdown_pending" | "error" | "weir_error" => {}
             other => return Err(format!("event {other:?} that nobody published")),
         }

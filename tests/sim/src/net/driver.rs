@@ -10,6 +10,7 @@ use crate::history::Fact;
 use crate::options::MS;
 use crate::pipe::End;
 use crate::stage::{Event, Stage};
+use crate::text::Text;
 
 /// Work that takes the kernel a while.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +28,7 @@ pub enum Job {
 /// Runs one turn's operations in their order.
 pub fn execute(stage: &mut Stage, shard: usize, out: &mut Output) {
     for op in std::mem::take(&mut out.ops) {
+        stage.history.note(|| format!("shard {shard} asks {}", shown(&op, out)));
         match op {
             Op::Accept { listener } => accept(stage, shard, listener),
             Op::StopAccept { listener } => stop_accept(stage, shard, listener),
@@ -39,6 +41,14 @@ pub fn execute(stage: &mut Stage, shard: usize, out: &mut Output) {
                 hand_over(stage, shard, (token, socket), to, transfer);
             }
         }
+    }
+}
+
+fn shown(op: &Op, out: &Output) -> String {
+    match op {
+        Op::Send { token, socket, source } => format!("Send {token:?} {socket:?} {:?}", Text(out.bytes(*source))),
+        Op::Drain { token, socket, bytes } => format!("Drain {token:?} {socket:?} {:?}", Text(bytes.as_slice())),
+        op => format!("{op:?}"),
     }
 }
 
@@ -176,7 +186,7 @@ fn feed(stage: &mut Stage, shard: usize, socket: u32) {
             sock.once_answered = sock.next.is_none();
         }
         if up.ready() > 0 {
-            let bytes = up.read(stage.rng.between(1, stage.weather.recv_max) as usize);
+            let bytes = Text(up.read(stage.rng.between(1, stage.weather.recv_max) as usize));
             complete(stage, shard, Item::Received { token, bytes });
         } else {
             sock.mode = RecvMode::Off;
@@ -221,7 +231,7 @@ fn send(stage: &mut Stage, shard: usize, name: (Token, Socket), bytes: &[u8]) {
         if let Some(sock) = stage.net.ports[shard].sock(name.1.0) {
             sock.unsent = true;
         }
-        let tail = bytes[placed..].to_vec();
+        let tail = Text(bytes[placed..].to_vec());
         complete(stage, shard, Item::Unsent { token: name.0, tail, errno });
     }
 }

@@ -6,6 +6,7 @@ use weir_ring::op::{Completion, Completions, Errno, RecvMode};
 use weir_ring::token::{Listener, Socket, Token, Transfer};
 
 use crate::rng::Rng;
+use crate::text::Text;
 
 /// A completion that owns its bytes.
 #[derive(Debug)]
@@ -15,13 +16,13 @@ pub enum Item {
     /// As [`Completion::AcceptFailed`].
     AcceptFailed { listener: u8, errno: i32 },
     /// As [`Completion::Received`].
-    Received { token: Token, bytes: Vec<u8> },
+    Received { token: Token, bytes: Text<Vec<u8>> },
     /// As [`Completion::Readable`].
     Readable { token: Token },
     /// As [`Completion::Ended`].
     Ended { token: Token, errno: Option<i32> },
     /// As [`Completion::Unsent`].
-    Unsent { token: Token, tail: Vec<u8>, errno: Option<i32> },
+    Unsent { token: Token, tail: Text<Vec<u8>>, errno: Option<i32> },
     /// As [`Completion::Drained`].
     Drained { token: Token, errno: Option<i32> },
     /// As [`Completion::Closed`].
@@ -198,7 +199,7 @@ impl Completions for Batch {
             Item::AcceptFailed { listener, errno } => {
                 Completion::AcceptFailed { listener: Listener(*listener), errno: Errno(*errno) }
             }
-            Item::Received { token, bytes } => Completion::Received { token: *token, bytes },
+            Item::Received { token, bytes } => Completion::Received { token: *token, bytes: &mut bytes.0 },
             Item::Readable { token } => Completion::Readable { token: *token },
             Item::Ended { token, errno } => Completion::Ended { token: *token, errno: errno.map(Errno) },
             Item::Unsent { token, tail, errno } => {

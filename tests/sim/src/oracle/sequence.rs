@@ -13,6 +13,8 @@ struct Walk {
     next: u64,
     /// Nothing has come since the join: a hole here is a hole in the seam.
     fresh: bool,
+    /// The stream starts again behind `next`.
+    rewound: bool,
     /// Messages may have gone to a WebSocket of the same client instead.
     shared: bool,
 }
@@ -54,13 +56,18 @@ impl Walks<'_> {
                 };
                 let sse = self.open.get(&(client, conn)).copied().unwrap_or_default();
                 let shared = sse && self.open.range((client, 0)..(client + 1, 0)).any(|(_, sse)| !sse);
-                let walk = Walk { epoch: from.epoch, next: from.sequence + 1, fresh: true, shared };
+                let walk = Walk { epoch: from.epoch, next: from.sequence + 1, fresh: true, rewound: false, shared };
                 self.walks.insert((conn, stream), walk);
             }
             Fact::Detached { conn, stream, .. } => drop(self.walks.remove(&(conn, stream))),
             Fact::Ended { conn, .. } => self.walks.retain(|(other, _), _| *other != conn),
             Fact::Attempted { uid } => self.count(history, uid, 1),
             Fact::Accepted { uid, .. } | Fact::Refused { uid, .. } => self.count(history, uid, -1),
+            Fact::Switched { conn, stream } => {
+                if let Some(walk) = self.walks.get_mut(&(conn, stream)) {
+                    walk.rewound = true;
+                }
+            }
             Fact::Gap { conn, stream, epoch, from, to, .. } => return self.gap((conn, stream), epoch, from, to),
             Fact::Delivered { conn, stream, position, .. } => {
                 return self.delivered(history, (conn, stream), position);
@@ -92,7 +99,7 @@ impl Walks<'_> {
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a gap in a stream that is not joined".into()));
         };
-        if from > to {
+        if from > to + 1 {
             return Some((5, "a gap that ends before it starts".into()));
         }
         if epoch != walk.epoch {
@@ -109,12 +116,12 @@ impl Walks<'_> {
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a message in a stream that is not joined".into()));
         };
-        let Walk { epoch, next, fresh, shared } = *walk;
+        let Walk { epoch, next, fresh, rewound, shared } = *walk;
         if position.epoch != epoch {
             return Some((5, format!("a message of another epoch than {epoch}")));
         }
-        walk.fresh = false;
-        if position.sequence < next {
+        (walk.fresh, walk.rewound) = (false, false);
+        if position.sequence < next && !rewound {
             return Some((2, format!("{next} was next")));
         }
         walk.next = position.sequence + 1;

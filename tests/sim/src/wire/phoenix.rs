@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::history::Delivery;
+use crate::text::Text;
 
 /// A frame from the server, in either version.
 #[derive(Debug)]
@@ -155,7 +156,7 @@ pub fn envelope(raw: &str) -> Result<(String, u64, Delivery), String> {
     if it.id != id {
         return Err(format!("envelope of {id} has id {}", it.id));
     }
-    let data = Rc::from(it.data.get().as_bytes());
+    let data = Text(Rc::from(it.data.get().as_bytes()));
     Ok((it.epoch, it.sequence, Delivery { kind: it.kind, data, timestamp: it.timestamp }))
 }
 
