@@ -134,7 +134,7 @@ impl Saboteur {
     }
 
     fn attached(&mut self, canary: Canary, fact: &Fact) -> Option<Vec<Fact>> {
-        let Fact::Attached { conn, client, stream, mut attachment } = *fact else { return None };
+        let Fact::Attached { conn, client, stream, cursor, mut attachment } = *fact else { return None };
         if canary == Canary::Seam && attachment.recovered {
             self.resumed = Some((conn, stream));
         }
@@ -143,7 +143,7 @@ impl Saboteur {
             Canary::DenyRecovered if attachment.recovered => false,
             _ => return None,
         };
-        Some(vec![Fact::Attached { conn, client, stream, attachment }])
+        Some(vec![Fact::Attached { conn, client, stream, cursor, attachment }])
     }
 
     fn reply(&mut self, canary: Canary, fact: &Fact) -> Option<Vec<Fact>> {

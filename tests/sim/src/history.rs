@@ -77,16 +77,16 @@ pub enum Fact {
     Released { conn: usize },
     /// A client's connection is gone.
     Ended { conn: usize, client: usize },
-    /// A join or an SSE request left the client.
-    Joining { conn: usize, client: usize, stream: Stream, cursor: Option<Cursor> },
-    /// The server took it.
-    Attached { conn: usize, client: usize, stream: Stream, attachment: Attachment },
+    /// The server took a join or an SSE request that asked to go on after `cursor`.
+    Attached { conn: usize, client: usize, stream: Stream, cursor: Option<Cursor>, attachment: Attachment },
     /// The client has left the stream.
     Detached { conn: usize, client: usize, stream: Stream },
     /// A message came.
     Delivered { conn: usize, client: usize, stream: Stream, position: Position, delivery: Delivery },
     /// A gap was told.
     Gap { conn: usize, client: usize, stream: Stream, epoch: Epoch, from: u64, to: u64, reason: String },
+    /// A client said that it has seen its own stream up to here.
+    Acked { client: usize, position: Position },
     /// The stream starts again on this connection, where another transport was lost.
     Switched { conn: usize, stream: Stream },
     /// A client sent something that takes a reply: a Phoenix push or a JSON-RPC request.
@@ -95,6 +95,8 @@ pub enum Fact {
     Answered { conn: usize, reference: u64, join_ref: Option<Option<u64>> },
     /// `phx_close` came.
     ChannelClosed { conn: usize, join_ref: Option<u64> },
+    /// Every receiver has come back and had time to catch up.
+    Settled,
     /// A shard's counters came.
     Counted { shard: usize, queue_bytes_peak: u64, outbox_bytes: u64, connections: u64 },
 }
@@ -134,6 +136,8 @@ pub struct History {
     pub trace: bool,
     /// Time of the present event, ns.
     pub now: u64,
+    /// The contract with the driver is broken: what follows would mean nothing.
+    pub spoilt: bool,
 }
 
 impl History {
@@ -175,6 +179,7 @@ impl History {
 
     /// The shard broke the contract with its driver.
     pub fn contract(&mut self, what: String) {
+        self.spoilt = true;
         self.violation(0, what);
     }
 

@@ -26,45 +26,59 @@ impl Mesh {
         Mesh { members, capacity, lanes }
     }
 
-    /// How many letters each member can still take from `from`. A member has no queue to itself.
-    pub fn room(&self, from: usize, room: &mut Vec<u32>, faults: &mut Faults) {
+    /// How many letters each member can still take from `from`, whose `outbox` holds what did not fit
+    /// before. A member has no queue to itself.
+    pub fn room(&self, from: usize, outbox: &[(Member, Mail)], room: &mut Vec<u32>, faults: &mut Faults) {
         room.clear();
-        for to in 0..self.members {
-            let free = self.capacity - self.lanes[from * self.members + to].len() as u32;
-            if free == 0 {
-                faults.count(Fault::MeshFull);
+        room.extend((0..self.members).map(|to| if to == from { 0 } else { self.free(from, to) }));
+        for (to, _) in outbox {
+            if let Some(room) = room.get_mut(usize::from(to.0)) {
+                *room = room.saturating_sub(1);
             }
-            room.push(if to == from { 0 } else { free });
+        }
+        if (0..self.members).any(|to| to != from && room[to] == 0) {
+            faults.count(Fault::MeshFull);
         }
     }
 
-    /// Posts a letter and says when it arrives; `Err` with the reason when the sender may not.
-    pub fn post(
+    fn free(&self, from: usize, to: usize) -> u32 {
+        self.capacity - self.lanes[from * self.members + to].len() as u32
+    }
+
+    /// Puts the letters that fit on their way, in order per member; `arrives` gets each one's receiver and
+    /// time. `Err` names the letter that has no such receiver.
+    pub fn carry(
         &mut self,
         from: usize,
-        to: Member,
-        mail: Mail,
+        outbox: &mut Vec<(Member, Mail)>,
         now: u64,
         weather: &Weather,
         chance: (&mut Rng, &mut Faults),
-    ) -> Result<u64, String> {
-        let to = usize::from(to.0);
-        if to >= self.members || to == from {
-            return Err(format!("shard {from} writes to member {to}, which it cannot: {mail:?}"));
-        }
-        let lane = &mut self.lanes[from * self.members + to];
-        if lane.len() as u32 >= self.capacity {
-            return Err(format!("shard {from} sends member {to} more letters than there is room for: {mail:?}"));
-        }
+        mut arrives: impl FnMut(usize, u64),
+    ) -> Result<(), String> {
         let (rng, faults) = chance;
-        let mut due = now + rng.between(1, 20_000);
-        if rng.chance(weather.mesh_delay) {
-            faults.count(Fault::MeshDelay);
-            due += rng.below(weather.mesh_delay_max);
+        let mut full = vec![false; self.members];
+        for (to, mail) in std::mem::take(outbox) {
+            let at = usize::from(to.0);
+            if at >= self.members || at == from {
+                return Err(format!("member {from} writes to member {at}, which it cannot: {mail:?}"));
+            }
+            full[at] |= self.free(from, at) == 0;
+            if full[at] {
+                outbox.push((to, mail));
+                continue;
+            }
+            let mut due = now + rng.between(1, 20_000);
+            if rng.chance(weather.mesh_delay) {
+                faults.count(Fault::MeshDelay);
+                due += rng.below(weather.mesh_delay_max);
+            }
+            let lane = &mut self.lanes[from * self.members + at];
+            let due = lane.back().map_or(due, |(last, _)| due.max(*last));
+            lane.push_back((due, mail));
+            arrives(at, due);
         }
-        let due = lane.back().map_or(due, |(last, _)| due.max(*last));
-        lane.push_back((due, mail));
-        Ok(due)
+        Ok(())
     }
 
     /// Moves what has arrived for `to` into `inbox`: senders mixed at random, each in its order.

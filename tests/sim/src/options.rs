@@ -212,8 +212,16 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
         message_bytes_max,
         queue_bytes_max: if small_queue { message_bytes_max * 2 + 4096 } else { 1 << 20 },
         outbox_bytes_total_max: if poor { rng.between(8, 64) as usize * 1024 } else { 256 << 20 },
-        client_rate: if limited { Rate { per_second: 40.0, burst: 8 } } else { Rate { per_second: 0.0, burst: 1 } },
-        backend_rate: if limited { Rate { per_second: 300.0, burst: 50 } } else { Rate { per_second: 0.0, burst: 1 } },
+        client_rate: if limited {
+            Rate { per_second: 40.0, burst: 8 }
+        } else {
+            Rate { per_second: 0.0, burst: 1 }
+        },
+        backend_rate: if limited {
+            Rate { per_second: 300.0, burst: 50 }
+        } else {
+            Rate { per_second: 0.0, burst: 1 }
+        },
         session_idle_timeout: if forgetful { ms(rng.between(100, 800)) } else { Duration::from_secs(3600) },
         vnodes: 20,
         ..Config::default()

@@ -59,7 +59,8 @@ impl Tally {
             self.short.iter().map(|seed| format!("seed {seed} has less than {TURNS_MIN} turns")).collect();
         if self.seeds >= SEEDS_FOR_RATES {
             let rare = (0..NAMES.len()).filter(|kind| self.fired[*kind] * 10 < self.seeds);
-            found.extend(rare.map(|kind| format!("{} fired in {} seeds only", NAMES[kind], self.fired[kind])));
+            found
+                .extend(rare.map(|kind| format!("{} fired in {} seeds only", NAMES[kind], self.fired[kind])));
         }
         found
     }
@@ -86,7 +87,10 @@ impl Tally {
 pub fn print_violations(outcome: &Outcome) {
     for violation in outcome.violations.iter().take(SHOWN) {
         let seconds = violation.at as f64 / 1e9;
-        println!("seed {}: invariant {} at {seconds:.6}: {}", outcome.seed, violation.invariant, violation.what);
+        println!(
+            "seed {}: invariant {} at {seconds:.6}: {}",
+            outcome.seed, violation.invariant, violation.what
+        );
     }
     if outcome.violations.len() > SHOWN {
         println!("seed {}: {} more", outcome.seed, outcome.violations.len() - SHOWN);
@@ -104,7 +108,8 @@ pub fn catch(canary: Canary, invariant: u8, start: u64) -> Option<u64> {
     (start..start + CANARY_SEEDS).find(|seed| {
         let outcome = run(*seed, Some(canary), false);
         outcome.strikes > 0 && outcome.violations.iter().any(|violation| violation.invariant == invariant)
-            || canary == Canary::Bound && outcome.violations.iter().any(|violation| violation.invariant == invariant)
+            || canary == Canary::Bound
+                && outcome.violations.iter().any(|violation| violation.invariant == invariant)
     })
 }
 
@@ -116,7 +121,9 @@ pub fn canaries(start: u64) -> bool {
             Some(seed) => println!("canary {name:<16} caught by invariant {invariant} at seed {seed}"),
             None => {
                 all = false;
-                println!("canary {name:<16} LIVES: invariant {invariant} saw nothing in {CANARY_SEEDS} seeds");
+                println!(
+                    "canary {name:<16} LIVES: invariant {invariant} saw nothing in {CANARY_SEEDS} seeds"
+                );
             }
         }
     }

@@ -35,6 +35,8 @@ pub enum Event {
     TimeOut { conn: usize },
     /// An agent's own appointment.
     Timer { agent: AgentId },
+    /// A shard's pump tries again to post what the mesh did not take.
+    Carry { shard: usize },
     /// The control thread looks at its mail.
     Control,
     /// The next phase of the run begins.

@@ -50,6 +50,7 @@ pub struct World<G> {
     agents: Vec<Agent>,
     phase: Phase,
     asked: u64,
+    questions: Vec<(Member, Mail)>,
     answers: Vec<Mail>,
     unanswered: u64,
     over: bool,
@@ -60,6 +61,9 @@ const STORM_MAX: u64 = 300_000 * MS;
 
 /// How long each phase after the storm lasts; longer than every time-out a seed can draw.
 const PHASE: u64 = 6_000 * MS;
+
+/// Letters that may wait at a sender: many turns' worth, but not without bound.
+const OUTBOX_MAX: usize = 5_000;
 
 /// Turns in a row without work that ask for another at once.
 const IDLE_SPINS_MAX: u32 = 100;
@@ -83,18 +87,28 @@ impl<G: Gateway> World<G> {
         }
         stage.at(stage.now, Event::Control);
         let agents = Agent::cast(&mut stage);
-        let (asked, answers) = (0, Vec::new());
-        World { stage, nodes, agents, phase: Phase::Storm, asked, answers, unanswered: 0, over: false }
+        World {
+            stage,
+            nodes,
+            agents,
+            phase: Phase::Storm,
+            asked: 0,
+            questions: Vec::new(),
+            answers: Vec::new(),
+            unanswered: 0,
+            over: false,
+        }
     }
 
     /// Runs storm, calm and end.
     pub fn run(&mut self) {
-        while !self.over {
+        while !self.over && !self.stage.history.spoilt {
             let Some(event) = self.stage.advance() else { break };
             self.stage.history.now = self.stage.now;
             self.happen(event);
             let turns: u64 = self.turns();
-            if self.phase == Phase::Storm && (turns >= self.stage.options.turns || self.stage.now > STORM_MAX) {
+            if self.phase == Phase::Storm && (turns >= self.stage.options.turns || self.stage.now > STORM_MAX)
+            {
                 self.enter(Phase::Calm);
             }
         }
@@ -122,6 +136,7 @@ impl<G: Gateway> World<G> {
             Event::Accept { shard } => driver::accept_some(stage, shard),
             Event::TimeOut { conn } => net::time_out(stage, conn),
             Event::Timer { agent } => self.agents[agent].timer(stage, self.phase),
+            Event::Carry { shard } => carry(stage, shard, &mut self.nodes[shard].post.outbox),
             Event::Control => self.control(),
             Event::Next => self.enter(match self.phase {
                 Phase::Storm | Phase::Calm => Phase::Resumed,
@@ -138,6 +153,7 @@ impl<G: Gateway> World<G> {
                 self.stage.weather = self.stage.weather.calm();
             }
             (Phase::Resumed, Phase::Empty) => {
+                self.stage.history.add(Fact::Settled);
                 for agent in &self.agents {
                     if let Some(wait) = agent.waits_for() {
                         self.stage.history.violation(17, wait);
@@ -168,7 +184,9 @@ impl<G: Gateway> World<G> {
             }
         }
         if self.unanswered > 1 {
-            self.stage.history.violation(17, format!("{} questions of the control thread are open", self.unanswered));
+            self.stage
+                .history
+                .violation(17, format!("{} questions of the control thread are open", self.unanswered));
         }
     }
 
@@ -194,7 +212,7 @@ impl<G: Gateway> World<G> {
         }
         stage.history.note(|| format!("shard {shard} turn"));
         watch_hand_overs(stage, &batch, &node.post.inbox);
-        stage.mesh.room(shard, &mut node.post.room, &mut stage.faults);
+        stage.mesh.room(shard, &node.post.outbox, &mut node.post.room, &mut stage.faults);
         let now = clock(stage);
         stage.net.ports[shard].turns += 1;
         node.out.clear();
@@ -204,13 +222,12 @@ impl<G: Gateway> World<G> {
             node.post.inbox.clear();
         }
         node.due = due.0.max(stage.now);
-        let quiet = node.out.ops.is_empty() && node.post.outbox.is_empty() && !work;
+        let quiet = node.out.ops.is_empty() && !work;
         node.idle_spins = if quiet && due.0 <= stage.now { node.idle_spins + 1 } else { 0 };
         if node.idle_spins > IDLE_SPINS_MAX {
             stage.history.contract(format!("shard {shard} asks for turns it does not need"));
-            self.over = true;
         }
-        carry(stage, shard, &mut node.post);
+        carry(stage, shard, &mut node.post.outbox);
         driver::execute(stage, shard, &mut node.out);
         node.busy_until = stage.now + stage.rng.between(2_000, 40_000);
         let next = if stage.net.ports[shard].queue.is_empty() { node.due } else { node.busy_until };
@@ -224,7 +241,9 @@ impl<G: Gateway> World<G> {
         stage.mesh.collect(control, stage.now, &mut self.answers, &mut stage.rng);
         for mail in self.answers.drain(..) {
             let Mail::Answer { ask, answer: Answer::Stats(stats) } = mail else {
-                stage.history.contract(format!("a letter to the control thread that it did not ask for: {mail:?}"));
+                stage
+                    .history
+                    .contract(format!("a letter to the control thread that it did not ask for: {mail:?}"));
                 continue;
             };
             self.unanswered = self.unanswered.saturating_sub(1);
@@ -235,16 +254,14 @@ impl<G: Gateway> World<G> {
                 connections: stats.connections,
             });
         }
-        let shard = self.asked as usize % control;
-        let mail = Mail::Ask { from: Member(control as u16), ask: self.asked, question: Question::Stats };
-        let to = Member(shard as u16);
-        if let Ok(due) =
-            stage.mesh.post(control, to, mail, stage.now, &stage.weather, (&mut stage.rng, &mut stage.faults))
-        {
+        if self.questions.is_empty() {
+            let (from, question) = (Member(control as u16), Question::Stats);
+            let to = Member((self.asked as usize % control) as u16);
+            self.questions.push((to, Mail::Ask { from, ask: self.asked, question }));
             self.asked += 1;
             self.unanswered += 1;
-            stage.at(due, Event::Turn { shard });
         }
+        carry(stage, control, &mut self.questions);
         stage.at(stage.now + 50 * MS, Event::Control);
     }
 }
@@ -258,18 +275,31 @@ fn clock(stage: &mut Stage) -> Now {
     Now { mono: Instant(stage.now), wall: Wall(wall as u64) }
 }
 
-/// Puts a turn's letters on their way.
-fn carry(stage: &mut Stage, shard: usize, post: &mut Post) {
-    for (to, mail) in post.outbox.drain(..) {
-        stage.history.note(|| format!("shard {shard} -> {} {mail:?}", to.0));
-        let chance = (&mut stage.rng, &mut stage.faults);
-        match stage.mesh.post(shard, to, mail, stage.now, &stage.weather, chance) {
-            Ok(due) if usize::from(to.0) < stage.net.ports.len() => {
-                stage.at(due, Event::Turn { shard: usize::from(to.0) });
-            }
-            Ok(_) => {}
-            Err(wrong) => stage.history.contract(wrong),
+/// Puts the letters of member `from` on their way; what does not fit is tried again soon.
+fn carry(stage: &mut Stage, from: usize, outbox: &mut Vec<(Member, Mail)>) {
+    for (to, mail) in outbox.iter() {
+        stage.history.note(|| format!("member {from} -> {} {mail:?}", to.0));
+    }
+    let mut due = Vec::new();
+    let Stage { mesh, weather, rng, faults, now, .. } = stage;
+    let carried = mesh.carry(from, outbox, *now, weather, (rng, faults), |to, at| due.push((to, at)));
+    if let Err(wrong) = carried {
+        stage.history.contract(wrong);
+    }
+    for (shard, at) in due {
+        if shard < stage.net.ports.len() {
+            stage.at(at, Event::Turn { shard });
         }
+    }
+    if outbox.len() > OUTBOX_MAX {
+        stage
+            .history
+            .contract(format!("member {from} has {} letters that the mesh does not take", outbox.len()));
+        outbox.clear();
+    }
+    if !outbox.is_empty() && from < stage.net.ports.len() {
+        let due = stage.soon(MS);
+        stage.at(due, Event::Carry { shard: from });
     }
 }
 

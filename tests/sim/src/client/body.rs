@@ -38,7 +38,13 @@ pub fn escaped(name: &str) -> String {
 }
 
 /// A new message with its uid inside, in one of the ways JSON can be written.
-pub fn attempt(history: &mut History, rng: &mut Rng, padding: u64, stream: Stream, pusher: Option<usize>) -> Uid {
+pub fn attempt(
+    history: &mut History,
+    rng: &mut Rng,
+    padding: u64,
+    stream: Stream,
+    pusher: Option<usize>,
+) -> Uid {
     let uid = history.bodies.len();
     let pad = "x".repeat(rng.below(padding + 1) as usize);
     let data = match rng.below(4) {

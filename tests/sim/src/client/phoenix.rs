@@ -7,9 +7,9 @@ use crate::history::{Attachment, Cursor, Delivery, Fact, Position, Stream, Uid};
 use crate::net;
 use crate::stage::Stage;
 use crate::text::Text;
+use crate::wire::http;
 use crate::wire::phoenix::{Frame, Gap, Joined, Receipt, Reply, envelope, json, push};
 use crate::wire::websocket::{self, Message};
-use crate::wire::http;
 
 /// A topic of this connection.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Channel {
     pub join_ref: u64,
     /// The join was answered with ok.
     pub joined: bool,
+    /// Reference of an earlier join, which goes on if this one is refused.
+    before: Option<u64>,
     /// A leave is under way.
     pub leaving: bool,
 }
@@ -27,9 +29,9 @@ pub struct Channel {
 /// What a reply is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
-    Join(Stream),
+    Join(Stream, Option<Cursor>),
     Leave,
-    Publish(Uid, Stream),
+    Publish(Uid),
     Other,
 }
 
@@ -48,7 +50,8 @@ pub struct Link {
     /// `None` until the upgrade is through.
     frames: Option<websocket::Reader>,
     next_ref: u64,
-    questions: BTreeMap<u64, Question>,
+    /// By reference: the join it was asked under, and what.
+    questions: BTreeMap<u64, (Option<u64>, Question)>,
 }
 
 /// How a client asks for its connection.
@@ -106,7 +109,8 @@ impl Link {
     /// What nobody has answered yet.
     pub fn waits_for(&self) -> Option<String> {
         let unanswered = self.questions.iter().next();
-        unanswered.map(|(reference, question)| format!("conn {} waits for {reference}: {question:?}", self.conn))
+        unanswered
+            .map(|(reference, question)| format!("conn {} waits for {reference}: {question:?}", self.conn))
     }
 
     /// Joins `stream` from `cursor` on; on a stream that is joined this is a duplicate join.
@@ -119,13 +123,19 @@ impl Link {
             let epoch = stage.history.epoch_name(position.epoch);
             fields.push(format!(r#""resume":{{"epoch":"{epoch}","sequence":{}}}"#, position.sequence));
         }
+        let before = self.channel(stream).filter(|channel| channel.joined).map(|channel| channel.join_ref);
         self.channels.retain(|channel| channel.stream != stream);
         let join_ref = self.next_ref;
-        self.channels.push(Channel { stream, join_ref, joined: false, leaving: false });
-        let (conn, client) = (self.conn, self.client);
-        stage.history.add(Fact::Joining { conn, client, stream, cursor });
+        self.channels.push(Channel { stream, join_ref, joined: false, before, leaving: false });
         let payload = format!("{{{}}}", fields.join(","));
-        self.push(stage, Some(join_ref), &channel_name(stream), "phx_join", &payload, Question::Join(stream));
+        self.push(
+            stage,
+            Some(join_ref),
+            &channel_name(stream),
+            "phx_join",
+            &payload,
+            Question::Join(stream, cursor),
+        );
     }
 
     /// Leaves `stream`.
@@ -140,8 +150,7 @@ impl Link {
     pub fn publish(&mut self, stage: &mut Stage, uid: Uid) {
         let body = stage.history.bodies[uid].clone();
         let data = String::from_utf8_lossy(&body.data).into_owned();
-        let question = Question::Publish(uid, body.stream);
-        self.push_on(stage, body.stream, &body.kind, &data, question);
+        self.push_on(stage, body.stream, &body.kind, &data, Question::Publish(uid));
     }
 
     /// Pushes what only has to be answered.
@@ -170,7 +179,7 @@ impl Link {
     ) {
         let reference = self.next_ref;
         self.next_ref += 1;
-        self.questions.insert(reference, question);
+        self.questions.insert(reference, (join_ref, question));
         stage.history.add(Fact::Asked { conn: self.conn, reference, join_ref });
         let text = push(self.version, (join_ref, reference), topic, event, payload);
         stage.history.note(|| format!("conn {} > {text}", self.conn));
@@ -209,7 +218,12 @@ impl Link {
         }
     }
 
-    fn read_all(&mut self, stage: &mut Stage, bytes: &[u8], facts: &mut Vec<Fact>) -> Result<(), Option<String>> {
+    fn read_all(
+        &mut self,
+        stage: &mut Stage,
+        bytes: &[u8],
+        facts: &mut Vec<Fact>,
+    ) -> Result<(), Option<String>> {
         let mut bytes = bytes.to_vec();
         if self.frames.is_none() {
             self.head.push(&bytes);
@@ -266,6 +280,10 @@ impl Link {
             Some(join_ref) => channel.join_ref == join_ref,
             None => channel_name(channel.stream) == frame.topic,
         };
+        for channel in self.channels.iter_mut().filter(|channel| channel.before == join_ref) {
+            channel.before = None;
+        }
+        self.questions.retain(|_, (asked_under, _)| asked_under.is_none() || *asked_under != join_ref);
         let streams = self.channels.iter().filter(|it| gone(it)).map(|it| it.stream);
         facts.extend(streams.map(|stream| Fact::Detached { conn, client, stream }));
         self.channels.retain(|channel| !gone(channel));
@@ -283,7 +301,7 @@ impl Link {
         let reply: Reply<'_> = json(frame.payload)?;
         let ok = reply.status == "ok";
         match self.questions.remove(&reference) {
-            Some(Question::Join(stream)) if ok => {
+            Some((_, Question::Join(stream, cursor))) if ok => {
                 let joined: Joined = json(reply.response)?;
                 if matches!(stream, Stream::Own(_)) && joined.client_id.as_ref() != Some(&self.name) {
                     return Err(format!("{} is told it is {:?}", self.name, joined.client_id));
@@ -294,18 +312,28 @@ impl Link {
                 let epoch = stage.history.epoch(&joined.epoch);
                 let position = Position { epoch, sequence: joined.sequence };
                 let attachment = Attachment { position, recovered: joined.recovered };
-                facts.push(Fact::Attached { conn, client, stream, attachment });
+                facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
             }
-            Some(Question::Join(_)) => self.channels.retain(|channel| channel.join_ref != reference),
-            Some(Question::Publish(uid, _)) if ok => {
+            Some((_, Question::Join(..))) => self.refused(reference),
+            Some((_, Question::Publish(uid))) if ok => {
                 let receipt: Receipt = json(reply.response)?;
                 let epoch = stage.history.epoch(&receipt.epoch);
                 facts.push(Fact::Accepted { uid, position: Position { epoch, sequence: receipt.sequence } });
             }
-            Some(Question::Publish(uid, _)) => facts.push(Fact::Refused { uid, status: 0 }),
-            Some(Question::Leave | Question::Other) | None => {}
+            Some((_, Question::Publish(uid))) => facts.push(Fact::Refused { uid, status: 0 }),
+            Some((_, Question::Leave | Question::Other)) | None => {}
         }
         Ok(())
+    }
+
+    /// A join was refused: an earlier one goes on.
+    fn refused(&mut self, reference: u64) {
+        for channel in self.channels.iter_mut().filter(|channel| channel.join_ref == reference) {
+            if let Some(before) = channel.before.take() {
+                (channel.join_ref, channel.joined) = (before, true);
+            }
+        }
+        self.channels.retain(|channel| channel.join_ref != reference);
     }
 
     fn pushed(&mut self, stage: &mut Stage, frame: &Frame<'_>, facts: &mut Vec<Fact>) -> Result<(), String> {

@@ -16,7 +16,20 @@ struct Response {
     jsonrpc: String,
     id: u64,
     result: Option<serde_json::Value>,
+    error: Option<Error>,
 }
+
+/// Why there is no result.
+#[derive(Deserialize)]
+struct Error {
+    code: i64,
+}
+
+/// The code of a refusal by the rate limit.
+const RATE_LIMITED: i64 = 429;
+
+/// Pings that may wait for their answers.
+const PENDING_MAX: u64 = 64;
 
 /// A client.
 #[derive(Debug)]
@@ -64,7 +77,8 @@ impl Pinger {
         match &mut self.link {
             None => self.connect(stage),
             Some(link) if link.frames.is_some() => {
-                for _ in 0..self.rng.below(8) {
+                let room = PENDING_MAX - (link.asked - link.answered).min(PENDING_MAX);
+                for _ in 0..self.rng.below(8).min(room) {
                     link.ask(stage, &mut self.rng);
                 }
                 if self.rng.chance(stage.options.cast.close / 2) {
@@ -136,7 +150,8 @@ impl Link {
                     stage.history.note(|| format!("conn {} < {shown}", self.conn));
                     let response: Response =
                         serde_json::from_slice(&text).map_err(|e| format!("response {shown}: {e}"))?;
-                    if response.jsonrpc != "2.0" || response.result.is_none() {
+                    let limited = response.error.is_some_and(|error| error.code == RATE_LIMITED);
+                    if response.jsonrpc != "2.0" || response.result.is_none() != limited {
                         return Err(format!("ping answered with {shown}"));
                     }
                     self.answered += 1;

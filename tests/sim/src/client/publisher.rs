@@ -71,7 +71,9 @@ impl Publisher {
             self.publish(stage);
         }
         let cast = &stage.options.cast;
-        if self.rng.chance(cast.reset / 2) && let Some(link) = self.link.take() {
+        if self.rng.chance(cast.reset / 2)
+            && let Some(link) = self.link.take()
+        {
             net::reset(stage, link.conn);
         } else if self.rng.chance(cast.close / 4) {
             self.leave(stage);
@@ -96,7 +98,8 @@ impl Publisher {
         };
         let it = &stage.history.bodies[uid];
         let data = String::from_utf8_lossy(&it.data);
-        let content = format!(r#"{{"type":{},"data":{data}{more}}}"#, serde_json::Value::from(it.kind.as_str()));
+        let content =
+            format!(r#"{{"type":{},"data":{data}{more}}}"#, serde_json::Value::from(it.kind.as_str()));
         let request = format!(
             "POST /mcp/{path}/messages HTTP/1.1\r\nHost: weir\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{content}",
@@ -139,8 +142,12 @@ impl Link {
         self.head = None;
         stage.history.note(|| format!("conn {} < {status} {}", self.conn, String::from_utf8_lossy(&content)));
         let Some(uid) = self.asked.pop_front() else {
-            // A connection whose first request is late is told so without having asked.
-            return if status == 408 { Ok(true) } else { Err(format!("{status} without a request")) };
+            // Late with the first request, or one connection too many: told without having asked.
+            return if matches!(status, 408 | 503) {
+                Ok(true)
+            } else {
+                Err(format!("{status} without a request"))
+            };
         };
         let fact = if status == 202 {
             let accepted: Accepted =
@@ -156,4 +163,3 @@ impl Link {
         Ok(true)
     }
 }
-

@@ -77,7 +77,18 @@ impl Receiver {
         wanted.extend((0..cast.topics).filter(|_| rng.chance(500)).map(Stream::Topic));
         let on_sse = taste == Taste::Sse || (taste == Taste::Either && rng.chance(500));
         let name = body::client_name(number);
-        Receiver { id, number, name, rng, taste, style, wanted, views: BTreeMap::new(), links: Vec::new(), on_sse }
+        Receiver {
+            id,
+            number,
+            name,
+            rng,
+            taste,
+            style,
+            wanted,
+            views: BTreeMap::new(),
+            links: Vec::new(),
+            on_sse,
+        }
     }
 
     /// One action; the time of the next.
@@ -91,7 +102,11 @@ impl Receiver {
             self.storm(stage);
         }
         self.join_wanted(stage, phase);
-        if phase == Phase::Storm { pace(stage, self.id) } else { Some(stage.now + self.rng.between(20, 60) * MS) }
+        if phase == Phase::Storm {
+            pace(stage, self.id)
+        } else {
+            Some(stage.now + self.rng.between(20, 60) * MS)
+        }
     }
 
     /// Closes everything and connects once more with what it holds.
@@ -116,8 +131,10 @@ impl Receiver {
             [] => Some(format!("{who} is not connected")),
             [Link::Sse(link), ..] => (!link.attached).then(|| format!("{who} waits for `connected`")),
             [Link::Phoenix(link), ..] => {
-                let missing =
-                    self.wanted.iter().find(|stream| link.channel(**stream).is_none_or(|channel| !channel.joined));
+                let missing = self
+                    .wanted
+                    .iter()
+                    .find(|stream| link.channel(**stream).is_none_or(|channel| !channel.joined));
                 let missing = missing.map(|stream| format!("{who} is not joined to {stream:?}"));
                 missing.or_else(|| link.waits_for())
             }
@@ -222,6 +239,7 @@ impl Receiver {
                 if let Some(position) = self.views.get(&stream).and_then(View::cursor)
                     && position.sequence > 0
                 {
+                    stage.history.add(Fact::Acked { client: self.number, position });
                     let epoch = stage.history.epoch_name(position.epoch).to_owned();
                     let payload = format!(r#"{{"epoch":"{epoch}","sequence":{}}}"#, position.sequence);
                     link.tell(stage, stream, "ack", &payload);
@@ -232,7 +250,9 @@ impl Receiver {
                 let uid = body::attempt(&mut stage.history, &mut self.rng, padding, stream, Some(link.conn));
                 link.publish(stage, uid);
             }
-            (4..=7, Stream::Own(_)) => link.tell(stage, stream, "message", r#"{"type":"chat","data":{"n":1}}"#),
+            (4..=7, Stream::Own(_)) => {
+                link.tell(stage, stream, "message", r#"{"type":"chat","data":{"n":1}}"#)
+            }
             _ => {}
         }
     }

@@ -14,6 +14,7 @@ pub struct Link {
     pub conn: usize,
     /// `connected` has come.
     pub attached: bool,
+    cursor: Option<Cursor>,
     client: usize,
     name: String,
     head: http::Reader,
@@ -25,7 +26,6 @@ impl Link {
     pub fn open(stage: &mut Stage, owner: usize, client: usize, name: &str, cursor: Option<Cursor>) -> Link {
         let conn = net::connect(stage, owner);
         stage.history.add(Fact::Opened { conn, client, sse: true });
-        stage.history.add(Fact::Joining { conn, client, stream: Stream::Own(client), cursor });
         let id = cursor.map(|Cursor { position, .. }| {
             format!("{}-{}", stage.history.epoch_name(position.epoch), position.sequence)
         });
@@ -43,7 +43,7 @@ impl Link {
         );
         net::send(stage, conn, request.as_bytes());
         let head = http::Reader::default();
-        Link { conn, attached: false, client, name: name.to_owned(), head, events: None }
+        Link { conn, attached: false, cursor, client, name: name.to_owned(), head, events: None }
     }
 
     /// Reads `bytes`; the facts they tell. `Err` ends the connection, as for a Phoenix link.
@@ -59,7 +59,12 @@ impl Link {
         }
     }
 
-    fn read_all(&mut self, stage: &mut Stage, bytes: &[u8], facts: &mut Vec<Fact>) -> Result<(), Option<String>> {
+    fn read_all(
+        &mut self,
+        stage: &mut Stage,
+        bytes: &[u8],
+        facts: &mut Vec<Fact>,
+    ) -> Result<(), Option<String>> {
         self.head.push(bytes);
         if self.events.is_none() {
             let Some(head) = self.head.head()? else { return Ok(()) };
@@ -76,7 +81,9 @@ impl Link {
         let Some(events) = &mut self.events else { return Ok(()) };
         events.push(&rest);
         while let Some(event) = self.events.as_mut().map_or(Ok(None), sse::Reader::read)? {
-            stage.history.note(|| format!("conn {} < {event:?} {}", self.conn, String::from_utf8_lossy(&event.data)));
+            stage
+                .history
+                .note(|| format!("conn {} < {event:?} {}", self.conn, String::from_utf8_lossy(&event.data)));
             self.event(stage, &event, facts)?;
         }
         Ok(())
@@ -87,7 +94,8 @@ impl Link {
         let data = std::str::from_utf8(&event.data).map_err(|e| e.to_string())?;
         match event.name.as_str() {
             "connected" => {
-                let joined: Joined = serde_json::from_str(data).map_err(|e| format!("connected {data}: {e}"))?;
+                let joined: Joined =
+                    serde_json::from_str(data).map_err(|e| format!("connected {data}: {e}"))?;
                 if joined.client_id.as_ref() != Some(&self.name) {
                     return Err(format!("{} is told it is {:?}", self.name, joined.client_id));
                 }
@@ -95,7 +103,8 @@ impl Link {
                 let position = Position { epoch, sequence: joined.sequence };
                 let attachment = Attachment { position, recovered: joined.recovered };
                 self.attached = true;
-                facts.push(Fact::Attached { conn, client, stream, attachment });
+                let cursor = self.cursor;
+                facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
             }
             "gap" => {
                 let gap: Gap = serde_json::from_str(data).map_err(|e| format!("gap {data}: {e}"))?;

@@ -46,8 +46,12 @@ pub fn execute(stage: &mut Stage, shard: usize, out: &mut Output) {
 
 fn shown(op: &Op, out: &Output) -> String {
     match op {
-        Op::Send { token, socket, source } => format!("Send {token:?} {socket:?} {:?}", Text(out.bytes(*source))),
-        Op::Drain { token, socket, bytes } => format!("Drain {token:?} {socket:?} {:?}", Text(bytes.as_slice())),
+        Op::Send { token, socket, source } => {
+            format!("Send {token:?} {socket:?} {:?}", Text(out.bytes(*source)))
+        }
+        Op::Drain { token, socket, bytes } => {
+            format!("Drain {token:?} {socket:?} {:?}", Text(bytes.as_slice()))
+        }
         op => format!("{op:?}"),
     }
 }
@@ -166,7 +170,8 @@ fn feed(stage: &mut Stage, shard: usize, socket: u32) {
     let now = stage.now;
     loop {
         let Some(sock) = stage.net.ports[shard].sock(socket) else { return };
-        let (Some(token), RecvMode::Once | RecvMode::Stream | RecvMode::Park) = (sock.token, sock.mode) else {
+        let (Some(token), RecvMode::Once | RecvMode::Stream | RecvMode::Park) = (sock.token, sock.mode)
+        else {
             return;
         };
         let up = &mut stage.net.conns[sock.conn].up;

@@ -18,7 +18,9 @@ pub(super) fn check(history: &History, found: &mut Found) -> Truth {
             Fact::Delivered { stream, position, delivery, .. } => {
                 let stamp = *stamps.entry((*stream, *position)).or_insert(&delivery.timestamp);
                 if stamp != delivery.timestamp {
-                    found.add(1, *at, || format!("{stream:?} {position:?} came with two timestamps: {fact:?}"));
+                    found.add(1, *at, || {
+                        format!("{stream:?} {position:?} came with two timestamps: {fact:?}")
+                    });
                 }
                 match published(history, *stream, delivery) {
                     Ok(uid) => (*stream, *position, uid),

@@ -30,19 +30,23 @@ pub(super) fn check(history: &History, found: &mut Found) {
             let n = position.sequence;
             let told = promise.gaps.iter().any(|(from, to)| (*from..=*to).contains(&n));
             if n > promise.after && !told && !promise.seen.contains(&n) {
-                found.add(4, *at, || format!("client {client} never saw it, nor was told: {stream:?} {fact:?}"));
+                found.add(4, *at, || {
+                    format!("client {client} never saw it, nor was told: {stream:?} {fact:?}")
+                });
             }
         }
     }
 }
 
+/// Where every promise stands once all have come back.
 fn promises(history: &History) -> BTreeMap<(usize, Stream), Promise> {
     let mut promises: BTreeMap<(usize, Stream), Promise> = BTreeMap::new();
     let mut clients: BTreeMap<usize, usize> = BTreeMap::new();
     for (_, fact) in &history.facts {
         match *fact {
+            Fact::Settled => break,
             Fact::Opened { conn, client, .. } => drop(clients.insert(conn, client)),
-            Fact::Attached { conn, client, stream, attachment } => {
+            Fact::Attached { conn, client, stream, attachment, .. } => {
                 let promise = promises.entry((client, stream)).or_default();
                 if !attachment.recovered || promise.epoch != attachment.position.epoch {
                     let attached = std::mem::take(&mut promise.attached);
@@ -55,7 +59,8 @@ fn promises(history: &History) -> BTreeMap<(usize, Stream), Promise> {
                 promises.entry((client, stream)).or_default().attached.remove(&conn);
             }
             Fact::Ended { conn, client } => {
-                for (_, promise) in promises.range_mut((client, Stream::Own(0))..(client + 1, Stream::Own(0))) {
+                for (_, promise) in promises.range_mut((client, Stream::Own(0))..(client + 1, Stream::Own(0)))
+                {
                     promise.attached.remove(&conn);
                 }
             }

@@ -1,11 +1,11 @@
 //! Invariants 2, 3 and 6: on one connection a stream's messages come in order, without a hole that was
 //! not told, from exactly where the join said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
 use super::origin::Truth;
-use crate::history::{Cursor, Fact, History, Position, Stream};
+use crate::history::{Fact, History, Position, Stream};
 
 /// A stream as one connection gets it, since its join.
 struct Walk {
@@ -15,16 +15,15 @@ struct Walk {
     fresh: bool,
     /// The stream starts again behind `next`.
     rewound: bool,
-    /// Messages may have gone to a WebSocket of the same client instead.
-    shared: bool,
 }
 
 #[derive(Default)]
 struct Walks<'a> {
     walks: BTreeMap<(usize, Stream), Walk>,
-    cursors: BTreeMap<(usize, Stream), Option<Cursor>>,
     /// Connections the server may still hold: (client, connection) to whether it is an SSE stream.
     open: BTreeMap<(usize, usize), bool>,
+    /// SSE streams that had a WebSocket of the same client beside them.
+    holed: BTreeSet<usize>,
     /// Pushes to a topic without an answer, by connection.
     unanswered: BTreeMap<(usize, Stream), usize>,
     truth: Option<&'a Truth>,
@@ -45,18 +44,12 @@ impl Walks<'_> {
         match *fact {
             Fact::Opened { conn, client, sse } => self.opened(conn, client, sse),
             Fact::Released { conn } => self.open.retain(|(_, other), _| *other != conn),
-            Fact::Joining { conn, stream, cursor, .. } => {
-                self.cursors.insert((conn, stream), cursor);
-            }
-            Fact::Attached { conn, client, stream, attachment } => {
-                let cursor = self.cursors.get(&(conn, stream)).copied().flatten();
+            Fact::Attached { conn, stream, cursor, attachment, .. } => {
                 let from = match cursor {
                     Some(cursor) if attachment.recovered => cursor.position,
                     _ => attachment.position,
                 };
-                let sse = self.open.get(&(client, conn)).copied().unwrap_or_default();
-                let shared = sse && self.open.range((client, 0)..(client + 1, 0)).any(|(_, sse)| !sse);
-                let walk = Walk { epoch: from.epoch, next: from.sequence + 1, fresh: true, rewound: false, shared };
+                let walk = Walk { epoch: from.epoch, next: from.sequence + 1, fresh: true, rewound: false };
                 self.walks.insert((conn, stream), walk);
             }
             Fact::Detached { conn, stream, .. } => drop(self.walks.remove(&(conn, stream))),
@@ -68,7 +61,9 @@ impl Walks<'_> {
                     walk.rewound = true;
                 }
             }
-            Fact::Gap { conn, stream, epoch, from, to, .. } => return self.gap((conn, stream), epoch, from, to),
+            Fact::Gap { conn, stream, epoch, from, to, .. } => {
+                return self.gap((conn, stream), epoch, from, to);
+            }
             Fact::Delivered { conn, stream, position, .. } => {
                 return self.delivered(history, (conn, stream), position);
             }
@@ -77,14 +72,12 @@ impl Walks<'_> {
         None
     }
 
+    /// While both transports are up, a client's messages go to its WebSocket: an SSE stream has holes.
     fn opened(&mut self, conn: usize, client: usize, sse: bool) {
+        let others = self.open.range((client, 0)..(client + 1, 0)).filter(|(_, other)| **other != sse);
+        let holed: Vec<usize> = others.map(|((_, other), _)| if sse { conn } else { *other }).collect();
+        self.holed.extend(holed);
         self.open.insert((client, conn), sse);
-        if !sse {
-            let others: Vec<usize> = self.open.range((client, 0)..(client + 1, 0)).map(|((_, conn), _)| *conn).collect();
-            for ((conn, stream), walk) in &mut self.walks {
-                walk.shared |= *stream == Stream::Own(client) && others.contains(conn);
-            }
-        }
     }
 
     fn count(&mut self, history: &History, uid: usize, by: isize) {
@@ -109,14 +102,20 @@ impl Walks<'_> {
         }
         let next = walk.next;
         walk.next = next.max(to + 1);
-        (from > next && !walk.shared).then(|| (3, format!("{next} is missing before the gap")))
+        (from > next && !self.holed.contains(&key.0))
+            .then(|| (3, format!("{next} is missing before the gap")))
     }
 
-    fn delivered(&mut self, history: &History, key: (usize, Stream), position: Position) -> Option<(u8, String)> {
+    fn delivered(
+        &mut self,
+        history: &History,
+        key: (usize, Stream),
+        position: Position,
+    ) -> Option<(u8, String)> {
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a message in a stream that is not joined".into()));
         };
-        let Walk { epoch, next, fresh, rewound, shared } = *walk;
+        let Walk { epoch, next, fresh, rewound } = *walk;
         if position.epoch != epoch {
             return Some((5, format!("a message of another epoch than {epoch}")));
         }
@@ -125,7 +124,7 @@ impl Walks<'_> {
             return Some((2, format!("{next} was next")));
         }
         walk.next = position.sequence + 1;
-        if shared {
+        if self.holed.contains(&key.0) {
             return None;
         }
         let mut pardoned = self.unanswered.get(&key).copied().unwrap_or_default();

@@ -79,9 +79,7 @@ impl Reader {
         }
         let (extra, len) = match (second & 0x7f, rest) {
             (126, [a, b, ..]) => (2, u64::from(u16::from_be_bytes([*a, *b]))),
-            (127, [a, b, c, d, e, f, g, h, ..]) => {
-                (8, u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]))
-            }
+            (127, [a, b, c, d, e, f, g, h, ..]) => (8, u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h])),
             (126 | 127, _) => return Ok(None),
             (len, _) => (0, u64::from(len)),
         };
@@ -172,7 +170,9 @@ mod tests {
 
     #[test]
     fn wrong_frames_are_named() {
-        for wrong in [&[0xc1, 0][..], &[0x81, 0x80], &[0x80, 0], &[0x81, 1, 0xff], &[0x09, 0], &[0x81, 126, 0, 5]] {
+        for wrong in
+            [&[0xc1, 0][..], &[0x81, 0x80], &[0x80, 0], &[0x81, 1, 0xff], &[0x09, 0], &[0x81, 126, 0, 5]]
+        {
             let mut reader = Reader::default();
             reader.push(wrong);
             assert!(reader.read().is_err(), "{wrong:?}");
