@@ -36,8 +36,10 @@ pub struct Body {
     pub stream: Stream,
     /// Type of the message, or name of the event.
     pub kind: String,
-    /// JSON, byte for byte.
+    /// JSON, or any bytes, as they were handed in.
     pub data: Text<Rc<[u8]>>,
+    /// Pushed as a binary frame.
+    pub binary: bool,
     /// Connection it was pushed on, for a client's own event.
     pub pusher: Option<usize>,
 }
@@ -83,6 +85,8 @@ pub enum Fact {
     Detached { conn: usize, client: usize, stream: Stream },
     /// A message came.
     Delivered { conn: usize, client: usize, stream: Stream, position: Position, delivery: Delivery },
+    /// A binary message came, which does not say where it stands.
+    Binary { conn: usize, client: usize, stream: Stream, kind: String, data: Text<Rc<[u8]>> },
     /// A gap was told.
     Gap { conn: usize, client: usize, stream: Stream, epoch: Epoch, from: u64, to: u64, reason: String },
     /// A client said that it has seen its own stream up to here.

@@ -49,7 +49,7 @@ pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
         outbox_bytes_max: stage.options.config.outbox_bytes_total_max,
     };
     let violations = oracle::judge(&stage.history, terms);
-    let is_delivery = |(_, fact): &&(u64, Fact)| matches!(fact, Fact::Delivered { .. });
+    let is_delivery = |(_, fact): &&(u64, Fact)| matches!(fact, Fact::Delivered { .. } | Fact::Binary { .. });
     Outcome {
         seed,
         turns,

@@ -145,7 +145,7 @@ fn weather(rng: &mut Rng) -> Weather {
         accept_failed: strength(rng, 600, 100),
         hand_over_failed: strength(rng, 500, 300),
         racing_recv: strength(rng, 400, 500),
-        close_reset: strength(rng, 500, 500),
+        close_reset: strength(rng, 400, 1000),
         partial_batch: strength(rng, 500, 500),
         stall: strength(rng, 500, 5),
         clock_jump: strength(rng, 600, 10),

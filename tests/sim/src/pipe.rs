@@ -105,6 +105,11 @@ impl Pipe {
         self.ready
     }
 
+    /// Bytes are there or under way that nobody has read.
+    pub fn has_unread(&self) -> bool {
+        self.head < self.bytes.len()
+    }
+
     /// Takes up to `max` bytes that have arrived.
     pub fn read(&mut self, max: usize) -> Vec<u8> {
         let len = max.min(self.ready);

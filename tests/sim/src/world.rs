@@ -123,18 +123,6 @@ impl<G: Gateway> World<G> {
         let stage = &mut self.stage;
         match event {
             Event::Turn { shard } => self.turn(shard),
-            Event::ArriveUp { conn } => driver::arrived(stage, conn),
-            Event::ArriveDown { conn } | Event::Read { conn } => {
-                let taken = net::take(stage, conn);
-                if !taken.bytes.is_empty() || taken.ended {
-                    let owner = stage.net.conns[conn].owner;
-                    self.agents[owner].input(stage, conn, &taken);
-                }
-            }
-            Event::Settle { shard, socket, life } => driver::settle(stage, shard, socket, life),
-            Event::Finish { shard, job } => driver::finish(stage, shard, job),
-            Event::Accept { shard } => driver::accept_some(stage, shard),
-            Event::TimeOut { conn } => net::time_out(stage, conn),
             Event::Timer { agent } => self.agents[agent].timer(stage, self.phase),
             Event::Carry { shard } => carry(stage, shard, &mut self.nodes[shard].post.outbox),
             Event::Control => self.control(),
@@ -142,6 +130,12 @@ impl<G: Gateway> World<G> {
                 Phase::Storm | Phase::Calm => Phase::Resumed,
                 Phase::Resumed | Phase::Empty => Phase::Empty,
             }),
+            event => {
+                if let Some((conn, taken)) = net::happen(stage, event) {
+                    let owner = stage.net.conns[conn].owner;
+                    self.agents[owner].input(stage, conn, &taken);
+                }
+            }
         }
     }
 

@@ -18,12 +18,23 @@ impl View {
         self.prefix
     }
 
-    /// The server took a join. Without recovery the view starts anew where the server says.
+    /// The server took a join. In another epoch the view starts anew; without recovery, not before where
+    /// the server says.
     pub fn attached(&mut self, attachment: Attachment) {
-        let known = self.prefix.is_some_and(|prefix| prefix.epoch == attachment.position.epoch);
-        if !(attachment.recovered && known) {
-            self.prefix = Some(attachment.position);
+        let Attachment { position, recovered } = attachment;
+        if self.prefix.is_none_or(|prefix| prefix.epoch != position.epoch) {
+            self.prefix = Some(position);
             self.ahead.clear();
+        } else if !recovered {
+            self.seen(position.epoch, 0, position.sequence);
+        }
+    }
+
+    /// Message `sequence` came on a stream whose own pushes and binary messages come without a number:
+    /// whatever lies before it has come.
+    pub fn reached(&mut self, epoch: u32, sequence: u64) {
+        if let Some(prefix) = self.prefix.as_mut().filter(|prefix| prefix.epoch == epoch) {
+            prefix.sequence = prefix.sequence.max(sequence);
         }
     }
 

@@ -65,7 +65,7 @@ impl Garbler {
         {
             net::reset(stage, conn);
         }
-        pace(stage, self.id).map(|next| next + self.rng.below(10 * MS))
+        pace(stage).map(|next| next + self.rng.below(10 * MS))
     }
 
     fn rush(&mut self, stage: &mut Stage) {

@@ -9,8 +9,9 @@ pub mod publisher;
 pub mod receiver;
 pub mod sse;
 
+use crate::history::Fact;
 use crate::net::Taken;
-use crate::stage::{AgentId, Event, Stage};
+use crate::stage::{Event, Stage};
 
 /// One participant.
 #[derive(Debug)]
@@ -23,6 +24,29 @@ pub enum Agent {
     Pinger(Box<pinger::Pinger>),
     /// Sends garbage, or comes as a crowd.
     Garbler(garbler::Garbler),
+}
+
+/// What a client's connection heard.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// What it tells, in order.
+    pub facts: Vec<Fact>,
+    /// The connection is of no more use: refused, closed, or (a violation is recorded then) broken by the
+    /// server.
+    pub over: bool,
+}
+
+/// Why a connection is of no more use: what the server did wrong, if it did.
+type Over = Option<String>;
+
+impl Heard {
+    /// After `facts`, reading ended with `outcome`.
+    fn new(stage: &mut Stage, conn: usize, facts: Vec<Fact>, outcome: Result<(), Over>) -> Heard {
+        if let Err(Some(wrong)) = &outcome {
+            stage.history.violation(0, format!("conn {conn}: {wrong}"));
+        }
+        Heard { facts, over: outcome.is_err() }
+    }
 }
 
 /// Where a run stands.
@@ -117,8 +141,7 @@ impl Agent {
 }
 
 /// The next appointment of an agent that acts at the run's pace.
-pub fn pace(stage: &mut Stage, id: AgentId) -> Option<u64> {
-    let _ = id;
+pub fn pace(stage: &mut Stage) -> Option<u64> {
     let pace = stage.options.cast.pace;
     Some(stage.now + stage.rng.between(1, 2 * pace))
 }

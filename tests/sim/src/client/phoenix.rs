@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::body::{channel_name, escaped};
+use super::{Heard, Over};
 use crate::history::{Attachment, Cursor, Delivery, Fact, Position, Stream, Uid};
 use crate::net;
 use crate::stage::Stage;
 use crate::text::Text;
-use crate::wire::http;
 use crate::wire::phoenix::{Frame, Gap, Joined, Receipt, Reply, envelope, json, push};
 use crate::wire::websocket::{self, Message};
+use crate::wire::{self, http};
 
 /// A topic of this connection.
 #[derive(Debug)]
@@ -149,6 +150,12 @@ impl Link {
     /// Publishes the body of `uid` on its topic.
     pub fn publish(&mut self, stage: &mut Stage, uid: Uid) {
         let body = stage.history.bodies[uid].clone();
+        let join_ref = self.channel(body.stream).map(|channel| channel.join_ref);
+        if let Some(join_ref) = join_ref.filter(|_| body.binary) {
+            let reference = self.ask(stage, Some(join_ref), Question::Publish(uid));
+            let names = [join_ref.to_string(), reference.to_string(), channel_name(body.stream), body.kind];
+            return self.write(stage, websocket::BINARY, &wire::phoenix::binary_push(names, &body.data));
+        }
         let data = String::from_utf8_lossy(&body.data).into_owned();
         self.push_on(stage, body.stream, &body.kind, &data, Question::Publish(uid));
     }
@@ -177,13 +184,19 @@ impl Link {
         payload: &str,
         question: Question,
     ) {
+        let reference = self.ask(stage, join_ref, question);
+        let text = push(self.version, (join_ref, reference), topic, event, payload);
+        stage.history.note(|| format!("conn {} > {text}", self.conn));
+        self.write(stage, websocket::TEXT, text.as_bytes());
+    }
+
+    /// The reference of a new question.
+    fn ask(&mut self, stage: &mut Stage, join_ref: Option<u64>, question: Question) -> u64 {
         let reference = self.next_ref;
         self.next_ref += 1;
         self.questions.insert(reference, (join_ref, question));
         stage.history.add(Fact::Asked { conn: self.conn, reference, join_ref });
-        let text = push(self.version, (join_ref, reference), topic, event, payload);
-        stage.history.note(|| format!("conn {} > {text}", self.conn));
-        self.write(stage, websocket::TEXT, text.as_bytes());
+        reference
     }
 
     fn write(&self, stage: &mut Stage, opcode: u8, payload: &[u8]) {
@@ -204,26 +217,14 @@ impl Link {
         net::close(stage, self.conn);
     }
 
-    /// Reads `bytes`; the facts they tell. `Err` ends the connection: refused, closed, or (a violation
-    /// is recorded then) broken by the server.
-    pub fn read(&mut self, stage: &mut Stage, bytes: &[u8]) -> Result<Vec<Fact>, ()> {
+    /// Reads `bytes`.
+    pub fn read(&mut self, stage: &mut Stage, bytes: &[u8]) -> Heard {
         let mut facts = Vec::new();
-        match self.read_all(stage, bytes, &mut facts) {
-            Ok(()) => Ok(facts),
-            Err(Some(wrong)) => {
-                stage.history.violation(0, format!("conn {}: {wrong}", self.conn));
-                Err(())
-            }
-            Err(None) => Err(()),
-        }
+        let outcome = self.read_all(stage, bytes, &mut facts);
+        Heard::new(stage, self.conn, facts, outcome)
     }
 
-    fn read_all(
-        &mut self,
-        stage: &mut Stage,
-        bytes: &[u8],
-        facts: &mut Vec<Fact>,
-    ) -> Result<(), Option<String>> {
+    fn read_all(&mut self, stage: &mut Stage, bytes: &[u8], facts: &mut Vec<Fact>) -> Result<(), Over> {
         let mut bytes = bytes.to_vec();
         if self.frames.is_none() {
             self.head.push(&bytes);
@@ -249,7 +250,10 @@ impl Link {
                 }
                 Message::Ping(payload) => self.write(stage, websocket::PONG, &payload),
                 Message::Pong => {}
-                Message::Binary(_) => return Err(Some("binary frame that nobody published".into())),
+                Message::Binary(bytes) => {
+                    let (topic, event, data) = wire::phoenix::binary_broadcast(&bytes)?;
+                    self.binary(topic, event, data, facts)?;
+                }
                 Message::Close(code) => {
                     stage.history.note(|| format!("conn {} < close {code}", self.conn));
                     return Err((code == 1000).then(|| "the server started a close with 1000".into()));
@@ -336,10 +340,22 @@ impl Link {
         self.channels.retain(|channel| channel.join_ref != reference);
     }
 
+    /// A binary event on a topic, in a frame of its own or (version 1) as base64.
+    fn binary(&self, topic: &str, event: &str, data: &[u8], facts: &mut Vec<Fact>) -> Result<(), String> {
+        let stream =
+            self.stream_of(topic).ok_or_else(|| format!("{event} on topic {topic}, which is not joined"))?;
+        let (conn, client, kind) = (self.conn, self.client, event.to_owned());
+        facts.push(Fact::Binary { conn, client, stream, kind, data: Text(data.into()) });
+        Ok(())
+    }
+
+    fn stream_of(&self, topic: &str) -> Option<Stream> {
+        self.channels.iter().map(|channel| channel.stream).find(|stream| channel_name(*stream) == topic)
+    }
+
     fn pushed(&mut self, stage: &mut Stage, frame: &Frame<'_>, facts: &mut Vec<Fact>) -> Result<(), String> {
         let (conn, client) = (self.conn, self.client);
-        let found = self.channels.iter().find(|channel| channel_name(channel.stream) == frame.topic);
-        let Some(stream) = found.map(|channel| channel.stream) else {
+        let Some(stream) = self.stream_of(&frame.topic) else {
             return Err(format!("{} on topic {}, which is not joined", frame.event, frame.topic));
         };
         let (epoch, sequence, delivery) = match (frame.event.as_str(), &frame.meta) {
@@ -360,7 +376,10 @@ impl Link {
                 let delivery = Delivery { kind: event.to_owned(), data, timestamp: meta.timestamp.clone() };
                 (meta.epoch.clone(), meta.sequence, delivery)
             }
-            (event, None) => return Err(format!("event {event} without its place")),
+            (event, None) => {
+                let data = wire::phoenix::base64_payload(frame.payload)?;
+                return self.binary(&frame.topic, event, &data, facts);
+            }
         };
         let position = Position { epoch: stage.history.epoch(&epoch), sequence };
         facts.push(Fact::Delivered { conn, client, stream, position, delivery });

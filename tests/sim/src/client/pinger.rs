@@ -87,7 +87,7 @@ impl Pinger {
             }
             Some(_) => {}
         }
-        pace(stage, self.id)
+        pace(stage)
     }
 
     fn connect(&mut self, stage: &mut Stage) {

@@ -78,7 +78,7 @@ impl Publisher {
         } else if self.rng.chance(cast.close / 4) {
             self.leave(stage);
         }
-        pace(stage, self.id)
+        pace(stage)
     }
 
     fn publish(&mut self, stage: &mut Stage) {
@@ -88,7 +88,7 @@ impl Publisher {
         } else {
             Stream::Own(self.rng.index(cast.receivers))
         };
-        let uid = body::attempt(&mut stage.history, &mut self.rng, cast.padding, stream, None);
+        let uid = body::attempt(&mut stage.history, &mut self.rng, cast.padding, stream);
         let (path, more) = match stream {
             Stream::Own(client) => {
                 let transport = self.rng.pick(&["", "", "", r#","transport":"all""#]);

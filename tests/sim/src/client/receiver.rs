@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::cursor::View;
-use super::{Phase, body, pace, phoenix, sse};
+use super::{Heard, Phase, body, pace, phoenix, sse};
 use crate::fault::Fault;
 use crate::history::{Cursor, Fact, Position, Stream};
 use crate::net::{self, Taken};
@@ -53,7 +53,7 @@ impl Link {
         }
     }
 
-    fn read(&mut self, stage: &mut Stage, bytes: &[u8]) -> Result<Vec<Fact>, ()> {
+    fn read(&mut self, stage: &mut Stage, bytes: &[u8]) -> Heard {
         match self {
             Link::Phoenix(link) => link.read(stage, bytes),
             Link::Sse(link) => link.read(stage, bytes),
@@ -102,11 +102,7 @@ impl Receiver {
             self.storm(stage);
         }
         self.join_wanted(stage, phase);
-        if phase == Phase::Storm {
-            pace(stage, self.id)
-        } else {
-            Some(stage.now + self.rng.between(20, 60) * MS)
-        }
+        if phase == Phase::Storm { pace(stage) } else { Some(stage.now + self.rng.between(20, 60) * MS) }
     }
 
     /// Closes everything and connects once more with what it holds.
@@ -247,7 +243,9 @@ impl Receiver {
             }
             (4..=7, Stream::Topic(_)) => {
                 let padding = stage.options.cast.padding;
-                let uid = body::attempt(&mut stage.history, &mut self.rng, padding, stream, Some(link.conn));
+                let binary = self.style.version == 2 && self.rng.chance(200);
+                let push = (stream, link.conn, binary);
+                let uid = body::attempt_push(&mut stage.history, &mut self.rng, padding, push);
                 link.publish(stage, uid);
             }
             (4..=7, Stream::Own(_)) => {
@@ -283,15 +281,14 @@ impl Receiver {
     /// Something came on one of its connections.
     pub fn input(&mut self, stage: &mut Stage, conn: usize, taken: &Taken) {
         let Some(at) = self.links.iter().position(|link| link.conn() == conn) else { return };
-        let facts = self.links[at].read(stage, &taken.bytes);
-        let failed = facts.is_err();
-        for fact in facts.unwrap_or_default() {
+        let Heard { facts, over } = self.links[at].read(stage, &taken.bytes);
+        for fact in facts {
             for fact in stage.saboteur.pass(fact) {
                 self.learn(&fact);
                 stage.history.add(fact);
             }
         }
-        if failed || taken.ended {
+        if over || taken.ended {
             net::close(stage, conn);
             self.lost(stage, at);
         } else if let Link::Phoenix(link) = &self.links[at]
@@ -306,6 +303,9 @@ impl Receiver {
         match *fact {
             Fact::Attached { stream, attachment, .. } => {
                 self.views.entry(stream).or_default().attached(attachment);
+            }
+            Fact::Delivered { stream: stream @ Stream::Topic(_), position, .. } => {
+                self.views.entry(stream).or_default().reached(position.epoch, position.sequence);
             }
             Fact::Delivered { stream, position, .. } => {
                 let view = self.views.entry(stream).or_default();

@@ -1,6 +1,7 @@
 //! One application SSE stream, as an EventSource keeps it.
 
 use super::body::escaped;
+use super::{Heard, Over};
 use crate::history::{Attachment, Cursor, Fact, Position, Stream};
 use crate::net;
 use crate::stage::Stage;
@@ -46,25 +47,14 @@ impl Link {
         Link { conn, attached: false, cursor, client, name: name.to_owned(), head, events: None }
     }
 
-    /// Reads `bytes`; the facts they tell. `Err` ends the connection, as for a Phoenix link.
-    pub fn read(&mut self, stage: &mut Stage, bytes: &[u8]) -> Result<Vec<Fact>, ()> {
+    /// Reads `bytes`.
+    pub fn read(&mut self, stage: &mut Stage, bytes: &[u8]) -> Heard {
         let mut facts = Vec::new();
-        match self.read_all(stage, bytes, &mut facts) {
-            Ok(()) => Ok(facts),
-            Err(Some(wrong)) => {
-                stage.history.violation(0, format!("conn {}: {wrong}", self.conn));
-                Err(())
-            }
-            Err(None) => Err(()),
-        }
+        let outcome = self.read_all(stage, bytes, &mut facts);
+        Heard::new(stage, self.conn, facts, outcome)
     }
 
-    fn read_all(
-        &mut self,
-        stage: &mut Stage,
-        bytes: &[u8],
-        facts: &mut Vec<Fact>,
-    ) -> Result<(), Option<String>> {
+    fn read_all(&mut self, stage: &mut Stage, bytes: &[u8], facts: &mut Vec<Fact>) -> Result<(), Over> {
         self.head.push(bytes);
         if self.events.is_none() {
             let Some(head) = self.head.head()? else { return Ok(()) };

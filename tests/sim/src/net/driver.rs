@@ -343,7 +343,7 @@ fn close(stage: &mut Stage, shard: usize, name: (Token, Socket)) {
     if let Some(drain) = sock.drain.take() {
         complete(stage, shard, Item::Drained { token: drain.token, errno: Some(errno::ECANCELED) });
     }
-    let unread = stage.net.conns[conn].up.ready() > 0;
+    let unread = stage.net.conns[conn].up.has_unread();
     let end = if unread && stage.rng.chance(stage.weather.close_reset) {
         stage.faults.count(Fault::CloseReset);
         End::Broken(errno::ECONNRESET)

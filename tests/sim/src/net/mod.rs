@@ -92,6 +92,23 @@ impl Net {
     }
 }
 
+/// Lets a network event happen; what a client found, if the event is one of its connections'.
+pub fn happen(stage: &mut Stage, event: Event) -> Option<(usize, Taken)> {
+    match event {
+        Event::ArriveUp { conn } => driver::arrived(stage, conn),
+        Event::ArriveDown { conn } | Event::Read { conn } => {
+            let taken = take(stage, conn);
+            return (!taken.bytes.is_empty() || taken.ended).then_some((conn, taken));
+        }
+        Event::Settle { shard, socket, life } => driver::settle(stage, shard, socket, life),
+        Event::Finish { shard, job } => driver::finish(stage, shard, job),
+        Event::Accept { shard } => driver::accept_some(stage, shard),
+        Event::TimeOut { conn } => leave(stage, conn, End::Broken(errno::ETIMEDOUT)),
+        Event::Turn { .. } | Event::Timer { .. } | Event::Carry { .. } | Event::Control | Event::Next => {}
+    }
+    None
+}
+
 /// Opens a connection to a shard and listener that the kernel picks.
 pub fn connect(stage: &mut Stage, owner: AgentId) -> usize {
     let (low, high) = stage.weather.window;
@@ -146,11 +163,6 @@ pub fn vanish(stage: &mut Stage, conn: usize) {
     stage.at(due, Event::TimeOut { conn });
 }
 
-/// The kernel gives up on a vanished client.
-pub fn time_out(stage: &mut Stage, conn: usize) {
-    leave(stage, conn, End::Broken(errno::ETIMEDOUT));
-}
-
 fn leave(stage: &mut Stage, conn: usize, end: End) {
     let now = stage.now;
     let it = &mut stage.net.conns[conn];
@@ -165,7 +177,7 @@ fn leave(stage: &mut Stage, conn: usize, end: End) {
 }
 
 /// The client reads what has arrived, at its own speed.
-pub fn take(stage: &mut Stage, conn: usize) -> Taken {
+fn take(stage: &mut Stage, conn: usize) -> Taken {
     let now = stage.now;
     let healed = stage.healed;
     let it = &mut stage.net.conns[conn];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Found;
-use crate::history::{Delivery, Fact, History, Position, Stream, Uid, uid_in};
+use crate::history::{Fact, History, Position, Stream, Uid, uid_in};
 
 /// Which message stands where, as far as anybody was told.
 pub(super) type Truth = BTreeMap<(Stream, Position), Uid>;
@@ -22,13 +22,19 @@ pub(super) fn check(history: &History, found: &mut Found) -> Truth {
                         format!("{stream:?} {position:?} came with two timestamps: {fact:?}")
                     });
                 }
-                match published(history, *stream, delivery) {
+                match published(history, *stream, &delivery.kind, &delivery.data, false) {
                     Ok(uid) => (*stream, *position, uid),
                     Err(wrong) => {
                         found.add(1, *at, || format!("{wrong}: {fact:?}"));
                         continue;
                     }
                 }
+            }
+            Fact::Binary { stream, kind, data, .. } => {
+                if let Err(wrong) = published(history, *stream, kind, data, true) {
+                    found.add(1, *at, || format!("{wrong}: {fact:?}"));
+                }
+                continue;
             }
             _ => continue,
         };
@@ -44,13 +50,19 @@ pub(super) fn check(history: &History, found: &mut Found) -> Truth {
     truth
 }
 
-/// The message a delivery is, if it is one byte for byte.
-fn published(history: &History, stream: Stream, delivery: &Delivery) -> Result<Uid, &'static str> {
-    let uid = uid_in(&delivery.data).ok_or("a message nobody published")?;
+/// The message that came, if it is one byte for byte.
+fn published(
+    history: &History,
+    stream: Stream,
+    kind: &str,
+    data: &[u8],
+    binary: bool,
+) -> Result<Uid, &'static str> {
+    let uid = uid_in(data).ok_or("a message nobody published")?;
     let body = history.bodies.get(uid).ok_or("a message nobody published")?;
     if body.stream != stream {
         Err("a message published to another stream")
-    } else if body.data != delivery.data || body.kind != delivery.kind {
+    } else if **body.data != *data || body.kind != kind || body.binary != binary {
         Err("a message that was changed")
     } else {
         Ok(uid)

@@ -4,15 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
-use crate::history::{Fact, History, Stream};
+use crate::history::{Epoch, Fact, History, Stream, Uid, uid_in};
 
 /// What a client has been promised of a stream, and what it knows of.
 #[derive(Default)]
 struct Promise {
-    epoch: u32,
+    epoch: Option<Epoch>,
     /// Up to here the server said that nothing is promised.
     after: u64,
     seen: BTreeSet<u64>,
+    /// Binary messages seen; they do not carry their number.
+    binaries: BTreeSet<Uid>,
     gaps: Vec<(u64, u64)>,
     /// Is on the stream at the end.
     attached: BTreeSet<usize>,
@@ -24,12 +26,13 @@ pub(super) fn check(history: &History, found: &mut Found) {
         let Fact::Accepted { uid, position } = *fact else { continue };
         let body = &history.bodies[uid];
         for ((client, stream), promise) in &promises {
-            if *stream != body.stream || promise.attached.is_empty() || promise.epoch != position.epoch {
+            if *stream != body.stream || promise.attached.is_empty() || promise.epoch != Some(position.epoch)
+            {
                 continue;
             }
             let n = position.sequence;
             let told = promise.gaps.iter().any(|(from, to)| (*from..=*to).contains(&n));
-            if n > promise.after && !told && !promise.seen.contains(&n) {
+            if n > promise.after && !told && !promise.seen.contains(&n) && !promise.binaries.contains(&uid) {
                 found.add(4, *at, || {
                     format!("client {client} never saw it, nor was told: {stream:?} {fact:?}")
                 });
@@ -48,10 +51,12 @@ fn promises(history: &History) -> BTreeMap<(usize, Stream), Promise> {
             Fact::Opened { conn, client, .. } => drop(clients.insert(conn, client)),
             Fact::Attached { conn, client, stream, attachment, .. } => {
                 let promise = promises.entry((client, stream)).or_default();
-                if !attachment.recovered || promise.epoch != attachment.position.epoch {
+                let (epoch, after) = (attachment.position.epoch, attachment.position.sequence);
+                if promise.epoch != Some(epoch) {
                     let attached = std::mem::take(&mut promise.attached);
-                    let (epoch, after) = (attachment.position.epoch, attachment.position.sequence);
-                    *promise = Promise { epoch, after, attached, ..Promise::default() };
+                    *promise = Promise { epoch: Some(epoch), after, attached, ..Promise::default() };
+                } else if !attachment.recovered {
+                    promise.after = promise.after.max(after);
                 }
                 promise.attached.insert(conn);
             }
@@ -66,13 +71,16 @@ fn promises(history: &History) -> BTreeMap<(usize, Stream), Promise> {
             }
             Fact::Delivered { client, stream, position, .. } => {
                 let promise = promises.entry((client, stream)).or_default();
-                if promise.epoch == position.epoch {
+                if promise.epoch == Some(position.epoch) {
                     promise.seen.insert(position.sequence);
                 }
             }
+            Fact::Binary { client, stream, ref data, .. } => {
+                promises.entry((client, stream)).or_default().binaries.extend(uid_in(data));
+            }
             Fact::Gap { client, stream, epoch, from, to, .. } => {
                 let promise = promises.entry((client, stream)).or_default();
-                if promise.epoch == epoch {
+                if promise.epoch == Some(epoch) {
                     promise.gaps.push((from, to));
                 }
             }
@@ -80,7 +88,7 @@ fn promises(history: &History) -> BTreeMap<(usize, Stream), Promise> {
                 let body = &history.bodies[uid];
                 let Some(client) = body.pusher.and_then(|conn| clients.get(&conn)) else { continue };
                 if let Some(promise) = promises.get_mut(&(*client, body.stream))
-                    && promise.epoch == position.epoch
+                    && promise.epoch == Some(position.epoch)
                 {
                     promise.seen.insert(position.sequence);
                 }

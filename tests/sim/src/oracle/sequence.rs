@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
 use super::origin::Truth;
-use crate::history::{Fact, History, Position, Stream};
+use crate::history::{Fact, History, Position, Stream, Uid, uid_in};
 
 /// A stream as one connection gets it, since its join.
 struct Walk {
@@ -15,6 +15,8 @@ struct Walk {
     fresh: bool,
     /// The stream starts again behind `next`.
     rewound: bool,
+    /// Binary messages since the last one that says where it stands.
+    binaries: Vec<Uid>,
 }
 
 #[derive(Default)]
@@ -27,10 +29,13 @@ struct Walks<'a> {
     /// Pushes to a topic without an answer, by connection.
     unanswered: BTreeMap<(usize, Stream), usize>,
     truth: Option<&'a Truth>,
+    /// Messages of which somebody was told where they stand.
+    placed: BTreeSet<Uid>,
 }
 
 pub(super) fn check(history: &History, truth: &Truth, found: &mut Found) {
-    let mut walks = Walks { truth: Some(truth), ..Walks::default() };
+    let placed = truth.values().copied().collect();
+    let mut walks = Walks { truth: Some(truth), placed, ..Walks::default() };
     for (at, fact) in &history.facts {
         let wrong = walks.step(history, fact);
         if let Some((invariant, what)) = wrong {
@@ -49,7 +54,13 @@ impl Walks<'_> {
                     Some(cursor) if attachment.recovered => cursor.position,
                     _ => attachment.position,
                 };
-                let walk = Walk { epoch: from.epoch, next: from.sequence + 1, fresh: true, rewound: false };
+                let walk = Walk {
+                    epoch: from.epoch,
+                    next: from.sequence + 1,
+                    fresh: true,
+                    rewound: false,
+                    binaries: Vec::new(),
+                };
                 self.walks.insert((conn, stream), walk);
             }
             Fact::Detached { conn, stream, .. } => drop(self.walks.remove(&(conn, stream))),
@@ -64,6 +75,10 @@ impl Walks<'_> {
             Fact::Gap { conn, stream, epoch, from, to, .. } => {
                 return self.gap((conn, stream), epoch, from, to);
             }
+            Fact::Binary { conn, stream, ref data, .. } => match self.walks.get_mut(&(conn, stream)) {
+                Some(walk) => walk.binaries.extend(uid_in(data)),
+                None => return Some((6, "a message in a stream that is not joined".into())),
+            },
             Fact::Delivered { conn, stream, position, .. } => {
                 return self.delivered(history, (conn, stream), position);
             }
@@ -115,7 +130,8 @@ impl Walks<'_> {
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a message in a stream that is not joined".into()));
         };
-        let Walk { epoch, next, fresh, rewound } = *walk;
+        let Walk { epoch, next, fresh, rewound, .. } = *walk;
+        let binaries = std::mem::take(&mut walk.binaries);
         if position.epoch != epoch {
             return Some((5, format!("a message of another epoch than {epoch}")));
         }
@@ -127,10 +143,12 @@ impl Walks<'_> {
         if self.holed.contains(&key.0) {
             return None;
         }
-        let mut pardoned = self.unanswered.get(&key).copied().unwrap_or_default();
+        // Of these nobody was told where they stand: pushes without an answer, binaries of others.
+        let unplaced = binaries.iter().filter(|uid| !self.placed.contains(uid)).count();
+        let mut pardoned = self.unanswered.get(&key).copied().unwrap_or_default() + unplaced;
         let lost = (next..position.sequence).find(|sequence| {
-            match self.owner(history, key.1, Position { epoch, sequence: *sequence }) {
-                Some(pusher) => pusher != Some(key.0),
+            match self.truth.and_then(|truth| truth.get(&(key.1, Position { epoch, sequence: *sequence }))) {
+                Some(uid) => history.bodies[*uid].pusher != Some(key.0) && !binaries.contains(uid),
                 None if pardoned > 0 => {
                     pardoned -= 1;
                     false
@@ -139,12 +157,5 @@ impl Walks<'_> {
             }
         });
         lost.map(|lost| (if fresh { 6 } else { 3 }, format!("{lost} is missing, {next} was next")))
-    }
-
-    /// The connection that pushed the message there (it does not get it), `None` inside for a backend's;
-    /// nothing when nobody knows the message.
-    fn owner(&self, history: &History, stream: Stream, position: Position) -> Option<Option<usize>> {
-        let uid = self.truth?.get(&(stream, position))?;
-        Some(history.bodies[*uid].pusher)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use base64::Engine;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -158,6 +159,42 @@ pub fn envelope(raw: &str) -> Result<(String, u64, Delivery), String> {
     }
     let data = Text(Rc::from(it.data.get().as_bytes()));
     Ok((it.epoch, it.sequence, Delivery { kind: it.kind, data, timestamp: it.timestamp }))
+}
+
+/// How version 1 carries binary payloads.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Base64Payload {
+    encoding: String,
+    data: String,
+}
+
+/// The bytes of a payload `{"encoding": "base64", "data"}`.
+pub fn base64_payload(raw: &RawValue) -> Result<Vec<u8>, String> {
+    let Base64Payload { encoding, data } = json(raw)?;
+    if encoding != "base64" {
+        return Err(format!("payload in {encoding}"));
+    }
+    base64::engine::general_purpose::STANDARD.decode(&data).map_err(|e| format!("{data}: {e}"))
+}
+
+/// Topic, event and data of a binary broadcast, kind 2.
+pub fn binary_broadcast(frame: &[u8]) -> Result<(&str, &str, &[u8]), String> {
+    let wrong = || format!("binary frame {frame:?}");
+    let [2, topic_len, event_len, rest @ ..] = frame else { return Err(wrong()) };
+    let (topic, rest) = rest.split_at_checked(usize::from(*topic_len)).ok_or_else(wrong)?;
+    let (event, data) = rest.split_at_checked(usize::from(*event_len)).ok_or_else(wrong)?;
+    let text = |bytes| std::str::from_utf8(bytes).map_err(|_| wrong());
+    Ok((text(topic)?, text(event)?, data))
+}
+
+/// Writes a binary push, kind 0: join reference, reference, topic, event.
+pub fn binary_push(names: [String; 4], data: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0];
+    frame.extend(names.iter().map(|name| name.len() as u8));
+    frame.extend(names.iter().flat_map(|name| name.bytes()));
+    frame.extend_from_slice(data);
+    frame
 }
 
 /// Writes a push in version 1 or 2.
