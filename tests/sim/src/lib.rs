@@ -47,6 +47,7 @@ pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
         roomy: stage.options.roomy,
         queue_bytes_max: stage.saboteur.bound(stage.options.config.queue_bytes_max),
         outbox_bytes_max: stage.options.config.outbox_bytes_total_max,
+        drains: stage.options.drains,
     };
     let violations = oracle::judge(&stage.history, terms);
     let is_delivery = |(_, fact): &&(u64, Fact)| matches!(fact, Fact::Delivered { .. } | Fact::Binary { .. });

@@ -19,6 +19,8 @@ pub struct Options {
     pub roomy: bool,
     /// Turns of the chaotic phase, all shards together.
     pub turns: u64,
+    /// At the end the server drains, instead of the clients leaving.
+    pub drains: bool,
     /// The network's and the mesh's habits.
     pub weather: Weather,
     /// The clients' habits.
@@ -104,7 +106,8 @@ impl Options {
     pub fn draw(rng: &mut Rng) -> Options {
         let roomy = rng.chance(350);
         let turns = rng.between(4_500, 6_500);
-        Options { config: config(rng, roomy), roomy, turns, weather: weather(rng), cast: cast(rng) }
+        let drains = rng.chance(250);
+        Options { config: config(rng, roomy), roomy, turns, drains, weather: weather(rng), cast: cast(rng) }
     }
 }
 
@@ -224,6 +227,7 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
         },
         session_idle_timeout: if forgetful { ms(rng.between(100, 800)) } else { Duration::from_secs(3600) },
         vnodes: 20,
+        drain_timeout: ms(3000),
         ..Config::default()
     }
 }

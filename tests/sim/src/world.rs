@@ -21,11 +21,17 @@ use crate::stage::{Event, Stage};
 pub trait Gateway {
     /// As [`Shard::turn`].
     fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant;
+    /// As [`Shard::is_drained`].
+    fn is_drained(&self) -> bool;
 }
 
 impl Gateway for Shard {
     fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant {
         Shard::turn(self, now, completions, post, out)
+    }
+
+    fn is_drained(&self) -> bool {
+        Shard::is_drained(self)
     }
 }
 
@@ -158,8 +164,10 @@ impl<G: Gateway> World<G> {
             _ => {}
         }
         self.phase = phase;
-        for agent in &mut self.agents {
-            agent.enter(&mut self.stage, phase);
+        if phase == Phase::Empty && self.stage.options.drains {
+            self.questions.extend((0..self.nodes.len()).map(|shard| (Member(shard as u16), Mail::Drain)));
+        } else {
+            self.agents.iter_mut().for_each(|agent| agent.enter(&mut self.stage, phase));
         }
         self.stage.at(self.stage.now + PHASE, Event::Next);
     }
@@ -173,11 +181,14 @@ impl<G: Gateway> World<G> {
             if open > 0 {
                 self.stage.history.violation(17, format!("shard {shard} still holds {open} sockets"));
             }
-            if deaf {
+            if self.stage.options.drains && !self.nodes[shard].gateway.is_drained() {
+                self.stage.history.violation(17, format!("shard {shard} has not drained"));
+            }
+            if deaf && !self.stage.options.drains {
                 self.stage.history.violation(17, format!("shard {shard} accepts no more"));
             }
         }
-        if self.unanswered > 1 {
+        if self.unanswered > 1 && !self.stage.options.drains {
             self.stage
                 .history
                 .violation(17, format!("{} questions of the control thread are open", self.unanswered));
@@ -186,6 +197,9 @@ impl<G: Gateway> World<G> {
 
     fn turn(&mut self, shard: usize) {
         let (stage, node) = (&mut self.stage, &mut self.nodes[shard]);
+        if node.gateway.is_drained() {
+            return;
+        }
         if stage.now < node.busy_until {
             return stage.at(node.busy_until, Event::Turn { shard });
         }

@@ -184,6 +184,9 @@ fn a_socket_moves_with_its_bytes() {
     }
 }
 
+/// What a shard asks of its first connection.
+type Script<'a> = &'a dyn Fn(Token, Socket) -> Vec<Op>;
+
 /// What a shard that answers its first `Accepted` with `ops` is told it did wrong.
 fn complaint(ops: impl Fn(Token, Socket) -> Vec<Op>) -> String {
     let mut stage = stage(1);
@@ -212,7 +215,7 @@ fn every_breach_of_the_contract_is_noticed() {
     let close = |token, socket| Op::Close { token, socket };
     let other = |token: Token| Token { generation: token.generation + 1, ..token };
     let (to, transfer) = (Member(1), Transfer(1));
-    let cases: [(&str, &dyn Fn(Token, Socket) -> Vec<Op>); 10] = [
+    let cases: [(&str, Script<'_>); 10] = [
         ("Send comes before the first Recv", &|t, s| vec![send(t, s)]),
         ("second Send of a turn", &|t, s| vec![recv(t, s), send(t, s), send(t, s)]),
         ("Drain in the turn of a Send", &|t, s| vec![recv(t, s), send(t, s), drain(t, s)]),

@@ -21,6 +21,8 @@ pub struct Terms {
     pub queue_bytes_max: usize,
     /// Bytes all outboxes of a shard may hold.
     pub outbox_bytes_max: usize,
+    /// The run ended with a drain: the last counters are from before it.
+    pub drains: bool,
 }
 
 /// Every violation of a run, those found on the way first.
