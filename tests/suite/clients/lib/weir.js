@@ -16,6 +16,10 @@ export const BINARY = process.env.WEIR_BIN ?? new URL('../../../../target/releas
 const LISTENING = /listening on (\S+):(\d+) \((sse|ws|admin)\)/g
 const PANIC = /panicked at|RUST_BACKTRACE|fatal runtime error|memory allocation of/
 
+/** Runs that a test began and, having failed, did not close: they end with the test's process. */
+const open = new Set()
+process.on('exit', () => { for (const weir of open) weir.dispose() })
+
 /** One run of `weir serve`. */
 export class Weir {
   /**
@@ -50,6 +54,7 @@ export class Weir {
       args.push('-c', file)
     }
     this.child = spawn(BINARY, [...args, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder })
+    open.add(this)
     this.spawnError = null
     this.child.on('error', error => { this.spawnError = error })
     for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -94,9 +99,16 @@ export class Weir {
   async close() {
     const alive = this.running
     if (alive) await this.end('SIGKILL')
-    rmSync(this.folder, { recursive: true, force: true })
+    this.dispose()
     assert.doesNotMatch(this.output, PANIC, 'the gateway panicked')
     assert.ok(alive || this.expectExit, `the gateway ended by itself:\n${this.output}`)
+  }
+
+  /** Ends it if it still runs and removes its folder. */
+  dispose() {
+    open.delete(this)
+    if (this.running) this.child.kill('SIGKILL')
+    rmSync(this.folder, { recursive: true, force: true })
   }
 
   /** Waits until the listeners are announced and `/ready` says yes. */
