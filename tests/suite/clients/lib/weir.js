@@ -19,6 +19,7 @@ const PANIC = /panicked at|RUST_BACKTRACE|fatal runtime error|memory allocation 
 /** Runs that a test began and, having failed, did not close: they end with the test's process. */
 const open = new Set()
 process.on('exit', () => { for (const weir of open) weir.dispose() })
+process.on('SIGTERM', () => process.exit(1)) // how the test runner ends a file that takes too long
 
 /** One run of `weir serve`. */
 export class Weir {
