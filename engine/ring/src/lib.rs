@@ -1,8 +1,14 @@
 //! The outside world of a shard, and the only crate with `unsafe`. It knows no protocol.
 //!
 //! `op`, `token`, `mesh` and `time` are plain values that the shard and the simulator share;
-//! `uring`, `socket`, `clock` and `affinity` are the kernel's side.
+//! `uring`, `waker`, `socket`, `clock` and `affinity` are the kernel's side.
 
+pub mod affinity;
+pub mod clock;
+pub mod mesh;
 pub mod op;
+pub mod socket;
 pub mod time;
 pub mod token;
+pub mod uring;
+pub mod waker;

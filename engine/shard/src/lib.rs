@@ -3,13 +3,21 @@
 //! of the same function, [`Shard::turn`].
 #![forbid(unsafe_code)]
 
+mod channels;
 mod chunks;
+mod downstream;
 pub mod error;
 pub mod hash_ring;
 pub mod limits;
 pub mod mail;
+mod mcp;
+pub mod message;
+pub mod metrics;
 pub mod outbox;
 pub mod policy;
+mod random;
+mod route;
+mod session;
 pub mod slots;
 pub mod stream;
 pub mod timers;

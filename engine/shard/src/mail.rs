@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token, Transfer};
 
-use crate::downstream::Parcel;
+pub use crate::downstream::Parcel;
 use crate::error::Error;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
-use crate::outbox::Gap;
 use crate::metrics::{Health, Stats};
+use crate::outbox::Gap;
 use crate::stream::{Epoch, Position};
 
 /// One letter.
@@ -31,9 +31,9 @@ pub enum Mail {
     Published { reply_to: ReplyTo, outcome: Result<Receipt, Error> },
     /// A connection wants a topic, from `resume` on; sent to the topic's home. Repeated until the
     /// answer says `live`.
-    Subscribe { from: Member, subscriber: Token, topic: Arc<str>, resume: Option<Position> },
+    Subscribe { from: Member, subscriber: Subscriber, topic: Arc<str>, resume: Option<Position> },
     /// A part of the topic's past, or its end.
-    Subscribed { subscriber: Token, topic: Arc<str>, past: Box<Past> },
+    Subscribed { subscriber: Subscriber, topic: Arc<str>, past: Box<Past> },
     /// One connection of `from` left a topic.
     Unsubscribe { from: Member, topic: Arc<str> },
     /// Messages of a topic for every subscriber the receiving shard has.
@@ -53,6 +53,15 @@ pub enum ReplyTo {
     Exchange { connection: Token, line: u32 },
     /// A Phoenix push on `connection`.
     Push { connection: Token, push: Box<PushRef> },
+}
+
+/// A join of a topic: the connection and which of its joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subscriber {
+    /// The connection.
+    pub token: Token,
+    /// Its join.
+    pub ticket: u32,
 }
 
 /// What a Phoenix reply must name.

@@ -208,7 +208,7 @@ impl Receipt {
     /// Writes `{"epoch", "sequence", "state"}`, or `delivered_to` for a topic.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"epoch\":\"");
-        self.out.extend_from_slice(&position.epoch.letters());
+        out.extend_from_slice(&self.position.epoch.letters());
         out.extend_from_slice(b"\",\"sequence\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.position.sequence).as_bytes());
         let state = match self.state {

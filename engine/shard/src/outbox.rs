@@ -4,7 +4,7 @@
 use std::collections::{VecDeque, vec_deque};
 use std::sync::Arc;
 
-use weir_ring::time::{Instant, Now, Wall};
+use weir_ring::time::Instant;
 
 use crate::limits;
 use crate::stream::{Epoch, Position, Sequence};
@@ -28,8 +28,6 @@ pub struct Outbox {
 pub struct Entry {
     /// When it was appended.
     pub at: Instant,
-    /// The same for people.
-    pub wall: Wall,
     /// The encoded envelope, shared with whoever is still sending it.
     pub body: Arc<[u8]>,
     /// What the stream's owner wants to know of it.
@@ -86,6 +84,8 @@ pub enum GapReason {
     Acknowledged,
     /// The cursor names a message that was never sent. The gap spans this life so far.
     Ahead,
+    /// The server stops before it could send them, and this stream ends with it.
+    Draining,
 }
 
 impl GapReason {
@@ -96,6 +96,7 @@ impl GapReason {
             GapReason::Evicted => "evicted",
             GapReason::Acknowledged => "acknowledged",
             GapReason::Ahead => "ahead",
+            GapReason::Draining => "draining",
         }
     }
 }
@@ -167,11 +168,11 @@ impl Outbox {
 
     /// Appends the message `head + 1` and drops the oldest ones until the limits hold. The new message
     /// stays even if it alone exceeds them.
-    pub fn append(&mut self, now: Now, limits: &limits::Outbox, body: Arc<[u8]>, class: u8) -> Appended {
-        let mut evicted_bytes = self.trim_age(now.mono, limits);
+    pub fn append(&mut self, now: Instant, limits: &limits::Outbox, body: Arc<[u8]>, class: u8) -> Appended {
+        let mut evicted_bytes = self.trim_age(now, limits);
         self.head += 1;
         self.bytes += body.len();
-        self.entries.push_back(Entry { at: now.mono, wall: now.wall, body, class });
+        self.entries.push_back(Entry { at: now, body, class });
         while self.entries.len() > 1
             && (self.entries.len() > limits.messages_max || self.bytes > limits.bytes_max)
         {

@@ -6,19 +6,19 @@ use crate::error::Error;
 use crate::hash_ring::HashRing;
 
 /// The client's own stream, as Phoenix Channels name it.
-pub const GATEWAY: &str = "mcp:gateway";
+pub(crate) const GATEWAY: &str = "mcp:gateway";
 
 /// The stream of all clients' pushes, read by backends. A client name that clients cannot take.
-pub const EVENTS: &str = "mcp:events";
+pub(crate) const EVENTS: &str = "mcp:events";
 
 /// Longest client name, bytes.
-pub const CLIENT_ID_BYTES_MAX: usize = 128;
+pub(crate) const CLIENT_ID_BYTES_MAX: usize = 128;
 
 /// Longest topic, bytes: what a Phoenix binary frame can carry.
-pub const TOPIC_BYTES_MAX: usize = 255;
+pub(crate) const TOPIC_BYTES_MAX: usize = 255;
 
 /// The shard that `name` (a client, a topic) belongs to.
-pub fn home(ring: &HashRing, name: &str) -> Member {
+pub(crate) fn home(ring: &HashRing, name: &str) -> Member {
     Member(ring.home(name.as_bytes()))
 }
 
@@ -26,18 +26,23 @@ pub fn home(ring: &HashRing, name: &str) -> Member {
 ///
 /// # Errors
 /// `ClientIdRequired` when empty, `InvalidClientId` otherwise.
-pub fn check_client_id(name: &str) -> Result<&str, Error> {
+pub(crate) fn check_client_id(name: &str) -> Result<&str, Error> {
     if name.is_empty() {
         Err(Error::ClientIdRequired)
-    } else if name.len() > CLIENT_ID_BYTES_MAX || name.chars().any(char::is_control) || name.starts_with("mcp:") {
-        Err(Error::malformed("a client_id has 1 to 128 bytes, no control characters and does not begin with mcp:"))
+    } else if name.len() > CLIENT_ID_BYTES_MAX
+        || name.chars().any(char::is_control)
+        || name.starts_with("mcp:")
+    {
+        Err(Error::malformed(
+            "a client_id has 1 to 128 bytes, no control characters and does not begin with mcp:",
+        ))
     } else {
         Ok(name)
     }
 }
 
 /// Whether a name is a topic that clients may join and backends publish to: `topic:NAME`, `room:NAME`.
-pub fn is_topic(name: &str) -> bool {
+pub(crate) fn is_topic(name: &str) -> bool {
     let rest = name.strip_prefix("topic:").or_else(|| name.strip_prefix("room:"));
     rest.is_some_and(|rest| !rest.is_empty())
         && name.len() <= TOPIC_BYTES_MAX

@@ -14,42 +14,42 @@ use crate::stream::{Epoch, Position};
 
 /// One client on its home shard. All its connections, its bucket and its stream live here.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// The client's name.
-    pub client: Box<str>,
+    pub(crate) client: Box<str>,
     /// Connections that take the client's stream.
-    pub links: Links,
+    pub(crate) links: Links,
     /// Requests it may make.
-    pub bucket: TokenBucket,
+    pub(crate) bucket: TokenBucket,
     /// Epoch of its stream.
-    pub epoch: Epoch,
+    pub(crate) epoch: Epoch,
     /// Its stream, made by the first message.
-    pub outbox: Option<Box<Outbox>>,
+    pub(crate) outbox: Option<Box<Outbox>>,
     /// Highest number ever written to one of its connections.
-    pub delivered: u64,
+    pub(crate) delivered: u64,
     /// Messages received from it.
-    pub received: u64,
+    pub(crate) received: u64,
     /// When it was last heard.
-    pub heard: Instant,
+    pub(crate) heard: Instant,
     /// A look at its age is scheduled.
-    pub watched: bool,
+    pub(crate) watched: bool,
 }
 
 impl Session {
     /// Number of the newest message; 0 before the first.
-    pub fn head(&self) -> u64 {
+    pub(crate) fn head(&self) -> u64 {
         self.outbox.as_ref().map_or(0, |outbox| outbox.head())
     }
 
     /// The stream's position at `sequence`.
-    pub fn position(&self, sequence: u64) -> Position {
+    pub(crate) fn position(&self, sequence: u64) -> Position {
         Position { epoch: self.epoch, sequence }
     }
 }
 
 /// How a connection carries a client's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Carrier {
+pub(crate) enum Carrier {
     /// WebSocket, joined to `mcp:gateway`.
     WebSocket,
     /// Application SSE.
@@ -58,28 +58,28 @@ pub enum Carrier {
 
 /// A connection of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LinkRef {
+pub(crate) struct LinkRef {
     /// Its slot.
-    pub token: Token,
+    pub(crate) token: Token,
     /// How it carries the stream.
-    pub carrier: Carrier,
+    pub(crate) carrier: Carrier,
 }
 
 /// A session's connections. Nearly always one, and then no allocation is needed.
 #[derive(Debug, Default)]
-pub enum Links {
+pub(crate) enum Links {
     /// The client is away.
     #[default]
     None,
     /// The usual case.
     One(LinkRef),
     /// Several tabs, or both transports.
-    Many(Box<Vec<LinkRef>>),
+    Many(Vec<LinkRef>),
 }
 
 impl Links {
     /// All of them, oldest first.
-    pub fn as_slice(&self) -> &[LinkRef] {
+    pub(crate) fn as_slice(&self) -> &[LinkRef] {
         match self {
             Links::None => &[],
             Links::One(link) => std::slice::from_ref(link),
@@ -88,15 +88,15 @@ impl Links {
     }
 
     /// Whether one of them is of this kind.
-    pub fn has(&self, carrier: Carrier) -> bool {
+    pub(crate) fn has(&self, carrier: Carrier) -> bool {
         self.as_slice().iter().any(|link| link.carrier == carrier)
     }
 
     /// Adds one.
-    pub fn add(&mut self, link: LinkRef) {
+    pub(crate) fn add(&mut self, link: LinkRef) {
         *self = match std::mem::take(self) {
             Links::None => Links::One(link),
-            Links::One(first) => Links::Many(Box::new(vec![first, link])),
+            Links::One(first) => Links::Many(vec![first, link]),
             Links::Many(mut links) => {
                 links.push(link);
                 Links::Many(links)
@@ -105,7 +105,7 @@ impl Links {
     }
 
     /// Removes the one at `token`; true if it was there.
-    pub fn remove(&mut self, token: Token) -> bool {
+    pub(crate) fn remove(&mut self, token: Token) -> bool {
         let before = self.as_slice().len();
         *self = match std::mem::take(self) {
             Links::One(link) if link.token == token => Links::None,
@@ -125,7 +125,7 @@ impl Links {
 
 /// The sessions of one shard, by slot and by name.
 #[derive(Debug)]
-pub struct Sessions {
+pub(crate) struct Sessions {
     slots: Slots<Session>,
     by_name: HashTable<Token>,
     hasher: FixedState,
@@ -133,7 +133,7 @@ pub struct Sessions {
 
 impl Sessions {
     /// Room for `max` sessions; `seed` keeps the table's order out of an attacker's reach.
-    pub fn new(max: u32, seed: u64) -> Sessions {
+    pub(crate) fn new(max: u32, seed: u64) -> Sessions {
         Sessions {
             slots: Slots::with_max(max),
             by_name: HashTable::new(),
@@ -142,12 +142,12 @@ impl Sessions {
     }
 
     /// How many there are.
-    pub fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         self.slots.len()
     }
 
     /// The session of `client`.
-    pub fn find(&self, client: &str) -> Option<Token> {
+    pub(crate) fn find(&self, client: &str) -> Option<Token> {
         let hash = self.hasher.hash_one(client);
         let named = |id: &Token| self.slots.get(*id).is_some_and(|s| &*s.client == client);
         self.by_name.find(hash, named).copied()
@@ -157,7 +157,11 @@ impl Sessions {
     ///
     /// # Errors
     /// `Err` when the shard holds as many as it may.
-    pub fn find_or_insert(&mut self, client: &str, make: impl FnOnce() -> Session) -> Result<Token, Full> {
+    pub(crate) fn find_or_insert(
+        &mut self,
+        client: &str,
+        make: impl FnOnce() -> Session,
+    ) -> Result<Token, Full> {
         if let Some(id) = self.find(client) {
             return Ok(id);
         }
@@ -169,17 +173,17 @@ impl Sessions {
     }
 
     /// The session in `id`'s slot.
-    pub fn get(&self, id: Token) -> Option<&Session> {
+    pub(crate) fn get(&self, id: Token) -> Option<&Session> {
         self.slots.get(id)
     }
 
     /// The session in `id`'s slot.
-    pub fn get_mut(&mut self, id: Token) -> Option<&mut Session> {
+    pub(crate) fn get_mut(&mut self, id: Token) -> Option<&mut Session> {
         self.slots.get_mut(id)
     }
 
     /// Forgets a session with its stream.
-    pub fn remove(&mut self, id: Token) -> Option<Session> {
+    pub(crate) fn remove(&mut self, id: Token) -> Option<Session> {
         let session = self.slots.remove(id)?;
         let hash = self.hasher.hash_one(&*session.client);
         if let Ok(entry) = self.by_name.find_entry(hash, |other| *other == id) {
@@ -191,4 +195,4 @@ impl Sessions {
 
 /// The shard holds as many sessions as it may.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Full;
+pub(crate) struct Full;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use weir_ring::op::{Completion, Completions, Op, Output};
 use weir_ring::time::{Instant, Now};
 use weir_ring::token::{Listener, Member, Token};
-use weir_transports::websocket::{Deflater, Inflater};
+use weir_transports::websocket::{Deflater, Scratch};
 
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
@@ -64,6 +64,8 @@ pub struct Shard {
     pub(crate) me: Member,
     pub(crate) ring: HashRing,
     pub(crate) random: Random,
+    /// The name that all gateway channels share.
+    pub(crate) gateway: Arc<str>,
     pub(crate) conns: Slots<Connection>,
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
@@ -71,7 +73,10 @@ pub struct Shard {
     pub(crate) backends: Backends,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
-    pub(crate) inflater: Option<Box<Inflater>>,
+    /// Where messages are put together; one for all connections.
+    pub(crate) scratch: Box<Scratch>,
+    /// Where replies are put together.
+    pub(crate) reply: Vec<u8>,
     pub(crate) deflater: Option<Box<Deflater>>,
     /// Letters to itself.
     pub(crate) local: VecDeque<Mail>,
@@ -81,6 +86,8 @@ pub struct Shard {
     pub(crate) finishing: Vec<Token>,
     /// Connections with more of their stream to send.
     pub(crate) hungry: Vec<Token>,
+    /// Numbers joins and transfers.
+    pub(crate) tickets: u32,
     /// Backends that read pushes, as the feed's home told.
     pub(crate) handlers: u32,
     pub(crate) accepting: bool,
@@ -98,6 +105,7 @@ impl Shard {
         let slots = config.connections_max.saturating_add(CLOSING_SLOTS);
         Shard {
             ring: HashRing::new(&nodes, config.vnodes),
+            gateway: crate::route::GATEWAY.into(),
             conns: Slots::with_max(slots),
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),
@@ -105,12 +113,14 @@ impl Shard {
             backends: Backends::new(random.next()),
             timers: None,
             arrivals: Arrivals::default(),
-            inflater: Some(Box::default()),
+            scratch: Box::default(),
+            reply: Vec::new(),
             deflater: Some(Box::default()),
             local: VecDeque::new(),
             dirty: Vec::new(),
             finishing: Vec::new(),
             hungry: Vec::new(),
+            tickets: 0,
             handlers: 0,
             accepting: false,
             draining: None,
@@ -157,7 +167,7 @@ impl Shard {
 
     fn start(&mut self, cx: &mut Cx<'_>) {
         let tick = std::time::Duration::from_millis(10);
-        let mut timers = Timers::new(tick, 1024, cx.now.mono);
+        let mut timers = Timers::new(tick, 4096, cx.now.mono);
         timers.schedule(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
         self.timers = Some(timers);
         self.accepting = true;
@@ -245,6 +255,11 @@ impl Shard {
     /// Whether a letter to `to` is sure to fit: asked before a message is accepted.
     pub(crate) fn has_room(&self, to: Member, cx: &Cx<'_>) -> bool {
         to == self.me || cx.post.room.get(usize::from(to.0)).is_some_and(|room| *room > 0)
+    }
+
+    pub(crate) fn next_ticket(&mut self) -> u32 {
+        self.tickets = self.tickets.wrapping_add(1);
+        self.tickets
     }
 
     pub(crate) fn alarm(&mut self, at: Instant, alarm: Alarm) {

@@ -275,8 +275,8 @@ pub(super) fn plain_len(bytes: &[u8]) -> usize {
     let mut len = 0;
     while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk::<8>) {
         let word = u64::from_le_bytes(*chunk);
-        let quote = below(word ^ ONES * u64::from(b'"'), 1);
-        let backslash = below(word ^ ONES * u64::from(b'\\'), 1);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
         let special = below(word, 0x20) | quote | backslash;
         if special != 0 {
             return len + special.trailing_zeros() as usize / 8;

@@ -37,3 +37,22 @@ pub struct Received<'a> {
 pub fn decode(text: &str) -> Result<Received<'_>, DecodeError> {
     array(text).map(|(frame, meta)| Received { frame, meta })
 }
+
+/// A binary broadcast from the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broadcast<'a> {
+    /// The channel.
+    pub topic: &'a str,
+    /// The application's event.
+    pub event: &'a str,
+    /// What is said.
+    pub data: &'a [u8],
+}
+
+/// Reads a binary broadcast; `None` where the frame is none.
+pub fn decode_broadcast(frame: &[u8]) -> Option<Broadcast<'_>> {
+    let [2, topic_len, event_len, rest @ ..] = frame else { return None };
+    let (topic, rest) = rest.split_at_checked(usize::from(*topic_len))?;
+    let (event, data) = rest.split_at_checked(usize::from(*event_len))?;
+    Some(Broadcast { topic: str::from_utf8(topic).ok()?, event: str::from_utf8(event).ok()?, data })
+}

@@ -109,7 +109,7 @@ impl Violation {
 
 /// Whether an endpoint may send `code`: defined in RFC 6455 section 7.4.1 or registered with IANA
 /// since, or of the ranges of libraries and applications. 1004 to 1006 and 1015 are never sent.
-pub fn may_be_sent(code: u16) -> bool {
+fn may_be_sent(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 

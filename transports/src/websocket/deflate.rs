@@ -23,6 +23,9 @@ const RATIO_FREE_BYTES: usize = 64 << 10;
 /// How many times its size a message may inflate to, beyond that.
 const RATIO_MAX: usize = 100;
 
+/// Room beside the payload's, more than a flush takes; with less, zlib would flush twice.
+const FLUSH_ROOM_BYTES: usize = 16;
+
 /// First room for inflated output, bytes; doubled as needed.
 const ROOM_BYTES_MIN: usize = 4 << 10;
 
@@ -58,10 +61,8 @@ impl DeflateParams {
                 ("server_no_context_takeover", None) => 0,
                 ("client_no_context_takeover", None) => 1,
                 ("server_max_window_bits", Some(value)) => {
-                    params.server_max_window_bits = Some(window_bits(value)?);
-                    if window_bits(value)? < WINDOW_BITS_MIN {
-                        return None;
-                    }
+                    let bits = window_bits(value).filter(|bits| *bits >= WINDOW_BITS_MIN)?;
+                    params.server_max_window_bits = Some(bits);
                     2
                 }
                 // A hint. Not answered: the inflater holds the largest window.
@@ -206,21 +207,26 @@ pub struct Deflater {
 }
 
 impl Deflater {
-    /// The payload of a compressed frame. `None`: it would not be smaller.
+    /// The payload of a compressed frame. `None`: the compressor failed, which it has no cause for.
     pub(super) fn deflate(&mut self, payload: &[u8], params: DeflateParams) -> Option<&[u8]> {
         let bits = params.server_max_window_bits.unwrap_or(WINDOW_BITS_MAX);
         let stream = self.streams.get_mut(usize::from(bits.checked_sub(WINDOW_BITS_MIN)?))?;
         let stream =
             stream.get_or_insert_with(|| Compress::new_with_window_bits(Compression::fast(), false, bits));
         stream.reset();
-        // A flush that does not fit in here has not made it smaller.
-        let room_bytes = payload.len() + FLUSH_TAIL.len();
-        if self.room.len() < room_bytes {
-            self.room.resize(room_bytes, 0);
+        loop {
+            let (taken, made) = (stream.total_in() as usize, stream.total_out() as usize);
+            // Enough for what does not grow. A flush is complete when it leaves room.
+            let room_bytes = made + (payload.len() - taken) + FLUSH_ROOM_BYTES;
+            if self.room.len() < room_bytes {
+                self.room.resize(room_bytes, 0);
+            }
+            stream.compress(&payload[taken..], &mut self.room[made..], FlushCompress::Sync).ok()?;
+            let made = stream.total_out() as usize;
+            if made < self.room.len() {
+                return self.room[..made].strip_suffix(&FLUSH_TAIL);
+            }
         }
-        stream.compress(payload, &mut self.room[..room_bytes], FlushCompress::Sync).ok()?;
-        let made = usize::try_from(stream.total_out()).ok().filter(|made| *made < room_bytes)?;
-        self.room[..made].strip_suffix(&FLUSH_TAIL)
     }
 }
 

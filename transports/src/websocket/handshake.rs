@@ -40,6 +40,14 @@ pub enum UpgradeError {
 }
 
 impl UpgradeError {
+    /// What is wrong and how to mend it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            UpgradeError::Version => "send Sec-WebSocket-Version: 13, the only version there is",
+            UpgradeError::Key => "Sec-WebSocket-Key must be the base64 of 16 bytes",
+        }
+    }
+
     /// The HTTP status to answer with.
     pub fn status(self) -> u16 {
         match self {

@@ -186,34 +186,34 @@ impl Reader {
         let partial = self.partial.get_or_insert_default();
         let mut taken = 0;
         loop {
-            let (needs, control) = match decode(&partial.pending)? {
-                Decoded::Needs { bytes } => (bytes, None),
-                Decoded::Header(header) => match header.opcode {
-                    Some(opcode) if opcode.is_control() => {
-                        (header.bytes + header.payload_len(), Some((opcode, header)))
-                    }
-                    _ => {
+            let needs = match decode(&partial.pending)? {
+                Decoded::Needs { bytes } => bytes,
+                Decoded::Header(header) => match header.opcode.filter(|opcode| opcode.is_control()) {
+                    None => {
                         admit(&header, partial.assembly.as_ref(), limits)?;
                         partial.pending = Vec::new();
                         partial.begin_frame(&header);
                         let (fed, found) = self.feed(&mut input[taken..], assembled)?;
                         return Ok((taken + fed, found));
                     }
+                    Some(opcode) if partial.pending.len() == header.bytes + header.payload_len() => {
+                        *assembled = std::mem::take(&mut partial.pending).split_off(header.bytes);
+                        mask::apply(assembled, header.mask);
+                        self.release();
+                        return Ok((
+                            taken,
+                            Some(Found { opcode, compressed: false, place: Place::Assembled }),
+                        ));
+                    }
+                    Some(_) => header.bytes + header.payload_len(),
                 },
             };
-            let missing = needs - partial.pending.len();
-            let more = missing.min(input.len() - taken);
-            partial.pending.extend_from_slice(&input[taken..taken + more]);
-            taken += more;
-            if more < missing {
+            let more = (needs - partial.pending.len()).min(input.len() - taken);
+            if more == 0 {
                 return Ok((taken, None));
             }
-            if let Some((opcode, header)) = control {
-                *assembled = std::mem::take(&mut partial.pending).split_off(header.bytes);
-                mask::apply(assembled, header.mask);
-                self.release();
-                return Ok((taken, Some(Found { opcode, compressed: false, place: Place::Assembled })));
-            }
+            partial.pending.extend_from_slice(&input[taken..taken + more]);
+            taken += more;
         }
     }
 
@@ -315,4 +315,28 @@ fn admit(header: &Header, assembly: Option<&Assembly>, limits: &Limits) -> Resul
         return Err(Violation::MessageTooBig);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::websocket::client::{self, FIN};
+
+    #[test]
+    fn a_reader_is_small_and_keeps_nothing_between_messages() {
+        assert_eq!(size_of::<Reader>(), 16);
+        let limits = Limits { frame_bytes_max: 100, message_bytes_max: 100, deflate: false };
+        let (mut reader, mut scratch) = (Reader::default(), Scratch::default());
+        let mut stream = Vec::new();
+        client::write_frame(&mut stream, Opcode::Text as u8, b"in two ", [1, 2, 3, 4]);
+        client::write_frame(&mut stream, FIN, b"parts", [5, 6, 7, 8]);
+        client::write_frame(&mut stream, FIN | Opcode::Ping as u8, b"ping", [5, 6, 7, 8]);
+        let mut kept = Vec::new();
+        for byte in stream.chunks_mut(1) {
+            if reader.read(byte, &limits, &mut scratch).is_ok_and(|read| read.message.is_some()) {
+                kept.push(reader.partial.is_some());
+            }
+        }
+        assert_eq!(kept, [false, false]);
+    }
 }

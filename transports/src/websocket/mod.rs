@@ -18,4 +18,4 @@ pub use close::Violation;
 pub use deflate::{DeflateParams, Deflater};
 pub use frame::{Opcode, frame_header_len};
 pub use message::{Limits, Message, Read, Reader, Scratch};
-pub use write::{write_close, write_frame, write_message};
+pub use write::{Deflate, write_close, write_frame, write_message};

@@ -11,21 +11,30 @@ pub fn write_frame(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
     out.extend_from_slice(payload);
 }
 
-/// Appends a text or binary message, compressed as agreed with the client if `deflate` is given and
-/// it gets smaller by it.
-pub fn write_message(
-    out: &mut Vec<u8>,
-    opcode: Opcode,
-    payload: &[u8],
-    deflate: Option<(&mut Deflater, DeflateParams)>,
-) {
+/// How a message may be compressed.
+#[derive(Debug)]
+pub struct Deflate<'a> {
+    /// The core's.
+    pub deflater: &'a mut Deflater,
+    /// What was agreed with the client.
+    pub params: DeflateParams,
+    /// Even if the message does not get smaller: for conformance suites, which expect compressed
+    /// messages once compression is agreed.
+    pub always: bool,
+}
+
+/// Appends a text or binary message, compressed if `deflate` is given and makes it smaller.
+pub fn write_message(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], deflate: Option<Deflate<'_>>) {
     debug_assert!(!opcode.is_control());
-    match deflate.and_then(|(deflater, params)| deflater.deflate(payload, params)) {
-        Some(smaller) => {
-            frame::encode(out, FIN | RSV1 | opcode as u8, smaller.len(), false);
-            out.extend_from_slice(smaller);
+    let Some(Deflate { deflater, params, always }) = deflate else {
+        return write_frame(out, opcode, payload);
+    };
+    match deflater.deflate(payload, params) {
+        Some(compressed) if always || compressed.len() < payload.len() => {
+            frame::encode(out, FIN | RSV1 | opcode as u8, compressed.len(), false);
+            out.extend_from_slice(compressed);
         }
-        None => write_frame(out, opcode, payload),
+        _ => write_frame(out, opcode, payload),
     }
 }
 
@@ -70,18 +79,20 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_compressed_only_if_it_gets_smaller() {
+    fn a_message_is_compressed_if_it_gets_smaller_or_always() {
         let mut deflater = Deflater::default();
-        let params = DeflateParams::default();
-        let mut out = Vec::new();
-        write_message(&mut out, Opcode::Text, &[b'a'; 2000], Some((&mut deflater, params)));
-        assert_eq!(out[0], 0xc1);
-        assert!(out.len() < 100);
+        let mut written = |payload: &[u8], always| {
+            let deflate = Deflate { deflater: &mut deflater, params: DeflateParams::default(), always };
+            let mut out = Vec::new();
+            write_message(&mut out, Opcode::Binary, payload, Some(deflate));
+            out
+        };
+        let compressed = written(&[b'a'; 2000], false);
+        assert!(compressed[0] == 0xc2 && compressed.len() < 100);
         for incompressible in [&b""[..], b"a", b"xyz"] {
-            out.clear();
-            write_message(&mut out, Opcode::Binary, incompressible, Some((&mut deflater, params)));
-            assert_eq!(out[0], 0x82);
-            assert_eq!(&out[2..], incompressible);
+            let plain = written(incompressible, false);
+            assert_eq!((plain[0], &plain[2..]), (0x82, incompressible));
+            assert_eq!(written(incompressible, true)[0], 0xc2);
         }
     }
 }

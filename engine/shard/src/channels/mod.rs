@@ -96,7 +96,7 @@ pub(crate) fn plan<'a>(frame: &'a Frame<'a>, membership: Membership) -> Plan<'a>
             Payload::Json(payload) => Plan::Push { event, payload },
             Payload::Binary(_) => Plan::Refuse(Error::malformed("binary pushes go to topics")),
         },
-        (_, event) => Plan::Publish { event, payload: frame.payload.clone() },
+        (_, event) => Plan::Publish { event, payload: frame.payload },
     }
 }
 

@@ -1,6 +1,5 @@
 //! The local side of topics: who on this shard takes a topic's live messages.
 
-use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
@@ -60,7 +59,7 @@ impl Subscribers {
 
     /// Adds a connection to a topic's list.
     pub(crate) fn add(&mut self, topic: &Arc<str>, serializer: Serializer, token: Token) {
-        let local = self.topics.entry_ref(topic.as_ref() as &str).or_insert_with(Local::default);
+        let local = self.topics.entry_ref(topic.as_ref() as &str).or_default();
         local.groups[serializer.group()].push(token);
     }
 
@@ -92,14 +91,13 @@ impl Subscribers {
         }
     }
 
-    /// Keeps messages for the end of the turn. False if nobody here takes them.
-    pub(crate) fn enqueue(&mut self, topic: &Arc<str>, messages: Vec<TopicMessage>) -> bool {
-        let Some(local) = self.topics.get_mut(&**topic) else { return false };
+    /// Keeps messages for the end of the turn, if anybody here takes them.
+    pub(crate) fn enqueue(&mut self, topic: &Arc<str>, messages: Vec<TopicMessage>) {
+        let Some(local) = self.topics.get_mut(&**topic) else { return };
         if local.pending.is_empty() {
             self.dirty.push(Arc::clone(topic));
         }
         local.pending.extend(messages);
-        true
     }
 
     /// The next topic with pending messages, its list lent out; give it back with `put_back`.

@@ -176,7 +176,7 @@ impl Topic {
                 except = Some(*publisher);
             }
             TopicContent::Binary { event, payload, publisher } => {
-                phoenix::broadcast(&mut body, &self.name, event, payload)
+                phoenix::binary::broadcast(&mut body, &self.name, event, payload)
                     .map_err(|e| Error::malformed(e.to_string()))?;
                 except = Some(*publisher);
             }
@@ -185,7 +185,7 @@ impl Topic {
         let body: Arc<[u8]> = body.into();
         let class = if binary { BINARY } else { TEXT };
         let bytes_added = body.len();
-        let appended = self.outbox.append(now, limits, Arc::clone(&body), class);
+        let appended = self.outbox.append(now.mono, limits, Arc::clone(&body), class);
         self.fresh.push(TopicMessage { sequence: position.sequence, body, binary, except });
         let own = u32::from(except.is_some());
         let delivered_to = self.subscribed.iter().sum::<u32>().saturating_sub(own);
@@ -197,8 +197,14 @@ impl Topic {
     /// between two members keep their order.
     pub(crate) fn subscribe(&mut self, from: Member, resume: Option<Position>, bytes_max: usize) -> Past {
         let head = self.outbox.head();
-        let mut past =
-            Past { epoch: self.epoch, at: head, recovered: false, gap: None, messages: Vec::new(), live: true };
+        let mut past = Past {
+            epoch: self.epoch,
+            at: head,
+            recovered: false,
+            gap: None,
+            messages: Vec::new(),
+            live: true,
+        };
         if let Some(cursor) = resume {
             let replay = self.outbox.replay(cursor);
             past.recovered = replay.gap.is_none();

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use weir_ring::time::Instant;
-use weir_ring::token::{Member, Socket, Token};
+use weir_ring::token::{Member, Socket, Token, Transfer};
 use weir_transports::http1::BodyReader;
 use weir_transports::phoenix::Version;
-use weir_transports::websocket::Reader;
+use weir_transports::websocket::{DeflateParams, Reader};
 
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
+use crate::stream::Position;
 
 /// A slot. 64 bytes: what an idle client costs beside its link and session.
 #[derive(Debug)]
@@ -88,10 +89,12 @@ pub(crate) struct Link {
     pub channels: Vec<Channel>,
     /// Last number of the client's own stream written here.
     pub cursor: u64,
+    /// A cursor the upgrade request brought, for a join without one.
+    pub resume: Option<Box<Position>>,
     /// What it speaks.
     pub speaks: Speaks,
-    /// permessage-deflate was agreed on.
-    pub deflate: bool,
+    /// What was agreed on permessage-deflate.
+    pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
     /// A ping waits for its pong.
@@ -135,6 +138,8 @@ pub(crate) struct Channel {
     pub topic: Arc<str>,
     /// Reference of its join; frames to the client carry it.
     pub join_ref: Option<Box<str>>,
+    /// Tells this join from an earlier one of the same topic.
+    pub ticket: u32,
     /// How far the join is.
     pub state: Joined,
 }
@@ -150,7 +155,12 @@ pub(crate) enum Joined {
         reference: Option<Box<str>>,
     },
     /// The past is being sent; live messages come after it.
-    CatchingUp(crate::stream::Position),
+    CatchingUp {
+        /// What was sent so far.
+        from: Position,
+        /// The next part was asked for.
+        asked: bool,
+    },
     /// On the local list of subscribers.
     Live,
 }
@@ -184,6 +194,8 @@ pub(crate) struct Filter {
 pub(crate) struct Departure {
     /// Where it goes.
     pub to: Member,
+    /// Joins socket and parcel there.
+    pub transfer: Transfer,
     /// What goes with it once the socket is there.
     pub parcel: Parcel,
 }
@@ -205,20 +217,21 @@ pub(crate) enum ParcelStage {
     WebSocket {
         /// What it speaks.
         speaks: Speaks,
-        /// permessage-deflate was agreed on.
-        deflate: bool,
+        /// What was agreed on permessage-deflate.
+        deflate: Option<DeflateParams>,
         /// The join.
         join: Box<str>,
     },
 }
 
 impl Link {
-    pub(crate) fn new(speaks: Speaks, deflate: bool, watch: Watch) -> Link {
+    pub(crate) fn new(speaks: Speaks, deflate: Option<DeflateParams>, watch: Watch) -> Link {
         Link {
             reader: Reader::default(),
             session: None,
             channels: Vec::new(),
             cursor: 0,
+            resume: None,
             speaks,
             deflate,
             gateway: false,

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use weir_transports::http1::{Method, path_segment};
+use weir_transports::http1::Method;
+use weir_transports::http1::query::path_segment;
 
 use crate::error::Error;
 
@@ -72,7 +73,8 @@ fn named(path: &str) -> Result<(Endpoint<'_>, Method), Error> {
 }
 
 fn decode(segment: &str) -> Result<Cow<'_, str>, Error> {
-    path_segment(segment).map_err(|_| Error::Malformed { what: "a path segment is not percent-encoded UTF-8".into() })
+    path_segment(segment)
+        .map_err(|_| Error::Malformed { what: "a path segment is not percent-encoded UTF-8".into() })
 }
 
 #[cfg(test)]

@@ -133,7 +133,7 @@ impl Shard {
         if !keep_alive || exchange.ended {
             self.finish(token, cx);
         } else {
-            self.http_received(token, &mut [], cx);
+            self.http_received(token, &[], cx);
         }
     }
 }

@@ -30,7 +30,8 @@ impl Shard {
         let Some(token) = self.open(socket, Exchange::default(), cx) else { return };
         if self.slots_left() < SLOTS_RESERVED || self.draining.is_some() {
             self.pause_accepting(cx);
-            let error = if self.draining.is_some() { Error::draining() } else { Error::insufficient_resources() };
+            let error =
+                if self.draining.is_some() { Error::draining() } else { Error::insufficient_resources() };
             self.refuse_and_finish(token, &error, cx);
         }
     }

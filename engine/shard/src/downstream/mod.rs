@@ -1,11 +1,12 @@
 //! The clients' side: connections, what they speak, and what is sent to them.
 
 mod connection;
+mod drain;
 mod egress;
 mod endpoint;
 mod exchange;
-mod gather;
 mod gateway;
+mod gather;
 mod hand_over;
 mod letters;
 mod lifecycle;
@@ -21,6 +22,6 @@ mod topic;
 mod watch;
 mod websocket;
 
-pub use connection::Parcel;
 pub(crate) use connection::Connection;
+pub use connection::Parcel;
 pub(crate) use hand_over::Arrivals;

@@ -61,7 +61,7 @@ impl Shard {
         let mut body = Vec::with_capacity(publish.data.get().len() + 128);
         write_envelope(&mut body, position, &publish.kind, cx.stamp.get(), publish.data.get());
         let bytes = body.len();
-        let appended = outbox.append(cx.now, &limits, body.into(), publish.target.class());
+        let appended = outbox.append(cx.now.mono, &limits, body.into(), publish.target.class());
         let watch = !std::mem::replace(&mut session.watched, true);
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
@@ -91,9 +91,8 @@ impl Shard {
         self.check_outbox_room(0)?;
         let random = &mut self.random;
         let topic = self.topics.open(&publish.topic, || Epoch::from_random(random.next()), cx.now.mono);
-        let full = |to: &Member| {
-            *to != self.me && cx.post.room.get(usize::from(to.0)).is_none_or(|room| *room == 0)
-        };
+        let full =
+            |to: &Member| *to != self.me && cx.post.room.get(usize::from(to.0)).is_none_or(|room| *room == 0);
         if topic.letters_due().iter().any(full) {
             return Err(Error::insufficient_resources());
         }
@@ -130,11 +129,7 @@ impl Shard {
     }
 
     /// A cumulative acknowledgement of the client's own stream.
-    pub(crate) fn acknowledge_session(
-        &mut self,
-        id: Token,
-        position: Position,
-    ) -> Result<Receipt, Error> {
+    pub(crate) fn acknowledge_session(&mut self, id: Token, position: Position) -> Result<Receipt, Error> {
         let Some(session) = self.sessions.get_mut(id) else {
             return Err(Error::NotFound { what: "client" });
         };

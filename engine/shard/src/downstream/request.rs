@@ -13,7 +13,6 @@ use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
-use crate::metrics::Stats;
 use crate::policy::Verdict;
 use crate::route;
 use crate::stream::Position;
@@ -122,7 +121,7 @@ impl Shard {
                     self.send(Member(shard), letter, cx);
                 }
                 let left = u32::from(self.config.shards);
-                Outcome::Waiting(Gather { kind: Kind::Stats(Box::new(Stats::default())), left, terms })
+                Outcome::Waiting(Gather { kind: Kind::Stats(Box::default()), left, terms })
             }
         }
     }
@@ -144,7 +143,14 @@ impl Shard {
     }
 
     /// One publish a line; each succeeds or fails by itself.
-    fn batch_request(&mut self, token: Token, name: Option<&str>, body: &[u8], terms: Terms, cx: &mut Cx<'_>) -> Outcome {
+    fn batch_request(
+        &mut self,
+        token: Token,
+        name: Option<&str>,
+        body: &[u8],
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
         let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let mut results = Vec::new();
         let mut left = 0;

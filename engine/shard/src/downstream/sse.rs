@@ -30,7 +30,8 @@ const SSE_HEADERS: [(&str, &str); 3] = [
     ("X-Accel-Buffering", "no"),
 ];
 
-const NDJSON_HEADERS: [(&str, &str); 3] = [("Content-Type", "application/x-ndjson"), SSE_HEADERS[1], SSE_HEADERS[2]];
+const NDJSON_HEADERS: [(&str, &str); 3] =
+    [("Content-Type", "application/x-ndjson"), SSE_HEADERS[1], SSE_HEADERS[2]];
 
 impl Shard {
     /// `GET /mcp/sse` and `GET /mcp/events`.

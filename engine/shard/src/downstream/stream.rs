@@ -90,8 +90,7 @@ impl Shard {
         let Some((floor, acknowledged)) = self.bounds(taker.session) else { return };
         let mut cursor = taker.cursor;
         if cursor + 1 < floor {
-            let reason =
-                if floor - 1 <= acknowledged { GapReason::Acknowledged } else { GapReason::Evicted };
+            let reason = if floor - 1 <= acknowledged { GapReason::Acknowledged } else { GapReason::Evicted };
             let gap = Gap { from: cursor + 1, to: floor - 1, reason };
             self.tell_gap(token, taker.session, gap, cx);
             cursor = floor - 1;
@@ -261,6 +260,32 @@ impl Shard {
         } else if !std::mem::replace(&mut session.watched, true) {
             self.alarm(now.plus(idle), Alarm::Session(id));
         }
+    }
+
+    /// A WebSocket leaves its session. If it was the last and SSE is up, SSE takes over where it stood.
+    pub(crate) fn unlink(&mut self, token: Token, link: &mut Link, cx: &mut Cx<'_>) {
+        let Some(id) = link.session else { return };
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if session.links.remove(token) && !session.links.has(Carrier::WebSocket) {
+            let heirs: Vec<Token> = session.links.as_slice().iter().map(|link| link.token).collect();
+            for heir in heirs {
+                self.take_over(heir, link.cursor, cx);
+            }
+        }
+        self.unlinked(id, cx.now.mono);
+    }
+
+    /// Rewinds an SSE stream to what the lost WebSocket had been sent.
+    fn take_over(&mut self, heir: Token, cursor: Sequence, cx: &mut Cx<'_>) {
+        let Some(conn) = self.conns.get_mut(heir) else { return };
+        let Stage::Sse(feed) = &mut conn.stage else { return };
+        if feed.cursor <= cursor {
+            return;
+        }
+        feed.cursor = cursor;
+        let switched = br#"{"from":"websocket","to":"http_sse","reason":"connection_lost"}"#;
+        self.tell(heir, "transport_switched", switched, cx);
+        self.hungry.push(heir);
     }
 
     fn forget_session(&mut self, id: Token) {

@@ -118,8 +118,7 @@ proptest! {
             match step {
                 Step::Append(size) => {
                     let body = vec![model.all.len() as u8; size];
-                    let at = Now { mono: Instant(now), wall: Wall(now / MILLI) };
-                    let appended = outbox.append(at, &limits, body.clone().into());
+                    let appended = outbox.append(Instant(now), &limits, body.clone().into(), 0);
                     model.append(now, body, &limits);
                     prop_assert_eq!(appended.sequence, model.all.len() as u64);
                     prop_assert_eq!(held + size - appended.evicted_bytes, outbox.bytes());
@@ -162,7 +161,7 @@ fn filled(messages: usize) -> Outbox {
     let limits = limits::Outbox { messages_max: messages, bytes_max: usize::MAX, age_max: Duration::ZERO };
     let mut outbox = Outbox::new(Epoch::from_random(1));
     for n in 0..messages {
-        outbox.append(Now { mono: Instant(n as u64), wall: Wall(0) }, &limits, Arc::from([0; 8]));
+        outbox.append(Instant(n as u64), &limits, Arc::from([0; 8]), 0);
     }
     outbox
 }

@@ -20,10 +20,7 @@ pub struct Backends {
 impl Backends {
     /// None yet.
     pub fn new(seed: u64) -> Backends {
-        Backends {
-            nameless: TokenBucket::new(),
-            named: HashMap::with_hasher(FixedState::with_seed(seed)),
-        }
+        Backends { nameless: TokenBucket::new(), named: HashMap::with_hasher(FixedState::with_seed(seed)) }
     }
 
     /// Takes one token of `name`, and says where it stands then; no standing where there is no limit.
@@ -56,9 +53,8 @@ mod tests {
         let rate = Rate { per_second: 1.0, burst: 1 };
         let mut backends = Backends::new(1);
         let now = Instant(1);
-        let mut allowed = |name: Option<&str>| {
-            matches!(backends.take(name, &rate, now).0, Verdict::Allow { .. })
-        };
+        let mut allowed =
+            |name: Option<&str>| matches!(backends.take(name, &rate, now).0, Verdict::Allow { .. });
         assert!(allowed(Some("a")) && allowed(Some("b")) && !allowed(Some("a")));
         for n in 2..NAMES_MAX {
             assert!(allowed(Some(&format!("n{n}"))));

@@ -1,0 +1,150 @@
+"""The servers that are measured: each runs on core 0, alone, on loopback, and is stopped again."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BINARIES = ROOT / "target" / "release"
+SERVER_CORE = "0"
+START_SECONDS = 10
+STOP_SECONDS = 10
+# Raised, not switched off: every check still runs.
+RATE_LIMIT = "1000000000"
+CONNECTIONS = "20000"
+
+NATS = """\
+listen: 127.0.0.1:{tcp}
+websocket {{ listen: "127.0.0.1:{port}", no_tls: true, compression: false }}
+max_connections: {connections}
+"""
+
+NGINX = """\
+load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
+daemon off; worker_processes 1; user root; pid nginx.pid; error_log error.log; worker_rlimit_nofile {connections};
+events {{ worker_connections {connections}; use epoll; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location = /sub {{ nchan_subscriber websocket; nchan_channel_id $arg_id; nchan_subscriber_first_message newest; }}
+    location = /pub {{ nchan_publisher http; nchan_channel_id $arg_id; nchan_message_buffer_length 100; }}
+  }}
+}}
+"""
+
+
+class Server:
+    """A running server: `url` for the load generator, `pids` of all its processes."""
+
+    def __init__(self, name, url_path, command, port, env=None, files=None):
+        self.name, self.port = name, port
+        self.url = f"ws://127.0.0.1:{port}{url_path}"
+        self.command, self.env, self.files = command, env or {}, files or {}
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix=f"bench-{self.name}-")
+        folder = Path(self.folder.name)
+        for name, text in self.files.items():
+            (folder / name).write_text(text)
+        self.log = open(folder / "log", "wb+")
+        command = ["taskset", "-c", SERVER_CORE, *map(str, self.command)]
+        self.process = subprocess.Popen(
+            command, cwd=folder, env={**os.environ, **self.env}, stdout=self.log, stderr=self.log)
+        try:
+            self._wait()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._stop()
+
+    @property
+    def pids(self):
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return ",".join([str(pid), *children])
+
+    def _wait(self):
+        """Looks in /proc, because a probing connection would be a client."""
+        deadline = time.monotonic() + START_SECONDS
+        while not listens(self.port):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.log.seek(0)
+                said = self.log.read().decode(errors="replace")[-2000:]
+                sys.exit(f"{self.name} does not listen on port {self.port}; it said:\n{said}")
+            time.sleep(0.02)
+        time.sleep(0.2)
+
+    def _stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        self.folder.cleanup()
+
+
+def weir():
+    port = free_port()
+    command = [BINARIES / "weir", "serve", "--shards", 1, "--cores", SERVER_CORE, "--rate-limit", RATE_LIMIT,
+               "--ws-port", port, "--sse-port", free_port(), "--admin-port", free_port()]
+    env = {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS}
+    return Server("weir", "/mcp/ws", command, port, env)
+
+
+def bare(mode, frame_bytes=None):
+    """The ring with no protocol: `echo`, `fanout` (frames of that many bytes) or `accept`."""
+    port = free_port()
+    size = ["--bytes", frame_bytes] if frame_bytes else []
+    return Server("bare", "", [BINARIES / "bare", mode, "--port", port, *size], port)
+
+
+def nats():
+    port, tcp = free_port(), free_port()
+    config = NATS.format(port=port, tcp=tcp, connections=CONNECTIONS)
+    return Server("nats", "/", ["nats-server", "-c", "nats.conf"], port, files={"nats.conf": config})
+
+
+def nchan():
+    port = free_port()
+    config = NGINX.format(port=port, connections=CONNECTIONS)
+    command = ["nginx", "-p", ".", "-c", "nginx.conf"]
+    return Server("nchan", "/", command, port, files={"nginx.conf": config})
+
+
+def install_peers():
+    """nats-server and nginx with nchan, from the distribution, when they are missing."""
+    wanted = {"nats-server": shutil.which("nats-server"), "nginx": shutil.which("nginx"),
+              "libnginx-mod-nchan": Path("/usr/lib/nginx/modules/ngx_nchan_module.so").exists()}
+    missing = [package for package, there in wanted.items() if not there]
+    if not missing:
+        return
+    command = ["apt-get", "install", "-y", "-q", *missing]
+    if os.geteuid() != 0:
+        sys.exit(f"fanout compares with peers that are missing; as root: {' '.join(command)}")
+    print(f"installing system-wide: {' '.join(command)}", flush=True)
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def listens(port):
+    state_listen, local = "0A", f":{port:04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return any(row[1].endswith(local) and row[3] == state_listen for row in rows)

@@ -1,0 +1,117 @@
+//! Submission entries: one function for each request the driver makes.
+
+use std::os::fd::RawFd;
+
+use io_uring::opcode;
+use io_uring::squeue::{Entry, Flags};
+use io_uring::types::{CancelBuilder, DestinationSlot, Fd, Fixed};
+
+use super::tag::{Tag, Turn};
+use crate::token::{Listener, Socket, Transfer};
+
+/// The one group of receive buffers of a ring.
+pub(super) const BUFFER_GROUP: u16 = 0;
+
+/// A request that points to no memory of ours, so that nothing need outlive it.
+pub(super) struct Detached(Entry);
+
+impl Detached {
+    fn new(entry: Entry, tag: Tag) -> Detached {
+        Detached(entry.user_data(tag.pack()))
+    }
+
+    /// Completes only if it fails.
+    fn silent(self) -> Detached {
+        Detached(self.0.flags(Flags::SKIP_SUCCESS))
+    }
+
+    pub(super) fn entry(&self) -> &Entry {
+        &self.0
+    }
+}
+
+/// Accepts into the table, each connection into a slot of the kernel's choice. A connection that finds
+/// no slot is dropped by the kernel and ends the accept with `ENFILE` (see `tests/kernel_facts.rs`).
+pub(super) fn accept(fd: RawFd, listener: Listener) -> Detached {
+    let entry = opcode::AcceptMulti::new(Fd(fd)).allocate_file_index(true).build();
+    Detached::new(entry, Tag::Accept(listener))
+}
+
+/// Receives again and again, each time into a buffer of the group.
+pub(super) fn recv_stream(socket: Socket) -> Detached {
+    Detached::new(opcode::RecvMulti::new(Fixed(socket.0), BUFFER_GROUP).build(), Tag::Watch(socket))
+}
+
+/// Receives once into a buffer of the group. Length 0: as much as the buffer takes.
+pub(super) fn recv_once(socket: Socket) -> Detached {
+    let entry = opcode::Recv::new(Fixed(socket.0), std::ptr::null_mut(), 0).buf_group(BUFFER_GROUP).build();
+    Detached::new(entry.flags(Flags::BUFFER_SELECT), Tag::Watch(socket))
+}
+
+/// Waits once for input or the peer's end, without a buffer.
+pub(super) fn park(socket: Socket) -> Detached {
+    let events = (libc::POLLIN | libc::POLLRDHUP) as u32;
+    Detached::new(opcode::PollAdd::new(Fixed(socket.0), events).build(), Tag::Watch(socket))
+}
+
+/// Sends without waiting. Silent if all of it left; otherwise completes before `enter` returns, with
+/// what left or an error (see `tests/kernel_facts.rs`). `MSG_WAITALL` is what makes a short send an
+/// answer instead of a success.
+pub(super) fn send(socket: Socket, bytes: &[u8], turn: Turn, op: u32) -> Entry {
+    opcode::Send::new(Fixed(socket.0), bytes.as_ptr(), bytes.len() as u32)
+        .flags(libc::MSG_DONTWAIT | libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+        .build()
+        .flags(Flags::SKIP_SUCCESS)
+        .user_data(Tag::Send { turn, op }.pack())
+}
+
+/// Sends all of `bytes`, waiting for room.
+pub(super) fn drain(socket: Socket, bytes: &[u8]) -> Entry {
+    // What exceeds the field is sent by the next request.
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    opcode::Send::new(Fixed(socket.0), bytes.as_ptr(), length)
+        .flags(libc::MSG_WAITALL | libc::MSG_NOSIGNAL)
+        .build()
+        .user_data(Tag::Drain(socket).pack())
+}
+
+/// Closes the sending half.
+pub(super) fn shutdown(socket: Socket) -> Detached {
+    Detached::new(opcode::Shutdown::new(Fixed(socket.0), libc::SHUT_WR).build(), Tag::Shutdown(socket))
+}
+
+/// Empties a socket's slot, which closes the socket.
+pub(super) fn close(socket: Socket) -> Detached {
+    Detached::new(opcode::Close::new(Fixed(socket.0)).build(), Tag::Close(socket))
+}
+
+/// Empties the slot of a socket that has left for another ring.
+pub(super) fn forget(socket: Socket) -> Detached {
+    Detached::new(opcode::Close::new(Fixed(socket.0)).build(), Tag::Ignored).silent()
+}
+
+/// Cancels the request under `tag`; its own completion tells how it ended.
+pub(super) fn cancel(tag: Tag) -> Detached {
+    let entry = opcode::AsyncCancel2::new(CancelBuilder::user_data(tag.pack())).build();
+    Detached::new(entry, Tag::Ignored).silent()
+}
+
+/// Puts the socket into another ring's table as well, in a slot of the kernel's choice.
+pub(super) fn hand_over(ring: RawFd, socket: Socket, transfer: Transfer) -> Detached {
+    let arrived = Tag::Arrived(transfer).pack();
+    let entry =
+        opcode::MsgRingSendFd::new(Fd(ring), Fixed(socket.0), DestinationSlot::auto_target(), arrived);
+    Detached::new(entry.build(), Tag::HandOver(socket))
+}
+
+/// Wakes another ring.
+pub(super) fn wake(ring: RawFd) -> Detached {
+    let entry = opcode::MsgRingData::new(Fd(ring), 0, Tag::Woken.pack(), None).build();
+    Detached::new(entry, Tag::Ignored).silent()
+}
+
+/// Watches the eventfd of the ring's own waker. Each write to it completes once; nobody needs to read
+/// it, since the watch is edge-triggered.
+pub(super) fn waker(fd: RawFd) -> Detached {
+    Detached::new(opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).multi(true).build(), Tag::Waker)
+}

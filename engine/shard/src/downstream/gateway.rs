@@ -1,0 +1,115 @@
+//! `mcp:gateway`: the join that names a connection and begins the client's own stream on it.
+
+use weir_ring::token::Token;
+use weir_transports::phoenix::{self, Frame, Status};
+
+use crate::channels::Join;
+use crate::downstream::connection::{Channel, Joined, Link};
+use crate::downstream::stream::Place;
+use crate::downstream::websocket::Flow;
+use crate::error::Error;
+use crate::route;
+use crate::session::{Carrier, LinkRef};
+use crate::turn::{Cx, Shard};
+
+/// Connections one client may have at once.
+const LINKS_MAX: usize = 64;
+
+impl Shard {
+    pub(crate) fn join_gateway(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        frame: &Frame<'_>,
+        join: &Join,
+        text: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) -> Flow {
+        match self.identify(link, join, text, cx) {
+            Ok(Flow::Go) => {}
+            Ok(flow) => return flow,
+            Err(error) => {
+                self.reply_error(token, link, frame, &error, cx);
+                return Flow::Go;
+            }
+        }
+        let Some(id) = link.session else { return Flow::Go };
+        self.leave_if_joined(token, link, route::GATEWAY, cx);
+        let links = self.sessions.get(id).map_or(0, |session| session.links.as_slice().len());
+        if links >= LINKS_MAX {
+            self.reply_error(token, link, frame, &Error::insufficient_resources(), cx);
+            return Flow::Go;
+        }
+        let resume = join.position().or_else(|| link.resume.take().map(|position| *position));
+        let Place { cursor, recovered, gap } = self.place(id, resume);
+        link.cursor = cursor;
+        link.gateway = true;
+        link.channels.reserve_exact(1);
+        link.channels.push(Channel {
+            topic: std::sync::Arc::clone(&self.gateway),
+            join_ref: frame.join_ref.as_deref().map(Into::into),
+            ticket: 0,
+            state: Joined::Gateway,
+        });
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.links.add(LinkRef { token, carrier: Carrier::WebSocket });
+            session.heard = cx.now.mono;
+        }
+        let connected = self.connected(id, cursor, recovered);
+        self.reply_to_frame(token, link, frame, Status::Ok, &connected, cx);
+        if let Some(gap) = gap {
+            self.gap_on_link(token, link, id, gap, cx);
+        }
+        self.hungry.push(token);
+        if let Some(room) = &join.room {
+            self.join_room(token, link, room, cx);
+        }
+        Flow::Go
+    }
+
+    /// Makes sure the connection has a name and is at its home.
+    pub(crate) fn identify(
+        &mut self,
+        link: &mut Link,
+        join: &Join,
+        text: Option<&str>,
+        cx: &Cx<'_>,
+    ) -> Result<Flow, Error> {
+        let claimed = join.client_id.as_deref();
+        if let Some(session) = link.session.and_then(|id| self.sessions.get(id)) {
+            return match claimed {
+                Some(name) if name != &*session.client => Err(Error::ClientIdMismatch),
+                _ => Ok(Flow::Go),
+            };
+        }
+        let name = route::check_client_id(claimed.ok_or(Error::ClientIdRequired)?)?;
+        let home = route::home(&self.ring, name);
+        if home != self.me
+            && !link.arrived
+            && let Some(text) = text
+        {
+            return Ok(Flow::Move { to: home, join: text.into() });
+        }
+        if home != self.me {
+            return Err(Error::ClientIdMismatch);
+        }
+        link.session = Some(self.open_session(name, cx)?);
+        Ok(Flow::Go)
+    }
+
+    fn gap_on_link(
+        &mut self,
+        token: Token,
+        link: &Link,
+        id: Token,
+        gap: crate::outbox::Gap,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(session) = self.sessions.get(id) else { return };
+        let payload = crate::downstream::stream::gap_json(session.epoch, gap);
+        self.stats.gaps += 1;
+        let mut push = Vec::new();
+        phoenix::push(link.version(), &mut push, None, route::GATEWAY, "gap", &payload, None);
+        self.put_text(token, link, &push, cx);
+    }
+}

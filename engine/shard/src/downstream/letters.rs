@@ -1,0 +1,78 @@
+//! Letters from other members, each to the code that knows it.
+
+use weir_ring::token::Member;
+
+use crate::mail::{Answer, Mail, Question, ReplyTo};
+use crate::message::timestamp;
+use crate::metrics::Health;
+use crate::session::Carrier;
+use crate::turn::{Cx, Shard};
+use weir_ring::time::Wall;
+
+impl Shard {
+    pub(crate) fn letter(&mut self, letter: Mail, cx: &mut Cx<'_>) {
+        match letter {
+            Mail::Ask { from, ask, question } => self.asked(from, ask, &question, cx),
+            Mail::Answer { ask, answer } => self.answered(ask, answer, cx),
+            Mail::Drain => self.drain(cx),
+            Mail::Moved { transfer, parcel } => self.parcel_arrived(transfer, parcel, cx),
+            Mail::Publish { from, reply_to, publish } => self.publish_client(from, reply_to, &publish, cx),
+            Mail::PublishTopic { from, reply_to, publish } => {
+                self.publish_topic(from, reply_to, &publish, cx);
+            }
+            Mail::Published { reply_to, outcome } => match reply_to {
+                ReplyTo::Nobody => {}
+                ReplyTo::Exchange { connection, line } => {
+                    self.exchange_published(connection, line, outcome, cx);
+                }
+                ReplyTo::Push { connection, push } => self.push_published(connection, &push, outcome, cx),
+            },
+            Mail::Subscribe { from, subscriber, topic, resume } => {
+                self.subscribe(from, subscriber, topic, resume, cx);
+            }
+            Mail::Subscribed { subscriber, topic, past } => self.subscribed(subscriber, topic, *past, cx),
+            Mail::Unsubscribe { from, topic } => self.topics.unsubscribe(&topic, from),
+            Mail::Fanout { topic, messages } => self.subscribers.enqueue(&topic, messages),
+            Mail::Acknowledge { from, reply_to, client, position } => {
+                self.acknowledge(from, reply_to, &client, position, cx);
+            }
+            Mail::Handlers(count) => self.handlers = count,
+        }
+    }
+
+    fn asked(&mut self, from: Member, ask: u64, question: &Question, cx: &mut Cx<'_>) {
+        let answer = match question {
+            Question::Stats => {
+                self.stats.sessions = self.sessions.len().into();
+                self.stats.topics = self.topics.len() as u64;
+                Answer::Stats(Box::new(self.stats.clone()))
+            }
+            Question::Health { client } => Answer::Health(self.health(client, cx)),
+        };
+        self.send(from, Mail::Answer { ask, answer }, cx);
+    }
+
+    fn health(&self, client: &str, cx: &Cx<'_>) -> Option<Box<Health>> {
+        let session = self.sessions.get(self.sessions.find(client)?)?;
+        let links = session.links.as_slice();
+        let queue = links.iter().filter_map(|link| self.conns.get(link.token));
+        let transport = if session.links.has(Carrier::WebSocket) {
+            "websocket"
+        } else if links.is_empty() {
+            "none"
+        } else {
+            "http_sse"
+        };
+        let ago = cx.now.mono.since(session.heard).as_millis() as u64;
+        Some(Box::new(Health {
+            client_id: session.client.clone(),
+            connected: !links.is_empty(),
+            transport,
+            messages_sent: session.delivered,
+            messages_received: session.received,
+            last_activity: timestamp(Wall(cx.now.wall.0.saturating_sub(ago))).into(),
+            pending_acks: session.outbox.as_ref().map_or(0, |outbox| outbox.len()) as u64,
+            queue: queue.map(|conn| conn.egress.queued() as u64).sum(),
+        }))
+    }
+}

@@ -1,0 +1,281 @@
+//! Phoenix frames of one connection: what a frame asks for is planned by `channels`, and done here.
+
+use weir_ring::token::Token;
+use weir_transports::phoenix::{self, Frame, Payload, Status, Version};
+use weir_transports::websocket::close;
+
+use crate::channels::{self, Membership, Plan};
+use crate::downstream::connection::Link;
+use crate::downstream::websocket::Flow;
+use crate::error::Error;
+use crate::mail::{PushRef, ReplyTo};
+use crate::message::{ClientPublish, Publish, Target, TopicContent, TopicPublish};
+use crate::route;
+use crate::stream::Position;
+use crate::turn::{Cx, Shard};
+
+/// The answer to a topic nobody can join or has joined, as Phoenix words it.
+pub(crate) const UNMATCHED: &[u8] = br#"{"reason":"unmatched topic"}"#;
+
+impl Shard {
+    pub(crate) fn phoenix_text(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        version: Version,
+        text: &str,
+        cx: &mut Cx<'_>,
+    ) -> Flow {
+        match phoenix::decode_text(version, text) {
+            Ok(frame) => self.frame(token, link, &frame, Some(text), cx),
+            Err(e) => self.close_link(token, close::INVALID_PAYLOAD, &e.to_string(), cx),
+        }
+    }
+
+    pub(crate) fn phoenix_binary(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        bytes: &[u8],
+        cx: &mut Cx<'_>,
+    ) -> Flow {
+        match phoenix::decode_binary(bytes) {
+            Ok(frame) => self.frame(token, link, &frame, None, cx),
+            Err(e) => self.close_link(token, close::UNSUPPORTED_DATA, &e.to_string(), cx),
+        }
+    }
+
+    fn frame(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        frame: &Frame<'_>,
+        text: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) -> Flow {
+        let plan = channels::plan(frame, membership(link, frame));
+        if let Err(error) = self.charge_plan(link, &plan, cx) {
+            self.reply_error(token, link, frame, &error, cx);
+            return Flow::Go;
+        }
+        match plan {
+            Plan::JoinGateway(join) => return self.join_gateway(token, link, frame, &join, text, cx),
+            Plan::JoinTopic(join) => self.join_topic(token, link, frame, &join, cx),
+            Plan::Leave => self.leave(token, link, frame, cx),
+            Plan::Heartbeat | Plan::LeaveNothing => {
+                self.reply_to_frame(token, link, frame, Status::Ok, b"{}", cx);
+            }
+            Plan::Ping => self.pong(token, link, frame, cx),
+            Plan::Acknowledge { sequence, epoch } => {
+                self.acknowledge_frame(token, link, frame, sequence, epoch.as_deref(), cx);
+            }
+            Plan::Push { event, payload } => self.client_push(token, link, frame, event, payload, cx),
+            Plan::Publish { event, payload } => self.client_publish(token, link, frame, event, payload, cx),
+            Plan::Ignore => {}
+            Plan::Unmatched => self.reply_to_frame(token, link, frame, Status::Error, UNMATCHED, cx),
+            Plan::Refuse(error) => self.reply_error(token, link, frame, &error, cx),
+        }
+        Flow::Go
+    }
+
+    /// Heartbeats, pings, acknowledgements, resumes and leaves are free.
+    fn charge_plan(&mut self, link: &Link, plan: &Plan<'_>, cx: &Cx<'_>) -> Result<(), Error> {
+        match (plan, link.session) {
+            (Plan::JoinTopic(_) | Plan::Push { .. } | Plan::Publish { .. }, Some(id)) => self.charge(id, cx),
+            _ => Ok(()),
+        }
+    }
+
+    fn pong(&mut self, token: Token, link: &Link, frame: &Frame<'_>, cx: &mut Cx<'_>) {
+        let body = format!(r#"{{"timestamp":{}}}"#, cx.now.wall.0);
+        let mut push = Vec::new();
+        phoenix::push(link.version(), &mut push, None, &frame.topic, "pong", body.as_bytes(), None);
+        self.put_text(token, link, &push, cx);
+        self.reply_to_frame(token, link, frame, Status::Ok, body.as_bytes(), cx);
+    }
+
+    fn acknowledge_frame(
+        &mut self,
+        token: Token,
+        link: &Link,
+        frame: &Frame<'_>,
+        sequence: u64,
+        epoch: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(id) = link.session else { return };
+        let current = self.sessions.get(id).map(|session| session.position(sequence));
+        let position = match epoch {
+            Some(epoch) => Position::of(epoch, sequence),
+            None => current,
+        };
+        let outcome = match position {
+            Some(position) => self.acknowledge_session(id, position),
+            None => Err(Error::malformed("epoch is not one of this server's")),
+        };
+        match outcome {
+            Ok(receipt) => {
+                let mut body = Vec::new();
+                receipt.write_json(&mut body);
+                self.reply_to_frame(token, link, frame, Status::Ok, &body, cx);
+            }
+            Err(error) => self.reply_error(token, link, frame, &error, cx),
+        }
+    }
+
+    /// A push on the client's own stream: for the backends that read pushes.
+    fn client_push(
+        &mut self,
+        token: Token,
+        link: &Link,
+        frame: &Frame<'_>,
+        event: &str,
+        payload: &str,
+        cx: &mut Cx<'_>,
+    ) {
+        if self.handlers > 0
+            && let Some(session) = link.session.and_then(|id| self.sessions.get(id))
+        {
+            let data = push_json(&session.client, event, payload);
+            let publish = Publish::Client(Box::new(ClientPublish {
+                client: route::EVENTS.into(),
+                kind: "push".into(),
+                data,
+                target: Target::Auto,
+            }));
+            if let Err(error) = self.send_publish(publish, ReplyTo::Nobody, cx) {
+                return self.reply_error(token, link, frame, &error, cx);
+            }
+        }
+        let body = format!(r#"{{"accepted":true,"handlers":{}}}"#, self.handlers);
+        self.reply_to_frame(token, link, frame, Status::Ok, body.as_bytes(), cx);
+    }
+
+    /// An event for everyone else on a topic. The reply comes from the topic's home.
+    fn client_publish(
+        &mut self,
+        token: Token,
+        link: &Link,
+        frame: &Frame<'_>,
+        event: &str,
+        payload: Payload<'_>,
+        cx: &mut Cx<'_>,
+    ) {
+        let publisher = (self.me, token);
+        let event = event.into();
+        let content = match payload {
+            Payload::Json(payload) => TopicContent::Event { event, payload: payload.into(), publisher },
+            Payload::Binary(payload) => TopicContent::Binary { event, payload: payload.into(), publisher },
+        };
+        let topic: Box<str> = (&*frame.topic).into();
+        let reply_to = match &frame.reference {
+            None => ReplyTo::Nobody,
+            Some(reference) => ReplyTo::Push {
+                connection: token,
+                push: Box::new(PushRef {
+                    join_ref: frame.join_ref.as_deref().map(Into::into),
+                    reference: (&**reference).into(),
+                    topic: topic.clone(),
+                }),
+            },
+        };
+        let publish = Publish::Topic(Box::new(TopicPublish { topic, content }));
+        if let Err(error) = self.send_publish(publish, reply_to, cx) {
+            self.reply_error(token, link, frame, &error, cx);
+        }
+    }
+
+    /// Answers a frame; frames without a reference want no answer.
+    pub(crate) fn reply_to_frame(
+        &mut self,
+        token: Token,
+        link: &Link,
+        frame: &Frame<'_>,
+        status: Status,
+        body: &[u8],
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(reference) = frame.reference.as_deref() else { return };
+        let to = Addressee { join_ref: frame.join_ref.as_deref(), reference, topic: &frame.topic };
+        self.reply(token, link, to, status, body, cx);
+    }
+
+    pub(crate) fn reply_error(
+        &mut self,
+        token: Token,
+        link: &Link,
+        frame: &Frame<'_>,
+        error: &Error,
+        cx: &mut Cx<'_>,
+    ) {
+        let body = self.error_body(link, error, cx);
+        self.reply_to_frame(token, link, frame, Status::Error, &body, cx);
+    }
+
+    /// The error's fields; for a limit, also where the client stands with it.
+    pub(crate) fn error_body(&self, link: &Link, error: &Error, cx: &Cx<'_>) -> Vec<u8> {
+        let mut body = Vec::new();
+        error.write_json(&mut body);
+        let session = link.session.and_then(|id| self.sessions.get(id));
+        if matches!(error, Error::RateLimited { .. })
+            && let Some(session) = session
+            && let Some(at) = session.bucket.standing(&self.config.client_rate, cx.now.mono)
+        {
+            body.pop();
+            let (limit, remaining, reset) = (at.limit, at.remaining, at.reset_seconds);
+            let fields = format!(r#","limit":{limit},"remaining":{remaining},"reset":{reset}}}"#);
+            body.extend_from_slice(fields.as_bytes());
+        }
+        body
+    }
+
+    pub(crate) fn reply(
+        &mut self,
+        token: Token,
+        link: &Link,
+        to: Addressee<'_>,
+        status: Status,
+        body: &[u8],
+        cx: &mut Cx<'_>,
+    ) {
+        let Addressee { join_ref, reference, topic } = to;
+        let mut frame = std::mem::take(&mut self.reply);
+        frame.clear();
+        phoenix::reply(link.version(), &mut frame, join_ref, Some(reference), topic, status, body);
+        self.put_text(token, link, &frame, cx);
+        self.reply = frame;
+    }
+}
+
+/// What a reply must name.
+pub(crate) struct Addressee<'a> {
+    /// Reference of the join.
+    pub join_ref: Option<&'a str>,
+    /// Reference of the push.
+    pub reference: &'a str,
+    /// The topic.
+    pub topic: &'a str,
+}
+
+/// How the frame's topic stands on this connection. A frame without a join reference is current.
+fn membership(link: &Link, frame: &Frame<'_>) -> Membership {
+    match (link.channel(&frame.topic), &frame.join_ref) {
+        (None, _) => Membership::None,
+        (Some(channel), Some(named)) if channel.join_ref.as_deref() != Some(named) => Membership::Stale,
+        (Some(_), _) => Membership::Current,
+    }
+}
+
+/// A push as backends read it.
+fn push_json(client: &str, event: &str, payload: &str) -> Box<serde_json::value::RawValue> {
+    let mut json = Vec::with_capacity(payload.len() + 96);
+    json.extend_from_slice(b"{\"client_id\":");
+    weir_transports::json::write_str(&mut json, client);
+    json.extend_from_slice(b",\"type\":");
+    weir_transports::json::write_str(&mut json, event);
+    json.extend_from_slice(b",\"payload\":");
+    json.extend_from_slice(payload.as_bytes());
+    json.push(b'}');
+    let text = String::from_utf8(json).unwrap_or_default();
+    serde_json::value::RawValue::from_string(text).unwrap_or_default()
+}

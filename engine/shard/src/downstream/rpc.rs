@@ -1,0 +1,79 @@
+//! Raw MCP over WebSocket: one JSON-RPC message a text message.
+
+use weir_ring::token::Token;
+use weir_transports::jsonrpc::{self, Kind};
+use weir_transports::phoenix::Version;
+use weir_transports::websocket::{self, Opcode, close};
+
+use crate::downstream::connection::{Link, Speaks};
+use crate::downstream::websocket::Flow;
+use crate::error::Error;
+use crate::mcp;
+use crate::turn::{Cx, Shard};
+
+impl Shard {
+    /// The first message of a connection whose URL does not say what it speaks.
+    pub(crate) fn first_text(&mut self, token: Token, link: &mut Link, text: &str, cx: &mut Cx<'_>) -> Flow {
+        match jsonrpc::sniff(text) {
+            Some(Kind::JsonRpc) => {
+                link.speaks = Speaks::Mcp;
+                if link.session.is_none() {
+                    let name = self.mint();
+                    match self.open_session(&name, cx) {
+                        Ok(id) => link.session = Some(id),
+                        Err(error) => {
+                            return self.close_link(token, close::TRY_AGAIN_LATER, &error.message(), cx);
+                        }
+                    }
+                }
+                self.rpc_text(token, link, text, cx)
+            }
+            Some(Kind::Phoenix) => {
+                link.speaks = Speaks::Phoenix(Version::V1);
+                self.phoenix_text(token, link, Version::V1, text, cx)
+            }
+            None => {
+                let reason = "the first message is a JSON object with \"jsonrpc\" or \"topic\"";
+                self.close_link(token, close::UNSUPPORTED_DATA, reason, cx)
+            }
+        }
+    }
+
+    pub(crate) fn rpc_text(&mut self, token: Token, link: &mut Link, text: &str, cx: &mut Cx<'_>) -> Flow {
+        let limited = match link.session {
+            Some(id) => self.charge(id, cx).err(),
+            None => None,
+        };
+        let mut reply = std::mem::take(&mut self.reply);
+        reply.clear();
+        mcp::answer(jsonrpc::decode(text), limited.as_ref(), &mut reply);
+        if !reply.is_empty() {
+            self.put_text(token, link, &reply, cx);
+        }
+        self.reply = reply;
+        Flow::Go
+    }
+
+    /// Takes a token from the client's bucket.
+    pub(crate) fn charge(&mut self, id: Token, cx: &Cx<'_>) -> Result<(), Error> {
+        let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+        session.received += 1;
+        session.heard = cx.now.mono;
+        match session.bucket.take(&self.config.client_rate, cx.now.mono) {
+            crate::policy::Verdict::Allow { .. } => Ok(()),
+            crate::policy::Verdict::Deny { retry_after } => {
+                self.stats.limited += 1;
+                Err(Error::RateLimited { retry_after })
+            }
+        }
+    }
+
+    /// Appends a text message, deflated where agreed and worth it.
+    pub(crate) fn put_text(&mut self, token: Token, link: &Link, payload: &[u8], cx: &mut Cx<'_>) {
+        let mut deflater = self.deflater.take();
+        let deflate = link.deflate_for(payload.len(), &self.config, &mut deflater);
+        self.put(token, cx, |out| websocket::write_message(out, Opcode::Text, payload, deflate));
+        self.deflater = deflater;
+        self.stats.websocket.messages_out += 1;
+    }
+}

@@ -1,0 +1,398 @@
+//! Topics of one connection: joined and left here, numbered at the topic's home, fanned out to all
+//! local subscribers at the end of the turn.
+
+use std::sync::Arc;
+
+use weir_ring::token::{Member, Token};
+use weir_transports::phoenix::{self, Frame, Payload, Status, Version};
+use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
+
+use crate::channels::Join;
+use crate::channels::subscribers::{Local, SERIALIZERS, Serializer};
+use crate::downstream::connection::{Channel, Joined, Link, Stage};
+use crate::downstream::phoenix::Addressee;
+use crate::downstream::stream::gap_json;
+use crate::downstream::websocket::Flow;
+use crate::error::Error;
+use crate::mail::{Mail, Past, PushRef, Subscriber, TopicMessage};
+use crate::message::{Receipt, State};
+use crate::route;
+use crate::stream::{Epoch, Position};
+use crate::turn::{Cx, Shard};
+
+/// Bytes of a topic's past sent to a subscriber at once.
+const PAST_BYTES: usize = 64 << 10;
+
+/// How Phoenix refuses a topic too many.
+const TOO_MANY: &[u8] = br#"{"reason":"too many channels joined"}"#;
+
+impl Shard {
+    pub(crate) fn join_topic(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        frame: &Frame<'_>,
+        join: &Join,
+        cx: &mut Cx<'_>,
+    ) {
+        match self.identify(link, join, None, cx) {
+            Ok(Flow::Go) => {}
+            Ok(_) => return,
+            Err(error) => return self.reply_error(token, link, frame, &error, cx),
+        }
+        self.leave_if_joined(token, link, &frame.topic, cx);
+        if link.channels.len() >= self.config.topics_per_connection_max {
+            return self.reply_to_frame(token, link, frame, Status::Error, TOO_MANY, cx);
+        }
+        let reference = frame.reference.as_deref().map(Into::into);
+        let join_ref = frame.join_ref.as_deref().map(Into::into);
+        self.ask_topic(token, link, &frame.topic, join_ref, reference, join.position(), cx);
+    }
+
+    /// The room that a join of the gateway named: no reply of its own.
+    pub(crate) fn join_room(&mut self, token: Token, link: &mut Link, room: &str, cx: &mut Cx<'_>) {
+        let topic = format!("room:{room}");
+        if route::is_topic(&topic) && link.channel(&topic).is_none() {
+            self.ask_topic(token, link, &topic, None, None, None, cx);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one join, said in full")]
+    fn ask_topic(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        topic: &str,
+        join_ref: Option<Box<str>>,
+        reference: Option<Box<str>>,
+        resume: Option<Position>,
+        cx: &mut Cx<'_>,
+    ) {
+        let topic: Arc<str> = topic.into();
+        let ticket = self.next_ticket();
+        link.channels.reserve_exact(1);
+        let state = Joined::Asked { reference };
+        link.channels.push(Channel { topic: Arc::clone(&topic), join_ref, ticket, state });
+        let subscriber = Subscriber { token, ticket };
+        let home = route::home(&self.ring, &topic);
+        self.send(home, Mail::Subscribe { from: self.me, subscriber, topic, resume }, cx);
+    }
+
+    /// At the topic's home: a part of the past, and the present once nothing is missing. What this turn
+    /// has already numbered leaves first, so that the subscriber's shard sees everything in order.
+    pub(crate) fn subscribe(
+        &mut self,
+        from: Member,
+        subscriber: Subscriber,
+        topic: Arc<str>,
+        resume: Option<Position>,
+        cx: &mut Cx<'_>,
+    ) {
+        self.send_fresh(&topic, cx);
+        let random = &mut self.random;
+        let owned = self.topics.open(&topic, || Epoch::from_random(random.next()), cx.now.mono);
+        let past = Box::new(owned.subscribe(from, resume, PAST_BYTES));
+        self.send(from, Mail::Subscribed { subscriber, topic, past }, cx);
+    }
+
+    /// At the subscriber's shard: the home's answer.
+    pub(crate) fn subscribed(
+        &mut self,
+        subscriber: Subscriber,
+        topic: Arc<str>,
+        past: Past,
+        cx: &mut Cx<'_>,
+    ) {
+        let token = subscriber.token;
+        let lent = self.lend_link(token);
+        let current = lent.as_ref().is_some_and(|link| {
+            link.channel(&topic).is_some_and(|channel| channel.ticket == subscriber.ticket)
+        });
+        if !current && past.live {
+            let home = route::home(&self.ring, &topic);
+            self.send(home, Mail::Unsubscribe { from: self.me, topic: Arc::clone(&topic) }, cx);
+        }
+        let Some(mut link) = lent else { return };
+        if current {
+            self.join_answered(token, &mut link, &topic, past, cx);
+        }
+        self.return_link(token, link, cx);
+    }
+
+    fn join_answered(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        topic: &Arc<str>,
+        past: Past,
+        cx: &mut Cx<'_>,
+    ) {
+        // Others on this shard get what is pending; this one has it in its past.
+        self.fan_out_topic(topic, cx);
+        let from = Position { epoch: past.epoch, sequence: past.at };
+        let state = if past.live { Joined::Live } else { Joined::CatchingUp { from, asked: false } };
+        let Some(channel) = link.channel_mut(topic) else { return };
+        let before = std::mem::replace(&mut channel.state, state);
+        let join_ref = channel.join_ref.clone();
+        if let Joined::Asked { reference: Some(reference) } = before {
+            let body = joined_json(&past);
+            let to = Addressee { join_ref: join_ref.as_deref(), reference: &reference, topic };
+            self.reply(token, link, to, Status::Ok, &body, cx);
+        }
+        if let Some(gap) = past.gap {
+            self.stats.gaps += 1;
+            let payload = gap_json(past.epoch, gap);
+            let mut push = Vec::new();
+            phoenix::push(link.version(), &mut push, None, topic, "gap", &payload, None);
+            self.put_text(token, link, &push, cx);
+        }
+        let serializer = serializer(link);
+        let mut frames = Vec::new();
+        for message in &past.messages {
+            self.encode(serializer, message, &mut frames);
+        }
+        self.stats.websocket.messages_out += past.messages.len() as u64;
+        if !frames.is_empty() {
+            self.put(token, cx, |out| out.extend_from_slice(&frames));
+        }
+        if past.live {
+            self.subscribers.add(topic, serializer, token);
+        } else {
+            self.hungry.push(token);
+        }
+    }
+
+    /// Asks for the next part of every topic that is catching up, once the last part has left.
+    pub(crate) fn catch_up(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Shard { conns, ring, me, .. } = self;
+        let Some(conn) = conns.get_mut(token) else { return };
+        if conn.egress.is_blocked() {
+            return;
+        }
+        let Stage::WebSocket(link) = &mut conn.stage else { return };
+        let mut letters = Vec::new();
+        for channel in &mut link.channels {
+            if let Joined::CatchingUp { from, asked } = &mut channel.state
+                && !std::mem::replace(asked, true)
+            {
+                let subscriber = Subscriber { token, ticket: channel.ticket };
+                let topic = Arc::clone(&channel.topic);
+                let home = route::home(ring, &topic);
+                letters.push((home, Mail::Subscribe { from: *me, subscriber, topic, resume: Some(*from) }));
+            }
+        }
+        for (home, letter) in letters {
+            self.send(home, letter, cx);
+        }
+    }
+
+    /// `phx_leave` of a joined topic.
+    pub(crate) fn leave(&mut self, token: Token, link: &mut Link, frame: &Frame<'_>, cx: &mut Cx<'_>) {
+        let Some(channel) = self.part(token, link, &frame.topic, cx) else { return };
+        self.reply_to_frame(token, link, frame, Status::Ok, b"{}", cx);
+        self.close_channel(token, link, &channel, cx);
+    }
+
+    /// A second join of a topic ends the first.
+    pub(crate) fn leave_if_joined(&mut self, token: Token, link: &mut Link, topic: &str, cx: &mut Cx<'_>) {
+        if let Some(channel) = self.part(token, link, topic, cx) {
+            self.close_channel(token, link, &channel, cx);
+        }
+    }
+
+    /// Tells the client that a join is over. Without the join's own reference it would take its live
+    /// channel for closed.
+    fn close_channel(&mut self, token: Token, link: &Link, channel: &Channel, cx: &mut Cx<'_>) {
+        let Some(join_ref) = &channel.join_ref else { return };
+        let mut frame = Vec::new();
+        phoenix::close(link.version(), &mut frame, join_ref, &channel.topic);
+        self.put_text(token, link, &frame, cx);
+    }
+
+    /// Ends a join on this side.
+    fn part(&mut self, token: Token, link: &mut Link, topic: &str, cx: &mut Cx<'_>) -> Option<Channel> {
+        let at = link.channels.iter().position(|channel| &*channel.topic == topic)?;
+        let channel = link.channels.swap_remove(at);
+        match channel.state {
+            Joined::Gateway => {
+                link.gateway = false;
+                self.unlink(token, link, cx);
+            }
+            Joined::Live => {
+                self.subscribers.remove(topic, serializer(link), token);
+                let home = route::home(&self.ring, topic);
+                let topic = Arc::clone(&channel.topic);
+                self.send(home, Mail::Unsubscribe { from: self.me, topic }, cx);
+            }
+            // An answer under way finds no such join and is undone then.
+            Joined::Asked { .. } | Joined::CatchingUp { .. } => {}
+        }
+        Some(channel)
+    }
+
+    /// A WebSocket has ended: its topics and its session learn of it.
+    pub(crate) fn forget_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
+        self.stats.websocket.connections -= 1;
+        for channel in std::mem::take(&mut link.channels) {
+            if channel.state != Joined::Live {
+                continue;
+            }
+            let conns = &self.conns;
+            let is_open = |other| {
+                conns.get(other).is_some_and(|conn| matches!(conn.stage, Stage::WebSocket(_) | Stage::Lent))
+            };
+            self.subscribers.forget(&channel.topic, is_open);
+            let home = route::home(&self.ring, &channel.topic);
+            self.send(home, Mail::Unsubscribe { from: self.me, topic: channel.topic }, cx);
+        }
+        if link.session.is_some() {
+            self.unlink(token, &mut link, cx);
+        }
+    }
+
+    /// Messages of the turn leave for the shards of their subscribers, then for the subscribers here.
+    pub(crate) fn fan_out(&mut self, cx: &mut Cx<'_>) {
+        while let Some(fresh) = self.topics.next_fresh() {
+            self.send_letters(fresh, cx);
+        }
+        self.local_letters(cx);
+        while let Some((topic, local)) = self.subscribers.next_dirty() {
+            self.fan(&local, cx);
+            self.subscribers.put_back(&topic, local);
+        }
+    }
+
+    /// The same for one topic, before somebody joins it.
+    fn fan_out_topic(&mut self, topic: &str, cx: &mut Cx<'_>) {
+        if let Some(local) = self.subscribers.take(topic) {
+            self.fan(&local, cx);
+            self.subscribers.put_back(topic, local);
+        }
+    }
+
+    fn send_fresh(&mut self, topic: &str, cx: &mut Cx<'_>) {
+        if let Some(fresh) = self.topics.take_fresh(topic) {
+            self.send_letters(fresh, cx);
+        }
+    }
+
+    fn send_letters(&mut self, fresh: crate::channels::topics::Fresh, cx: &mut Cx<'_>) {
+        for to in fresh.to {
+            let (topic, messages) = (Arc::clone(&fresh.topic), fresh.messages.clone());
+            self.send(to, Mail::Fanout { topic, messages }, cx);
+        }
+    }
+
+    /// Sends a topic's pending messages: encoded once per serializer, one send per subscriber.
+    fn fan(&mut self, local: &Local, cx: &mut Cx<'_>) {
+        for (group, serializer) in local.groups.iter().zip(SERIALIZERS) {
+            if group.is_empty() {
+                continue;
+            }
+            let mut frames = Vec::new();
+            for message in &local.pending {
+                self.encode(serializer, message, &mut frames);
+            }
+            let index = cx.out.frames.len() as u32;
+            cx.out.frames.push(frames.into());
+            for token in group {
+                let own = local.pending.iter().any(|message| message.except == Some((self.me, *token)));
+                if own {
+                    self.fan_others(serializer, local, *token, cx);
+                } else {
+                    self.put_shared(*token, cx, index);
+                }
+            }
+            self.stats.websocket.messages_out += (group.len() * local.pending.len()) as u64;
+        }
+    }
+
+    /// For a subscriber that published some of the messages itself.
+    fn fan_others(&mut self, serializer: Serializer, local: &Local, token: Token, cx: &mut Cx<'_>) {
+        let mut frames = Vec::new();
+        for message in &local.pending {
+            if message.except != Some((self.me, token)) {
+                self.encode(serializer, message, &mut frames);
+            }
+        }
+        if !frames.is_empty() {
+            self.put(token, cx, |out| out.extend_from_slice(&frames));
+        }
+    }
+
+    /// Appends a topic's message as the WebSocket frame of a serializer.
+    fn encode(&mut self, serializer: Serializer, message: &TopicMessage, out: &mut Vec<u8>) {
+        let v1;
+        let (opcode, payload): (Opcode, &[u8]) = match (serializer.version, message.binary) {
+            (Version::V2, false) => (Opcode::Text, &message.body),
+            (Version::V2, true) => (Opcode::Binary, &message.body),
+            (Version::V1, _) => {
+                v1 = as_v1(message);
+                (Opcode::Text, &v1)
+            }
+        };
+        let worth = serializer.deflate && payload.len() >= self.config.websocket.compression_bytes_min;
+        let deflater = self.deflater.as_mut().filter(|_| worth);
+        let params = DeflateParams::default();
+        let deflate = deflater.map(|deflater| Deflate { deflater, params, always: false });
+        websocket::write_message(out, opcode, payload, deflate);
+    }
+
+    /// A client's own publish was decided.
+    pub(crate) fn push_published(
+        &mut self,
+        token: Token,
+        push: &PushRef,
+        outcome: Result<Receipt, Error>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(link) = self.lend_link(token) else { return };
+        let (status, body) = match outcome {
+            Ok(receipt) => (Status::Ok, delivered_json(receipt)),
+            Err(error) => (Status::Error, self.error_body(&link, &error, cx)),
+        };
+        let (reference, topic) = (&*push.reference, &*push.topic);
+        let to = Addressee { join_ref: push.join_ref.as_deref(), reference, topic };
+        self.reply(token, &link, to, status, &body, cx);
+        self.return_link(token, link, cx);
+    }
+}
+
+fn serializer(link: &Link) -> Serializer {
+    // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
+    Serializer { version: link.version(), deflate: link.deflate == Some(DeflateParams::default()) }
+}
+
+/// A message, which is kept as V2, for those who speak V1. V1 has no binary frames: base64 stands in.
+fn as_v1(message: &TopicMessage) -> Vec<u8> {
+    use base64::Engine;
+    let mut out = Vec::new();
+    if message.binary {
+        let Some(frame) = phoenix::client::decode_broadcast(&message.body) else { return out };
+        let data = base64::engine::general_purpose::STANDARD.encode(frame.data);
+        let payload = format!(r#"{{"encoding":"base64","data":"{data}"}}"#);
+        phoenix::push(Version::V1, &mut out, None, frame.topic, frame.event, payload.as_bytes(), None);
+    } else {
+        let text = String::from_utf8_lossy(&message.body);
+        let Ok(received) = phoenix::client::decode(&text) else { return out };
+        let Frame { topic, event, payload: Payload::Json(payload), .. } = received.frame else { return out };
+        let meta = received.meta.map(str::as_bytes);
+        phoenix::push(Version::V1, &mut out, None, &topic, &event, payload.as_bytes(), meta);
+    }
+    out
+}
+
+/// The reply to a topic's join.
+fn joined_json(past: &Past) -> Vec<u8> {
+    // Where the subscriber goes on: before the first message of the past, if there is one.
+    let sequence = past.messages.first().map_or(past.at, |message| message.sequence - 1);
+    let epoch = String::from_utf8_lossy(&past.epoch.letters()).into_owned();
+    format!(r#"{{"epoch":"{epoch}","sequence":{sequence},"recovered":{}}}"#, past.recovered).into_bytes()
+}
+
+fn delivered_json(receipt: Receipt) -> Vec<u8> {
+    let State::DeliveredTo(count) = receipt.state else { return b"{}".to_vec() };
+    let epoch = String::from_utf8_lossy(&receipt.position.epoch.letters()).into_owned();
+    let sequence = receipt.position.sequence;
+    format!(r#"{{"delivered_to":{count},"epoch":"{epoch}","sequence":{sequence}}}"#).into_bytes()
+}

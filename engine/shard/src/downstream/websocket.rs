@@ -1,0 +1,373 @@
+//! WebSocket connections: the upgrade, messages in, pings, closes.
+
+use weir_ring::time::Instant;
+use weir_ring::token::{Member, Token};
+use weir_transports::http1::{Head, query, response};
+use weir_transports::phoenix::Version;
+use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
+
+use crate::downstream::connection::{Exchange, Link, Parcel, ParcelStage, Speaks, Stage, Watch};
+use crate::downstream::endpoint::Endpoint;
+use crate::downstream::exchange::Outcome;
+use crate::downstream::lifecycle::WRITE_STALL;
+use crate::downstream::reply::Terms;
+use crate::downstream::request::client_of;
+use crate::downstream::sse::last_event_id;
+use crate::error::Error;
+use crate::limits::Config;
+use crate::route;
+use crate::turn::{Cx, Shard};
+
+/// Frame and message bound of the test endpoint: Autobahn's largest case and some.
+const ECHO_BYTES_MAX: usize = 17 << 20;
+
+/// What handling a message came to.
+pub(crate) enum Flow {
+    /// On to the next message.
+    Go,
+    /// The connection is closing.
+    Stop,
+    /// It belongs to another shard; this join goes with it.
+    Move { to: Member, join: Box<str> },
+}
+
+impl Link {
+    /// The compressor for a payload of `len` bytes, if it was agreed on and is worth it.
+    pub(crate) fn deflate_for<'a>(
+        &self,
+        len: usize,
+        config: &Config,
+        deflater: &'a mut Option<Box<Deflater>>,
+    ) -> Option<Deflate<'a>> {
+        // Autobahn's cases want every echo compressed, however short.
+        let always = self.speaks == Speaks::Echo;
+        let params = self.deflate.filter(|_| always || len >= config.websocket.compression_bytes_min)?;
+        Some(Deflate { deflater: deflater.as_mut()?, params, always })
+    }
+}
+
+impl Shard {
+    /// `GET` on a WebSocket endpoint.
+    pub(crate) fn upgrade_request(
+        &mut self,
+        token: Token,
+        exchange: &Exchange,
+        head: &Head<'_>,
+        endpoint: &Endpoint<'_>,
+        (input, used): (&[u8], usize),
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        let terms = Terms { keep_alive: head.keep_alive, standing: None };
+        let Some(upgrade) = self.agree(token, head, terms, cx) else {
+            if !terms.keep_alive {
+                self.finish(token, cx);
+                return Outcome::Gone;
+            }
+            return Outcome::Done;
+        };
+        let offered = head.header("sec-websocket-protocol").unwrap_or_default();
+        let (speaks, protocol) = match speaks(endpoint, head, offered) {
+            Some(found) => found,
+            None => {
+                let error =
+                    Error::malformed("vsn names a serializer that is not spoken here: use 1.0.0 or 2.0.0");
+                self.respond_status(token, 403, &error, terms, cx);
+                return Outcome::Done;
+            }
+        };
+        let named = client_of(head).map(|name| name.into_owned());
+        if let Some(name) = &named {
+            if let Err(error) = route::check_client_id(name) {
+                return self.refuse(token, &error, terms, cx);
+            }
+            if *endpoint != Endpoint::Echo && self.leaves_for(token, exchange, name, input, cx) {
+                return Outcome::Gone;
+            }
+        }
+        let mut link = Link::new(speaks, upgrade.deflate, Watch::Once);
+        link.arrived = exchange.arrived;
+        link.resume = last_event_id(head).map(Box::new);
+        if let Err(error) = self.name_link(&mut link, named, cx) {
+            return self.refuse(token, &error, terms, cx);
+        }
+        self.put(token, cx, |out| handshake::write_response(out, &upgrade, protocol));
+        self.start_link(token, link, cx);
+        let mut rest = input[used..].to_vec();
+        if !rest.is_empty() {
+            self.websocket_received(token, &mut rest, cx);
+        }
+        Outcome::Gone
+    }
+
+    /// Decides on the upgrade; answers the request if there is none.
+    fn agree(
+        &mut self,
+        token: Token,
+        head: &Head<'_>,
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Option<handshake::Upgrade> {
+        if !head.upgrade_websocket {
+            let error = Error::malformed("this path speaks WebSocket: send Upgrade: websocket");
+            self.respond_upgrade_required(token, &error, &[("Upgrade", "websocket")], terms, cx);
+            return None;
+        }
+        let compression = self.config.websocket.compression
+            && head.query.and_then(|q| query::get(q, "compression")).is_none_or(|value| value != "false");
+        let extensions: Vec<&str> = head.headers("sec-websocket-extensions").collect();
+        let request = handshake::Request {
+            key: head.header("sec-websocket-key"),
+            version: head.header("sec-websocket-version"),
+            extensions: if compression { &extensions.join(",") } else { "" },
+        };
+        match handshake::negotiate(request) {
+            Ok(upgrade) => Some(upgrade),
+            Err(e) if e.status() == 426 => {
+                self.respond_upgrade_required(token, &Error::malformed(e.reason()), e.headers(), terms, cx);
+                None
+            }
+            Err(e) => {
+                self.respond_error(token, &Error::malformed(e.reason()), terms, cx);
+                None
+            }
+        }
+    }
+
+    /// Gives a link its session where its name is known. What never joins gets a name of its own.
+    fn name_link(&mut self, link: &mut Link, named: Option<String>, cx: &Cx<'_>) -> Result<(), Error> {
+        let name = match (named, link.speaks) {
+            (_, Speaks::Echo) => {
+                link.watch = Watch::Stream;
+                return Ok(());
+            }
+            (Some(name), _) => name,
+            (None, Speaks::Mcp) => self.mint(),
+            (None, _) => return Ok(()),
+        };
+        link.session = Some(self.open_session(&name, cx)?);
+        link.watch = Watch::Stream;
+        Ok(())
+    }
+
+    /// Makes the connection a WebSocket.
+    pub(crate) fn start_link(&mut self, token: Token, link: Link, cx: &mut Cx<'_>) {
+        let wake = cx.now.mono.plus(self.config.websocket.park_after);
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        cx.out.ops.push(link.watch.op(token, conn.socket));
+        conn.stage = Stage::WebSocket(Box::new(link));
+        conn.heard = cx.now.mono;
+        self.stats.websocket.connections += 1;
+        self.wake_by(token, wake);
+    }
+
+    /// Bytes of frames.
+    pub(crate) fn websocket_received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
+        let Some(mut link) = self.lend_link(token) else { return };
+        if let Some(conn) = self.conns.get_mut(token) {
+            conn.heard = cx.now.mono;
+        }
+        let flow = self.messages(token, &mut link, bytes, cx);
+        if let Some((to, join, rest)) = flow {
+            let stage = ParcelStage::WebSocket { speaks: link.speaks, deflate: link.deflate, join };
+            self.stats.websocket.connections -= 1;
+            return self.depart(token, to, Parcel { stage, bytes: rest }, cx);
+        }
+        if link.watch == Watch::Once
+            && let Some(conn) = self.conns.get_mut(token)
+            && matches!(conn.stage, Stage::Lent)
+        {
+            // Once it has a session, or needs none, it will not move any more.
+            if link.session.is_some() {
+                link.watch = Watch::Stream;
+            }
+            cx.out.ops.push(link.watch.op(token, conn.socket));
+        }
+        self.return_link(token, link, cx);
+    }
+
+    /// Goes on with a link that came from another shard: its join first, then what came after it.
+    pub(crate) fn continue_link(&mut self, token: Token, join: &str, bytes: &mut [u8], cx: &mut Cx<'_>) {
+        let Some(mut link) = self.lend_link(token) else { return };
+        self.message(token, &mut link, Message::Text(join), cx);
+        self.return_link(token, link, cx);
+        self.websocket_received(token, bytes, cx);
+    }
+
+    /// Handles every message in `bytes`; says where the link goes if it moves, and with which bytes.
+    fn messages(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        bytes: &mut [u8],
+        cx: &mut Cx<'_>,
+    ) -> Option<(Member, Box<str>, Vec<u8>)> {
+        let echo = link.speaks == Speaks::Echo;
+        let limits = websocket::Limits {
+            frame_bytes_max: if echo { ECHO_BYTES_MAX } else { self.config.websocket.frame_bytes_max },
+            message_bytes_max: if echo { ECHO_BYTES_MAX } else { self.config.message_bytes_max },
+            deflate: link.deflate.is_some(),
+        };
+        let mut reader = std::mem::take(&mut link.reader);
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut at = 0;
+        let mut moved = None;
+        while at < bytes.len() {
+            let read = match reader.read(&mut bytes[at..], &limits, &mut scratch) {
+                Ok(read) => read,
+                Err(violation) => {
+                    self.stats.websocket.errors += 1;
+                    self.close_link(token, violation.code(), violation.reason(), cx);
+                    break;
+                }
+            };
+            at += read.consumed;
+            let Some(message) = read.message else { continue };
+            match self.message(token, link, message, cx) {
+                Flow::Go => {}
+                Flow::Stop => break,
+                Flow::Move { to, join } => {
+                    moved = Some((to, join, bytes[at..].to_vec()));
+                    break;
+                }
+            }
+        }
+        self.scratch = scratch;
+        link.reader = reader;
+        moved
+    }
+
+    fn message(&mut self, token: Token, link: &mut Link, message: Message<'_>, cx: &mut Cx<'_>) -> Flow {
+        match message {
+            Message::Ping(payload) => {
+                self.put_control(token, cx, |out| websocket::write_frame(out, Opcode::Pong, payload));
+                return Flow::Go;
+            }
+            Message::Pong(_) => {
+                link.pinged = false;
+                return Flow::Go;
+            }
+            Message::Close(reason) => {
+                let code = reason.map(|(code, _)| code);
+                self.answer_close(token, code, cx);
+                return Flow::Stop;
+            }
+            Message::Text(_) | Message::Binary(_) => self.stats.websocket.messages_in += 1,
+        }
+        match (link.speaks, message) {
+            (Speaks::Echo, message) => self.echo(token, link, message, cx),
+            (Speaks::Mcp, Message::Text(text)) => self.rpc_text(token, link, text, cx),
+            (Speaks::Phoenix(version), Message::Text(text)) => {
+                self.phoenix_text(token, link, version, text, cx)
+            }
+            (Speaks::Phoenix(Version::V2), Message::Binary(bytes)) => {
+                self.phoenix_binary(token, link, bytes, cx)
+            }
+            (Speaks::Undecided, Message::Text(text)) => self.first_text(token, link, text, cx),
+            _ => self.close_link(token, close::UNSUPPORTED_DATA, "binary messages are for Phoenix V2", cx),
+        }
+    }
+
+    fn echo(&mut self, token: Token, link: &Link, message: Message<'_>, cx: &mut Cx<'_>) -> Flow {
+        let (opcode, payload) = match message {
+            Message::Text(text) => (Opcode::Text, text.as_bytes()),
+            Message::Binary(bytes) => (Opcode::Binary, bytes),
+            _ => return Flow::Go,
+        };
+        let mut deflater = self.deflater.take();
+        let deflate = link.deflate_for(payload.len(), &self.config, &mut deflater);
+        self.put_echo(token, cx, |out| websocket::write_message(out, opcode, payload, deflate));
+        self.deflater = deflater;
+        self.stats.websocket.messages_out += 1;
+        Flow::Go
+    }
+
+    /// Closes with a reason: the peer answers or its time runs out.
+    pub(crate) fn close_link(&mut self, token: Token, code: u16, reason: &str, cx: &mut Cx<'_>) -> Flow {
+        self.put_control(token, cx, |out| websocket::write_close(out, code, reason));
+        self.finish(token, cx);
+        Flow::Stop
+    }
+
+    /// Answers the peer's close with its own code (RFC 6455, section 5.5.1).
+    fn answer_close(&mut self, token: Token, code: Option<u16>, cx: &mut Cx<'_>) {
+        self.put_control(token, cx, |out| match code {
+            Some(code) => websocket::write_close(out, code, ""),
+            None => websocket::write_frame(out, Opcode::Close, &[]),
+        });
+        self.finish(token, cx);
+    }
+
+    /// A look at a WebSocket: parked when quiet, pinged when silent, closed when dead.
+    pub(crate) fn examine_link(&mut self, token: Token, cx: &mut Cx<'_>) -> Option<Instant> {
+        let config = &self.config.websocket;
+        let (park, interval, timeout) = (config.park_after, config.ping_interval, config.pong_timeout);
+        let join_deadline = config.join_deadline;
+        let now = cx.now.mono;
+        let conn = self.conns.get_mut(token)?;
+        let (heard, socket, blocked) = (conn.heard, conn.socket, conn.egress.is_blocked());
+        let Stage::WebSocket(link) = &mut conn.stage else { return None };
+        if blocked {
+            if now >= heard.plus(WRITE_STALL) {
+                self.broken(token, cx);
+                return None;
+            }
+            return Some(now.plus(park));
+        }
+        if link.watch == Watch::Once && now >= heard.plus(join_deadline) {
+            self.close_link(token, close::POLICY_VIOLATION, "no join in time", cx);
+            return None;
+        }
+        if link.pinged && now >= heard.plus(interval + timeout) {
+            self.broken(token, cx);
+            return None;
+        }
+        if !link.pinged && now >= heard.plus(interval) {
+            link.pinged = true;
+            self.put_control(token, cx, |out| websocket::write_frame(out, Opcode::Ping, &[]));
+            return Some(heard.plus(interval + timeout).max(now.plus(timeout)));
+        }
+        if link.watch == Watch::Stream && now >= heard.plus(park) {
+            link.watch = Watch::Parked;
+            cx.out.ops.push(Watch::Parked.op(token, socket));
+        }
+        let quiet = if link.watch == Watch::Stream { heard.plus(park) } else { heard.plus(interval) };
+        Some(if link.pinged { heard.plus(interval + timeout) } else { quiet })
+    }
+
+    /// Answers with a status that the table has no row for.
+    fn respond_status(&mut self, token: Token, status: u16, error: &Error, terms: Terms, cx: &mut Cx<'_>) {
+        let mut body = Vec::new();
+        error.write_json(&mut body);
+        self.respond(token, status, &body, terms, cx);
+    }
+
+    fn respond_upgrade_required(
+        &mut self,
+        token: Token,
+        error: &Error,
+        headers: &[(&str, &str)],
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) {
+        let mut body = Vec::new();
+        error.write_json(&mut body);
+        let headers = [&[("Content-Type", "application/json")], headers].concat();
+        self.put(token, cx, |out| response::write(out, 426, &headers, &body, terms.keep_alive));
+    }
+}
+
+/// What the connection speaks and the subprotocol that says so; `None`: an unknown serializer.
+fn speaks(endpoint: &Endpoint<'_>, head: &Head<'_>, offered: &str) -> Option<(Speaks, Option<&'static str>)> {
+    let offers = |name| handshake::protocols(offered).any(|other| other == name);
+    let phoenix = offers("phoenix").then_some("phoenix");
+    match endpoint {
+        Endpoint::Echo => Some((Speaks::Echo, None)),
+        Endpoint::Phoenix => {
+            let vsn = head.query.and_then(|q| query::get(q, "vsn"));
+            let version = Version::from_vsn(vsn.as_deref()).ok()?;
+            Some((Speaks::Phoenix(version), phoenix))
+        }
+        _ if offers("mcp") => Some((Speaks::Mcp, Some("mcp"))),
+        _ => Some((Speaks::Undecided, phoenix)),
+    }
+}

@@ -1,0 +1,123 @@
+//! As much of an HTTP/1.1 client as the runs need: an upgrade, keep-alive posts, an event stream.
+
+use std::io::Write as _;
+
+use crate::{
+    error::Error,
+    net::{Inbox, Outbox, Target},
+};
+
+/// The longest head a server may answer with, bytes.
+const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// The status and headers of a response.
+pub(crate) struct Head {
+    /// Status code.
+    pub(crate) status: u16,
+    text: String,
+}
+
+impl Head {
+    /// The value of header `name`, trimmed.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.text.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+
+    /// The body's length; 0 when nothing says so.
+    fn body_len(&self) -> Result<usize, Error> {
+        match self.header("content-length") {
+            None => Ok(0),
+            Some(value) => {
+                value.parse().map_err(|_| Error::Protocol(format!("Content-Length {value:?} is no number")))
+            }
+        }
+    }
+}
+
+/// Reads the head of the next response; its body stays in `inbox`.
+pub(crate) async fn read_head(inbox: &mut Inbox) -> Result<Head, Error> {
+    loop {
+        if let Some(at) = memchr::memmem::find(inbox.bytes(), b"\r\n\r\n") {
+            let text = String::from_utf8_lossy(inbox.take(at + 4)).into_owned();
+            let status = text.split(' ').nth(1).and_then(|code| code.parse().ok());
+            let status = status.ok_or_else(|| Error::Protocol(format!("no HTTP status in {text:?}")))?;
+            return Ok(Head { status, text });
+        }
+        if inbox.bytes().len() > HEAD_BYTES_MAX {
+            return Err(Error::Protocol("a response head without an end".to_owned()));
+        }
+        inbox.fill().await?;
+    }
+}
+
+/// Reads the body that `head` announces, of at most some kilobytes.
+pub(crate) async fn read_body(inbox: &mut Inbox, head: &Head) -> Result<Vec<u8>, Error> {
+    let len = head.body_len()?;
+    while inbox.bytes().len() < len {
+        inbox.fill().await?;
+    }
+    Ok(inbox.take(len).to_vec())
+}
+
+/// Fails unless `head` has the status `wanted`; quotes the body.
+pub(crate) async fn expect(
+    doing: &'static str,
+    wanted: u16,
+    head: &Head,
+    inbox: &mut Inbox,
+) -> Result<(), Error> {
+    if head.status == wanted {
+        return Ok(());
+    }
+    let body = String::from_utf8_lossy(&read_body(inbox, head).await?).into_owned();
+    Err(Error::Status { doing, wanted, got: head.status, body })
+}
+
+/// A keep-alive connection that posts.
+pub(crate) struct Poster {
+    inbox: Inbox,
+    outbox: Outbox,
+    host: String,
+}
+
+impl Poster {
+    /// Connects from the source address of user number `user`.
+    pub(crate) fn connect(target: &Target, user: u32) -> Result<Self, Error> {
+        let (inbox, outbox) = target.connect(user)?;
+        Ok(Self { inbox, outbox, host: target.host.clone() })
+    }
+
+    /// Queues one post; several queued ones are pipelined.
+    pub(crate) fn queue(&mut self, path: &str, content_type: &str, body: &[u8]) {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {content_type}\r\nContent-Length: {}\r\n\r\n",
+            self.host,
+            body.len()
+        );
+        self.outbox.queue().extend_from_slice(head.as_bytes());
+        self.outbox.queue().extend_from_slice(body);
+    }
+
+    /// Sends what is queued and reads `count` responses, each of which must be 2xx.
+    pub(crate) async fn send(&mut self, count: u32) -> Result<(), Error> {
+        self.outbox.flush().await?;
+        for _ in 0..count {
+            let head = read_head(&mut self.inbox).await?;
+            let body = read_body(&mut self.inbox, &head).await?;
+            if !(200..300).contains(&head.status) {
+                let body = String::from_utf8_lossy(&body).into_owned();
+                return Err(Error::Status { doing: "post", wanted: 202, got: head.status, body });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Queues a GET of `path` with more header lines, each ended by CRLF.
+pub(crate) fn queue_get(out: &mut Outbox, host: &str, path: &str, headers: &str) {
+    // Writing to a Vec cannot fail.
+    let _ = write!(out.queue(), "GET {path} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n");
+}

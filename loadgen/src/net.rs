@@ -1,0 +1,173 @@
+//! Where a run connects to, and the byte streams of its users.
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
+    str::FromStr,
+    time::Duration,
+};
+
+use monoio::{
+    buf::IoBufMut,
+    io::{AsyncReadRent, AsyncWriteRentExt, Splitable},
+    net::{
+        TcpStream,
+        tcp::{TcpOwnedReadHalf, TcpOwnedWriteHalf},
+    },
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::error::Error;
+
+/// Users per source address: one address has some 28,000 ports towards one server port.
+const USERS_PER_SOURCE: u32 = 4_000;
+
+/// Bytes that a stream reads at once; sixteen deliveries fit.
+const READ_BYTES: usize = 8 * 1024;
+
+/// A URL of scheme `ws`, `http` or `tcp`, resolved.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Where to connect.
+    pub(crate) addr: SocketAddr,
+    /// `Host` header.
+    pub(crate) host: String,
+    /// Path, begins with `/`.
+    pub(crate) path: String,
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    fn from_str(url: &str) -> Result<Self, Error> {
+        let error = |reason| Error::Url { url: url.to_owned(), reason };
+        let rest = ["ws://", "http://", "tcp://"]
+            .iter()
+            .find_map(|scheme| url.strip_prefix(scheme))
+            .ok_or_else(|| error("it must begin with ws://, http:// or tcp://"))?;
+        let (host, path) = match rest.find('/') {
+            Some(at) => rest.split_at(at),
+            None => (rest, "/"),
+        };
+        let addr = host
+            .to_socket_addrs()
+            .map_err(|_| error("the host and port do not resolve (HOST:PORT is needed)"))?
+            .next()
+            .ok_or_else(|| error("the host has no address"))?;
+        Ok(Self { addr, host: host.to_owned(), path: path.to_owned() })
+    }
+}
+
+impl Target {
+    /// Connects user number `user`.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when nothing listens there, [`Error::Io`] otherwise.
+    pub(crate) fn connect(&self, user: u32) -> Result<(Inbox, Outbox), Error> {
+        let stream = connect(self.addr, user).map_err(|source| match source.kind() {
+            io::ErrorKind::ConnectionRefused => Error::Refused(self.addr),
+            _ => Error::Io { doing: "connect", source },
+        })?;
+        let (reader, writer) = stream.into_split();
+        Ok((Inbox { reader, bytes: Vec::new(), at: 0 }, Outbox { writer, bytes: Vec::new() }))
+    }
+}
+
+/// A blocking connect: on loopback it takes microseconds, and only so the source address can be chosen.
+fn connect(addr: SocketAddr, user: u32) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if matches!(addr.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
+        let last = 2 + (user / USERS_PER_SOURCE) % 250;
+        let source = Ipv4Addr::new(127, 0, 0, last as u8);
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+    }
+    socket.connect(&addr.into())?;
+    socket.set_tcp_nodelay(true)?;
+    // The end of a run resets: sockets in TIME_WAIT would hold ports and kernel memory for a minute.
+    socket.set_linger(Some(Duration::ZERO))?;
+    TcpStream::from_std(socket.into())
+}
+
+/// The reading half of a connection with the bytes not yet consumed.
+pub(crate) struct Inbox {
+    reader: TcpOwnedReadHalf,
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Inbox {
+    /// Received and not yet consumed.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    /// Drops the first `count` of [`Inbox::bytes`].
+    pub(crate) fn consume(&mut self, count: usize) {
+        self.at += count;
+    }
+
+    /// Consumes the first `count` of [`Inbox::bytes`] and lends them.
+    pub(crate) fn take(&mut self, count: usize) -> &[u8] {
+        self.at += count;
+        &self.bytes[self.at - count..self.at]
+    }
+
+    /// Waits for at least one more byte.
+    pub(crate) async fn fill(&mut self) -> Result<(), Error> {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        bytes.drain(..self.at);
+        self.at = 0;
+        let used = bytes.len();
+        if bytes.capacity() - used < READ_BYTES / 2 {
+            bytes.reserve(READ_BYTES);
+        }
+        let (result, slice) = self.reader.read(bytes.slice_mut(used..)).await;
+        self.bytes = slice.into_inner();
+        match result.map_err(Error::io("receive"))? {
+            0 => Err(Error::Ended { doing: "receive" }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The writing half of a connection with the bytes not yet sent.
+pub(crate) struct Outbox {
+    writer: TcpOwnedWriteHalf,
+    bytes: Vec<u8>,
+}
+
+impl Outbox {
+    /// Where the next bytes are queued.
+    pub(crate) fn queue(&mut self) -> &mut Vec<u8> {
+        &mut self.bytes
+    }
+
+    /// Sends all that is queued, in one send if the socket takes it; says how many bytes.
+    pub(crate) async fn flush(&mut self) -> Result<usize, Error> {
+        if self.bytes.is_empty() {
+            return Ok(0);
+        }
+        let (result, mut bytes) = self.writer.write_all(std::mem::take(&mut self.bytes)).await;
+        bytes.clear();
+        self.bytes = bytes;
+        result.map_err(Error::io("send"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn url_is_split_into_host_and_path() {
+        let target: Target = "ws://127.0.0.1:4002/mcp/ws?a=1".parse().unwrap();
+        assert_eq!(target.addr, "127.0.0.1:4002".parse().unwrap());
+        assert_eq!((target.host.as_str(), target.path.as_str()), ("127.0.0.1:4002", "/mcp/ws?a=1"));
+    }
+
+    #[test]
+    fn url_without_port_or_scheme_is_refused() {
+        assert!("ws://127.0.0.1/mcp".parse::<Target>().is_err());
+        assert!("127.0.0.1:4002".parse::<Target>().is_err());
+    }
+}
