@@ -3,12 +3,16 @@
 //! The scan judges a text and lends its parts as they stand, so that what Weir forwards is byte for
 //! byte what it got.
 
+mod pass;
 mod scan;
+mod string;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::fmt;
 
-pub(crate) use scan::{Scanner, unquote};
+pub(crate) use scan::{Raw, Scanner};
 pub use write::write_str;
 
 /// Containers that may lie in one another within one value. Deeper text is refused: readers further

@@ -1,6 +1,6 @@
 //! Strings on their way out.
 
-use super::scan::plain_len;
+use super::string::plain_len;
 
 /// Appends `text` as a JSON string, quotes included. Escapes what RFC 8259 section 7 says must be
 /// escaped and nothing else.

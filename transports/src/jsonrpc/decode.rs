@@ -1,41 +1,41 @@
 //! Messages in.
 
 use super::{Body, DecodeError, Id, Message};
-use crate::json::{Scanner, unquote};
+use crate::json::{Raw, Scanner};
 
 /// The texts of a message's members.
 #[derive(Default)]
 struct Members<'a> {
-    jsonrpc: Option<&'a str>,
-    id: Option<&'a str>,
-    method: Option<&'a str>,
-    params: Option<&'a str>,
-    result: Option<&'a str>,
-    error: Option<&'a str>,
+    jsonrpc: Option<Raw<'a>>,
+    id: Option<Raw<'a>>,
+    method: Option<Raw<'a>>,
+    params: Option<Raw<'a>>,
+    result: Option<Raw<'a>>,
+    error: Option<Raw<'a>>,
 }
 
 /// Reads one message. Keys that JSON-RPC does not know are ignored; those it knows may be there once,
 /// so that no one further on can read another message than was judged here.
 pub fn decode(text: &str) -> Result<Message<'_>, DecodeError> {
     let members = members(text)?;
-    if members.jsonrpc.and_then(unquote).as_deref() != Some("2.0") {
+    if members.jsonrpc.and_then(Raw::string).as_deref() != Some("2.0") {
         return Err(DecodeError::Version);
     }
     match (members.method, members.result, members.error) {
         (Some(method), None, None) => call(method, members.id, members.params),
         (None, Some(result), None) => {
-            let id = members.id.and_then(Id::from_json).ok_or(DecodeError::Id)?;
-            Ok(Message::Response { id: Some(id), body: Body::Result(result) })
+            let id = members.id.map(Raw::text).and_then(Id::from_json).ok_or(DecodeError::Id)?;
+            Ok(Message::Response { id: Some(id), body: Body::Result(result.text()) })
         }
         (None, None, Some(error)) => {
-            let id = match members.id {
+            let id = match members.id.map(Raw::text) {
                 None | Some("null") => None,
                 Some(id) => Some(Id::from_json(id).ok_or(DecodeError::Id)?),
             };
-            if !error.starts_with('{') {
+            if !error.text().starts_with('{') {
                 return Err(DecodeError::Error);
             }
-            Ok(Message::Response { id, body: Body::Error(error) })
+            Ok(Message::Response { id, body: Body::Error(error.text()) })
         }
         _ => Err(DecodeError::Shape),
     }
@@ -43,18 +43,19 @@ pub fn decode(text: &str) -> Result<Message<'_>, DecodeError> {
 
 /// A request, or without `id` a notification.
 fn call<'a>(
-    method: &'a str,
-    id: Option<&'a str>,
-    params: Option<&'a str>,
+    method: Raw<'a>,
+    id: Option<Raw<'a>>,
+    params: Option<Raw<'a>>,
 ) -> Result<Message<'a>, DecodeError> {
-    let method = unquote(method).ok_or(DecodeError::Method)?;
+    let method = method.string().ok_or(DecodeError::Method)?;
+    let params = params.map(Raw::text);
     if params.is_some_and(|params| !params.starts_with(['{', '['])) {
         return Err(DecodeError::Params);
     }
     match id {
         None => Ok(Message::Notification { method, params }),
         Some(id) => {
-            let id = Id::from_json(id).ok_or(DecodeError::Id)?;
+            let id = Id::from_json(id.text()).ok_or(DecodeError::Id)?;
             Ok(Message::Request { id, method, params })
         }
     }
@@ -89,7 +90,7 @@ fn members(text: &str) -> Result<Members<'_>, DecodeError> {
 fn no_object(mut scanner: Scanner<'_>) -> DecodeError {
     match scanner.value().and_then(|value| scanner.finish().map(|()| value)) {
         Err(fault) => DecodeError::Json(fault),
-        Ok(value) if value.starts_with('[') => DecodeError::Batch,
+        Ok(value) if value.text().starts_with('[') => DecodeError::Batch,
         Ok(_) => DecodeError::NotObject,
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{DecodeError, Field, Frame, Payload, Version};
-use crate::json::{Scanner, unquote};
+use crate::json::{Raw, Scanner};
 
 /// Reads the text frame of a client that speaks `version`.
 ///
@@ -23,24 +23,26 @@ pub(super) fn array(text: &str) -> Result<(Frame<'_>, Option<&str>), DecodeError
     if !scanner.open(b'[') {
         return Err(DecodeError::NotArray);
     }
-    let mut element = |field| match scanner.next_element()? {
-        true => Ok(scanner.value()?),
-        false => Err(DecodeError::Missing(field)),
-    };
     let frame = Frame {
-        join_ref: reference(Field::JoinRef, element(Field::JoinRef)?)?,
-        reference: reference(Field::Ref, element(Field::Ref)?)?,
-        topic: string(Field::Topic, element(Field::Topic)?)?,
-        event: string(Field::Event, element(Field::Event)?)?,
-        payload: Payload::Json(element(Field::Payload)?),
+        join_ref: reference(Field::JoinRef, element(&mut scanner, Field::JoinRef)?)?,
+        reference: reference(Field::Ref, element(&mut scanner, Field::Ref)?)?,
+        topic: string(Field::Topic, element(&mut scanner, Field::Topic)?)?,
+        event: string(Field::Event, element(&mut scanner, Field::Event)?)?,
+        payload: Payload::Json(element(&mut scanner, Field::Payload)?.text()),
     };
     let mut sixth = None;
     while scanner.next_element()? {
-        let value = scanner.value()?;
+        let value = scanner.value()?.text();
         sixth.get_or_insert(value);
     }
     scanner.finish()?;
     Ok((frame, sixth))
+}
+
+/// The next element, which is `field`. Inlined, with all that hands on a `Raw`, as in `json`.
+#[inline(always)]
+fn element<'a>(scanner: &mut Scanner<'a>, field: Field) -> Result<Raw<'a>, DecodeError> {
+    if scanner.next_element()? { Ok(scanner.value()?) } else { Err(DecodeError::Missing(field)) }
 }
 
 /// Reads an object frame.
@@ -67,29 +69,31 @@ fn object(text: &str) -> Result<Frame<'_>, DecodeError> {
     }
     scanner.finish()?;
     Ok(Frame {
-        join_ref: reference(Field::JoinRef, join_ref.unwrap_or("null"))?,
+        join_ref: join_ref.map_or(Ok(None), |value| reference(Field::JoinRef, value))?,
         reference: reference(Field::Ref, required(Field::Ref, reference_text)?)?,
         topic: string(Field::Topic, required(Field::Topic, topic)?)?,
         event: string(Field::Event, required(Field::Event, event)?)?,
-        payload: Payload::Json(required(Field::Payload, payload)?),
+        payload: Payload::Json(required(Field::Payload, payload)?.text()),
     })
 }
 
-fn required(field: Field, value: Option<&str>) -> Result<&str, DecodeError> {
+fn required(field: Field, value: Option<Raw<'_>>) -> Result<Raw<'_>, DecodeError> {
     value.ok_or(DecodeError::Missing(field))
 }
 
 /// A reference: a string, null, or a number as its text.
-fn reference(field: Field, value: &str) -> Result<Option<Cow<'_, str>>, DecodeError> {
-    match value.as_bytes() {
+#[inline(always)]
+fn reference(field: Field, value: Raw<'_>) -> Result<Option<Cow<'_, str>>, DecodeError> {
+    match value.text().as_bytes() {
         b"null" => Ok(None),
-        [b'-' | b'0'..=b'9', ..] => Ok(Some(Cow::Borrowed(value))),
+        [b'-' | b'0'..=b'9', ..] => Ok(Some(Cow::Borrowed(value.text()))),
         _ => string(field, value).map(Some),
     }
 }
 
-fn string(field: Field, value: &str) -> Result<Cow<'_, str>, DecodeError> {
-    unquote(value).ok_or(DecodeError::Type(field))
+#[inline(always)]
+fn string(field: Field, value: Raw<'_>) -> Result<Cow<'_, str>, DecodeError> {
+    value.string().ok_or(DecodeError::Type(field))
 }
 
 /// Reads the binary frame of a client that speaks 2.0.0: kind 0, the sizes of `join_ref`, `ref`,

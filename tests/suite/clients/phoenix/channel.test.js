@@ -24,7 +24,6 @@ describe('phoenix.js on mcp:gateway', () => {
     assert.equal(response.sequence, 0)
     assert.equal(response.recovered, false)
     assert.equal(typeof response.epoch, 'string')
-    assert.equal(typeof response.recovery_token, 'string')
     assert.equal(typeof response.heartbeat_interval, 'number')
     assert.ok(response.retention.messages >= 1 && response.retention.seconds >= 1)
     assert.ok('user_id' in response && 'role' in response)
