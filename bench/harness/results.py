@@ -1,12 +1,14 @@
 """What a run printed, kept: bench/results/DATE-BENCH.{md,json}."""
 
 import json
+import os
 import platform
 import subprocess
 import time
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+BUSY_LOAD = 0.5
 
 
 class Results:
@@ -16,7 +18,10 @@ class Results:
         self.bench, self.lines, self.runs, self.verdicts = bench, [], [], []
         self.date = time.strftime("%Y-%m-%d-%H%M%S")
         self.say(f"# {bench}, {self.date}")
-        self.say(machine())
+        self.machine = machine()
+        self.say(self.machine)
+        if os.getloadavg()[0] > BUSY_LOAD:
+            self.say(f"The machine is busy (load {os.getloadavg()[0]:.1f}): take these figures for a look only.")
 
     def say(self, line=""):
         print(line, flush=True)
@@ -29,7 +34,7 @@ class Results:
         RESULTS.mkdir(exist_ok=True)
         stem = RESULTS / f"{self.date}-{self.bench}"
         stem.with_suffix(".md").write_text("\n".join(self.lines) + "\n")
-        record = {"bench": self.bench, "machine": machine(), "runs": self.runs, "verdicts": self.verdicts}
+        record = {"bench": self.bench, "machine": self.machine, "runs": self.runs, "verdicts": self.verdicts}
         stem.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
         print(f"written: {stem}.md, .json")
 
@@ -37,9 +42,8 @@ class Results:
 def machine():
     model = next((line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())
-    load = Path("/proc/loadavg").read_text().split()[0]
     commit = said(["git", "describe", "--always", "--dirty"])
-    return f"{model}, Linux {platform.release()}, load before {load}, weir {commit}"
+    return f"{model}, Linux {platform.release()}, weir {commit}"
 
 
 def said(command):

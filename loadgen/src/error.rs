@@ -11,6 +11,8 @@ pub(crate) enum Error {
     Refused(SocketAddr),
     /// The operating system refused an operation.
     Io { doing: &'static str, source: io::Error },
+    /// This process may not open as many sockets as there are users.
+    Files,
     /// The server ended the connection.
     Ended { doing: &'static str },
     /// The server answered a request or an upgrade with another status than the wanted one.
@@ -43,6 +45,9 @@ impl fmt::Display for Error {
                 )
             }
             Self::Io { doing, source } => write!(f, "{doing}: {source}"),
+            Self::Files => {
+                write!(f, "too many open files: raise the limit with `ulimit -n`, or use fewer users")
+            }
             Self::Ended { doing } => write!(f, "{doing}: the server ended the connection"),
             Self::Status { doing, wanted, got, body } => {
                 write!(f, "{doing}: the server answered {got} instead of {wanted}: {body}")

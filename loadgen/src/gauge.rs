@@ -195,7 +195,8 @@ impl Window {
 pub(crate) struct TimedWindow {
     window: Window,
     begins: Instant,
-    ends: Instant,
+    length: Duration,
+    ends: Option<Instant>,
     progress: Progress,
 }
 
@@ -203,19 +204,20 @@ impl TimedWindow {
     /// The warm-up begins now.
     pub(crate) fn open(gauge: &Gauge, args: &WindowArgs) -> Self {
         let begins = Instant::now() + Duration::from_secs_f64(args.warmup);
-        let ends = begins + Duration::from_secs_f64(args.seconds);
+        let length = Duration::from_secs_f64(args.seconds);
         let progress = Progress::timed(Duration::from_secs_f64(args.warmup + args.seconds));
-        Self { window: Window::new(gauge, &args.pid), begins, ends, progress }
+        Self { window: Window::new(gauge, &args.pid), begins, length, ends: None, progress }
     }
 
-    /// Looks at the clock; false once the window has ended. Errors as [`Window::begin`].
+    /// Looks at the clock; false once the window has ended. However late the ticks come, one finds
+    /// the window open. Errors as [`Window::begin`].
     pub(crate) fn tick(&mut self, now: Instant) -> Result<bool, Error> {
         let window = &mut self.window;
         self.progress.show(now, window.gauge.count(), window.gauge.errors());
         if window.start.is_none() && now >= self.begins {
             window.begin()?;
-        }
-        if window.end.is_none() && now >= self.ends {
+            self.ends = Some(now + self.length);
+        } else if window.end.is_none() && self.ends.is_some_and(|ends| now >= ends) {
             window.end()?;
             self.progress.finish();
         }

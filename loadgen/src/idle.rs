@@ -167,9 +167,9 @@ struct PerClient {
 impl fmt::Display for PerClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RSS {:.0} B, slab of both sides {:.0} B", self.rss_bytes, self.slab_bytes)?;
-        self.slab_caches
-            .iter()
-            .try_for_each(|(name, bytes)| write!(f, "\n               {name} {bytes:.0} B"))
+        let of_io_uring = |name: &str| name == "io_kiocb" || name.starts_with("kmalloc-");
+        let mut caches = self.slab_caches.iter().filter(|(name, _)| of_io_uring(name));
+        caches.try_for_each(|(name, bytes)| write!(f, ", {name} {bytes:.0}"))
     }
 }
 

@@ -62,10 +62,12 @@ impl Target {
     /// Connects user number `user`.
     ///
     /// # Errors
-    /// [`Error::Refused`] when nothing listens there, [`Error::Io`] otherwise.
+    /// [`Error::Refused`] when nothing listens there, [`Error::Files`] at the limit of this process,
+    /// [`Error::Io`] otherwise.
     pub(crate) fn connect(&self, user: u32) -> Result<(Inbox, Outbox), Error> {
-        let stream = connect(self.addr, user).map_err(|source| match source.kind() {
-            io::ErrorKind::ConnectionRefused => Error::Refused(self.addr),
+        let stream = connect(self.addr, user).map_err(|source| match source.raw_os_error() {
+            Some(libc::ECONNREFUSED) => Error::Refused(self.addr),
+            Some(libc::EMFILE) => Error::Files,
             _ => Error::Io { doing: "connect", source },
         })?;
         let (reader, writer) = stream.into_split();

@@ -2,6 +2,7 @@
 
 use std::{
     fmt, fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -108,7 +109,7 @@ pub(crate) struct OutputArgs {
 impl OutputArgs {
     /// Prints `figures`, and writes them when asked to.
     pub(crate) fn emit(&self, figures: &(impl fmt::Display + Serialize)) -> Result<(), Error> {
-        println!("{figures}");
+        writeln!(io::stdout(), "{figures}").map_err(Error::io("print"))?;
         self.json.as_deref().map_or(Ok(()), |path| write_json(path, figures))
     }
 }

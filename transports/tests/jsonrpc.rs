@@ -73,7 +73,7 @@ fn ids_keep_their_type_and_text() {
     for id in ["null", "true", "{}", "[1]", "1.0", "1e3", "1E3"] {
         for member in [r#""method":"m""#, r#""result":1"#] {
             let text = format!(r#"{{"jsonrpc":"2.0","id":{id},{member}}}"#);
-            assert_eq!(decode(&text), Err(DecodeError::Id), "{text}");
+            assert_eq!(decode(&text).map_err(|refused| refused.error), Err(DecodeError::Id), "{text}");
         }
     }
 }
@@ -113,7 +113,7 @@ fn refuses_what_is_no_message() {
         (r#"{"jsonrpc":"2.0","id":1,"error":{},"error":{}}"#, Duplicate("error"), -32600),
     ];
     for (text, error, code) in cases {
-        assert_eq!(decode(text), Err(error), "{text}");
+        assert_eq!(decode(text).map_err(|refused| refused.error), Err(error), "{text}");
         assert_eq!(error.code(), code, "{text}");
         assert!(!error.to_string().is_empty());
     }
@@ -216,7 +216,8 @@ proptest! {
         prop_assert_eq!((read.as_json(), &*named, params), (&*id.to_string(), &*method, Some(&*said)));
         prop_assert_eq!(sniff(&text), Some(Kind::JsonRpc));
         for len in (0..text.len()).filter(|&len| text.is_char_boundary(len)) {
-            prop_assert!(matches!(decode(&text[..len]), Err(DecodeError::Json(_))));
+            let error = decode(&text[..len]).map_err(|refused| refused.error);
+            prop_assert!(matches!(error, Err(DecodeError::Json(_))));
         }
     }
 
@@ -246,4 +247,13 @@ proptest! {
             let _ = (decode(&text), sniff(&text));
         }
     }
+}
+
+#[test]
+fn a_refused_text_keeps_the_id_it_has() {
+    let id = |text: &str| decode(text).unwrap_err().id.map(|id| id.as_json().to_owned());
+    assert_eq!(id(r#"{"jsonrpc":"1.0","id":"a","method":"ping"}"#).as_deref(), Some("\"a\""));
+    assert_eq!(id(r#"{"jsonrpc":"2.0","id":5}"#).as_deref(), Some("5"));
+    assert_eq!(id(r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#), None);
+    assert_eq!(id("{"), None);
 }

@@ -25,6 +25,9 @@ use crate::{
 use publisher::Publisher;
 use subscriber::Subscriber;
 
+/// From the last subscription to the first message. `bare` does not confirm a subscription.
+const SETTLE: Duration = Duration::from_millis(500);
+
 /// Deliveries that are not there after this long are lost.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -82,6 +85,7 @@ pub(crate) async fn run(args: Args) -> Result<u64, Error> {
         progress.show(Instant::now(), number.into(), 0);
     }
     progress.finish();
+    monoio::time::sleep(SETTLE).await;
     let mut window = TimedWindow::open(&gauge, &args.window);
     while window.tick(Instant::now())? && gauge.errors() == 0 {
         let start = Instant::now();

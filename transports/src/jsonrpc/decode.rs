@@ -1,6 +1,6 @@
 //! Messages in.
 
-use super::{Body, DecodeError, Id, Message};
+use super::{Body, DecodeError, Id, Message, Refused};
 use crate::json::{Raw, Scanner};
 
 /// The texts of a message's members.
@@ -16,8 +16,16 @@ struct Members<'a> {
 
 /// Reads one message. Keys that JSON-RPC does not know are ignored; those it knows may be there once,
 /// so that no one further on can read another message than was judged here.
-pub fn decode(text: &str) -> Result<Message<'_>, DecodeError> {
-    let members = members(text)?;
+///
+/// # Errors
+/// What is wrong, and the id to answer it with where the text has one.
+pub fn decode(text: &str) -> Result<Message<'_>, Refused<'_>> {
+    let members = members(text).map_err(|error| Refused { error, id: None })?;
+    let id = members.id.map(Raw::text).and_then(Id::from_json);
+    message(members).map_err(|error| Refused { error, id })
+}
+
+fn message(members: Members<'_>) -> Result<Message<'_>, DecodeError> {
     if members.jsonrpc.and_then(Raw::string).as_deref() != Some("2.0") {
         return Err(DecodeError::Version);
     }

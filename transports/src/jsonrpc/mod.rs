@@ -41,6 +41,15 @@ pub enum Message<'a> {
     },
 }
 
+/// A text that is no message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused<'a> {
+    /// What is wrong.
+    pub error: DecodeError,
+    /// The id it has all the same: the answer's. `None`: answer with null.
+    pub id: Option<Id<'a>>,
+}
+
 /// What a response carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body<'a> {

@@ -1,6 +1,6 @@
 //! MCP messages in, answers out. This version answers `ping`; every other method is unknown.
 
-use weir_transports::jsonrpc::{self, DecodeError, Message};
+use weir_transports::jsonrpc::{self, Message, Refused};
 
 use crate::error::Error;
 
@@ -11,9 +11,11 @@ const METHOD_NOT_FOUND: i32 = -32601;
 const RATE_LIMITED: i32 = 429;
 
 /// Writes the answer to one message; nothing where none is due.
-pub(crate) fn answer(message: Result<Message<'_>, DecodeError>, limited: Option<&Error>, out: &mut Vec<u8>) {
+pub(crate) fn answer(message: Result<Message<'_>, Refused<'_>>, limited: Option<&Error>, out: &mut Vec<u8>) {
     match message {
-        Err(e) => jsonrpc::error(out, None, e.code(), &e.to_string(), None),
+        Err(Refused { error, id }) => {
+            jsonrpc::error(out, id.as_ref(), error.code(), &error.to_string(), None);
+        }
         Ok(Message::Request { id, method, .. }) => match (limited, &*method) {
             (Some(error), _) => {
                 let mut data = Vec::new();
