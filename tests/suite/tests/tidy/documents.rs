@@ -37,7 +37,13 @@ fn is_path(quoted: &str) -> bool {
     let starts = quoted.starts_with(|first: char| first.is_ascii_lowercase() || first == '.');
     let endpoint =
         NO_PATHS.iter().any(|first| quoted.strip_prefix(first).is_some_and(|rest| rest.starts_with('/')));
-    starts && quoted.contains('/') && quoted.bytes().all(legal) && !endpoint
+    starts && quoted.contains('/') && quoted.bytes().all(legal) && !endpoint && !has_placeholder(quoted)
+}
+
+/// Whether a part of it stands for something else: `results/DATE.md`.
+fn has_placeholder(path: &str) -> bool {
+    let upper = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    path.split(['/', '-', '.', '_']).any(|word| upper(word) && !["README", "LICENSE"].contains(&word))
 }
 
 #[test]
