@@ -111,7 +111,7 @@ describe('the application SSE stream', () => {
 
 describe('the bound on streams', () => {
   it('refuses with 503 before it starts a stream, and says when to come back', async () => {
-    const weir = await Weir.start({ config: '[http_sse]\nmax_connections = 2\n' })
+    const weir = await Weir.start({ config: '[http_sse]\nmax_connections = 2\n', shards: 1 })
     const held = ['a', 'b'].map(name => source(weir.url(`/mcp/sse?client_id=${name}`)))
     await Promise.all(held.map(es => event(es, 'connected')))
     const answers = await Promise.all(['c', 'd'].map(name => get(weir.url(`/mcp/sse?client_id=${name}`))))
