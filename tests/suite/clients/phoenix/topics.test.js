@@ -83,7 +83,8 @@ describe('topics and rooms', () => {
   it('stops with the leave, and counts only who is there', async () => {
     const sockets = ['g', 'h'].map(name => phoenix(weir, { client_id: `left ${name}` }))
     const [g, h] = await Promise.all(sockets.map(socket => join(socket, 'topic:left')))
-    await new Promise(resolve => h.channel.leave().receive('ok', resolve))
+    h.channel.leave()
+    await sockets[1].frames.take('phx_close', ({ event }) => event === 'phx_close')
     assert.equal((await push(g.channel, 'shout', {})).response.delivered_to, 0)
     await Promise.all(sockets.map(disconnect))
   })
