@@ -23,7 +23,6 @@ describe('the application SSE stream', () => {
     assert.equal(data.recovered, false)
     assert.equal(data.heartbeat_interval, 1000)
     assert.equal(typeof data.epoch, 'string')
-    assert.equal(typeof data.recovery_token, 'string')
     assert.ok(data.retention.messages >= 1 && data.retention.seconds >= 1)
     es.close()
   })
