@@ -55,7 +55,9 @@ export class Weir {
       writeFileSync(file, config)
       args.push('-c', file)
     }
-    this.child = spawn(BINARY, [...args, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder })
+    // A clean environment: every variable named WEIR_ or MCP_ is a setting.
+    const env = { PATH: process.env.PATH, RUST_BACKTRACE: '1' }
+    this.child = spawn(BINARY, [...args, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder, env })
     open.add(this)
     this.spawnError = null
     this.child.on('error', error => { this.spawnError = error })
