@@ -124,7 +124,11 @@ describe('what two servers could read in two ways', () => {
     }
   })
 
-  for (const [what, line] of [['HTTP/2.0 by prior knowledge', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'], ['a version in lower case', `GET ${PATH} http/1.1\r\nHost: weir\r\n\r\n`], ['HTTP/3.1', `GET ${PATH} HTTP/3.1\r\nHost: weir\r\n\r\n`]]) {
+  for (const [what, line] of [
+    ['HTTP/2.0 by prior knowledge', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
+    ['a version in lower case', `GET ${PATH} http/1.1\r\nHost: weir\r\n\r\n`],
+    ['HTTP/3.1', `GET ${PATH} HTTP/3.1\r\nHost: weir\r\n\r\n`],
+  ]) {
     it(`is refused: ${what}`, async () => {
       const tcp = await Tcp.open(weir)
       tcp.write(line + HIDDEN)

@@ -78,4 +78,13 @@ describe('the upgrade', () => {
     tcp.write('GET /mcp/stats HTTP/1.1\r\nHost: weir\r\n\r\n')
     assert.equal(await closeCode(tcp), 1002)
   })
+
+  it('to the echo is there with --test-endpoints only', async () => {
+    const plain = await Weir.start({ testEndpoints: false })
+    const tcp = await Tcp.open(plain, 'ws')
+    tcp.write(upgrade('/mcp/ws/echo'))
+    await tcp.until('HTTP/1.1 404 ')
+    tcp.destroy()
+    await plain.close()
+  })
 })

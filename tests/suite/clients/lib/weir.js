@@ -30,6 +30,7 @@ export class Weir {
    * @param {string} [options.config] TOML text handed over with `-c`
    * @param {string[]} [options.flags] further flags of `weir serve`
    * @param {number} [options.shards] two unless said otherwise, so that clients live on different ones
+   * @param {boolean} [options.testEndpoints] whether /mcp/ws/echo is there; it is unless said otherwise
    * @param {{sse: number, ws: number, admin: number}} [options.ports] fixed ports; free ones otherwise
    */
   static async start(options = {}) {
@@ -43,12 +44,13 @@ export class Weir {
     return new Weir(options)
   }
 
-  constructor({ config, flags = [], shards = 2, ports = { sse: 0, ws: 0, admin: 0 } } = {}) {
+  constructor({ config, flags = [], shards = 2, testEndpoints = true, ports = { sse: 0, ws: 0, admin: 0 } } = {}) {
     this.output = ''
     this.ports = {}
     this.expectExit = false
     this.folder = mkdtempSync(join(tmpdir(), 'weir-suite-'))
-    const args = ['serve', '--test-endpoints', '--shards', String(shards)]
+    const args = ['serve', '--shards', String(shards)]
+    if (testEndpoints) args.push('--test-endpoints')
     for (const name of ['sse', 'ws', 'admin']) args.push(`--${name}-port`, String(ports[name]))
     if (config !== undefined) {
       const file = join(this.folder, 'weir.toml')

@@ -35,8 +35,10 @@ fn quoted_paths(text: &str) -> Vec<(usize, &str)> {
 fn is_path(quoted: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
     let starts = quoted.starts_with(|first: char| first.is_ascii_lowercase() || first == '.');
-    let endpoint =
-        NO_PATHS.iter().any(|first| quoted.strip_prefix(first).is_some_and(|rest| rest.starts_with('/')));
+    let within = |first: &&str| {
+        quoted == *first || quoted.strip_prefix(*first).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let endpoint = NO_PATHS.iter().any(within);
     starts && quoted.contains('/') && quoted.bytes().all(legal) && !endpoint && !has_placeholder(quoted)
 }
 
