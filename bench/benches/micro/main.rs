@@ -1,0 +1,20 @@
+//! What single parts cost, down to one turn of a shard. `cargo bench -p weir-bench` measures them;
+//! `cargo test -p weir-bench --bench micro` runs each once.
+
+mod http1;
+mod json;
+mod mesh;
+mod policy;
+mod turn;
+mod websocket;
+
+criterion::criterion_group!(
+    benches,
+    http1::benches,
+    websocket::benches,
+    json::benches,
+    mesh::benches,
+    policy::benches,
+    turn::benches
+);
+criterion::criterion_main!(benches);

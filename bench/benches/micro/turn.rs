@@ -1,0 +1,25 @@
+//! One turn of a shard, from completions to operations: everything but the kernel.
+
+use criterion::{Criterion, Throughput};
+use weir_bench::repeat::Repeat;
+
+/// Subscribers of the topic.
+const SUBSCRIBERS: usize = 1_000;
+
+pub(crate) fn benches(c: &mut Criterion) {
+    bench(c, "1 ping", 1, || Repeat::pings(1, 1));
+    bench(c, "16 pings of one", 16, || Repeat::pings(1, 16));
+    bench(c, "a ping of each of 16", 16, || Repeat::pings(16, 1));
+    bench(c, "publish to 1,000 subscribers", SUBSCRIBERS, || Repeat::fanout(SUBSCRIBERS));
+    bench(c, "publish to a client", 1, Repeat::publish_to_client);
+}
+
+/// Measures a turn that handles `messages`.
+fn bench(c: &mut Criterion, name: &str, messages: usize, repeat: impl Fn() -> Repeat) {
+    let mut group = c.benchmark_group("turn");
+    group.throughput(Throughput::Elements(messages as u64));
+    group.bench_function(name, |b| {
+        let mut repeat = repeat();
+        b.iter(|| repeat.turn().len());
+    });
+}
