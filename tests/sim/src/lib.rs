@@ -1,1 +1,63 @@
 //! The simulator: several shards, scripted clients and a hostile network on one thread, from a seed.
+//!
+//! `options` says what a seed stands for. `world` takes one event after the other: shards' turns (the
+//! production code of `weir-shard`), bytes on `pipe`s, letters on the `mesh`, clients' actions. `net` does
+//! what a shard's operations ask and notes every breach of that contract. Clients write down what they
+//! see in the `history`; the `oracle` reads it after the run. `canary` proves that the oracle sees.
+
+pub mod canary;
+pub mod client;
+pub mod fault;
+pub mod history;
+pub mod mesh;
+pub mod net;
+pub mod options;
+pub mod oracle;
+pub mod pipe;
+pub mod report;
+pub mod rng;
+pub mod stage;
+pub mod text;
+pub mod wire;
+pub mod world;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use canary::{Canary, Saboteur};
+use history::Fact;
+use options::Options;
+use rng::Rng;
+use stage::Stage;
+use weir_shard::Shard;
+use world::{Outcome, World};
+
+/// One run of the production shard from `seed`, with or without a saboteur.
+pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
+    let mut rng = Rng::new(seed);
+    let options = Options::draw(&mut rng);
+    let mut stage = Stage::new(options, rng, Saboteur::new(canary, seed));
+    stage.history.trace = trace;
+    let start = stage.now;
+    let mut world = World::new(stage, |config, me, seed| Shard::new(Arc::new(config.clone()), me, seed));
+    world.run();
+    let turns = world.turns();
+    let stage = world.stage;
+    let terms = oracle::Terms {
+        roomy: stage.options.roomy,
+        queue_bytes_max: stage.saboteur.bound(stage.options.config.queue_bytes_max),
+        outbox_bytes_max: stage.options.config.outbox_bytes_total_max,
+        drains: stage.options.drains,
+    };
+    let violations = oracle::judge(&stage.history, terms);
+    let is_delivery = |(_, fact): &&(u64, Fact)| matches!(fact, Fact::Delivered { .. } | Fact::Binary { .. });
+    Outcome {
+        seed,
+        turns,
+        deliveries: stage.history.facts.iter().filter(is_delivery).count() as u64,
+        span: Duration::from_nanos(stage.now - start),
+        faults: stage.faults,
+        violations,
+        strikes: stage.saboteur.strikes,
+    }
+}

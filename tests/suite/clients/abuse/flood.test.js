@@ -13,6 +13,12 @@ import { Weir } from '../lib/weir.js'
 
 const ROUNDS = process.env.LONG === '1' ? 2000 : 200
 
+/** The beginning of a good head, and a good head whose chunks do not come. */
+const HEAD = Buffer.from('GET /mcp/sse?client_id=n HTTP/1.1\r\n')
+const CHUNKED = Buffer.from(
+  'POST /mcp/clients/n/messages HTTP/1.1\r\nHost: weir\r\nTransfer-Encoding: chunked\r\n\r\n',
+)
+
 /** Bytes that look random and are the same in every run. */
 function noise(seed, length) {
   const parts = []
@@ -38,8 +44,8 @@ describe('garbage', () => {
       await Promise.all([
         shout(weir, noise(`${round}`, 700), 'fin'),
         shout(weir, noise(`${round}r`, 40_000), 'reset'),
-        shout(weir, Buffer.concat([Buffer.from('GET /mcp/sse?client_id=n HTTP/1.1\r\n'), noise(`${round}h`, 300)]), 'reset'),
-        shout(weir, Buffer.concat([Buffer.from('POST /mcp/clients/n/messages HTTP/1.1\r\nHost: w\r\nTransfer-Encoding: chunked\r\n\r\n'), noise(`${round}c`, 300)]), 'fin'),
+        shout(weir, Buffer.concat([HEAD, noise(`${round}h`, 300)]), 'reset'),
+        shout(weir, Buffer.concat([CHUNKED, noise(`${round}c`, 300)]), 'fin'),
         garbledFrames(weir, round),
       ])
       if (round % 10 === 0) {

@@ -8,9 +8,14 @@ import { Weir } from '../lib/weir.js'
 
 const BODY = '{"type":"chat","data":1}'
 
+/** A POST of a message to `client`: `fields` after the Host, then what follows the head. */
+const posting = (client, fields, rest) =>
+  `POST /mcp/clients/${client}/messages HTTP/1.1\r\nHost: weir\r\n${fields}\r\n${rest}`
 /** A publish with a Content-Length, to `client`. */
 const publish = (client, body = BODY, fields = '') =>
-  `POST /mcp/clients/${client}/messages HTTP/1.1\r\nHost: weir\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${fields}\r\n${body}`
+  posting(client, `Content-Length: ${Buffer.byteLength(body)}\r\n${fields}`, body)
+/** A publish in `chunks`. */
+const chunked = (client, chunks) => posting(client, 'Transfer-Encoding: chunked\r\n', chunks)
 
 describe('good requests', () => {
   let weir
@@ -33,10 +38,10 @@ describe('good requests', () => {
     ['a target in absolute form', publish('absolute').replace('/mcp', 'http://weir/mcp')],
     ['a Host with a port', publish('port').replace('Host: weir', 'Host: weir:4001')],
     ['a Host that is an IPv6 address', publish('v6').replace('Host: weir', 'Host: [::1]:4001')],
-    ['chunks', `POST /mcp/clients/c1/messages HTTP/1.1\r\nHost: weir\r\nTransfer-Encoding: chunked\r\n\r\na\r\n${BODY.slice(0, 10)}\r\nE\r\n${BODY.slice(10)}\r\n0\r\n\r\n`],
-    ['Chunked in any case', `POST /mcp/clients/c2/messages HTTP/1.1\r\nHost: weir\r\nTransfer-Encoding: CHUNKED\r\n\r\n18\r\n${BODY}\r\n0\r\n\r\n`],
-    ['a chunk extension', `POST /mcp/clients/c3/messages HTTP/1.1\r\nHost: weir\r\nTransfer-Encoding: chunked\r\n\r\n18;name=value\r\n${BODY}\r\n0\r\n\r\n`],
-    ['a trailer', `POST /mcp/clients/c4/messages HTTP/1.1\r\nHost: weir\r\nTransfer-Encoding: chunked\r\n\r\n18\r\n${BODY}\r\n0\r\nX-Sum: 1\r\n\r\n`],
+    ['chunks', chunked('c1', `a\r\n${BODY.slice(0, 10)}\r\nE\r\n${BODY.slice(10)}\r\n0\r\n\r\n`)],
+    ['Chunked in any case', posting('c2', 'Transfer-Encoding: CHUNKED\r\n', `18\r\n${BODY}\r\n0\r\n\r\n`)],
+    ['a chunk extension', chunked('c3', `18;name=value\r\n${BODY}\r\n0\r\n\r\n`)],
+    ['a trailer', chunked('c4', `18\r\n${BODY}\r\n0\r\nX-Sum: 1\r\n\r\n`)],
   ]) {
     it(`with ${what} are taken`, async () => {
       const [{ status, body }] = await exchange(bytes)
@@ -109,7 +114,7 @@ describe('requests over a bound', () => {
     ['fields over 16 KiB together', 431, () => publish('x', BODY, `X-A: ${'a'.repeat(900)}\r\n`.repeat(20))],
     ['very many fields', 431, () => publish('x', BODY, 'A: b\r\n'.repeat(2000))],
     ['a Content-Length over 1 MiB', 413, () => publish('x').replace(/Content-Length: \d+/, `Content-Length: ${2 << 20}`)],
-    ['chunks over 1 MiB', 413, () => `POST /mcp/clients/x/messages HTTP/1.1\r\nHost: weir\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n${'a'.repeat(1 << 20)}`],
+    ['chunks over 1 MiB', 413, () => chunked('x', `200000\r\n${'a'.repeat(1 << 20)}`)],
   ]
   for (const [what, status, bytes] of OVER) {
     it(`answer ${status} and close: ${what}`, async () => {

@@ -19,11 +19,11 @@ describe('the upgrade', () => {
     ['two keys', 400, upgrade(PATH, 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n')],
     ['a key of the wrong length', 400, upgrade(PATH).replace(/(Sec-WebSocket-Key: ).*\r\n/, '$1c2hvcnQ=\r\n')],
     ['a key that is no base64', 400, upgrade(PATH).replace(/(Sec-WebSocket-Key: ).*\r\n/, '$1!!!!!!!!!!!!!!!!!!!!!!==\r\n')],
-    ['no version', 400, upgrade(PATH).replace(/Sec-WebSocket-Version.*\r\n/, '')],
+    ['no version', 426, upgrade(PATH).replace(/Sec-WebSocket-Version.*\r\n/, '')],
     ['another version', 426, upgrade(PATH).replace('Version: 13', 'Version: 8')],
-    ['no Connection: Upgrade', 400, upgrade(PATH).replace('Connection: Upgrade', 'Connection: keep-alive')],
+    ['no Connection: Upgrade', 426, upgrade(PATH).replace('Connection: Upgrade', 'Connection: keep-alive')],
     ['the method POST', 405, upgrade(PATH).replace('GET', 'POST')],
-    ['HTTP/1.0', 400, upgrade(PATH).replace('HTTP/1.1', 'HTTP/1.0')],
+    ['HTTP/1.0', 426, upgrade(PATH).replace('HTTP/1.1', 'HTTP/1.0')],
   ]) {
     it(`is refused with ${status}: ${what}`, async () => {
       const tcp = await Tcp.open(weir, 'ws')
@@ -31,7 +31,7 @@ describe('the upgrade', () => {
       await tcp.until('\r\n\r\n')
       const [answer] = responses(tcp.text)
       assert.equal(answer.status, status, tcp.text)
-      if (status === 426) assert.equal(answer.headers['sec-websocket-version'], '13')
+      if (what.endsWith('version')) assert.equal(answer.headers['sec-websocket-version'], '13')
       tcp.destroy()
     })
   }
@@ -77,5 +77,14 @@ describe('the upgrade', () => {
     await tcp.reach('the echo', ({ bytes }) => frames(bytes).length === 1)
     tcp.write('GET /mcp/stats HTTP/1.1\r\nHost: weir\r\n\r\n')
     assert.equal(await closeCode(tcp), 1002)
+  })
+
+  it('to the echo is there with --test-endpoints only', async () => {
+    const plain = await Weir.start({ testEndpoints: false })
+    const tcp = await Tcp.open(plain, 'ws')
+    tcp.write(upgrade('/mcp/ws/echo'))
+    await tcp.until('HTTP/1.1 404 ')
+    tcp.destroy()
+    await plain.close()
   })
 })

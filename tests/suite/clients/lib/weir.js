@@ -16,6 +16,11 @@ export const BINARY = process.env.WEIR_BIN ?? new URL('../../../../target/releas
 const LISTENING = /listening on (\S+):(\d+) \((sse|ws|admin)\)/g
 const PANIC = /panicked at|RUST_BACKTRACE|fatal runtime error|memory allocation of/
 
+/** Runs that a test began and, having failed, did not close: they end with the test's process. */
+const open = new Set()
+process.on('exit', () => { for (const weir of open) weir.dispose() })
+process.on('SIGTERM', () => process.exit(1)) // how the test runner ends a file that takes too long
+
 /** One run of `weir serve`. */
 export class Weir {
   /**
@@ -24,6 +29,8 @@ export class Weir {
    * @param {object} options
    * @param {string} [options.config] TOML text handed over with `-c`
    * @param {string[]} [options.flags] further flags of `weir serve`
+   * @param {number} [options.shards] two unless said otherwise, so that clients live on different ones
+   * @param {boolean} [options.testEndpoints] whether /mcp/ws/echo is there; it is unless said otherwise
    * @param {{sse: number, ws: number, admin: number}} [options.ports] fixed ports; free ones otherwise
    */
   static async start(options = {}) {
@@ -37,19 +44,23 @@ export class Weir {
     return new Weir(options)
   }
 
-  constructor({ config, flags = [], ports = { sse: 0, ws: 0, admin: 0 } } = {}) {
+  constructor({ config, flags = [], shards = 2, testEndpoints = true, ports = { sse: 0, ws: 0, admin: 0 } } = {}) {
     this.output = ''
     this.ports = {}
     this.expectExit = false
     this.folder = mkdtempSync(join(tmpdir(), 'weir-suite-'))
-    const args = ['serve', '--test-endpoints', '--shards', '2']
+    const args = ['serve', '--shards', String(shards)]
+    if (testEndpoints) args.push('--test-endpoints')
     for (const name of ['sse', 'ws', 'admin']) args.push(`--${name}-port`, String(ports[name]))
     if (config !== undefined) {
       const file = join(this.folder, 'weir.toml')
       writeFileSync(file, config)
       args.push('-c', file)
     }
-    this.child = spawn(BINARY, [...args, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder })
+    // A clean environment: every variable named WEIR_ or MCP_ is a setting.
+    const env = { PATH: process.env.PATH, RUST_BACKTRACE: '1' }
+    this.child = spawn(BINARY, [...args, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder, env })
+    open.add(this)
     this.spawnError = null
     this.child.on('error', error => { this.spawnError = error })
     for (const stream of [this.child.stdout, this.child.stderr]) {
@@ -94,9 +105,16 @@ export class Weir {
   async close() {
     const alive = this.running
     if (alive) await this.end('SIGKILL')
-    rmSync(this.folder, { recursive: true, force: true })
+    this.dispose()
     assert.doesNotMatch(this.output, PANIC, 'the gateway panicked')
     assert.ok(alive || this.expectExit, `the gateway ended by itself:\n${this.output}`)
+  }
+
+  /** Ends it if it still runs and removes its folder. */
+  dispose() {
+    open.delete(this)
+    if (this.running) this.child.kill('SIGKILL')
+    rmSync(this.folder, { recursive: true, force: true })
   }
 
   /** Waits until the listeners are announced and `/ready` says yes. */

@@ -3,9 +3,8 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, it } from 'node:test'
 
-import { answer, disconnect, join, phoenix, push } from '../lib/channel.js'
+import { disconnect, join, phoenix, push } from '../lib/channel.js'
 import { send } from '../lib/http.js'
-import { deadline } from '../lib/inbox.js'
 import { refusal } from '../lib/plain.js'
 import { Weir } from '../lib/weir.js'
 
@@ -104,9 +103,12 @@ describe('phoenix.js on mcp:gateway', () => {
   it('leaves, and hears nothing more', async () => {
     const socket = phoenix(weir, { client_id: 'leaver' })
     const { channel, events } = await join(socket, 'mcp:gateway')
-    const closed = new Promise(resolve => channel.onClose(resolve))
-    assert.equal((await answer(channel.leave(), 'leave')).status, 'ok')
-    await deadline(closed, 'the channel to close')
+    const joinRef = channel.joinRef()
+    channel.leave() // the client calls this answered at once; the gateway's own words come later
+    const isLeave = ({ event, ref }) => event === 'phx_reply' && ref !== joinRef
+    assert.deepEqual((await socket.frames.take('the reply', isLeave)).payload, { status: 'ok', response: {} })
+    const close = await socket.frames.take('phx_close', ({ event }) => event === 'phx_close')
+    assert.deepEqual([close.join_ref, close.ref, close.topic], [joinRef, joinRef, 'mcp:gateway'])
     const sent = await send(weir, 'leaver', { type: 'chat', data: 1 })
     assert.equal(sent.json.state, 'queued')
     await new Promise(resolve => socket.ping(resolve))

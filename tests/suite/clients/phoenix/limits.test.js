@@ -8,7 +8,7 @@ import { Weir } from '../lib/weir.js'
 
 describe('a client over its rate', () => {
   let weir
-  before(async () => { weir = await Weir.start({ config: '[rate_limiting]\ndefault = 1\nburst = 5\n' }) })
+  before(async () => { weir = await Weir.start({ config: '[rate_limiting.default]\nlimit = 1\nburst = 5\n' }) })
   after(() => weir.close())
 
   it('gets an error reply with the figures; the connection stays; others have their own bucket', async () => {

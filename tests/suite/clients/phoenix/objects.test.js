@@ -30,9 +30,8 @@ describe('Phoenix V1 objects', () => {
 
       tell(socket, { topic: 'mcp:gateway', event: 'message', payload: { type: 'chat', data: 1 }, ref: '2' })
       const reply = await socket.messages.take('the reply')
-      assert.deepEqual(reply, {
-        topic: 'mcp:gateway', event: 'phx_reply', ref: '2', payload: { status: 'ok', response: { accepted: true, handlers: 0 } },
-      })
+      const payload = { status: 'ok', response: { accepted: true, handlers: 0 } }
+      assert.deepEqual(reply, { topic: 'mcp:gateway', event: 'phx_reply', ref: '2', payload })
 
       tell(socket, { topic: 'phoenix', event: 'heartbeat', payload: {}, ref: '3' })
       const beat = await socket.messages.take('the heartbeat reply')

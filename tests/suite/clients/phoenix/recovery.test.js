@@ -24,7 +24,7 @@ describe('resume of the own stream', () => {
       assert.equal((await send(weir, 'resumer', { type: 'chat', data: n })).json.state, 'queued')
     }
     const second = phoenix(weir, { client_id: 'resumer' })
-    const resume = { epoch: response.epoch, sequence: 3, token: response.recovery_token }
+    const resume = { epoch: response.epoch, sequence: 3 }
     const back = await join(second, 'mcp:gateway', { resume })
     assert.equal(back.response.recovered, true)
     assert.equal(back.response.epoch, response.epoch)
@@ -42,7 +42,7 @@ describe('resume of the own stream', () => {
     await events.takeMany(5, 'a message', isMessage)
     await disconnect(first)
     const second = phoenix(weir, { client_id: 'rewinder' })
-    const back = await join(second, 'mcp:gateway', { resume: { epoch: response.epoch, sequence: 2, token: response.recovery_token } })
+    const back = await join(second, 'mcp:gateway', { resume: { epoch: response.epoch, sequence: 2 } })
     assert.equal(back.response.recovered, true)
     const again = await back.events.takeMany(3, 'a message', isMessage)
     assert.deepEqual(again.map(({ payload }) => payload.sequence), [3, 4, 5])
@@ -102,7 +102,7 @@ describe('a gateway killed with SIGKILL and started again on the same ports', ()
     await disconnect(socket)
     const second = await first.restart()
     const later = phoenix(second, { client_id: 'loser' })
-    const back = await join(later, 'mcp:gateway', { resume: { epoch: response.epoch, sequence: 0, token: response.recovery_token } })
+    const back = await join(later, 'mcp:gateway', { resume: { epoch: response.epoch, sequence: 0 } })
     assert.equal(back.response.recovered, false)
     await back.events.take('the gap', ({ event }) => event === 'gap')
     await disconnect(later)

@@ -11,7 +11,7 @@ const isTick = ({ event }) => event === 'tick'
 
 describe('topics and rooms', () => {
   let weir
-  before(async () => { weir = await Weir.start() })
+  before(async () => { weir = await Weir.start({ config: '[rate_limiting.default]\nlimit = 1000\nburst = 1000\n' }) })
   after(() => weir.close())
 
   for (const topic of ['topic:news', 'room:7', 'topic:with:colons/and slashes']) {
@@ -83,7 +83,8 @@ describe('topics and rooms', () => {
   it('stops with the leave, and counts only who is there', async () => {
     const sockets = ['g', 'h'].map(name => phoenix(weir, { client_id: `left ${name}` }))
     const [g, h] = await Promise.all(sockets.map(socket => join(socket, 'topic:left')))
-    await new Promise(resolve => h.channel.leave().receive('ok', resolve))
+    h.channel.leave()
+    await sockets[1].frames.take('phx_close', ({ event }) => event === 'phx_close')
     assert.equal((await push(g.channel, 'shout', {})).response.delivered_to, 0)
     await Promise.all(sockets.map(disconnect))
   })
@@ -103,5 +104,14 @@ describe('topics and rooms', () => {
     const missed = await back.frames.takeMany(2, 'a missed tick', isTick)
     assert.deepEqual(missed.map(frame => [frame.meta.sequence, frame.payload.n]), [[2, 2], [3, 3]])
     await Promise.all([disconnect(back), disconnect(sockets[0])])
+  })
+
+  it('refuses more topics than a connection may join; those it has go on', async () => {
+    const socket = phoenix(weir, { client_id: 'greedy' })
+    let last
+    for (let n = 0; n <= 100; n++) last = await join(socket, `topic:many-${n}`)
+    assert.deepEqual([last.status, last.response], ['error', { reason: 'too many channels joined' }])
+    assert.equal((await push(socket.channels[0], 'shout', {})).status, 'ok')
+    await disconnect(socket)
   })
 })

@@ -9,6 +9,12 @@ import { request } from '../lib/http.js'
 import { Tcp } from '../lib/tcp.js'
 import { Weir } from '../lib/weir.js'
 
+/** What NDJSON lines say of pushes, whatever the chunks they came in: client and data. */
+function pushed(text) {
+  const lines = text.split(/[\r\n]+/).filter(line => line.startsWith('{') && line.endsWith('}')).map(line => JSON.parse(line))
+  return lines.filter(({ type }) => type === 'push').map(({ data }) => [data.client_id, data.payload.data])
+}
+
 describe('the feed of client pushes', () => {
   let weir
   before(async () => { weir = await Weir.start() })
@@ -35,9 +41,9 @@ describe('the feed of client pushes', () => {
     const es = await reader('')
     const [reply] = await pushes('feeder', [{ type: 'order', data: { id: 7 } }])
     assert.deepEqual(reply, { status: 'ok', response: { accepted: true, handlers: 1 } })
-    const { data } = await message(es, 'order')
-    assert.equal(data.client_id, 'feeder')
-    assert.deepEqual(data.data, { id: 7 })
+    const { data: envelope } = await message(es, 'push')
+    assert.deepEqual(envelope.data, { client_id: 'feeder', type: 'order', payload: { type: 'order', data: { id: 7 } } })
+    assert.ok(envelope.sequence >= 1 && envelope.epoch)
     es.close()
   })
 
@@ -45,8 +51,8 @@ describe('the feed of client pushes', () => {
     const es = await reader('?client=wanted&type=order')
     await pushes('unwanted', [{ type: 'order', data: 1 }])
     await pushes('wanted', [{ type: 'other', data: 2 }, { type: 'order', data: 3 }])
-    const { data } = await es.inbox.take('the first message', ({ name }) => name === 'message')
-    assert.deepEqual([data.client_id, data.type, data.data], ['wanted', 'order', 3])
+    const { data: envelope } = await es.inbox.take('the first message', ({ name }) => name === 'message')
+    assert.deepEqual(envelope.data, { client_id: 'wanted', type: 'order', payload: { type: 'order', data: 3 } })
     es.close()
   })
 
@@ -57,9 +63,8 @@ describe('the feed of client pushes', () => {
     assert.match(head, /^HTTP\/1\.1 200 /)
     assert.match(head, /content-type: application\/x-ndjson/i)
     await pushes('lines', [{ type: 'order', data: 1 }, { type: 'order', data: 2 }])
-    await tcp.reach('two lines', ({ text }) => [...text.matchAll(/\{"[^\r\n]*\}/g)].length >= 2)
-    const lines = [...tcp.text.matchAll(/\{"[^\r\n]*\}/g)].map(([line]) => JSON.parse(line))
-    assert.deepEqual(lines.map(({ client_id, type, data }) => [client_id, type, data]), [['lines', 'order', 1], ['lines', 'order', 2]])
+    await tcp.reach('two lines', ({ text }) => pushed(text).length === 2)
+    assert.deepEqual(pushed(tcp.text), [['lines', 1], ['lines', 2]])
     tcp.destroy()
   })
 

@@ -101,7 +101,7 @@ describe('bounds set by configuration', () => {
   })
 
   it('answers a backend over its rate by 429 with the figures, and takes it again later', async () => {
-    const weir = await Weir.start({ config: '[rate_limiting.publish]\nlimit = 1\nburst = 3\n' })
+    const weir = await Weir.start({ config: '[rate_limiting.backend]\nlimit = 1\nburst = 3\n', shards: 1 })
     const from = backend => send(weir, 'busy', { type: 'chat', data: 1 }, { headers: { 'x-client-id': backend } })
     const taken = [await from('b1'), await from('b1'), await from('b1')]
     assert.deepEqual(taken.map(({ status }) => status), [202, 202, 202])

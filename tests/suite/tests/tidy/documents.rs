@@ -35,9 +35,17 @@ fn quoted_paths(text: &str) -> Vec<(usize, &str)> {
 fn is_path(quoted: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-./".contains(&byte);
     let starts = quoted.starts_with(|first: char| first.is_ascii_lowercase() || first == '.');
-    let endpoint =
-        NO_PATHS.iter().any(|first| quoted.strip_prefix(first).is_some_and(|rest| rest.starts_with('/')));
-    starts && quoted.contains('/') && quoted.bytes().all(legal) && !endpoint
+    let within = |first: &&str| {
+        quoted == *first || quoted.strip_prefix(*first).is_some_and(|rest| rest.starts_with('/'))
+    };
+    let endpoint = NO_PATHS.iter().any(within);
+    starts && quoted.contains('/') && quoted.bytes().all(legal) && !endpoint && !has_placeholder(quoted)
+}
+
+/// Whether a part of it stands for something else: `results/DATE.md`.
+fn has_placeholder(path: &str) -> bool {
+    let upper = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
+    path.split(['/', '-', '.', '_']).any(|word| upper(word) && !["README", "LICENSE"].contains(&word))
 }
 
 #[test]

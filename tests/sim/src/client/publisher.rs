@@ -1,0 +1,165 @@
+//! A backend: posts messages to clients and topics over keep-alive HTTP, several requests at once, on
+//! whatever shard accepted it.
+
+use std::collections::VecDeque;
+
+use serde::Deserialize;
+
+use super::{Phase, body, pace};
+use crate::history::{Fact, Position, Stream, Uid};
+use crate::net::{self, Taken};
+use crate::rng::Rng;
+use crate::stage::Stage;
+use crate::wire::http;
+
+/// The answer to an accepted publish.
+#[derive(Deserialize)]
+struct Accepted {
+    epoch: String,
+    sequence: u64,
+}
+
+/// A backend.
+#[derive(Debug)]
+pub struct Publisher {
+    /// Place among the agents.
+    pub id: usize,
+    rng: Rng,
+    link: Option<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    conn: usize,
+    reader: http::Reader,
+    head: Option<http::Head>,
+    /// Publishes without an answer, in the order of their requests.
+    asked: VecDeque<Uid>,
+}
+
+impl Publisher {
+    /// A backend that is not connected.
+    pub fn new(id: usize, rng: Rng) -> Publisher {
+        Publisher { id, rng, link: None }
+    }
+
+    /// What it waits for.
+    pub fn waits_for(&self) -> Option<String> {
+        let link = self.link.as_ref()?;
+        link.asked.front().map(|uid| format!("publisher on conn {} waits for the answer to {uid}", link.conn))
+    }
+
+    /// Closes.
+    pub fn leave(&mut self, stage: &mut Stage) {
+        if let Some(link) = self.link.take() {
+            net::close(stage, link.conn);
+        }
+    }
+
+    /// Publishes some; the time of the next.
+    pub fn act(&mut self, stage: &mut Stage, phase: Phase) -> Option<u64> {
+        if phase != Phase::Storm {
+            return None;
+        }
+        if self.link.is_none() {
+            let conn = net::connect(stage, self.id);
+            let reader = http::Reader::default();
+            self.link = Some(Link { conn, reader, head: None, asked: VecDeque::new() });
+        }
+        let room = stage.options.cast.pipeline - self.link.as_ref().map_or(0, |link| link.asked.len());
+        for _ in 0..self.rng.below(room as u64 + 1) {
+            self.publish(stage);
+        }
+        let cast = &stage.options.cast;
+        if self.rng.chance(cast.reset / 2)
+            && let Some(link) = self.link.take()
+        {
+            net::reset(stage, link.conn);
+        } else if self.rng.chance(cast.close / 4) {
+            self.leave(stage);
+        }
+        pace(stage)
+    }
+
+    fn publish(&mut self, stage: &mut Stage) {
+        let cast = stage.options.cast.clone();
+        let stream = if self.rng.chance(400) {
+            Stream::Topic(self.rng.index(cast.topics))
+        } else {
+            Stream::Own(self.rng.index(cast.receivers))
+        };
+        let uid = body::attempt(&mut stage.history, &mut self.rng, cast.padding, stream);
+        let (path, more) = match stream {
+            Stream::Own(client) => {
+                let transport = self.rng.pick(&["", "", "", r#","transport":"all""#]);
+                (format!("clients/{}", body::escaped(&body::client_name(client))), transport)
+            }
+            Stream::Topic(topic) => (format!("topics/{}", body::escaped(&body::topic_name(topic))), ""),
+        };
+        let it = &stage.history.bodies[uid];
+        let data = String::from_utf8_lossy(&it.data);
+        let content =
+            format!(r#"{{"type":{},"data":{data}{more}}}"#, serde_json::Value::from(it.kind.as_str()));
+        let request = format!(
+            "POST /mcp/{path}/messages HTTP/1.1\r\nHost: weir\r\nContent-Type: application/json\r\n\
+             Content-Length: {}\r\n\r\n{content}",
+            content.len()
+        );
+        let Some(link) = &mut self.link else { return };
+        link.asked.push_back(uid);
+        net::send(stage, link.conn, request.as_bytes());
+    }
+
+    /// Answers came.
+    pub fn input(&mut self, stage: &mut Stage, conn: usize, taken: &Taken) {
+        let Some(link) = self.link.as_mut().filter(|link| link.conn == conn) else { return };
+        link.reader.push(&taken.bytes);
+        loop {
+            match link.answer(stage) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(wrong) => {
+                    stage.history.violation(0, format!("conn {conn}: {wrong}"));
+                    return self.leave(stage);
+                }
+            }
+        }
+        if taken.ended {
+            self.leave(stage);
+        }
+    }
+}
+
+impl Link {
+    /// Takes one answer; `false` when none is whole.
+    fn answer(&mut self, stage: &mut Stage) -> Result<bool, String> {
+        if self.head.is_none() {
+            self.head = self.reader.head()?;
+        }
+        let Some(head) = &self.head else { return Ok(false) };
+        let Some(content) = self.reader.body()? else { return Ok(false) };
+        let status = head.status;
+        self.head = None;
+        stage.history.note(|| format!("conn {} < {status} {}", self.conn, String::from_utf8_lossy(&content)));
+        let Some(uid) = self.asked.pop_front() else {
+            // Late with the first request, or one connection too many: told without having asked.
+            return if matches!(status, 408 | 503) {
+                Ok(true)
+            } else {
+                Err(format!("{status} without a request"))
+            };
+        };
+        let fact = if status == 202 {
+            let accepted: Accepted =
+                serde_json::from_slice(&content).map_err(|e| format!("202 with {content:?}: {e}"))?;
+            let epoch = stage.history.epoch(&accepted.epoch);
+            Fact::Accepted { uid, position: Position { epoch, sequence: accepted.sequence } }
+        } else {
+            Fact::Refused { uid, status }
+        };
+        for fact in stage.saboteur.pass(fact) {
+            stage.history.add(fact);
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,320 @@
+//! A client that holds streams: its own, and topics when it is on WebSocket. It keeps a cursor for each,
+//! comes back with it after every loss of a connection, and may change transports on the way.
+
+use std::collections::BTreeMap;
+
+use super::cursor::View;
+use super::{Heard, Phase, body, pace, phoenix, sse};
+use crate::fault::Fault;
+use crate::history::{Cursor, Fact, Position, Stream};
+use crate::net::{self, Taken};
+use crate::options::{Cast, MS};
+use crate::rng::Rng;
+use crate::stage::Stage;
+
+/// Which transports a client takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Taste {
+    WebSocket,
+    Sse,
+    Either,
+}
+
+/// One connection of the client.
+#[derive(Debug)]
+enum Link {
+    Phoenix(phoenix::Link),
+    Sse(sse::Link),
+}
+
+/// A client.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Place among the agents.
+    pub id: usize,
+    number: usize,
+    name: String,
+    rng: Rng,
+    taste: Taste,
+    style: phoenix::Style,
+    /// Streams it wants, its own first; topics count only on WebSocket.
+    wanted: Vec<Stream>,
+    views: BTreeMap<Stream, View>,
+    links: Vec<Link>,
+    /// Takes SSE at the next connect.
+    on_sse: bool,
+}
+
+impl Link {
+    fn conn(&self) -> usize {
+        match self {
+            Link::Phoenix(link) => link.conn,
+            Link::Sse(link) => link.conn,
+        }
+    }
+
+    fn read(&mut self, stage: &mut Stage, bytes: &[u8]) -> Heard {
+        match self {
+            Link::Phoenix(link) => link.read(stage, bytes),
+            Link::Sse(link) => link.read(stage, bytes),
+        }
+    }
+
+    fn close(&self, stage: &mut Stage) {
+        match self {
+            Link::Phoenix(link) => link.close(stage),
+            Link::Sse(link) => net::close(stage, link.conn),
+        }
+    }
+}
+
+impl Receiver {
+    /// The client of that number.
+    pub fn new(id: usize, number: usize, mut rng: Rng, cast: &Cast) -> Receiver {
+        let taste = rng.pick(&[Taste::WebSocket, Taste::WebSocket, Taste::Sse, Taste::Either]);
+        let style = phoenix::Style { version: rng.pick(&[1, 2, 2]), bare: rng.chance(250) };
+        let mut wanted = vec![Stream::Own(number)];
+        wanted.extend((0..cast.topics).filter(|_| rng.chance(500)).map(Stream::Topic));
+        let on_sse = taste == Taste::Sse || (taste == Taste::Either && rng.chance(500));
+        let name = body::client_name(number);
+        Receiver {
+            id,
+            number,
+            name,
+            rng,
+            taste,
+            style,
+            wanted,
+            views: BTreeMap::new(),
+            links: Vec::new(),
+            on_sse,
+        }
+    }
+
+    /// One action; the time of the next.
+    pub fn act(&mut self, stage: &mut Stage, phase: Phase) -> Option<u64> {
+        if phase == Phase::Empty {
+            return None;
+        }
+        if self.links.is_empty() {
+            self.connect(stage);
+        } else if phase == Phase::Storm {
+            self.storm(stage);
+        }
+        self.join_wanted(stage, phase);
+        if phase == Phase::Storm { pace(stage) } else { Some(stage.now + self.rng.between(20, 60) * MS) }
+    }
+
+    /// Closes everything and connects once more with what it holds.
+    pub fn come_back(&mut self, stage: &mut Stage) {
+        self.leave(stage);
+        self.on_sse = self.taste == Taste::Sse;
+        self.connect(stage);
+    }
+
+    /// Closes everything.
+    pub fn leave(&mut self, stage: &mut Stage) {
+        for at in (0..self.links.len()).rev() {
+            self.links[at].close(stage);
+            self.drop_link(stage, at);
+        }
+    }
+
+    /// What is not as it should be at the end.
+    pub fn waits_for(&self) -> Option<String> {
+        let who = format!("client {}", self.name);
+        match self.links.as_slice() {
+            [] => Some(format!("{who} is not connected")),
+            [Link::Sse(link), ..] => (!link.attached).then(|| format!("{who} waits for `connected`")),
+            [Link::Phoenix(link), ..] => {
+                let missing = self
+                    .wanted
+                    .iter()
+                    .find(|stream| link.channel(**stream).is_none_or(|channel| !channel.joined));
+                let missing = missing.map(|stream| format!("{who} is not joined to {stream:?}"));
+                missing.or_else(|| link.waits_for())
+            }
+        }
+    }
+
+    fn connect(&mut self, stage: &mut Stage) {
+        let link = if self.on_sse {
+            let cursor = self.cursor(stage, Stream::Own(self.number));
+            Link::Sse(sse::Link::open(stage, self.id, self.number, &self.name, cursor))
+        } else {
+            Link::Phoenix(phoenix::Link::open(stage, self.id, self.number, &self.name, self.style))
+        };
+        self.links.push(link);
+    }
+
+    /// The cursor to resume from, now and then one that was made up.
+    fn cursor(&mut self, stage: &mut Stage, stream: Stream) -> Option<Cursor> {
+        let honest = self.views.get(&stream).and_then(View::cursor);
+        if !stage.healed && self.rng.chance(stage.options.cast.forged) {
+            stage.faults.count(Fault::ForgedCursor);
+            let known = honest.unwrap_or(Position { epoch: u32::MAX, sequence: 3 });
+            let position = match self.rng.below(3) {
+                0 => Position { epoch: u32::MAX, ..known },
+                1 => Position { sequence: known.sequence + self.rng.between(50_000, 90_000), ..known },
+                _ => Position { epoch: u32::MAX, sequence: self.rng.draw() >> 12 },
+            };
+            return Some(Cursor { position, forged: true });
+        }
+        honest.map(|position| Cursor { position, forged: false })
+    }
+
+    /// Joins the next stream that is wanted and not joined; its own first.
+    fn join_wanted(&mut self, stage: &mut Stage, phase: Phase) {
+        let all = phase != Phase::Storm;
+        for at in 0..self.links.len() {
+            let Link::Phoenix(link) = &self.links[at] else { continue };
+            if !link.is_open() {
+                continue;
+            }
+            let own = link.channel(Stream::Own(self.number)).map(|channel| channel.joined);
+            let missing: Vec<Stream> =
+                self.wanted.iter().copied().filter(|stream| link.channel(*stream).is_none()).collect();
+            let next = match own {
+                None => Stream::Own(self.number),
+                Some(true) if !missing.is_empty() && (all || self.rng.chance(500)) => {
+                    missing[self.rng.index(missing.len())]
+                }
+                Some(_) => continue,
+            };
+            let cursor = self.cursor(stage, next);
+            if let Link::Phoenix(link) = &mut self.links[at] {
+                link.join(stage, next, cursor);
+            }
+        }
+    }
+
+    /// One thing that happens to a connected client in the storm.
+    fn storm(&mut self, stage: &mut Stage) {
+        let cast = stage.options.cast.clone();
+        let at = self.rng.index(self.links.len());
+        let conn = self.links[at].conn();
+        if self.rng.chance(cast.reset) {
+            net::reset(stage, conn);
+            self.lost(stage, at);
+        } else if self.rng.chance(cast.close) {
+            self.links[at].close(stage);
+            self.lost(stage, at);
+        } else if self.rng.chance(cast.half_open) {
+            net::vanish(stage, conn);
+            self.lost(stage, at);
+        } else if self.rng.chance(cast.slow) {
+            net::slow_down(stage, conn);
+        } else if self.links.len() == 1 && self.rng.chance(cast.double) {
+            stage.faults.count(Fault::Double);
+            self.turn_around();
+            self.connect(stage);
+        } else if matches!(self.links[at], Link::Phoenix(_)) {
+            self.speak(stage, at);
+        }
+    }
+
+    /// One push of a connected Phoenix client.
+    fn speak(&mut self, stage: &mut Stage, at: usize) {
+        let Link::Phoenix(link) = &mut self.links[at] else { return };
+        let joined: Vec<Stream> =
+            link.channels.iter().filter(|it| it.joined && !it.leaving).map(|it| it.stream).collect();
+        if !link.is_open() || joined.is_empty() {
+            return;
+        }
+        let stream = joined[self.rng.index(joined.len())];
+        match (self.rng.below(12), stream) {
+            (0, _) => link.heartbeat(stage),
+            (1, Stream::Topic(_)) => link.leave(stage, stream),
+            (2, _) => {
+                let cursor = self.cursor(stage, stream);
+                if let Link::Phoenix(link) = &mut self.links[at] {
+                    link.join(stage, stream, cursor);
+                }
+            }
+            (3, Stream::Own(_)) => {
+                if let Some(position) = self.views.get(&stream).and_then(View::cursor)
+                    && position.sequence > 0
+                {
+                    stage.history.add(Fact::Acked { client: self.number, position });
+                    let epoch = stage.history.epoch_name(position.epoch).to_owned();
+                    let payload = format!(r#"{{"epoch":"{epoch}","sequence":{}}}"#, position.sequence);
+                    link.tell(stage, stream, "ack", &payload);
+                }
+            }
+            (4..=7, Stream::Topic(_)) => {
+                let padding = stage.options.cast.padding;
+                let binary = self.style.version == 2 && self.rng.chance(200);
+                let push = (stream, link.conn, binary);
+                let uid = body::attempt_push(&mut stage.history, &mut self.rng, padding, push);
+                link.publish(stage, uid);
+            }
+            (4..=7, Stream::Own(_)) => {
+                link.tell(stage, stream, "message", r#"{"type":"chat","data":{"n":1}}"#)
+            }
+            _ => {}
+        }
+    }
+
+    /// The next connection may take the other transport.
+    fn turn_around(&mut self) {
+        self.on_sse = match self.taste {
+            Taste::WebSocket => false,
+            Taste::Sse => true,
+            Taste::Either => !self.on_sse,
+        };
+    }
+
+    /// The client itself gave a connection up.
+    fn lost(&mut self, stage: &mut Stage, at: usize) {
+        self.drop_link(stage, at);
+        if self.taste == Taste::Either && self.rng.chance(stage.options.cast.switch) {
+            stage.faults.count(Fault::Switch);
+            self.turn_around();
+        }
+    }
+
+    fn drop_link(&mut self, stage: &mut Stage, at: usize) {
+        let link = self.links.swap_remove(at);
+        stage.history.add(Fact::Ended { conn: link.conn(), client: self.number });
+    }
+
+    /// Something came on one of its connections.
+    pub fn input(&mut self, stage: &mut Stage, conn: usize, taken: &Taken) {
+        let Some(at) = self.links.iter().position(|link| link.conn() == conn) else { return };
+        let Heard { facts, over } = self.links[at].read(stage, &taken.bytes);
+        for fact in facts {
+            for fact in stage.saboteur.pass(fact) {
+                self.learn(&fact);
+                stage.history.add(fact);
+            }
+        }
+        if over || taken.ended {
+            net::close(stage, conn);
+            self.lost(stage, at);
+        } else if let Link::Phoenix(link) = &self.links[at]
+            && link.is_open()
+            && link.channels.is_empty()
+        {
+            self.join_wanted(stage, Phase::Storm);
+        }
+    }
+
+    fn learn(&mut self, fact: &Fact) {
+        match *fact {
+            Fact::Attached { stream, attachment, .. } => {
+                self.views.entry(stream).or_default().attached(attachment);
+            }
+            Fact::Delivered { stream: stream @ Stream::Topic(_), position, .. } => {
+                self.views.entry(stream).or_default().reached(position.epoch, position.sequence);
+            }
+            Fact::Delivered { stream, position, .. } => {
+                let view = self.views.entry(stream).or_default();
+                view.seen(position.epoch, position.sequence, position.sequence);
+            }
+            Fact::Gap { stream, epoch, from, to, .. } => {
+                self.views.entry(stream).or_default().seen(epoch, from, to);
+            }
+            _ => {}
+        }
+    }
+}

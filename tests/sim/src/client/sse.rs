@@ -1,0 +1,119 @@
+//! One application SSE stream, as an EventSource keeps it.
+
+use super::body::escaped;
+use super::{Heard, Over};
+use crate::history::{Attachment, Cursor, Fact, Position, Stream};
+use crate::net;
+use crate::stage::Stage;
+use crate::wire::phoenix::{Gap, Joined, envelope};
+use crate::wire::{http, sse};
+
+/// A connection.
+#[derive(Debug)]
+pub struct Link {
+    /// Its number in the network.
+    pub conn: usize,
+    /// `connected` has come.
+    pub attached: bool,
+    cursor: Option<Cursor>,
+    client: usize,
+    name: String,
+    head: http::Reader,
+    events: Option<sse::Reader>,
+}
+
+impl Link {
+    /// Connects and asks for the stream from `cursor` on.
+    pub fn open(stage: &mut Stage, owner: usize, client: usize, name: &str, cursor: Option<Cursor>) -> Link {
+        let conn = net::connect(stage, owner);
+        stage.history.add(Fact::Opened { conn, client, sse: true });
+        let id = cursor.map(|Cursor { position, .. }| {
+            format!("{}-{}", stage.history.epoch_name(position.epoch), position.sequence)
+        });
+        let (mut query, mut field) = (String::new(), String::new());
+        if let Some(id) = id {
+            if stage.rng.chance(300) {
+                query = format!("&last_event_id={id}");
+            } else {
+                field = format!("Last-Event-ID: {id}\r\n");
+            }
+        }
+        let request = format!(
+            "GET /mcp/sse?client_id={}{query} HTTP/1.1\r\nHost: weir\r\nAccept: text/event-stream\r\n{field}\r\n",
+            escaped(name)
+        );
+        net::send(stage, conn, request.as_bytes());
+        let head = http::Reader::default();
+        Link { conn, attached: false, cursor, client, name: name.to_owned(), head, events: None }
+    }
+
+    /// Reads `bytes`.
+    pub fn read(&mut self, stage: &mut Stage, bytes: &[u8]) -> Heard {
+        let mut facts = Vec::new();
+        let outcome = self.read_all(stage, bytes, &mut facts);
+        Heard::new(stage, self.conn, facts, outcome)
+    }
+
+    fn read_all(&mut self, stage: &mut Stage, bytes: &[u8], facts: &mut Vec<Fact>) -> Result<(), Over> {
+        self.head.push(bytes);
+        if self.events.is_none() {
+            let Some(head) = self.head.head()? else { return Ok(()) };
+            stage.history.note(|| format!("conn {} < {head:?}", self.conn));
+            if head.status != 200 {
+                return Err(None);
+            }
+            if head.field("content-type").is_none_or(|kind| !kind.starts_with("text/event-stream")) {
+                return Err(Some(format!("event stream answered with {head:?}")));
+            }
+            self.events = Some(sse::Reader::default());
+        }
+        let rest = self.head.rest()?;
+        let Some(events) = &mut self.events else { return Ok(()) };
+        events.push(&rest);
+        while let Some(event) = self.events.as_mut().map_or(Ok(None), sse::Reader::read)? {
+            stage
+                .history
+                .note(|| format!("conn {} < {event:?} {}", self.conn, String::from_utf8_lossy(&event.data)));
+            self.event(stage, &event, facts)?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, stage: &mut Stage, event: &sse::Event, facts: &mut Vec<Fact>) -> Result<(), String> {
+        let (conn, client, stream) = (self.conn, self.client, Stream::Own(self.client));
+        let data = std::str::from_utf8(&event.data).map_err(|e| e.to_string())?;
+        match event.name.as_str() {
+            "connected" => {
+                let joined: Joined =
+                    serde_json::from_str(data).map_err(|e| format!("connected {data}: {e}"))?;
+                if joined.client_id.as_ref() != Some(&self.name) {
+                    return Err(format!("{} is told it is {:?}", self.name, joined.client_id));
+                }
+                let epoch = stage.history.epoch(&joined.epoch);
+                let position = Position { epoch, sequence: joined.sequence };
+                let attachment = Attachment { position, recovered: joined.recovered };
+                self.attached = true;
+                let cursor = self.cursor;
+                facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
+            }
+            "gap" => {
+                let gap: Gap = serde_json::from_str(data).map_err(|e| format!("gap {data}: {e}"))?;
+                let Gap { epoch, from, to, reason } = gap;
+                let epoch = stage.history.epoch(&epoch);
+                facts.push(Fact::Gap { conn, client, stream, epoch, from, to, reason });
+            }
+            "message" => {
+                let (epoch, sequence, delivery) = envelope(data)?;
+                if event.id.as_deref() != Some(&format!("{epoch}-{sequence}")) {
+                    return Err(format!("event {:?} carries {epoch}-{sequence}", event.id));
+                }
+                let position = Position { epoch: stage.history.epoch(&epoch), sequence };
+                facts.push(Fact::Delivered { conn, client, stream, position, delivery });
+            }
+            "transport_switched" => facts.push(Fact::Switched { conn, stream }),
+            "heartbeat" | "shutdown_pending" | "error" | "weir_error" => {}
+            other => return Err(format!("event {other:?} that nobody published")),
+        }
+        Ok(())
+    }
+}

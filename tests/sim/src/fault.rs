@@ -1,0 +1,96 @@
+//! What can go wrong in a run, and how often it did.
+
+/// One kind of fault. Each must fire in at least a tenth of all seeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(usize)]
+pub enum Fault {
+    /// A write arrived in several pieces.
+    Cut,
+    /// A piece arrived late.
+    Delay,
+    /// A send was placed in part although there was room.
+    ShortSend,
+    /// A send found the peer's window (nearly) closed.
+    FullPipe,
+    /// A client cut its connection with RST.
+    Reset,
+    /// A client vanished without a word.
+    HalfOpen,
+    /// A client read a few bytes at a time.
+    SlowReader,
+    /// Many connections at once, most of which say nothing.
+    AcceptBurst,
+    /// Accepting failed or found the table full.
+    AcceptFailed,
+    /// A hand-over failed.
+    HandOverFailed,
+    /// A moved socket arrived before its state.
+    ArrivedFirst,
+    /// A moved connection's state arrived before its socket.
+    MailFirst,
+    /// A letter waited long.
+    MeshDelay,
+    /// A queue between shards was full.
+    MeshFull,
+    /// A shard took no turn for long.
+    Stall,
+    /// A turn got only some of the completions that were there.
+    PartialBatch,
+    /// Input of the old mode was reported after another mode was set.
+    RacingRecv,
+    /// A close with input unread destroyed what was on its way to the client.
+    CloseReset,
+    /// The wall clock jumped.
+    ClockJump,
+    /// A client sent what no protocol allows.
+    Garbage,
+    /// A client resumed from a cursor it never got.
+    ForgedCursor,
+    /// A client switched transports with its cursor.
+    Switch,
+    /// A client opened a second connection beside its first.
+    Double,
+}
+
+/// Names in the order of the enum, as the report prints them.
+pub const NAMES: [&str; 23] = [
+    "cut",
+    "delay",
+    "short-send",
+    "full-pipe",
+    "reset",
+    "half-open",
+    "slow-reader",
+    "accept-burst",
+    "accept-failed",
+    "hand-over-failed",
+    "arrived-first",
+    "mail-first",
+    "mesh-delay",
+    "mesh-full",
+    "stall",
+    "partial-batch",
+    "racing-recv",
+    "close-reset",
+    "clock-jump",
+    "garbage",
+    "forged-cursor",
+    "switch",
+    "double",
+];
+
+/// Counts of one run.
+#[derive(Clone, Debug, Default)]
+pub struct Faults([u64; NAMES.len()]);
+
+impl Faults {
+    /// One more of `fault`.
+    pub fn count(&mut self, fault: Fault) {
+        self.0[fault as usize] += 1;
+    }
+
+    /// Counts in the order of [`NAMES`].
+    pub fn counts(&self) -> &[u64; NAMES.len()] {
+        &self.0
+    }
+}

@@ -1,0 +1,207 @@
+//! What happened in a run, as the clients and publishers saw it. The oracle reads nothing else.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::text::Text;
+
+/// A stream: a client's own, or a topic's. Numbers are places in the run's lists of names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stream {
+    /// Of the client of that number.
+    Own(usize),
+    /// Of the topic of that number.
+    Topic(usize),
+}
+
+/// An epoch's place in [`History`]'s list of names.
+pub type Epoch = u32;
+
+/// Place of a message in a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// Life of the stream.
+    pub epoch: Epoch,
+    /// From 1.
+    pub sequence: u64,
+}
+
+/// Number of a message that somebody tried to publish.
+pub type Uid = usize;
+
+/// What was handed in.
+#[derive(Clone, Debug)]
+pub struct Body {
+    /// Where to.
+    pub stream: Stream,
+    /// Type of the message, or name of the event.
+    pub kind: String,
+    /// JSON, or any bytes, as they were handed in.
+    pub data: Text<Rc<[u8]>>,
+    /// Pushed as a binary frame.
+    pub binary: bool,
+    /// Connection it was pushed on, for a client's own event.
+    pub pusher: Option<usize>,
+}
+
+/// What came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Type of the message, or name of the event.
+    pub kind: String,
+    /// JSON, byte for byte.
+    pub data: Text<Rc<[u8]>>,
+    /// As the envelope says.
+    pub timestamp: String,
+}
+
+/// What a join or a `connected` event says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    /// Where the stream goes on: the next message is the one after it, or after the gap that follows.
+    pub position: Position,
+    /// Everything since the cursor follows.
+    pub recovered: bool,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug)]
+pub enum Fact {
+    /// A publish left its publisher.
+    Attempted { uid: Uid },
+    /// A publish was accepted and got its place.
+    Accepted { uid: Uid, position: Position },
+    /// A publish was refused, with an HTTP status or (0) an error reply.
+    Refused { uid: Uid, status: u16 },
+    /// A client opened a connection, for an SSE stream or for a WebSocket.
+    Opened { conn: usize, client: usize, sse: bool },
+    /// The server closed its side of a connection.
+    Released { conn: usize },
+    /// A client's connection is gone.
+    Ended { conn: usize, client: usize },
+    /// The server took a join or an SSE request that asked to go on after `cursor`.
+    Attached { conn: usize, client: usize, stream: Stream, cursor: Option<Cursor>, attachment: Attachment },
+    /// The client has left the stream.
+    Detached { conn: usize, client: usize, stream: Stream },
+    /// A message came.
+    Delivered { conn: usize, client: usize, stream: Stream, position: Position, delivery: Delivery },
+    /// A binary message came, which does not say where it stands.
+    Binary { conn: usize, client: usize, stream: Stream, kind: String, data: Text<Rc<[u8]>> },
+    /// A gap was told.
+    Gap { conn: usize, client: usize, stream: Stream, epoch: Epoch, from: u64, to: u64, reason: String },
+    /// A client said that it has seen its own stream up to here.
+    Acked { client: usize, position: Position },
+    /// The stream starts again on this connection, where another transport was lost.
+    Switched { conn: usize, stream: Stream },
+    /// A client sent something that takes a reply: a Phoenix push or a JSON-RPC request.
+    Asked { conn: usize, reference: u64, join_ref: Option<u64> },
+    /// A reply came. `join_ref` is `None` where the protocol does not carry it.
+    Answered { conn: usize, reference: u64, join_ref: Option<Option<u64>> },
+    /// `phx_close` came.
+    ChannelClosed { conn: usize, join_ref: Option<u64> },
+    /// Every receiver has come back and had time to catch up.
+    Settled,
+    /// A shard's counters came.
+    Counted { shard: usize, queue_bytes_peak: u64, outbox_bytes: u64, connections: u64 },
+}
+
+/// What a client resumes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// Last message seen.
+    pub position: Position,
+    /// Made up: no such message was ever delivered.
+    pub forged: bool,
+}
+
+/// A promise that was not kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Number of the invariant in the project's list; 0: the contract between shard and driver, or of
+    /// the wire.
+    pub invariant: u8,
+    /// When, ns.
+    pub at: u64,
+    /// What was seen and what should have been.
+    pub what: String,
+}
+
+/// The record of a run.
+#[derive(Debug, Default)]
+pub struct History {
+    /// In order of time: (ns, fact).
+    pub facts: Vec<(u64, Fact)>,
+    /// Bodies by uid.
+    pub bodies: Vec<Body>,
+    /// Violations found while the run went on.
+    pub violations: Vec<Violation>,
+    epochs: BTreeMap<String, Epoch>,
+    /// Prints facts as they come.
+    pub trace: bool,
+    /// Time of the present event, ns.
+    pub now: u64,
+    /// The contract with the driver is broken: what follows would mean nothing.
+    pub spoilt: bool,
+}
+
+impl History {
+    /// Records `fact`.
+    pub fn add(&mut self, fact: Fact) {
+        self.note(|| format!("{fact:?}"));
+        self.facts.push((self.now, fact));
+    }
+
+    /// Prints a line when tracing.
+    pub fn note(&self, line: impl FnOnce() -> String) {
+        if self.trace {
+            println!("{:>12.6} {}", self.now as f64 / 1e9, line());
+        }
+    }
+
+    /// The number of an epoch's name.
+    pub fn epoch(&mut self, name: &str) -> Epoch {
+        if let Some(epoch) = self.epochs.get(name) {
+            return *epoch;
+        }
+        let epoch = self.epochs.len() as Epoch;
+        self.epochs.insert(name.to_owned(), epoch);
+        epoch
+    }
+
+    /// The name of an epoch; numbers that were never given out name an epoch that never was.
+    pub fn epoch_name(&self, epoch: Epoch) -> &str {
+        self.epochs.iter().find(|(_, number)| **number == epoch).map_or("zzzzzzzz", |(name, _)| name)
+    }
+
+    /// A new body; its publish is attempted now.
+    pub fn attempt(&mut self, body: Body) -> Uid {
+        self.bodies.push(body);
+        let uid = self.bodies.len() - 1;
+        self.add(Fact::Attempted { uid });
+        uid
+    }
+
+    /// The shard broke the contract with its driver.
+    pub fn contract(&mut self, what: String) {
+        self.spoilt = true;
+        self.violation(0, what);
+    }
+
+    /// A bound was exceeded.
+    pub fn bound(&mut self, what: String) {
+        self.violation(11, what);
+    }
+
+    /// Something is wrong already.
+    pub fn violation(&mut self, invariant: u8, what: String) {
+        self.note(|| format!("VIOLATION of {invariant}: {what}"));
+        self.violations.push(Violation { invariant, at: self.now, what });
+    }
+}
+
+/// The uid a body carries: the number after `"u":`.
+pub fn uid_in(data: &[u8]) -> Option<Uid> {
+    let start = data.windows(4).position(|window| window == b"\"u\":")? + 4;
+    let digits: Vec<u8> = data[start..].iter().copied().take_while(u8::is_ascii_digit).collect();
+    std::str::from_utf8(&digits).ok()?.parse().ok()
+}

@@ -1,0 +1,75 @@
+//! Runs seeds and reports. Exits with 1 when a promise was broken, a canary lived, or the runs as a whole
+//! were too tame.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::Parser;
+use weir_sim::canary::{self, Canary};
+use weir_sim::report::{self, Tally, print_violations, replay};
+use weir_sim::run;
+
+/// The simulator: several shards, scripted clients and a hostile network on one thread, from a seed.
+#[derive(Parser)]
+struct Args {
+    /// Number of seeds.
+    #[arg(long, default_value_t = 100)]
+    seeds: u64,
+    /// First seed.
+    #[arg(long, default_value_t = 1)]
+    start: u64,
+    /// This seed only.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Print every event of the seed.
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// Run with a saboteur between server and clients.
+    #[arg(long)]
+    canary: Option<String>,
+    /// Run every saboteur; each must be caught.
+    #[arg(long)]
+    canaries: bool,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if args.canaries {
+        return if report::canaries(args.start) { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    let canary = match args.canary.as_deref().map(named).transpose() {
+        Ok(canary) => canary,
+        Err(unknown) => {
+            eprintln!("{unknown}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let (start, seeds) = args.seed.map_or((args.start, args.seeds), |seed| (seed, 1));
+    let clock = Instant::now();
+    let mut tally = Tally::default();
+    for seed in start..start + seeds {
+        name_seed_on_panic(seed);
+        let outcome = run(seed, canary, args.trace);
+        tally.add(&outcome);
+        if !outcome.violations.is_empty() {
+            print_violations(&outcome);
+        }
+    }
+    tally.print(clock.elapsed());
+    let weaknesses = tally.weaknesses();
+    weaknesses.iter().for_each(|weakness| println!("too tame: {weakness}"));
+    if tally.failed.is_empty() && weaknesses.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn named(name: &str) -> Result<Canary, String> {
+    let found = canary::ALL.iter().find(|(_, known, _)| *known == name);
+    let names = || canary::ALL.map(|(_, known, _)| known).join(", ");
+    found.map(|(canary, ..)| *canary).ok_or_else(|| format!("no canary {name}; there are {}", names()))
+}
+
+/// The release build aborts on a panic; the seed must be known before.
+fn name_seed_on_panic(seed: u64) {
+    std::panic::set_hook(Box::new(move |panic| {
+        eprintln!("seed {seed}: {panic}\nreplay: {}", replay(seed));
+    }));
+}

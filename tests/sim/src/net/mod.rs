@@ -1,0 +1,210 @@
+//! The simulated network: connections of two pipes, the shards' socket tables, and the clients' end.
+//! `port` is what a shard sees of it, `driver` does what a shard asks.
+
+pub mod driver;
+pub mod port;
+
+use crate::fault::Fault;
+use crate::pipe::{End, Pipe};
+use crate::stage::{AgentId, Event, Stage};
+use port::Port;
+
+/// errno(3) as Linux numbers them.
+pub mod errno {
+    /// Too many open files in the system; here: the socket table is full.
+    pub const ENFILE: i32 = 23;
+    /// Too many open files.
+    pub const EMFILE: i32 = 24;
+    /// The peer is gone.
+    pub const EPIPE: i32 = 32;
+    /// The peer sent RST.
+    pub const ECONNRESET: i32 = 104;
+    /// The peer answered nothing for too long.
+    pub const ETIMEDOUT: i32 = 110;
+    /// Asked for.
+    pub const ECANCELED: i32 = 125;
+}
+
+/// Where a connection is on the server's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// In a listener's backlog.
+    Backlog,
+    /// A socket of a shard.
+    Socket { shard: usize, socket: u32 },
+    /// Closed.
+    Gone,
+}
+
+/// The client's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Client {
+    /// Reads and writes.
+    Open,
+    /// Closed both directions.
+    Closed,
+    /// Neither reads nor writes, and nobody knows.
+    Vanished,
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Conn {
+    /// Whose it is.
+    pub owner: AgentId,
+    /// Client to server.
+    pub up: Pipe,
+    /// Server to client.
+    pub down: Pipe,
+    /// Server's side.
+    pub place: Place,
+    /// Client's side.
+    pub client: Client,
+    /// Reads at most so many bytes at a time, so often (ns).
+    pub slow: Option<(usize, u64)>,
+    /// The end of `down` was told to the agent.
+    told: bool,
+}
+
+/// All connections and sockets.
+#[derive(Debug)]
+pub struct Net {
+    /// In the order they were opened; never reused.
+    pub conns: Vec<Conn>,
+    /// One per shard.
+    pub ports: Vec<Port>,
+    jobs: Vec<driver::Job>,
+}
+
+/// What a client found at its end.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// What arrived.
+    pub bytes: Vec<u8>,
+    /// No more will come.
+    pub ended: bool,
+}
+
+impl Net {
+    /// No connections; `shards` tables of `slots` sockets.
+    pub fn new(shards: usize, slots: u32) -> Net {
+        Net { conns: Vec::new(), ports: (0..shards).map(|_| Port::new(slots)).collect(), jobs: Vec::new() }
+    }
+}
+
+/// Lets a network event happen; what a client found, if the event is one of its connections'.
+pub fn happen(stage: &mut Stage, event: Event) -> Option<(usize, Taken)> {
+    match event {
+        Event::ArriveUp { conn } => driver::arrived(stage, conn),
+        Event::ArriveDown { conn } | Event::Read { conn } => {
+            let taken = take(stage, conn);
+            return (!taken.bytes.is_empty() || taken.ended).then_some((conn, taken));
+        }
+        Event::Settle { shard, socket, life } => driver::settle(stage, shard, socket, life),
+        Event::Finish { shard, job } => driver::finish(stage, shard, job),
+        Event::Accept { shard } => driver::accept_some(stage, shard),
+        Event::TimeOut { conn } => leave(stage, conn, End::Broken(errno::ETIMEDOUT)),
+        Event::Turn { .. } | Event::Timer { .. } | Event::Carry { .. } | Event::Control | Event::Next => {}
+    }
+    None
+}
+
+/// Opens a connection to a shard and listener that the kernel picks.
+pub fn connect(stage: &mut Stage, owner: AgentId) -> usize {
+    let (low, high) = stage.weather.window;
+    let window = stage.rng.between(low, high) as usize;
+    let conn = stage.net.conns.len();
+    stage.net.conns.push(Conn {
+        owner,
+        up: Pipe::new(usize::MAX),
+        down: Pipe::new(window),
+        place: Place::Backlog,
+        client: Client::Open,
+        slow: None,
+        told: false,
+    });
+    let shard = stage.rng.index(stage.net.ports.len());
+    let listener = stage.rng.index(usize::from(stage.options.config.listeners));
+    stage.net.ports[shard].listener(listener).backlog.push_back(conn);
+    let due = stage.soon(100_000);
+    stage.at(due, Event::Accept { shard });
+    conn
+}
+
+/// The client writes.
+pub fn send(stage: &mut Stage, conn: usize, bytes: &[u8]) {
+    let Stage { net, weather, rng, faults, now, .. } = stage;
+    if net.conns[conn].client != Client::Open {
+        return;
+    }
+    let mut due = Vec::new();
+    net.conns[conn].up.write(bytes, *now, weather, (rng, faults), |at| due.push(at));
+    for at in due {
+        stage.at(at, Event::ArriveUp { conn });
+    }
+}
+
+/// The client closes both directions in order (FIN).
+pub fn close(stage: &mut Stage, conn: usize) {
+    leave(stage, conn, End::Orderly);
+}
+
+/// The client closes with RST.
+pub fn reset(stage: &mut Stage, conn: usize) {
+    stage.faults.count(Fault::Reset);
+    leave(stage, conn, End::Broken(errno::ECONNRESET));
+}
+
+/// The client is gone and nobody knows; the kernel gives up on it in a few seconds.
+pub fn vanish(stage: &mut Stage, conn: usize) {
+    stage.faults.count(Fault::HalfOpen);
+    stage.net.conns[conn].client = Client::Vanished;
+    let due = stage.now + stage.rng.between(200, 4_000) * crate::options::MS;
+    stage.at(due, Event::TimeOut { conn });
+}
+
+fn leave(stage: &mut Stage, conn: usize, end: End) {
+    let now = stage.now;
+    let it = &mut stage.net.conns[conn];
+    if it.client == Client::Closed {
+        return;
+    }
+    it.client = Client::Closed;
+    it.told = true;
+    let due = it.up.finish(end, now);
+    it.down.finish(End::Broken(errno::EPIPE), now);
+    stage.at(due, Event::ArriveUp { conn });
+}
+
+/// The client reads what has arrived, at its own speed.
+fn take(stage: &mut Stage, conn: usize) -> Taken {
+    let now = stage.now;
+    let healed = stage.healed;
+    let it = &mut stage.net.conns[conn];
+    if it.client != Client::Open || it.told {
+        return Taken::default();
+    }
+    it.down.settle(now);
+    let slow = it.slow.filter(|_| !healed);
+    let bytes = it.down.read(slow.map_or(usize::MAX, |(bytes, _)| bytes));
+    let left = it.down.ready() > 0;
+    let ended = it.down.ended(now).is_some();
+    it.told = ended;
+    if let Some((_, pause)) = slow
+        && left
+    {
+        stage.at(now + pause, Event::Read { conn });
+    }
+    if !bytes.is_empty() {
+        driver::drained_some(stage, conn);
+    }
+    Taken { bytes, ended }
+}
+
+/// From now on the client reads a little at a time.
+pub fn slow_down(stage: &mut Stage, conn: usize) {
+    stage.faults.count(Fault::SlowReader);
+    let bytes = stage.rng.between(1, 200) as usize;
+    let pause = stage.rng.between(1, 20) * crate::options::MS;
+    stage.net.conns[conn].slow = Some((bytes, pause));
+}

@@ -1,0 +1,233 @@
+//! What a seed stands for: which faults are on, how strongly, how small the limits are and who takes
+//! part ("swarm testing": each run leaves most things out, so that the rest meets in new ways).
+
+use std::time::Duration;
+
+use weir_shard::limits::{Config, Http, Outbox, Rate, Sse, WebSocket};
+
+use crate::rng::Rng;
+
+/// One millisecond of simulated time.
+pub const MS: u64 = 1_000_000;
+
+/// Everything a run takes from its seed.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What the shards are configured with.
+    pub config: Config,
+    /// No bound of an outbox or a session can be reached: whatever was accepted must be recovered.
+    pub roomy: bool,
+    /// Turns of the chaotic phase, all shards together.
+    pub turns: u64,
+    /// At the end the server drains, instead of the clients leaving.
+    pub drains: bool,
+    /// The network's and the mesh's habits.
+    pub weather: Weather,
+    /// The clients' habits.
+    pub cast: Cast,
+}
+
+/// Strengths of faults; per mille of the occasions, 0 = off.
+#[derive(Clone, Debug)]
+pub struct Weather {
+    /// A write is cut.
+    pub cut: u32,
+    /// A piece is late.
+    pub delay: u32,
+    /// Longest lateness, ns.
+    pub delay_max: u64,
+    /// A send is placed in part.
+    pub short_send: u32,
+    /// Bytes that fit between a server's send and the client's read: low and high.
+    pub window: (u64, u64),
+    /// Largest piece a recv reports, bytes.
+    pub recv_max: u64,
+    /// Accepting fails.
+    pub accept_failed: u32,
+    /// A hand-over fails.
+    pub hand_over_failed: u32,
+    /// The old mode of a socket goes on for a while.
+    pub racing_recv: u32,
+    /// A close with unread input destroys what is under way.
+    pub close_reset: u32,
+    /// A turn gets a part of its completions.
+    pub partial_batch: u32,
+    /// A shard stalls before a turn.
+    pub stall: u32,
+    /// The wall clock jumps between turns.
+    pub clock_jump: u32,
+    /// A letter waits.
+    pub mesh_delay: u32,
+    /// Longest wait of a letter, ns.
+    pub mesh_delay_max: u64,
+    /// Letters that fit in one queue of the mesh.
+    pub mesh_room: u32,
+}
+
+/// Who takes part and what they do; weights are per mille of a client's actions.
+#[derive(Clone, Debug)]
+pub struct Cast {
+    /// Clients that hold streams.
+    pub receivers: usize,
+    /// Backends that publish.
+    pub publishers: usize,
+    /// JSON-RPC clients.
+    pub pingers: usize,
+    /// Clients that send garbage.
+    pub garblers: usize,
+    /// Size of a crowd that connects at once; 0: none comes.
+    pub crowd: usize,
+    /// Topics there are.
+    pub topics: usize,
+    /// Mean time between two actions of a client, ns.
+    pub pace: u64,
+    /// Largest padding of a message, bytes.
+    pub padding: u64,
+    /// A client cuts its connection with RST.
+    pub reset: u32,
+    /// A client closes its connection.
+    pub close: u32,
+    /// A client vanishes.
+    pub half_open: u32,
+    /// A client starts to read slowly.
+    pub slow: u32,
+    /// A reconnecting client makes its cursor up.
+    pub forged: u32,
+    /// A client takes the other transport when it comes back.
+    pub switch: u32,
+    /// A client opens a second connection.
+    pub double: u32,
+    /// Requests a publisher sends without waiting for answers.
+    pub pipeline: usize,
+}
+
+impl Options {
+    /// The run that `seed` stands for.
+    pub fn draw(rng: &mut Rng) -> Options {
+        let roomy = rng.chance(350);
+        let turns = rng.between(4_500, 6_500);
+        let drains = rng.chance(250);
+        Options { config: config(rng, roomy), roomy, turns, drains, weather: weather(rng), cast: cast(rng) }
+    }
+}
+
+impl Weather {
+    /// After the storm: prompt and whole.
+    pub fn calm(&self) -> Weather {
+        Weather {
+            cut: 0,
+            delay: 0,
+            short_send: 0,
+            accept_failed: 0,
+            hand_over_failed: 0,
+            racing_recv: 0,
+            close_reset: 0,
+            partial_batch: 0,
+            stall: 0,
+            clock_jump: 0,
+            mesh_delay: 0,
+            ..self.clone()
+        }
+    }
+}
+
+/// 0 in `off` of 1,000 seeds, else up to `max`.
+fn strength(rng: &mut Rng, off: u32, max: u64) -> u32 {
+    if rng.chance(off) { 0 } else { rng.between(1, max) as u32 }
+}
+
+fn weather(rng: &mut Rng) -> Weather {
+    let narrow = rng.chance(500);
+    Weather {
+        cut: strength(rng, 300, 500),
+        delay: strength(rng, 300, 300),
+        delay_max: rng.pick(&[2, 20, 100]) * MS,
+        short_send: strength(rng, 500, 200),
+        window: if narrow { (256, 4096) } else { (16_384, 262_144) },
+        recv_max: rng.pick(&[64, 512, 4096, 16_384]),
+        accept_failed: strength(rng, 600, 100),
+        hand_over_failed: strength(rng, 500, 300),
+        racing_recv: strength(rng, 400, 500),
+        close_reset: strength(rng, 400, 1000),
+        partial_batch: strength(rng, 500, 500),
+        stall: strength(rng, 500, 5),
+        clock_jump: strength(rng, 600, 10),
+        mesh_delay: strength(rng, 300, 300),
+        mesh_delay_max: rng.pick(&[1, 5, 50]) * MS,
+        mesh_room: rng.pick(&[8, 16, 32, 256, 1024]),
+    }
+}
+
+fn cast(rng: &mut Rng) -> Cast {
+    Cast {
+        receivers: rng.between(6, 12) as usize,
+        publishers: rng.between(2, 4) as usize,
+        pingers: rng.between(0, 2) as usize,
+        garblers: rng.between(0, 2) as usize,
+        crowd: if rng.chance(300) { rng.between(40, 200) as usize } else { 0 },
+        topics: rng.between(1, 4) as usize,
+        pace: rng.pick(&[3, 10, 30]) * MS,
+        padding: rng.pick(&[0, 40, 200, 900]),
+        reset: strength(rng, 300, 60),
+        close: strength(rng, 200, 60),
+        half_open: strength(rng, 500, 25),
+        slow: strength(rng, 400, 60),
+        forged: strength(rng, 600, 200),
+        switch: strength(rng, 400, 500),
+        double: strength(rng, 600, 50),
+        pipeline: rng.pick(&[1, 2, 8, 32]),
+    }
+}
+
+fn config(rng: &mut Rng, roomy: bool) -> Config {
+    let ms = |n: u64| Duration::from_millis(n);
+    let mut tight = |per_mille: u32| rng.chance(per_mille);
+    let few = !roomy && tight(500);
+    let narrow = !roomy && tight(350);
+    let brief = !roomy && tight(250);
+    let (poor, forgetful) = (!roomy && tight(250), !roomy && tight(250));
+    let (limited, small_queue) = (tight(250), tight(500));
+    let message_bytes_max = rng.pick(&[1024, 2048, 65_536]);
+    Config {
+        shards: rng.between(2, 4) as u16,
+        listeners: 1,
+        connections_max: 128,
+        http: Http {
+            head_bytes_max: rng.pick(&[1024, 16_384]),
+            line_bytes_max: rng.pick(&[512, 8192]),
+            head_deadline: ms(rng.pick(&[300, 5000])),
+            keep_alive_timeout: ms(rng.pick(&[500, 120_000])),
+        },
+        websocket: WebSocket {
+            frame_bytes_max: rng.pick(&[2048, 65_536]),
+            ping_interval: ms(rng.pick(&[300, 2000])),
+            pong_timeout: ms(rng.pick(&[300, 1500])),
+            park_after: ms(rng.pick(&[10, 200, 5000])),
+            join_deadline: ms(rng.pick(&[1000, 60_000])),
+            ..Config::default().websocket
+        },
+        sse: Sse { connections_max: 1000, heartbeat_interval: ms(rng.pick(&[300, 3000])), retry: ms(50) },
+        outbox: Outbox {
+            messages_max: if few { rng.between(2, 30) as usize } else { 100_000 },
+            bytes_max: if narrow { rng.between(1, 8) as usize * 1024 } else { 64 << 20 },
+            age_max: if brief { ms(rng.between(50, 600)) } else { Duration::from_secs(3600) },
+        },
+        message_bytes_max,
+        queue_bytes_max: if small_queue { message_bytes_max * 2 + 4096 } else { 1 << 20 },
+        outbox_bytes_total_max: if poor { rng.between(8, 64) as usize * 1024 } else { 256 << 20 },
+        client_rate: if limited {
+            Rate { per_second: 40.0, burst: 8 }
+        } else {
+            Rate { per_second: 0.0, burst: 1 }
+        },
+        backend_rate: if limited {
+            Rate { per_second: 300.0, burst: 50 }
+        } else {
+            Rate { per_second: 0.0, burst: 1 }
+        },
+        session_idle_timeout: if forgetful { ms(rng.between(100, 800)) } else { Duration::from_secs(3600) },
+        vnodes: 20,
+        drain_timeout: ms(3000),
+        ..Config::default()
+    }
+}

@@ -1,0 +1,34 @@
+//! Invariant 11: what waits in memory stays within its bound, and nothing is left when everyone has gone.
+
+use std::collections::BTreeMap;
+
+use super::{Found, Terms};
+use crate::history::{Fact, History};
+
+pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
+    let (mut queue_max, mut outbox_max) = (terms.queue_bytes_max as u64, terms.outbox_bytes_max as u64);
+    let mut last = BTreeMap::new();
+    for (at, fact) in &history.facts {
+        let Fact::Counted { shard, queue_bytes_peak, outbox_bytes, connections } = *fact else { continue };
+        // Each new height is told once.
+        if queue_bytes_peak > queue_max {
+            queue_max = queue_bytes_peak;
+            found
+                .add(11, *at, || format!("a queue held more than {} bytes: {fact:?}", terms.queue_bytes_max));
+        }
+        if outbox_bytes > outbox_max {
+            outbox_max = outbox_bytes;
+            found.add(11, *at, || {
+                format!("outboxes hold more than {} bytes: {fact:?}", terms.outbox_bytes_max)
+            });
+        }
+        last.insert(shard, (*at, connections));
+    }
+    for (shard, (at, connections)) in last {
+        if connections > 0 && !terms.drains {
+            found.add(17, at, || {
+                format!("shard {shard} counts {connections} connections after all have left")
+            });
+        }
+    }
+}

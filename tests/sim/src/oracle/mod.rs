@@ -1,0 +1,54 @@
+//! Reads the record of a run and says which promises were not kept. One file per group of invariants;
+//! their numbers are those of the project's list: 1 no fabrication, 2 order, 3 contiguity, 4 accepted is
+//! seen, 5 epoch honesty, 6 seam, 10 reply pairing, 11 bounded, 17 liveness, and 0 the contract with the
+//! driver and the wire itself.
+
+mod bounds;
+mod epochs;
+mod origin;
+mod replies;
+mod seen;
+mod sequence;
+
+use crate::history::{History, Violation};
+
+/// What the oracle must know beside the record.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// No bound of an outbox or a session can have been reached.
+    pub roomy: bool,
+    /// Bytes a connection's queue may hold.
+    pub queue_bytes_max: usize,
+    /// Bytes all outboxes of a shard may hold.
+    pub outbox_bytes_max: usize,
+    /// The run ended with a drain: the last counters are from before it.
+    pub drains: bool,
+}
+
+/// Every violation of a run, those found on the way first.
+pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
+    let mut found = Found { violations: history.violations.clone() };
+    if history.spoilt {
+        return found.violations;
+    }
+    let truth = origin::check(history, &mut found);
+    sequence::check(history, &truth, &mut found);
+    epochs::check(history, terms.roomy, &mut found);
+    replies::check(history, &mut found);
+    bounds::check(history, terms, &mut found);
+    seen::check(history, &mut found);
+    found.violations
+}
+
+/// Collects violations; a few of each kind tell enough.
+struct Found {
+    violations: Vec<Violation>,
+}
+
+impl Found {
+    fn add(&mut self, invariant: u8, at: u64, what: impl FnOnce() -> String) {
+        if self.violations.len() < 50 {
+            self.violations.push(Violation { invariant, at, what: what() });
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Invariants 2, 3 and 6: on one connection a stream's messages come in order, without a hole that was
+//! not told, from exactly where the join said.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Found;
+use super::origin::Truth;
+use crate::history::{Fact, History, Position, Stream, Uid, uid_in};
+
+/// A stream as one connection gets it, since its join.
+struct Walk {
+    epoch: u32,
+    next: u64,
+    /// Nothing has come since the join: a hole here is a hole in the seam.
+    fresh: bool,
+    /// The stream starts again behind `next`.
+    rewound: bool,
+    /// Binary messages since the last one that says where it stands.
+    binaries: Vec<Uid>,
+}
+
+#[derive(Default)]
+struct Walks<'a> {
+    walks: BTreeMap<(usize, Stream), Walk>,
+    /// Connections the server may still hold: (client, connection) to whether it is an SSE stream.
+    open: BTreeMap<(usize, usize), bool>,
+    /// SSE streams that had a WebSocket of the same client beside them.
+    holed: BTreeSet<usize>,
+    /// Pushes to a topic without an answer, by connection.
+    unanswered: BTreeMap<(usize, Stream), usize>,
+    truth: Option<&'a Truth>,
+    /// Messages of which somebody was told where they stand.
+    placed: BTreeSet<Uid>,
+}
+
+pub(super) fn check(history: &History, truth: &Truth, found: &mut Found) {
+    let placed = truth.values().copied().collect();
+    let mut walks = Walks { truth: Some(truth), placed, ..Walks::default() };
+    for (at, fact) in &history.facts {
+        let wrong = walks.step(history, fact);
+        if let Some((invariant, what)) = wrong {
+            found.add(invariant, *at, || format!("{what}: {fact:?}"));
+        }
+    }
+}
+
+impl Walks<'_> {
+    fn step(&mut self, history: &History, fact: &Fact) -> Option<(u8, String)> {
+        match *fact {
+            Fact::Opened { conn, client, sse } => self.opened(conn, client, sse),
+            Fact::Released { conn } => self.open.retain(|(_, other), _| *other != conn),
+            Fact::Attached { conn, stream, cursor, attachment, .. } => {
+                let from = match cursor {
+                    Some(cursor) if attachment.recovered => cursor.position,
+                    _ => attachment.position,
+                };
+                let walk = Walk {
+                    epoch: from.epoch,
+                    next: from.sequence + 1,
+                    fresh: true,
+                    rewound: false,
+                    binaries: Vec::new(),
+                };
+                self.walks.insert((conn, stream), walk);
+            }
+            Fact::Detached { conn, stream, .. } => drop(self.walks.remove(&(conn, stream))),
+            Fact::Ended { conn, .. } => self.walks.retain(|(other, _), _| *other != conn),
+            Fact::Attempted { uid } => self.count(history, uid, 1),
+            Fact::Accepted { uid, .. } | Fact::Refused { uid, .. } => self.count(history, uid, -1),
+            Fact::Switched { conn, stream } => {
+                if let Some(walk) = self.walks.get_mut(&(conn, stream)) {
+                    walk.rewound = true;
+                }
+            }
+            Fact::Gap { conn, stream, epoch, from, to, .. } => {
+                return self.gap((conn, stream), epoch, from, to);
+            }
+            Fact::Binary { conn, stream, ref data, .. } => match self.walks.get_mut(&(conn, stream)) {
+                Some(walk) => walk.binaries.extend(uid_in(data)),
+                None => return Some((6, "a message in a stream that is not joined".into())),
+            },
+            Fact::Delivered { conn, stream, position, .. } => {
+                return self.delivered(history, (conn, stream), position);
+            }
+            _ => {}
+        }
+        None
+    }
+
+    /// While both transports are up, a client's messages go to its WebSocket: an SSE stream has holes.
+    fn opened(&mut self, conn: usize, client: usize, sse: bool) {
+        let others = self.open.range((client, 0)..(client + 1, 0)).filter(|(_, other)| **other != sse);
+        let holed: Vec<usize> = others.map(|((_, other), _)| if sse { conn } else { *other }).collect();
+        self.holed.extend(holed);
+        self.open.insert((client, conn), sse);
+    }
+
+    fn count(&mut self, history: &History, uid: usize, by: isize) {
+        let body = &history.bodies[uid];
+        if let Some(conn) = body.pusher {
+            let count = self.unanswered.entry((conn, body.stream)).or_default();
+            *count = count.saturating_add_signed(by);
+        }
+    }
+
+    fn gap(&mut self, key: (usize, Stream), epoch: u32, from: u64, to: u64) -> Option<(u8, String)> {
+        let Some(walk) = self.walks.get_mut(&key) else {
+            return Some((6, "a gap in a stream that is not joined".into()));
+        };
+        if from > to + 1 {
+            return Some((5, "a gap that ends before it starts".into()));
+        }
+        if epoch != walk.epoch {
+            // The end of an older life of the stream, told after a join that did not recover.
+            let told = walk.fresh.then_some(());
+            return told.is_none().then(|| (5, format!("a gap in another epoch than {}", walk.epoch)));
+        }
+        let next = walk.next;
+        walk.next = next.max(to + 1);
+        (from > next && !self.holed.contains(&key.0))
+            .then(|| (3, format!("{next} is missing before the gap")))
+    }
+
+    fn delivered(
+        &mut self,
+        history: &History,
+        key: (usize, Stream),
+        position: Position,
+    ) -> Option<(u8, String)> {
+        let Some(walk) = self.walks.get_mut(&key) else {
+            return Some((6, "a message in a stream that is not joined".into()));
+        };
+        let Walk { epoch, next, fresh, rewound, .. } = *walk;
+        let binaries = std::mem::take(&mut walk.binaries);
+        if position.epoch != epoch {
+            return Some((5, format!("a message of another epoch than {epoch}")));
+        }
+        (walk.fresh, walk.rewound) = (false, false);
+        if position.sequence < next && !rewound {
+            return Some((2, format!("{next} was next")));
+        }
+        walk.next = position.sequence + 1;
+        if self.holed.contains(&key.0) {
+            return None;
+        }
+        // Of these nobody was told where they stand: pushes without an answer, binaries of others.
+        let unplaced = binaries.iter().filter(|uid| !self.placed.contains(uid)).count();
+        let mut pardoned = self.unanswered.get(&key).copied().unwrap_or_default() + unplaced;
+        let lost = (next..position.sequence).find(|sequence| {
+            match self.truth.and_then(|truth| truth.get(&(key.1, Position { epoch, sequence: *sequence }))) {
+                Some(uid) => history.bodies[*uid].pusher != Some(key.0) && !binaries.contains(uid),
+                None if pardoned > 0 => {
+                    pardoned -= 1;
+                    false
+                }
+                None => true,
+            }
+        });
+        lost.map(|lost| (if fresh { 6 } else { 3 }, format!("{lost} is missing, {next} was next")))
+    }
+}

@@ -1,0 +1,347 @@
+//! A run: shards and agents on one thread, one event after the other.
+
+use std::time::Duration;
+
+use weir_ring::op::Output;
+use weir_ring::time::{Instant, Now, Wall};
+use weir_ring::token::Member;
+use weir_shard::limits::Config;
+use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::{Post, Shard};
+
+use crate::client::{Agent, Phase};
+use crate::fault::Fault;
+use crate::history::Fact;
+use crate::net::port::{Batch, Item};
+use crate::net::{self, driver};
+use crate::options::MS;
+use crate::stage::{Event, Stage};
+
+/// What is simulated: one shard.
+pub trait Gateway {
+    /// As [`Shard::turn`].
+    fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant;
+    /// As [`Shard::is_drained`].
+    fn is_drained(&self) -> bool;
+}
+
+impl Gateway for Shard {
+    fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant {
+        Shard::turn(self, now, completions, post, out)
+    }
+
+    fn is_drained(&self) -> bool {
+        Shard::is_drained(self)
+    }
+}
+
+/// A shard and its pump.
+struct Node<G> {
+    gateway: G,
+    post: Post,
+    out: Output,
+    /// When the shard asked for its next turn, ns.
+    due: u64,
+    /// A turn takes time; the next starts after it.
+    busy_until: u64,
+    /// Turns in a row that had nothing to do and asked for another at once.
+    idle_spins: u32,
+}
+
+/// A run under way.
+pub struct World<G> {
+    /// All but shards and agents.
+    pub stage: Stage,
+    nodes: Vec<Node<G>>,
+    agents: Vec<Agent>,
+    phase: Phase,
+    asked: u64,
+    questions: Vec<(Member, Mail)>,
+    answers: Vec<Mail>,
+    unanswered: u64,
+    over: bool,
+}
+
+/// How long the storm may last, should turns be slow to come.
+const STORM_MAX: u64 = 300_000 * MS;
+
+/// How long each phase after the storm lasts; longer than every time-out a seed can draw.
+const PHASE: u64 = 6_000 * MS;
+
+/// Letters that may wait at a sender: many turns' worth, but not without bound.
+const OUTBOX_MAX: usize = 5_000;
+
+/// Turns in a row without work that ask for another at once.
+const IDLE_SPINS_MAX: u32 = 100;
+
+impl<G: Gateway> World<G> {
+    /// Shards made by `make(config, member, seed)`, and everyone who connects to them.
+    pub fn new(mut stage: Stage, make: impl Fn(&Config, Member, u64) -> G) -> World<G> {
+        let config = stage.options.config.clone();
+        let nodes: Vec<Node<G>> = (0..config.shards)
+            .map(|shard| Node {
+                gateway: make(&config, Member(shard), stage.rng.draw()),
+                post: Post::default(),
+                out: Output::default(),
+                due: 0,
+                busy_until: 0,
+                idle_spins: 0,
+            })
+            .collect();
+        for shard in 0..nodes.len() {
+            stage.at(stage.now, Event::Turn { shard });
+        }
+        stage.at(stage.now, Event::Control);
+        let agents = Agent::cast(&mut stage);
+        World {
+            stage,
+            nodes,
+            agents,
+            phase: Phase::Storm,
+            asked: 0,
+            questions: Vec::new(),
+            answers: Vec::new(),
+            unanswered: 0,
+            over: false,
+        }
+    }
+
+    /// Runs storm, calm and end.
+    pub fn run(&mut self) {
+        while !self.over && !self.stage.history.spoilt {
+            let Some(event) = self.stage.advance() else { break };
+            self.stage.history.now = self.stage.now;
+            self.happen(event);
+            let turns: u64 = self.turns();
+            if self.phase == Phase::Storm && (turns >= self.stage.options.turns || self.stage.now > STORM_MAX)
+            {
+                self.enter(Phase::Calm);
+            }
+        }
+    }
+
+    /// Turns of all shards so far.
+    pub fn turns(&self) -> u64 {
+        self.stage.net.ports.iter().map(|port| port.turns).sum()
+    }
+
+    fn happen(&mut self, event: Event) {
+        let stage = &mut self.stage;
+        match event {
+            Event::Turn { shard } => self.turn(shard),
+            Event::Timer { agent } => self.agents[agent].timer(stage, self.phase),
+            Event::Carry { shard } => carry(stage, shard, &mut self.nodes[shard].post.outbox),
+            Event::Control => self.control(),
+            Event::Next => self.enter(match self.phase {
+                Phase::Storm | Phase::Calm => Phase::Resumed,
+                Phase::Resumed | Phase::Empty => Phase::Empty,
+            }),
+            event => {
+                if let Some((conn, taken)) = net::happen(stage, event) {
+                    let owner = stage.net.conns[conn].owner;
+                    self.agents[owner].input(stage, conn, &taken);
+                }
+            }
+        }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.stage.history.note(|| format!("---- {phase:?}"));
+        match (self.phase, phase) {
+            (_, Phase::Calm) => {
+                self.stage.healed = true;
+                self.stage.weather = self.stage.weather.calm();
+            }
+            (Phase::Resumed, Phase::Empty) => {
+                self.stage.history.add(Fact::Settled);
+                for agent in &self.agents {
+                    if let Some(wait) = agent.waits_for() {
+                        self.stage.history.violation(17, wait);
+                    }
+                }
+            }
+            (Phase::Empty, Phase::Empty) => return self.end(),
+            _ => {}
+        }
+        self.phase = phase;
+        if phase == Phase::Empty && self.stage.options.drains {
+            self.questions.extend((0..self.nodes.len()).map(|shard| (Member(shard as u16), Mail::Drain)));
+        } else {
+            self.agents.iter_mut().for_each(|agent| agent.enter(&mut self.stage, phase));
+        }
+        self.stage.at(self.stage.now + PHASE, Event::Next);
+    }
+
+    /// Everyone has left: nothing may be left over.
+    fn end(&mut self) {
+        self.over = true;
+        for shard in 0..self.nodes.len() {
+            let port = &self.stage.net.ports[shard];
+            let (open, deaf) = (port.open_count(), port.listeners.iter().any(|listener| !listener.armed));
+            if open > 0 {
+                self.stage.history.violation(17, format!("shard {shard} still holds {open} sockets"));
+            }
+            if self.stage.options.drains && !self.nodes[shard].gateway.is_drained() {
+                self.stage.history.violation(17, format!("shard {shard} has not drained"));
+            }
+            if deaf && !self.stage.options.drains {
+                self.stage.history.violation(17, format!("shard {shard} accepts no more"));
+            }
+        }
+        if self.unanswered > 1 && !self.stage.options.drains {
+            self.stage
+                .history
+                .violation(17, format!("{} questions of the control thread are open", self.unanswered));
+        }
+    }
+
+    fn turn(&mut self, shard: usize) {
+        let (stage, node) = (&mut self.stage, &mut self.nodes[shard]);
+        if node.gateway.is_drained() {
+            return;
+        }
+        if stage.now < node.busy_until {
+            return stage.at(node.busy_until, Event::Turn { shard });
+        }
+        stage.mesh.collect(shard, stage.now, &mut node.post.inbox, &mut stage.rng);
+        let work = !stage.net.ports[shard].queue.is_empty() || !node.post.inbox.is_empty();
+        if !work && stage.now < node.due {
+            return;
+        }
+        if stage.rng.chance(stage.weather.stall) {
+            stage.faults.count(Fault::Stall);
+            node.busy_until = stage.now + stage.rng.between(10, 400) * MS;
+            return stage.at(node.busy_until, Event::Turn { shard });
+        }
+        let part = stage.rng.chance(stage.weather.partial_batch);
+        let mut batch = stage.net.ports[shard].batch(part, &mut stage.rng);
+        if !stage.net.ports[shard].queue.is_empty() {
+            stage.faults.count(Fault::PartialBatch);
+        }
+        stage.history.note(|| format!("shard {shard} turn"));
+        watch_hand_overs(stage, &batch, &node.post.inbox);
+        stage.mesh.room(shard, &node.post.outbox, &mut node.post.room, &mut stage.faults);
+        let now = clock(stage);
+        stage.net.ports[shard].turns += 1;
+        node.out.clear();
+        let due = node.gateway.turn(now, &mut batch, &mut node.post, &mut node.out);
+        if batch.left() > 0 || !node.post.inbox.is_empty() {
+            stage.history.contract(format!("shard {shard} left completions or letters"));
+            node.post.inbox.clear();
+        }
+        node.due = due.0.max(stage.now);
+        let quiet = node.out.ops.is_empty() && !work;
+        node.idle_spins = if quiet && due.0 <= stage.now { node.idle_spins + 1 } else { 0 };
+        if node.idle_spins > IDLE_SPINS_MAX {
+            stage.history.contract(format!("shard {shard} asks for turns it does not need"));
+        }
+        carry(stage, shard, &mut node.post.outbox);
+        driver::execute(stage, shard, &mut node.out);
+        node.busy_until = stage.now + stage.rng.between(2_000, 40_000);
+        let next = if stage.net.ports[shard].queue.is_empty() { node.due } else { node.busy_until };
+        stage.at(next.max(node.busy_until), Event::Turn { shard });
+    }
+
+    /// The control thread: reads answers, asks the next shard for its counters.
+    fn control(&mut self) {
+        let stage = &mut self.stage;
+        let control = self.nodes.len();
+        stage.mesh.collect(control, stage.now, &mut self.answers, &mut stage.rng);
+        for mail in self.answers.drain(..) {
+            let Mail::Answer { ask, answer: Answer::Stats(stats) } = mail else {
+                stage
+                    .history
+                    .contract(format!("a letter to the control thread that it did not ask for: {mail:?}"));
+                continue;
+            };
+            self.unanswered = self.unanswered.saturating_sub(1);
+            stage.history.add(Fact::Counted {
+                shard: ask as usize % control,
+                queue_bytes_peak: stats.queue_bytes_peak,
+                outbox_bytes: stats.outbox_bytes,
+                connections: stats.connections,
+            });
+        }
+        if self.questions.is_empty() {
+            let (from, question) = (Member(control as u16), Question::Stats);
+            let to = Member((self.asked as usize % control) as u16);
+            self.questions.push((to, Mail::Ask { from, ask: self.asked, question }));
+            self.asked += 1;
+            self.unanswered += 1;
+        }
+        carry(stage, control, &mut self.questions);
+        stage.at(stage.now + 50 * MS, Event::Control);
+    }
+}
+
+fn clock(stage: &mut Stage) -> Now {
+    if stage.rng.chance(stage.weather.clock_jump) {
+        stage.faults.count(Fault::ClockJump);
+        stage.wall_offset += stage.rng.below(20_000) as i64 - 10_000;
+    }
+    let wall = (stage.now / MS) as i64 + stage.wall_offset;
+    Now { mono: Instant(stage.now), wall: Wall(wall as u64) }
+}
+
+/// Puts the letters of member `from` on their way; what does not fit is tried again soon.
+fn carry(stage: &mut Stage, from: usize, outbox: &mut Vec<(Member, Mail)>) {
+    for (to, mail) in outbox.iter() {
+        stage.history.note(|| format!("member {from} -> {} {mail:?}", to.0));
+    }
+    let mut due = Vec::new();
+    let Stage { mesh, weather, rng, faults, now, .. } = stage;
+    let carried = mesh.carry(from, outbox, *now, weather, (rng, faults), |to, at| due.push((to, at)));
+    if let Err(wrong) = carried {
+        stage.history.contract(wrong);
+    }
+    for (shard, at) in due {
+        if shard < stage.net.ports.len() {
+            stage.at(at, Event::Turn { shard });
+        }
+    }
+    if outbox.len() > OUTBOX_MAX {
+        stage
+            .history
+            .contract(format!("member {from} has {} letters that the mesh does not take", outbox.len()));
+        outbox.clear();
+    }
+    if !outbox.is_empty() && from < stage.net.ports.len() {
+        let due = stage.soon(MS);
+        stage.at(due, Event::Carry { shard: from });
+    }
+}
+
+/// Counts which half of a hand-over comes first.
+fn watch_hand_overs(stage: &mut Stage, batch: &Batch, inbox: &[Mail]) {
+    for mail in inbox {
+        stage.history.note(|| format!("  letter {mail:?}"));
+        if let Mail::Moved { transfer, .. } = mail {
+            stage.half_moved(transfer.0, Fault::MailFirst);
+        }
+    }
+    for item in batch.items() {
+        stage.history.note(|| format!("  {item:?}"));
+        if let Item::Arrived { transfer, .. } = item {
+            stage.half_moved(transfer.0, Fault::ArrivedFirst);
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// Turns of all shards.
+    pub turns: u64,
+    /// Messages delivered to clients.
+    pub deliveries: u64,
+    /// Simulated time.
+    pub span: Duration,
+    /// Faults by kind.
+    pub faults: crate::fault::Faults,
+    /// Promises that were not kept.
+    pub violations: Vec<crate::history::Violation>,
+    /// How often the saboteur struck.
+    pub strikes: u64,
+}
