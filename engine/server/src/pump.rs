@@ -2,7 +2,6 @@
 
 use std::io;
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
 use weir_ring::clock::Clock;
@@ -41,7 +40,7 @@ impl Pump {
     ///
     /// # Errors
     /// The kernel ended the ring.
-    pub(crate) fn run(mut self, ending: &Arc<Ending>) -> io::Result<()> {
+    pub(crate) fn run(mut self, ending: &Ending) -> io::Result<()> {
         let mut output = Output::default();
         let mut drained = false;
         while !ending.is_over() {

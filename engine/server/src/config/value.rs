@@ -64,8 +64,10 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 /// A duration of whole milliseconds in the largest unit that takes it without a fraction.
 pub(super) fn duration_text(duration: Duration) -> String {
     let millis = duration.as_millis() as u64;
-    let (unit, size) =
-        UNITS.into_iter().find(|(_, size)| millis > 0 && millis % size == 0).unwrap_or(("s", 1_000));
+    let (unit, size) = UNITS
+        .into_iter()
+        .find(|(_, size)| millis > 0 && millis.is_multiple_of(*size))
+        .unwrap_or(("s", 1_000));
     format!("{}{unit}", millis / size)
 }
 

@@ -23,6 +23,18 @@ const RETRY: Duration = Duration::from_millis(1);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoAnswer;
 
+/// The control thread's own `waker`, as its event loop watches it.
+///
+/// # Errors
+/// The event loop does not take it.
+pub(super) fn watch(waker: Waker) -> io::Result<AsyncFd<Waker>> {
+    #[expect(
+        deprecated,
+        reason = "its successor is unsafe for those who do not own the descriptor; a Waker does"
+    )]
+    AsyncFd::new(waker)
+}
+
 /// The control thread's end of the mesh. Clones share it; the lock is only ever taken on that thread.
 #[derive(Clone)]
 pub(super) struct Mailbox(Arc<Mutex<Inner>>);
@@ -73,16 +85,11 @@ impl Mailbox {
         }
     }
 
-    /// Takes what arrives, each time `waker` says so. Ends only with the process.
+    /// Takes what arrives, each time the waker says so. Ends only with the process.
     ///
     /// # Errors
-    /// The waker cannot be watched.
-    pub(super) async fn receive(self, waker: Waker) -> io::Result<()> {
-        #[expect(
-            deprecated,
-            reason = "its successor is unsafe for those who do not own the descriptor; a Waker does"
-        )]
-        let waker = AsyncFd::new(waker)?;
+    /// The runtime is gone.
+    pub(super) async fn receive(self, waker: AsyncFd<Waker>) -> io::Result<()> {
         let mut inbox = Vec::new();
         loop {
             // Noticed first, read second: what comes in between wakes again.

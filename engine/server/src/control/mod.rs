@@ -59,7 +59,7 @@ async fn serve(control: Control) -> io::Result<End> {
     let shards = control.shards.len();
     let mailbox = Mailbox::new(control.links, control.shards);
     let admin = Arc::new(Admin::new(mailbox.clone(), control.ring));
-    tokio::spawn(mailbox.clone().receive(control.waker));
+    tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
