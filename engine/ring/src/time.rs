@@ -25,6 +25,11 @@ impl Instant {
         self.0 / 1_000_000
     }
 
+    /// Whole seconds since the start of the clock; 136 years fit.
+    pub const fn as_secs(self) -> u32 {
+        (self.0 / 1_000_000_000) as u32
+    }
+
     /// Time since `earlier`; zero if `earlier` lies ahead.
     pub const fn since(self, earlier: Instant) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token, Transfer};
 
+pub use crate::channels::topics::{Past, TopicMessage};
 pub use crate::downstream::Parcel;
 use crate::error::Error;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
-use crate::outbox::Gap;
-use crate::stream::{Epoch, Position};
+use crate::stream::Position;
 
 /// One letter.
 #[derive(Debug)]
@@ -73,36 +73,6 @@ pub struct PushRef {
     pub reference: Box<str>,
     /// Topic of the push.
     pub topic: Box<str>,
-}
-
-/// One message of a topic, encoded once.
-#[derive(Clone, Debug)]
-pub struct TopicMessage {
-    /// Its number in the topic's stream.
-    pub sequence: u64,
-    /// Phoenix V2 frame: text, or a binary broadcast.
-    pub body: Arc<[u8]>,
-    /// `body` is a binary frame.
-    pub binary: bool,
-    /// The connection that published it, which does not get it.
-    pub except: Option<(Member, Token)>,
-}
-
-/// Where a subscriber stands in a topic.
-#[derive(Debug)]
-pub struct Past {
-    /// Epoch of the topic.
-    pub epoch: Epoch,
-    /// Number of the last message in `messages`, or where the subscriber goes on without any.
-    pub at: u64,
-    /// The cursor that was given was continued without loss.
-    pub recovered: bool,
-    /// What is lost.
-    pub gap: Option<Gap>,
-    /// Messages after the cursor, in order.
-    pub messages: Vec<TopicMessage>,
-    /// Nothing is missing any more: the receiving shard is subscribed and the next message follows.
-    pub live: bool,
 }
 
 /// What a member may ask a shard.

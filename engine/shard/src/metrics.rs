@@ -57,6 +57,8 @@ pub struct Health {
     pub connected: bool,
     /// `websocket`, `http_sse` or `none`; with both up, the one a message would take.
     pub transport: &'static str,
+    /// Age of the oldest connection, seconds.
+    pub connection_age: u64,
     /// Messages sent to the client.
     pub messages_sent: u64,
     /// Messages received from the client.

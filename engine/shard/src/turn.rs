@@ -73,8 +73,8 @@ pub struct Shard {
     pub(crate) backends: Backends,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
-    /// Where messages are put together; one for all connections.
-    pub(crate) scratch: Box<Scratch>,
+    /// Where messages are put together; one for all connections. Lent while one is read.
+    pub(crate) scratch: Option<Box<Scratch>>,
     /// Where replies are put together.
     pub(crate) reply: Vec<u8>,
     pub(crate) deflater: Option<Box<Deflater>>,
@@ -84,6 +84,8 @@ pub struct Shard {
     pub(crate) dirty: Vec<Token>,
     /// Connections that close once all is sent.
     pub(crate) finishing: Vec<Token>,
+    /// Connections that are handed over once all is sent.
+    pub(crate) leaving: Vec<Token>,
     /// Connections with more of their stream to send.
     pub(crate) hungry: Vec<Token>,
     /// Numbers joins and transfers.
@@ -113,12 +115,13 @@ impl Shard {
             backends: Backends::new(random.next()),
             timers: None,
             arrivals: Arrivals::default(),
-            scratch: Box::default(),
+            scratch: None,
             reply: Vec::new(),
             deflater: Some(Box::default()),
             local: VecDeque::new(),
             dirty: Vec::new(),
             finishing: Vec::new(),
+            leaving: Vec::new(),
             hungry: Vec::new(),
             tickets: 0,
             handlers: 0,
@@ -220,6 +223,7 @@ impl Shard {
         self.local_letters(cx);
         self.fan_out(cx);
         self.finish_pending(cx);
+        self.leave_pending(cx);
         self.drain_overdue(cx);
     }
 
@@ -232,7 +236,7 @@ impl Shard {
     }
 
     fn next_deadline(&self, now: Instant) -> Instant {
-        if !self.hungry.is_empty() || !self.finishing.is_empty() {
+        if !(self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty()) {
             return now;
         }
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);

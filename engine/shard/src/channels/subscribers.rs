@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use weir_ring::token::Token;
 use weir_transports::phoenix::Version;
 
-use crate::mail::TopicMessage;
+use crate::channels::topics::TopicMessage;
 
 /// The ways a topic's message is encoded; each is done once for all who share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

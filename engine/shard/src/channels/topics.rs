@@ -4,16 +4,45 @@ use std::sync::Arc;
 
 use foldhash::quality::FixedState;
 use hashbrown::HashMap;
-use weir_ring::time::{Instant, Now};
-use weir_ring::token::Member;
+use weir_ring::time::Instant;
+use weir_ring::token::{Member, Token};
 use weir_transports::phoenix::{self, Version};
 
 use crate::error::Error;
 use crate::limits;
-use crate::mail::{Past, TopicMessage};
 use crate::message::{TopicContent, write_envelope, write_meta};
-use crate::outbox::Outbox;
+use crate::outbox::{Gap, Outbox};
 use crate::stream::{Epoch, Position};
+
+/// One message of a topic, encoded once.
+#[derive(Clone, Debug)]
+pub struct TopicMessage {
+    /// Its number in the topic's stream.
+    pub sequence: u64,
+    /// Phoenix V2 frame: text, or a binary broadcast.
+    pub body: Arc<[u8]>,
+    /// `body` is a binary frame.
+    pub binary: bool,
+    /// The connection that published it, which does not get it.
+    pub except: Option<(Member, Token)>,
+}
+
+/// Where a subscriber stands in a topic.
+#[derive(Debug)]
+pub struct Past {
+    /// Epoch of the topic.
+    pub epoch: Epoch,
+    /// Number of the last message in `messages`, or where the subscriber goes on without any.
+    pub at: u64,
+    /// The cursor that was given was continued without loss.
+    pub recovered: bool,
+    /// What is lost.
+    pub gap: Option<Gap>,
+    /// Messages after the cursor, in order.
+    pub messages: Vec<TopicMessage>,
+    /// Nothing is missing any more: the receiving shard is subscribed and the next message follows.
+    pub live: bool,
+}
 
 /// Outbox classes of a topic's entries.
 const TEXT: u8 = 0;
@@ -151,13 +180,14 @@ impl Topic {
     /// Numbers, encodes and keeps one message.
     ///
     /// # Errors
-    /// `Malformed` when an event name does not fit a binary frame.
+    /// `Malformed` when an event name does not fit a binary frame, `InsufficientResources` when the
+    /// message has more than `room` bytes.
     pub(crate) fn append(
         &mut self,
         content: &TopicContent,
-        now: Now,
+        now: Instant,
         timestamp: &str,
-        limits: &limits::Outbox,
+        (limits, room): (&limits::Outbox, usize),
     ) -> Result<Appended, Error> {
         let position = Position { epoch: self.epoch, sequence: self.outbox.head() + 1 };
         let mut body = Vec::with_capacity(256);
@@ -185,7 +215,10 @@ impl Topic {
         let body: Arc<[u8]> = body.into();
         let class = if binary { BINARY } else { TEXT };
         let bytes_added = body.len();
-        let appended = self.outbox.append(now.mono, limits, Arc::clone(&body), class);
+        if bytes_added > room {
+            return Err(Error::insufficient_resources());
+        }
+        let appended = self.outbox.append(now, limits, Arc::clone(&body), class);
         self.fresh.push(TopicMessage { sequence: position.sequence, body, binary, except });
         let own = u32::from(except.is_some());
         let delivered_to = self.subscribed.iter().sum::<u32>().saturating_sub(own);

@@ -29,6 +29,22 @@ pub(crate) struct Connection {
 
 const _: () = assert!(size_of::<Connection>() <= 64);
 
+impl Connection {
+    /// When its stream began, in seconds of the monotonic clock.
+    pub(crate) fn since(&self) -> Option<u32> {
+        match &self.stage {
+            Stage::WebSocket(link) => Some(link.since),
+            Stage::Sse(feed) => Some(feed.since),
+            _ => None,
+        }
+    }
+
+    /// Whether anything may still be written to it.
+    pub(crate) fn speaks(&self) -> bool {
+        !matches!(self.stage, Stage::Closed | Stage::Closing { .. } | Stage::Leaving(_))
+    }
+}
+
 /// What a connection is at the moment.
 #[derive(Debug)]
 pub(crate) enum Stage {
@@ -89,6 +105,15 @@ pub(crate) struct Link {
     pub channels: Vec<Channel>,
     /// Last number of the client's own stream written here.
     pub cursor: u64,
+    /// Up to here everything is sent again, whatever transport it was for: the cursor it resumed with
+    /// says that the client has not seen it.
+    pub replay: u64,
+    /// Last number that the client surely has: it has answered a ping sent after it.
+    pub confirmed: u64,
+    /// The cursor when the ping under way was sent.
+    pub pinged_at: u64,
+    /// When it began, in seconds of the monotonic clock.
+    pub since: u32,
     /// A cursor the upgrade request brought, for a join without one.
     pub resume: Option<Box<Position>>,
     /// What it speaks.
@@ -172,6 +197,10 @@ pub(crate) struct Feed {
     pub session: Token,
     /// Last number written here.
     pub cursor: u64,
+    /// As a link's.
+    pub replay: u64,
+    /// When it began, in seconds of the monotonic clock.
+    pub since: u32,
     /// Next `heartbeat` event.
     pub heartbeat: Instant,
     /// Which pushes a backend wants.
@@ -231,6 +260,10 @@ impl Link {
             session: None,
             channels: Vec::new(),
             cursor: 0,
+            replay: 0,
+            confirmed: 0,
+            pinged_at: 0,
+            since: 0,
             resume: None,
             speaks,
             deflate,

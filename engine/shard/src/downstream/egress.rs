@@ -166,20 +166,43 @@ impl Egress {
 
     /// The end of the turn: one send for all that is pending.
     pub(crate) fn flush(&mut self, token: Token, socket: Socket, out: &mut Output) {
-        let source = match std::mem::take(&mut self.pending) {
-            Pending::Nothing => return,
-            Pending::Arena { start, len } => Source::Arena { start, len },
-            Pending::Frame(index) => Source::Frame(index),
-        };
+        let Some(source) = self.take_pending() else { return };
         out.ops.push(Op::Send { token, socket, source });
     }
 
-    /// A send came short: from now on the peer sets the pace. The bytes go to a `Drain`.
-    pub(crate) fn unsent(&mut self, tail: &[u8]) -> Vec<u8> {
+    /// A send came short: from now on the peer sets the pace. The bytes go to a `Drain`, behind them
+    /// what this turn has already written.
+    pub(crate) fn unsent(&mut self, tail: &[u8], out: &Output, max: usize) -> Result<Vec<u8>, Overflow> {
+        let source = self.take_pending();
+        let pending = source.map_or(&[][..], |source| out.bytes(source));
         let queue = self.queue.get_or_insert_default();
+        let bytes = tail.len() + pending.len();
+        if queue.in_flight + queue.bytes + bytes > max {
+            return Err(Overflow);
+        }
         queue.tail.extend_from_slice(tail);
-        queue.bytes += tail.len();
-        queue.next_drain()
+        queue.tail.extend_from_slice(pending);
+        queue.bytes += bytes;
+        Ok(queue.next_drain())
+    }
+
+    fn take_pending(&mut self) -> Option<Source> {
+        match std::mem::take(&mut self.pending) {
+            Pending::Nothing => None,
+            Pending::Arena { start, len } => Some(Source::Arena { start, len }),
+            Pending::Frame(index) => Some(Source::Frame(index)),
+        }
+    }
+
+    /// Whether `len` more bytes can join what this turn sends. A turn that has sent nothing yet has
+    /// room for one message of any size.
+    pub(crate) fn fits(&self, out: &Output, len: usize, max: usize) -> bool {
+        let pending = match self.pending {
+            Pending::Nothing => return true,
+            Pending::Arena { len, .. } => len as usize,
+            Pending::Frame(index) => out.frames[index as usize].len(),
+        };
+        pending + len <= max
     }
 
     /// A `Drain` is through: what to drain next, or `None` and the peer has caught up.
@@ -281,7 +304,8 @@ mod tests {
     #[test]
     fn control_overtakes_messages_but_not_the_tail() {
         let (mut egress, mut out) = (Egress::default(), Output::default());
-        assert_eq!(egress.unsent(b"tail"), b"tail");
+        put(&mut egress, &mut out, b"pending").unwrap();
+        assert_eq!(egress.unsent(b"tail", &out, 100).unwrap(), b"tailpending");
         put(&mut egress, &mut out, b"message").unwrap();
         egress.control(&mut out, |b| b.extend_from_slice(b"pong")).unwrap();
         assert_eq!(egress.drained().unwrap(), b"pongmessage");
@@ -292,7 +316,7 @@ mod tests {
     #[test]
     fn the_queue_is_bounded_and_control_is_exempt() {
         let (mut egress, mut out) = (Egress::default(), Output::default());
-        egress.unsent(&[0; 60]);
+        egress.unsent(&[0; 60], &out, 100).unwrap();
         assert_eq!(put(&mut egress, &mut out, &[1; 41]), Err(Overflow));
         assert_eq!(put(&mut egress, &mut out, &[1; 40]), Ok(Wrote::More));
         assert_eq!(egress.queued(), 100);

@@ -41,8 +41,9 @@ impl Shard {
             return Flow::Go;
         }
         let resume = join.position().or_else(|| link.resume.take().map(|position| *position));
-        let Place { cursor, recovered, gap } = self.place(id, resume);
-        link.cursor = cursor;
+        let Place { cursor, recovered, gap, replay } = self.place(id, resume);
+        (link.cursor, link.replay) = (cursor, replay);
+        (link.confirmed, link.pinged_at) = (cursor, cursor);
         link.gateway = true;
         link.channels.reserve_exact(1);
         link.channels.push(Channel {

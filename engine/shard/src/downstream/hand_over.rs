@@ -18,17 +18,27 @@ pub(crate) struct Arrivals {
 }
 
 impl Shard {
-    /// Hands the connection over. Whatever this turn has written to it leaves before.
+    /// Hands the connection over, once all that was written to it has left.
     pub(crate) fn depart(&mut self, token: Token, to: Member, parcel: Parcel, cx: &mut Cx<'_>) {
         let transfer = Transfer(u64::from(self.me.0) << 32 | u64::from(self.next_ticket()));
         let Some(conn) = self.conns.get_mut(token) else { return };
-        if conn.egress.is_blocked() {
-            return self.close(token, cx);
-        }
-        conn.egress.flush(token, conn.socket, cx.out);
         conn.heard = cx.now.mono;
         conn.stage = Stage::Leaving(Box::new(Departure { to, transfer, parcel }));
-        cx.out.ops.push(Op::HandOver { token, socket: conn.socket, to, transfer });
+        self.leaving.push(token);
+    }
+
+    /// Lets those go that have nothing under way any more.
+    pub(crate) fn leave_pending(&mut self, cx: &mut Cx<'_>) {
+        for token in std::mem::take(&mut self.leaving) {
+            let Some(conn) = self.conns.get_mut(token) else { continue };
+            let Stage::Leaving(departure) = &conn.stage else { continue };
+            if conn.egress.is_empty() {
+                let (to, transfer) = (departure.to, departure.transfer);
+                cx.out.ops.push(Op::HandOver { token, socket: conn.socket, to, transfer });
+            } else if !conn.egress.is_blocked() {
+                self.leaving.push(token);
+            }
+        }
     }
 
     /// The socket has left, or could not.

@@ -55,7 +55,8 @@ impl Shard {
     fn health(&self, client: &str, cx: &Cx<'_>) -> Option<Box<Health>> {
         let session = self.sessions.get(self.sessions.find(client)?)?;
         let links = session.links.as_slice();
-        let queue = links.iter().filter_map(|link| self.conns.get(link.token));
+        let conns = || links.iter().filter_map(|link| self.conns.get(link.token));
+        let since = conns().filter_map(|conn| conn.since()).min();
         let transport = if session.links.has(Carrier::WebSocket) {
             "websocket"
         } else if links.is_empty() {
@@ -68,11 +69,12 @@ impl Shard {
             client_id: session.client.clone(),
             connected: !links.is_empty(),
             transport,
+            connection_age: since.map_or(0, |since| cx.now.mono.as_secs().saturating_sub(since)).into(),
             messages_sent: session.delivered,
             messages_received: session.received,
             last_activity: timestamp(Wall(cx.now.wall.0.saturating_sub(ago))).into(),
             pending_acks: session.outbox.as_ref().map_or(0, |outbox| outbox.len()) as u64,
-            queue: queue.map(|conn| conn.egress.queued() as u64).sum(),
+            queue: conns().map(|conn| conn.egress.queued() as u64).sum(),
         }))
     }
 }

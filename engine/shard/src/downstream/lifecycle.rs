@@ -74,7 +74,9 @@ impl Shard {
         if self.draining.is_some() {
             return;
         }
-        if self.slots_left() < 2 * SLOTS_RESERVED {
+        // A small table can never have twice the reserve free while it serves anyone.
+        let enough = (2 * SLOTS_RESERVED).min(self.config.connections_max * 3 / 4);
+        if !self.accepting && self.slots_left() < enough {
             return self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
         }
         self.accepting = true;

@@ -266,13 +266,26 @@ fn membership(link: &Link, frame: &Frame<'_>) -> Membership {
     }
 }
 
+/// What a push is called: the type in a `message`, the event's name otherwise.
+fn push_type<'a>(event: &'a str, payload: &'a str) -> std::borrow::Cow<'a, str> {
+    #[derive(serde::Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow, rename = "type")]
+        kind: std::borrow::Cow<'a, str>,
+    }
+    match serde_json::from_str::<Typed<'a>>(payload) {
+        Ok(typed) if event == "message" => typed.kind,
+        _ => event.into(),
+    }
+}
+
 /// A push as backends read it.
 fn push_json(client: &str, event: &str, payload: &str) -> Box<serde_json::value::RawValue> {
     let mut json = Vec::with_capacity(payload.len() + 96);
     json.extend_from_slice(b"{\"client_id\":");
     weir_transports::json::write_str(&mut json, client);
     json.extend_from_slice(b",\"type\":");
-    weir_transports::json::write_str(&mut json, event);
+    weir_transports::json::write_str(&mut json, &push_type(event, payload));
     json.extend_from_slice(b",\"payload\":");
     json.extend_from_slice(payload.as_bytes());
     json.push(b'}');

@@ -53,7 +53,7 @@ impl Shard {
     fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
         let id = self.open_session(&publish.client, cx)?;
         let limits = self.config.outbox.clone();
-        self.check_outbox_room(publish.data.get().len())?;
+        let held = self.stats.outbox_bytes as usize;
         let Some(session) = self.sessions.get_mut(id) else { return Err(Error::insufficient_resources()) };
         let epoch = session.epoch;
         let outbox = session.outbox.get_or_insert_with(|| Box::new(Outbox::new(epoch)));
@@ -61,6 +61,9 @@ impl Shard {
         let mut body = Vec::with_capacity(publish.data.get().len() + 128);
         write_envelope(&mut body, position, &publish.kind, cx.stamp.get(), publish.data.get());
         let bytes = body.len();
+        if held + bytes > self.config.outbox_bytes_total_max {
+            return Err(Error::insufficient_resources());
+        }
         let appended = outbox.append(cx.now.mono, &limits, body.into(), publish.target.class());
         let watch = !std::mem::replace(&mut session.watched, true);
         self.stats.outbox_bytes += bytes as u64;
@@ -88,7 +91,7 @@ impl Shard {
     }
 
     fn append_topic(&mut self, publish: &TopicPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
-        self.check_outbox_room(0)?;
+        let room = self.config.outbox_bytes_total_max.saturating_sub(self.stats.outbox_bytes as usize);
         let random = &mut self.random;
         let topic = self.topics.open(&publish.topic, || Epoch::from_random(random.next()), cx.now.mono);
         let full =
@@ -96,20 +99,13 @@ impl Shard {
         if topic.letters_due().iter().any(full) {
             return Err(Error::insufficient_resources());
         }
-        let appended = topic.append(&publish.content, cx.now, cx.stamp.get(), &self.config.outbox)?;
+        let appended =
+            topic.append(&publish.content, cx.now.mono, cx.stamp.get(), (&self.config.outbox, room))?;
         self.topics.touch(&publish.topic);
         self.stats.outbox_bytes += appended.bytes_added as u64;
         self.stats.outbox_bytes -= appended.bytes_evicted as u64;
         self.stats.appended += 1;
         Ok(Receipt { position: appended.position, state: State::DeliveredTo(appended.delivered_to) })
-    }
-
-    fn check_outbox_room(&self, bytes: usize) -> Result<(), Error> {
-        let held = self.stats.outbox_bytes as usize;
-        if held + bytes > self.config.outbox_bytes_total_max {
-            return Err(Error::insufficient_resources());
-        }
-        Ok(())
     }
 
     /// At the client's home: what it has seen may be forgotten.

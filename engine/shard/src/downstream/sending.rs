@@ -3,7 +3,7 @@
 use weir_ring::op::{Errno, Op};
 use weir_ring::token::Token;
 
-use crate::downstream::connection::{Link, Stage, Watch};
+use crate::downstream::connection::{Link, Speaks, Stage, Watch};
 use crate::downstream::egress::{Overflow, Wrote};
 use crate::turn::{Cx, Shard};
 
@@ -15,21 +15,21 @@ impl Shard {
     /// its client resumes with its cursor.
     pub(crate) fn put(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
         let max = self.config.queue_bytes_max;
-        let Some(conn) = self.conns.get_mut(token) else { return };
+        let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
         let wrote = conn.egress.message(cx.out, max, write);
         self.wrote(token, wrote, cx);
     }
 
     /// As `put`, under the test endpoint's bound.
     pub(crate) fn put_echo(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
+        let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
         let wrote = conn.egress.message(cx.out, ECHO_QUEUE_BYTES_MAX, write);
         self.wrote(token, wrote, cx);
     }
 
     /// Appends a control message: it overtakes queued messages and is exempt from their bound.
     pub(crate) fn put_control(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
+        let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
         let wrote = conn.egress.control(cx.out, write);
         self.wrote(token, wrote, cx);
     }
@@ -37,7 +37,7 @@ impl Shard {
     /// Appends frame `index` of this turn.
     pub(crate) fn put_shared(&mut self, token: Token, cx: &mut Cx<'_>, index: u32) {
         let max = self.config.queue_bytes_max;
-        let Some(conn) = self.conns.get_mut(token) else { return };
+        let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
         let wrote = conn.egress.shared(cx.out, index, max);
         self.wrote(token, wrote, cx);
     }
@@ -62,7 +62,12 @@ impl Shard {
         if matches!(conn.stage, Stage::Closed) {
             return;
         }
-        let bytes = conn.egress.unsent(tail);
+        let echo = matches!(&conn.stage, Stage::WebSocket(link) if link.speaks == Speaks::Echo);
+        let max = if echo { ECHO_QUEUE_BYTES_MAX } else { self.config.queue_bytes_max };
+        let Ok(bytes) = conn.egress.unsent(tail, cx.out, max) else {
+            self.stats.overflowed += 1;
+            return self.close(token, cx);
+        };
         conn.heard = cx.now.mono;
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
         cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
@@ -86,6 +91,7 @@ impl Shard {
         }
         match &conn.stage {
             Stage::Closing { .. } => self.finishing.push(token),
+            Stage::Leaving(_) => self.leaving.push(token),
             _ => {
                 self.hungry.push(token);
                 self.unhold(token, cx);

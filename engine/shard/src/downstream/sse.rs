@@ -68,14 +68,15 @@ impl Shard {
     }
 
     fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, events: bool, cx: &mut Cx<'_>) {
-        let Place { cursor, recovered, gap } = self.place(session, last_event_id(head));
+        let Place { cursor, recovered, gap, replay } = self.place(session, last_event_id(head));
         let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
         let filter = Filter { client: of("client"), kind: of("type") };
         let filtered = events && (filter.client.is_some() || filter.kind.is_some());
         let ndjson = events && head.header("accept").is_some_and(|a| a.contains("application/x-ndjson"));
         let heartbeat = cx.now.mono.plus(self.config.sse.heartbeat_interval);
         let filter = filtered.then(|| Box::new(filter));
-        let feed = Feed { session, cursor, heartbeat, filter, ndjson };
+        let since = cx.now.mono.as_secs();
+        let feed = Feed { session, cursor, replay, since, heartbeat, filter, ndjson };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;

@@ -8,7 +8,7 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Version};
 use weir_transports::{sse, websocket};
 
-use crate::downstream::connection::{Filter, Link, Speaks, Stage};
+use crate::downstream::connection::{Feed, Filter, Link, Speaks, Stage};
 use crate::downstream::egress::{Overflow, Wrote};
 use crate::error::Error;
 use crate::message::Target;
@@ -22,18 +22,25 @@ use crate::turn::{Alarm, Cx, Shard};
 /// Bytes of one stream written to one connection in one turn, roughly: others wait too.
 const PULL_BYTES: usize = 64 << 10;
 
+/// What an entry's body is wrapped in, at most: frame header, topic and event, or SSE fields.
+const ENTRY_OVERHEAD: usize = 128;
+
 /// Where a connection goes on in a stream.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub cursor: Sequence,
     pub recovered: bool,
     pub gap: Option<Gap>,
+    /// Everything up to here was missed.
+    pub replay: Sequence,
 }
 
 /// A pulling connection.
 struct Taker {
     session: Token,
     cursor: Sequence,
+    /// Everything up to here is taken, whatever transport it is for.
+    replay: Sequence,
     carrier: Carrier,
 }
 
@@ -59,9 +66,9 @@ impl Shard {
     /// last connection was.
     pub(crate) fn place(&self, id: Token, resume: Option<Position>) -> Place {
         let Some(session) = self.sessions.get(id) else {
-            return Place { cursor: 0, recovered: false, gap: None };
+            return Place { cursor: 0, recovered: false, gap: None, replay: 0 };
         };
-        let fresh = Place { cursor: session.delivered, recovered: false, gap: None };
+        let fresh = Place { cursor: session.delivered, recovered: false, gap: None, replay: 0 };
         let Some(cursor) = resume else { return fresh };
         let reason = if cursor.epoch != session.epoch {
             GapReason::EpochChanged
@@ -70,7 +77,7 @@ impl Shard {
         } else {
             let floor = session.outbox.as_ref().map_or(1, |outbox| outbox.floor());
             let recovered = cursor.sequence + 1 >= floor;
-            return Place { cursor: cursor.sequence, recovered, gap: None };
+            return Place { cursor: cursor.sequence, recovered, gap: None, replay: session.head() };
         };
         Place { gap: Some(Gap { from: 1, to: session.delivered, reason }), ..fresh }
     }
@@ -115,10 +122,12 @@ impl Shard {
         }
         match &conn.stage {
             Stage::WebSocket(link) if link.gateway => {
-                Some(Taker { session: link.session?, cursor: link.cursor, carrier: Carrier::WebSocket })
+                let Link { session, cursor, replay, .. } = **link;
+                Some(Taker { session: session?, cursor, replay, carrier: Carrier::WebSocket })
             }
             Stage::Sse(feed) => {
-                Some(Taker { session: feed.session, cursor: feed.cursor, carrier: Carrier::Sse })
+                let Feed { session, cursor, replay, .. } = **feed;
+                Some(Taker { session, cursor, replay, carrier: Carrier::Sse })
             }
             _ => None,
         }
@@ -145,12 +154,13 @@ impl Shard {
         let Some(outbox) = &session.outbox else { return Ok(false) };
         let (mut bytes, mut sent, mut more) = (0, 0, false);
         for (sequence, entry) in outbox.entries_from(cursor + 1) {
-            if bytes > PULL_BYTES {
+            let max = config.queue_bytes_max;
+            if bytes > PULL_BYTES || !conn.egress.fits(cx.out, entry.body.len() + ENTRY_OVERHEAD, max) {
                 more = true;
                 break;
             }
             cursor = sequence;
-            if !wants(taker.carrier, &session.links, entry) {
+            if sequence > taker.replay && !wants(taker.carrier, &session.links, entry) {
                 continue;
             }
             let position = Position { epoch: session.epoch, sequence };
@@ -165,7 +175,7 @@ impl Shard {
                 Stage::WebSocket(link) => link.deflate_for(payload.len(), config, deflater),
                 _ => None,
             };
-            let wrote = conn.egress.message(cx.out, config.queue_bytes_max, |out| match frame {
+            let wrote = conn.egress.message(cx.out, max, |out| match frame {
                 Form::WebSocket => websocket::write_message(out, websocket::Opcode::Text, &payload, deflate),
                 Form::Plain => out.extend_from_slice(&payload),
             })?;
@@ -267,22 +277,25 @@ impl Shard {
         let Some(id) = link.session else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         if session.links.remove(token) && !session.links.has(Carrier::WebSocket) {
+            let acknowledged = session.outbox.as_ref().map_or(0, |outbox| outbox.acknowledged());
+            let confirmed = link.confirmed.max(acknowledged);
             let heirs: Vec<Token> = session.links.as_slice().iter().map(|link| link.token).collect();
             for heir in heirs {
-                self.take_over(heir, link.cursor, cx);
+                self.take_over(heir, confirmed, cx);
             }
         }
         self.unlinked(id, cx.now.mono);
     }
 
-    /// Rewinds an SSE stream to what the lost WebSocket had been sent.
-    fn take_over(&mut self, heir: Token, cursor: Sequence, cx: &mut Cx<'_>) {
+    /// Rewinds an SSE stream to what the client of the lost WebSocket is known to have: what was only
+    /// written to that socket is sent again.
+    fn take_over(&mut self, heir: Token, confirmed: Sequence, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(heir) else { return };
         let Stage::Sse(feed) = &mut conn.stage else { return };
-        if feed.cursor <= cursor {
+        if feed.cursor <= confirmed {
             return;
         }
-        feed.cursor = cursor;
+        feed.cursor = confirmed;
         let switched = br#"{"from":"websocket","to":"http_sse","reason":"connection_lost"}"#;
         self.tell(heir, "transport_switched", switched, cx);
         self.hungry.push(heir);

@@ -9,12 +9,13 @@ use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 
 use crate::channels::Join;
 use crate::channels::subscribers::{Local, SERIALIZERS, Serializer};
+use crate::channels::topics::{Fresh, Past, TopicMessage};
 use crate::downstream::connection::{Channel, Joined, Link, Stage};
 use crate::downstream::phoenix::Addressee;
 use crate::downstream::stream::gap_json;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
-use crate::mail::{Mail, Past, PushRef, Subscriber, TopicMessage};
+use crate::mail::{Mail, PushRef, Subscriber};
 use crate::message::{Receipt, State};
 use crate::route;
 use crate::stream::{Epoch, Position};
@@ -22,6 +23,9 @@ use crate::turn::{Cx, Shard};
 
 /// Bytes of a topic's past sent to a subscriber at once.
 const PAST_BYTES: usize = 64 << 10;
+
+/// Bytes of one shared frame, roughly.
+const SHARED_BYTES: usize = 256 << 10;
 
 /// How Phoenix refuses a topic too many.
 const TOO_MANY: &[u8] = br#"{"reason":"too many channels joined"}"#;
@@ -91,7 +95,8 @@ impl Shard {
         self.send_fresh(&topic, cx);
         let random = &mut self.random;
         let owned = self.topics.open(&topic, || Epoch::from_random(random.next()), cx.now.mono);
-        let past = Box::new(owned.subscribe(from, resume, PAST_BYTES));
+        let part = PAST_BYTES.min(self.config.queue_bytes_max / 4);
+        let past = Box::new(owned.subscribe(from, resume, part));
         self.send(from, Mail::Subscribed { subscriber, topic, past }, cx);
     }
 
@@ -146,10 +151,30 @@ impl Shard {
             phoenix::push(link.version(), &mut push, None, topic, "gap", &payload, None);
             self.put_text(token, link, &push, cx);
         }
+        self.send_past(token, link, topic, &past, cx);
+        self.hungry.push(token);
+    }
+
+    /// Sends a part of a topic's past. What does not fit this turn is asked for again.
+    fn send_past(&mut self, token: Token, link: &mut Link, topic: &Arc<str>, past: &Past, cx: &mut Cx<'_>) {
         let serializer = serializer(link);
         let mut frames = Vec::new();
         for message in &past.messages {
             self.encode(serializer, message, &mut frames);
+        }
+        let max = self.config.queue_bytes_max;
+        let Some(conn) = self.conns.get(token) else { return };
+        if !frames.is_empty() && (conn.egress.is_blocked() || !conn.egress.fits(cx.out, frames.len(), max)) {
+            let sequence = past.messages.first().map_or(past.at, |message| message.sequence - 1);
+            let from = Position { epoch: past.epoch, sequence };
+            if let Some(channel) = link.channel_mut(topic) {
+                channel.state = Joined::CatchingUp { from, asked: false };
+            }
+            if past.live {
+                let home = route::home(&self.ring, topic);
+                self.send(home, Mail::Unsubscribe { from: self.me, topic: Arc::clone(topic) }, cx);
+            }
+            return;
         }
         self.stats.websocket.messages_out += past.messages.len() as u64;
         if !frames.is_empty() {
@@ -157,12 +182,11 @@ impl Shard {
         }
         if past.live {
             self.subscribers.add(topic, serializer, token);
-        } else {
-            self.hungry.push(token);
         }
     }
 
-    /// Asks for the next part of every topic that is catching up, once the last part has left.
+    /// Asks for the next part of a topic that is catching up, once the last part has left. One topic at
+    /// a time: each answer asks for the next.
     pub(crate) fn catch_up(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Shard { conns, ring, me, .. } = self;
         let Some(conn) = conns.get_mut(token) else { return };
@@ -170,18 +194,17 @@ impl Shard {
             return;
         }
         let Stage::WebSocket(link) = &mut conn.stage else { return };
-        let mut letters = Vec::new();
-        for channel in &mut link.channels {
-            if let Joined::CatchingUp { from, asked } = &mut channel.state
-                && !std::mem::replace(asked, true)
-            {
+        let next = link.channels.iter_mut().find_map(|channel| match &mut channel.state {
+            Joined::CatchingUp { from, asked } if !*asked => {
+                *asked = true;
                 let subscriber = Subscriber { token, ticket: channel.ticket };
-                let topic = Arc::clone(&channel.topic);
-                let home = route::home(ring, &topic);
-                letters.push((home, Mail::Subscribe { from: *me, subscriber, topic, resume: Some(*from) }));
+                Some((Arc::clone(&channel.topic), subscriber, *from))
             }
-        }
-        for (home, letter) in letters {
+            _ => None,
+        });
+        if let Some((topic, subscriber, from)) = next {
+            let home = route::home(ring, &topic);
+            let letter = Mail::Subscribe { from: *me, subscriber, topic, resume: Some(from) };
             self.send(home, letter, cx);
         }
     }
@@ -276,7 +299,7 @@ impl Shard {
         }
     }
 
-    fn send_letters(&mut self, fresh: crate::channels::topics::Fresh, cx: &mut Cx<'_>) {
+    fn send_letters(&mut self, fresh: Fresh, cx: &mut Cx<'_>) {
         for to in fresh.to {
             let (topic, messages) = (Arc::clone(&fresh.topic), fresh.messages.clone());
             self.send(to, Mail::Fanout { topic, messages }, cx);
@@ -289,22 +312,32 @@ impl Shard {
             if group.is_empty() {
                 continue;
             }
-            let mut frames = Vec::new();
-            for message in &local.pending {
-                self.encode(serializer, message, &mut frames);
-            }
-            let index = cx.out.frames.len() as u32;
-            cx.out.frames.push(frames.into());
+            let frames = self.share(serializer, local, cx);
             for token in group {
                 let own = local.pending.iter().any(|message| message.except == Some((self.me, *token)));
                 if own {
                     self.fan_others(serializer, local, *token, cx);
                 } else {
-                    self.put_shared(*token, cx, index);
+                    for index in frames.clone() {
+                        self.put_shared(*token, cx, index);
+                    }
                 }
             }
             self.stats.websocket.messages_out += (group.len() * local.pending.len()) as u64;
         }
+    }
+
+    /// Encodes a topic's pending messages into frames of this turn: one, unless they are many or large.
+    fn share(&mut self, serializer: Serializer, local: &Local, cx: &mut Cx<'_>) -> std::ops::Range<u32> {
+        let first = cx.out.frames.len() as u32;
+        let mut frames = Vec::new();
+        for (at, message) in local.pending.iter().enumerate() {
+            self.encode(serializer, message, &mut frames);
+            if frames.len() >= SHARED_BYTES || at + 1 == local.pending.len() {
+                cx.out.frames.push(std::mem::take(&mut frames).into());
+            }
+        }
+        first..cx.out.frames.len() as u32
     }
 
     /// For a subscriber that published some of the messages itself.
@@ -347,6 +380,11 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let Some(link) = self.lend_link(token) else { return };
+        // The join may be over by now, and a reply after its `phx_close` is nobody's.
+        let joined = link.channel(&push.topic);
+        if !joined.is_some_and(|channel| push.join_ref.is_none() || channel.join_ref == push.join_ref) {
+            return self.return_link(token, link, cx);
+        }
         let (status, body) = match outcome {
             Ok(receipt) => (Status::Ok, delivered_json(receipt)),
             Err(error) => (Status::Error, self.error_body(&link, &error, cx)),

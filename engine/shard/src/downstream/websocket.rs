@@ -115,6 +115,11 @@ impl Shard {
         let compression = self.config.websocket.compression
             && head.query.and_then(|q| query::get(q, "compression")).is_none_or(|value| value != "false");
         let extensions: Vec<&str> = head.headers("sec-websocket-extensions").collect();
+        if head.headers("sec-websocket-key").nth(1).is_some() {
+            let error = Error::malformed("Sec-WebSocket-Key may be sent once (RFC 6455, section 11.3.1)");
+            self.respond_error(token, &error, terms, cx);
+            return None;
+        }
         let request = handshake::Request {
             key: head.header("sec-websocket-key"),
             version: head.header("sec-websocket-version"),
@@ -150,7 +155,8 @@ impl Shard {
     }
 
     /// Makes the connection a WebSocket.
-    pub(crate) fn start_link(&mut self, token: Token, link: Link, cx: &mut Cx<'_>) {
+    pub(crate) fn start_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
+        link.since = cx.now.mono.as_secs();
         let wake = cx.now.mono.plus(self.config.websocket.park_after);
         let Some(conn) = self.conns.get_mut(token) else { return };
         cx.out.ops.push(link.watch.op(token, conn.socket));
@@ -208,7 +214,7 @@ impl Shard {
             deflate: link.deflate.is_some(),
         };
         let mut reader = std::mem::take(&mut link.reader);
-        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut scratch = self.scratch.take().unwrap_or_default();
         let mut at = 0;
         let mut moved = None;
         while at < bytes.len() {
@@ -231,7 +237,7 @@ impl Shard {
                 }
             }
         }
-        self.scratch = scratch;
+        self.scratch = Some(scratch);
         link.reader = reader;
         moved
     }
@@ -243,6 +249,7 @@ impl Shard {
                 return Flow::Go;
             }
             Message::Pong(_) => {
+                link.confirmed = link.pinged_at;
                 link.pinged = false;
                 return Flow::Go;
             }
@@ -322,7 +329,7 @@ impl Shard {
             return None;
         }
         if !link.pinged && now >= heard.plus(interval) {
-            link.pinged = true;
+            (link.pinged, link.pinged_at) = (true, link.cursor);
             self.put_control(token, cx, |out| websocket::write_frame(out, Opcode::Ping, &[]));
             return Some(heard.plus(interval + timeout).max(now.plus(timeout)));
         }
