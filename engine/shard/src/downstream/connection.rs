@@ -199,6 +199,8 @@ pub(crate) struct Feed {
     pub cursor: u64,
     /// As a link's.
     pub replay: u64,
+    /// First number that was left to a WebSocket; 0: none.
+    pub skipped: u64,
     /// When it began, in seconds of the monotonic clock.
     pub since: u32,
     /// Next `heartbeat` event.

@@ -76,7 +76,7 @@ impl Shard {
         let heartbeat = cx.now.mono.plus(self.config.sse.heartbeat_interval);
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
-        let feed = Feed { session, cursor, replay, since, heartbeat, filter, ndjson };
+        let feed = Feed { session, cursor, replay, skipped: 0, since, heartbeat, filter, ndjson };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;

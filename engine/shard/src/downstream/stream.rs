@@ -161,6 +161,11 @@ impl Shard {
             }
             cursor = sequence;
             if sequence > taker.replay && !wants(taker.carrier, &session.links, entry) {
+                if let Stage::Sse(feed) = &mut conn.stage
+                    && feed.skipped == 0
+                {
+                    feed.skipped = sequence;
+                }
                 continue;
             }
             let position = Position { epoch: session.epoch, sequence };
@@ -287,15 +292,17 @@ impl Shard {
         self.unlinked(id, cx.now.mono);
     }
 
-    /// Rewinds an SSE stream to what the client of the lost WebSocket is known to have: what was only
-    /// written to that socket is sent again.
+    /// Rewinds an SSE stream to the first message it left to the lost WebSocket, unless its client is
+    /// known to have it: what was only written to that socket is sent again.
     fn take_over(&mut self, heir: Token, confirmed: Sequence, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(heir) else { return };
         let Stage::Sse(feed) = &mut conn.stage else { return };
-        if feed.cursor <= confirmed {
+        let skipped = std::mem::take(&mut feed.skipped);
+        let from = confirmed.max(skipped.saturating_sub(1));
+        if skipped == 0 || feed.cursor <= from {
             return;
         }
-        feed.cursor = confirmed;
+        feed.cursor = from;
         let switched = br#"{"from":"websocket","to":"http_sse","reason":"connection_lost"}"#;
         self.tell(heir, "transport_switched", switched, cx);
         self.hungry.push(heir);
