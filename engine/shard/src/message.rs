@@ -109,7 +109,9 @@ struct Body<'a> {
     data: Option<&'a RawValue>,
     #[serde(default)]
     transport: Target,
-    priority: Option<Priority>,
+    /// Read for its refusal only.
+    #[serde(rename = "priority")]
+    _priority: Option<Priority>,
     client: Option<String>,
     topic: Option<String>,
 }
@@ -148,7 +150,6 @@ impl Publish {
     /// `Malformed` with the parser's words, `MissingField`.
     pub fn parse(receiver: Receiver<'_>, body: &[u8]) -> Result<Publish, Error> {
         let body: Body<'_> = serde_json::from_slice(body).map_err(|e| Error::malformed(e.to_string()))?;
-        let _only_normal = body.priority;
         let kind = body.kind.filter(|kind| !kind.is_empty()).ok_or(Error::MissingField { field: "type" })?;
         let data = body.data.ok_or(Error::MissingField { field: "data" })?;
         let (client, topic) = match receiver {

@@ -227,6 +227,8 @@ pub(crate) struct Departure {
     pub to: Member,
     /// Joins socket and parcel there.
     pub transfer: Transfer,
+    /// The driver was asked to move the socket.
+    pub asked: bool,
     /// What goes with it once the socket is there.
     pub parcel: Parcel,
 }

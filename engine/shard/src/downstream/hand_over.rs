@@ -23,7 +23,7 @@ impl Shard {
         let transfer = Transfer(u64::from(self.me.0) << 32 | u64::from(self.next_ticket()));
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.heard = cx.now.mono;
-        conn.stage = Stage::Leaving(Box::new(Departure { to, transfer, parcel }));
+        conn.stage = Stage::Leaving(Box::new(Departure { to, transfer, asked: false, parcel }));
         self.leaving.push(token);
     }
 
@@ -31,8 +31,12 @@ impl Shard {
     pub(crate) fn leave_pending(&mut self, cx: &mut Cx<'_>) {
         for token in std::mem::take(&mut self.leaving) {
             let Some(conn) = self.conns.get_mut(token) else { continue };
-            let Stage::Leaving(departure) = &conn.stage else { continue };
+            let Stage::Leaving(departure) = &mut conn.stage else { continue };
+            if departure.asked {
+                continue;
+            }
             if conn.egress.is_empty() {
+                departure.asked = true;
                 let (to, transfer) = (departure.to, departure.transfer);
                 cx.out.ops.push(Op::HandOver { token, socket: conn.socket, to, transfer });
             } else if !conn.egress.is_blocked() {
@@ -52,7 +56,7 @@ impl Shard {
             self.conns.remove(token);
             self.stats.connections -= 1;
             self.stats.handed_over += 1;
-            let Departure { to, transfer, parcel } = *departure;
+            let Departure { to, transfer, parcel, .. } = *departure;
             return self.send(to, Mail::Moved { transfer, parcel: Box::new(parcel) }, cx);
         }
         match departure.parcel.stage {

@@ -320,7 +320,8 @@ impl Shard {
             }
             return Some(now.plus(park));
         }
-        if link.watch == Watch::Once && now >= heard.plus(join_deadline) {
+        let age = now.as_secs().saturating_sub(link.since);
+        if link.watch == Watch::Once && u64::from(age) >= join_deadline.as_secs() {
             self.close_link(token, close::POLICY_VIOLATION, "no join in time", cx);
             return None;
         }
