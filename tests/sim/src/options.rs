@@ -105,7 +105,7 @@ impl Options {
     /// The run that `seed` stands for.
     pub fn draw(rng: &mut Rng) -> Options {
         let roomy = rng.chance(350);
-        let turns = rng.between(4_500, 6_500);
+        let turns = rng.between(5_000, 7_000);
         let drains = rng.chance(250);
         Options { config: config(rng, roomy), roomy, turns, drains, weather: weather(rng), cast: cast(rng) }
     }
