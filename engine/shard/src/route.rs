@@ -25,7 +25,7 @@ pub(crate) fn home(ring: &HashRing, name: &str) -> Member {
 /// A client name: 1 to 128 bytes without control characters, outside the reserved `mcp:` names.
 ///
 /// # Errors
-/// `ClientIdRequired` when empty, `InvalidClientId` otherwise.
+/// `ClientIdRequired` when empty, `Malformed` otherwise.
 pub(crate) fn check_client_id(name: &str) -> Result<&str, Error> {
     if name.is_empty() {
         Err(Error::ClientIdRequired)
