@@ -16,5 +16,7 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Without it Weir serves just as well, in more memory.
+    let _ = weir_ring::memory::small_pages();
     cli::run()
 }

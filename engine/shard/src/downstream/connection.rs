@@ -76,7 +76,7 @@ pub(crate) struct Exchange {
     /// A body that is being read.
     pub body: Option<Box<PartialBody>>,
     /// A request waits for other shards; nothing is read meanwhile.
-    pub waiting: Option<Gather>,
+    pub waiting: Option<Box<Gather>>,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
     /// The peer has sent its last byte.

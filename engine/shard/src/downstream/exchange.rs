@@ -133,7 +133,7 @@ impl Shard {
                 Step::Gone
             }
             Outcome::Waiting(gather) => {
-                exchange.waiting = Some(gather);
+                exchange.waiting = Some(Box::new(gather));
                 Step::Used(used)
             }
             Outcome::Gone => Step::Gone,

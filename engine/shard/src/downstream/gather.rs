@@ -119,7 +119,7 @@ impl Shard {
 
     fn gather(&mut self, token: Token) -> Option<&mut Gather> {
         match &mut self.conns.get_mut(token)?.stage {
-            Stage::Http(exchange) => exchange.waiting.as_mut(),
+            Stage::Http(exchange) => exchange.waiting.as_deref_mut(),
             _ => None,
         }
     }
