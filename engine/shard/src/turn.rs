@@ -188,7 +188,7 @@ impl Shard {
             Completion::Ended { token, errno } => self.ended(token, errno, cx),
             Completion::Unsent { token, tail, errno } => self.unsent(token, tail, errno, cx),
             Completion::Drained { token, errno } => self.drained(token, errno, cx),
-            Completion::Closed { token } => self.closed(token, cx),
+            Completion::Closed { token } => self.closed(token),
             Completion::HandedOver { token, errno } => self.handed_over(token, errno, cx),
             Completion::Arrived { transfer, socket } => self.socket_arrived(transfer, socket, cx),
         }

@@ -125,7 +125,7 @@ impl Shard {
     }
 
     /// The slot is free again.
-    pub(crate) fn closed(&mut self, token: Token, _cx: &mut Cx<'_>) {
+    pub(crate) fn closed(&mut self, token: Token) {
         if self.conns.remove(token).is_some() {
             self.stats.connections -= 1;
         }

@@ -9,6 +9,7 @@ use crate::downstream::connection::{Link, Speaks};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::mcp;
+use crate::policy::Verdict;
 use crate::turn::{Cx, Shard};
 
 impl Shard {
@@ -60,8 +61,8 @@ impl Shard {
         session.received += 1;
         session.heard = cx.now.mono;
         match session.bucket.take(&self.config.client_rate, cx.now.mono) {
-            crate::policy::Verdict::Allow { .. } => Ok(()),
-            crate::policy::Verdict::Deny { retry_after } => {
+            Verdict::Allow { .. } => Ok(()),
+            Verdict::Deny { retry_after } => {
                 self.stats.limited += 1;
                 Err(Error::RateLimited { retry_after })
             }
