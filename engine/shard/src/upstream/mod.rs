@@ -10,6 +10,28 @@ use weir_ring::op::Errno;
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
+use crate::slots::Slots;
+use crate::turn::{Cx, Shard};
+
+/// All MCP servers, as one shard sees them.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    pub(crate) backings: Slots<Backing>,
+}
+
+/// A conversation with one upstream on a client's behalf.
+#[derive(Debug)]
+pub(crate) struct Backing {
+    /// With whom.
+    pub(crate) upstream: UpstreamId,
+    /// On whose behalf.
+    pub(crate) owner: Token,
+    /// Known once it is ready.
+    pub(crate) era: Option<Era>,
+    /// The result of `initialize` or `server/discover`, JSON; known once it is ready.
+    pub(crate) about: Option<Box<str>>,
+}
+
 /// A configured MCP server: its place in `Config::upstreams`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct UpstreamId(pub(crate) u16);
@@ -80,5 +102,52 @@ impl fmt::Display for UpstreamFault {
             UpstreamFault::Http(status) => return write!(f, "refused the request with HTTP status {status}"),
             UpstreamFault::Exited => "ended; it is started again with the next call",
         })
+    }
+}
+
+impl Upstreams {
+    pub(crate) fn new() -> Upstreams {
+        Upstreams { backings: Slots::with_max(16_384) }
+    }
+}
+
+impl Shard {
+    /// A conversation.
+    pub(crate) fn backing(&self, backing: Token) -> Option<&Backing> {
+        self.upstream.backings.get(backing)
+    }
+
+    /// Begins a conversation; `backing_ready` or `backing_lost` says, in a later turn, what came of it.
+    ///
+    /// # Errors
+    /// It is out of the question now.
+    pub(crate) fn open_backing(
+        &mut self,
+        upstream: UpstreamId,
+        opening: Opening,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, UpstreamFault> {
+        let _ = (upstream, opening, cx);
+        Err(UpstreamFault::Overloaded)
+    }
+
+    /// Sends a request over a conversation that is ready. What comes of it is told in later turns.
+    pub(crate) fn ask(&mut self, backing: Token, leg: Token, ask: Ask<'_>, cx: &mut Cx<'_>) {
+        let _ = (backing, leg, ask, cx);
+    }
+
+    /// Sends a notification, or the response to a request of the upstream.
+    pub(crate) fn tell_upstream(&mut self, backing: Token, message: &[u8], cx: &mut Cx<'_>) {
+        let _ = (backing, message, cx);
+    }
+
+    /// Nobody waits for the leg any more: nothing of it is told after this.
+    pub(crate) fn cancel_leg(&mut self, backing: Token, leg: Token, cx: &mut Cx<'_>) {
+        let _ = (backing, leg, cx);
+    }
+
+    /// Ends a conversation: nothing of it is told after this.
+    pub(crate) fn close_backing(&mut self, backing: Token, cx: &mut Cx<'_>) {
+        let _ = (backing, cx);
     }
 }
