@@ -98,11 +98,11 @@ pub(crate) fn parse(text: &[u8]) -> Option<(Option<Event>, usize)> {
     Some((event, len))
 }
 
-/// Where the first block of lines ends, without and with the empty line. Lines end by LF or by CRLF.
+/// The length of the first block of lines, without and with the empty line. Lines end by LF or by CRLF.
 fn block(text: &[u8]) -> Option<(usize, usize)> {
     memchr::memchr_iter(b'\n', text).find_map(|end| match &text[end + 1..] {
-        [b'\n', ..] => Some((end, end + 2)),
-        [b'\r', b'\n', ..] => Some((end, end + 3)),
+        [b'\n', ..] => Some((end + 1, end + 2)),
+        [b'\r', b'\n', ..] => Some((end + 1, end + 3)),
         _ => None,
     })
 }
