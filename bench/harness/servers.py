@@ -137,7 +137,8 @@ def weir(url="ws://{}/mcp/ws", upstream=None):
     port = free_port()
     command = [BINARIES / "weir", "serve", "--shards", 1, "--cores", SERVER_CORE, "--rate-limit", RATE_LIMIT,
                "--ws-port", port, "--sse-port", free_port(), "--admin-port", free_port()]
-    env = {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS}
+    env = {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS,
+           "WEIR_RATE_LIMITING_BACKEND_LIMIT": RATE_LIMIT}
     files = {}
     if upstream:
         files["weir.toml"] = WEIR.format(upstream=upstream.url)
