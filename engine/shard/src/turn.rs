@@ -58,6 +58,7 @@ pub(crate) enum Alarm {
     Sweep,
     Accept(Listener),
     Mcp(Token),
+    Hold(Token),
 }
 
 /// One core's state.
@@ -219,6 +220,7 @@ impl Shard {
                 Alarm::Sweep => self.sweep(cx),
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
                 Alarm::Mcp(call) => self.examine_call(call, cx),
+                Alarm::Hold(hold) => self.examine_hold(hold, cx),
             }
         }
     }

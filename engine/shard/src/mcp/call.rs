@@ -3,6 +3,8 @@
 use weir_ring::token::Token;
 use weir_transports::mcp::{Era, Method};
 
+use crate::mcp::input::Input;
+use crate::mcp::listen::Listen;
 use crate::mcp::merge::Merge;
 use crate::mcp::outlet::{Client, Outlet};
 use crate::upstream::UpstreamId;
@@ -24,6 +26,10 @@ pub(crate) struct Call {
     pub(crate) logs: bool,
     /// What is asked for.
     pub(crate) method: Method,
+    /// What was asked of a modern upstream for a legacy client, which may have to be asked again.
+    pub(crate) asked: Option<Box<Unsent>>,
+    /// How often the upstream needed input.
+    pub(crate) rounds: u32,
     /// What has to happen before it is answered.
     pub(crate) work: Work,
 }
@@ -35,17 +41,42 @@ pub(crate) enum Work {
     Direct { leg: Token },
     /// Several servers answer, and their parts are put together.
     Merge(Box<Merge>),
+    /// The client is asked for what the server needs.
+    Input(Box<Input>),
+    /// News are passed on until the client hangs up.
+    Listen(Box<Listen>),
     /// The servers' introductions are waited for.
     Introduction,
     /// The built-in `sleep`: time has to pass.
     Sleep { step: u32, steps: u32, every_ms: u64 },
 }
 
+/// Who waits for a leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serves {
+    /// A call.
+    Call(Token),
+    /// A hold: the client was answered with a question, and is to come back.
+    Hold(Token),
+    /// The gateway, which drops the answer.
+    Nobody,
+}
+
+impl Serves {
+    /// The call, if it is one.
+    pub(crate) fn call(self) -> Option<Token> {
+        match self {
+            Serves::Call(call) => Some(call),
+            Serves::Hold(_) | Serves::Nobody => None,
+        }
+    }
+}
+
 /// The part of a call at one upstream.
 #[derive(Debug)]
 pub(crate) struct Leg {
-    /// Its call; `None`: the gateway asks for itself and drops the answer.
-    pub(crate) call: Option<Token>,
+    /// Who waits for its answer.
+    pub(crate) serves: Serves,
     /// Who is asked.
     pub(crate) server: UpstreamId,
     /// In which conversation.
@@ -57,7 +88,7 @@ pub(crate) struct Leg {
 }
 
 /// A request whose conversation is not ready.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Unsent {
     /// Whose it is.
     pub(crate) client: Client,

@@ -5,6 +5,7 @@ use weir_transports::mcp::headers::ParamHeader;
 use weir_transports::mcp::splice::{splice, with_meta};
 use weir_transports::mcp::{Era, Method, Params, Version, key, object};
 
+use crate::mcp::call::Unsent;
 use crate::mcp::outlet::Client;
 use crate::turn::Shard;
 use crate::upstream::UpstreamId;
@@ -35,6 +36,18 @@ pub(crate) enum Translation {
     Modern { client_info: Box<str>, capabilities: Box<str>, log_level: Option<Box<str>> },
     /// Modern to legacy: what is said in each request is left out.
     Legacy,
+}
+
+impl Outgoing<'_> {
+    /// A copy to be sent later.
+    pub(crate) fn kept(&self) -> Unsent {
+        Unsent {
+            client: self.client,
+            params: self.params.map(Box::from),
+            own: self.own.map(Box::from),
+            headers: self.headers.to_vec(),
+        }
+    }
 }
 
 impl Shard {

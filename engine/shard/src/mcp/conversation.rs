@@ -232,7 +232,9 @@ impl Shard {
             self.leg_failed(leg, why.clone(), cx);
         }
         self.mcp.faults.insert(held.server, why);
-        self.forget_asked(owner);
+        if let Whose::Session(session) = held.whose {
+            self.forget_asked(session, backing);
+        }
         self.introduce_waiting(cx);
     }
 }

@@ -1,10 +1,10 @@
 //! Calls and their legs: begun, sent, ended.
 
 use weir_ring::token::Token;
-use weir_transports::mcp::{Method, Params, object};
+use weir_transports::mcp::{Era, Method, Params, object};
 
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::{Call, Leg, Unsent, Work};
+use crate::mcp::call::{Call, Leg, Serves, Unsent, Work};
 use crate::mcp::compose::{Outgoing, compose};
 use crate::mcp::conversation::Whose;
 use crate::mcp::dispatch::Request;
@@ -30,6 +30,11 @@ impl Shard {
         if server == BUILTIN {
             return self.builtin(request, own, cx);
         }
+        if let Some(state) = request.read.request_state.and_then(object::string)
+            && self.is_legacy(server)
+        {
+            return self.take_up(request, server, &state, cx);
+        }
         let call = self.begin(request, Work::Direct { leg: NO_LEG })?;
         let outgoing = Outgoing {
             client: request.from.client,
@@ -38,7 +43,7 @@ impl Shard {
             own,
             headers: request.from.headers,
         };
-        match self.begin_leg(Some(call), server, outgoing, request.read, cx) {
+        match self.begin_leg(Serves::Call(call), server, outgoing, request.read, cx) {
             Ok(leg) => {
                 if let Some(call) = self.mcp.calls.get_mut(call) {
                     call.work = Work::Direct { leg };
@@ -62,6 +67,8 @@ impl Shard {
             progress: request.read.meta.progress_token.map(Box::from),
             logs: matches!(request.from.client, Client::Session(_)) || request.read.meta.log_level.is_some(),
             method: request.method,
+            asked: None,
+            rounds: 0,
             work,
         };
         let full = |_| Refusal::new(
@@ -91,14 +98,14 @@ impl Shard {
     /// Asks one server; later, if the conversation with it is not ready.
     pub(crate) fn begin_leg(
         &mut self,
-        call: Option<Token>,
+        serves: Serves,
         server: UpstreamId,
         outgoing: Outgoing<'_>,
         read: &Params<'_>,
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
         let conversation = self.conversation(outgoing.client, read.meta.client_capabilities, server, cx)?;
-        let leg = Leg { call, server, conversation, method: outgoing.method, unsent: None };
+        let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None };
         let leg = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
         let Some(held) = self.mcp.conversations.get_mut(conversation) else { return Ok(leg) };
         if held.ready {
@@ -110,12 +117,7 @@ impl Shard {
         }
         held.legs.push(leg);
         if let Some(leg) = self.mcp.legs.get_mut(leg) {
-            leg.unsent = Some(Box::new(Unsent {
-                client: outgoing.client,
-                params: outgoing.params.map(Box::from),
-                own: outgoing.own.map(Box::from),
-                headers: outgoing.headers.to_vec(),
-            }));
+            leg.unsent = Some(Box::new(outgoing.kept()));
         }
         Ok(leg)
     }
@@ -158,12 +160,7 @@ impl Shard {
         if to.ready {
             return self.send_leg(leg, *outgoing, read, cx);
         }
-        held.unsent = Some(Box::new(Unsent {
-            client: outgoing.client,
-            params: outgoing.params.map(Box::from),
-            own: outgoing.own.map(Box::from),
-            headers: outgoing.headers.to_vec(),
-        }));
+        held.unsent = Some(Box::new(outgoing.kept()));
     }
 
     /// Asks a server in a conversation that is ready.
@@ -172,6 +169,13 @@ impl Shard {
         let (server, conversation) = (held.server, held.conversation);
         let Some(backing) = self.mcp.conversations.get(conversation).map(|held| held.backing) else { return };
         let Some(era) = self.backing(backing).and_then(|backing| backing.era) else { return };
+        if era == Era::Modern
+            && matches!(outgoing.client, Client::Session(_))
+            && let Some(call) = held.serves.call().and_then(|call| self.mcp.calls.get_mut(call))
+            && call.asked.is_none()
+        {
+            call.asked = Some(Box::new(outgoing.kept()));
+        }
         let mut message = std::mem::take(&mut self.mcp.upward);
         message.clear();
         let translation = self.translation(era, outgoing.client);

@@ -11,7 +11,7 @@ use weir_transports::mcp::splice::{splice, with_meta};
 use weir_transports::mcp::{Era, Filter, Method, Params, key, object};
 
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::{Call, Work};
+use crate::mcp::call::{Call, Serves, Work};
 use crate::mcp::catalog::Kind;
 use crate::mcp::compose::Outgoing;
 use crate::mcp::dispatch::Request;
@@ -146,6 +146,8 @@ impl Shard {
             id: "0".into(),
             progress: None,
             logs: false,
+            asked: None,
+            rounds: 0,
             method: Method::SubscriptionsListen,
             work: Work::Listen(Box::new(listen)),
         };
@@ -180,7 +182,7 @@ impl Shard {
             own: None,
             headers: &headers,
         };
-        let leg = self.begin_leg(Some(call), server, outgoing, &read, cx);
+        let leg = self.begin_leg(Serves::Call(call), server, outgoing, &read, cx);
         let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else { return };
         match leg {
             Ok(leg) => listen.legs.push((leg, server, false)),
@@ -208,7 +210,7 @@ impl Shard {
     /// News in the course of a leg that listens.
     pub(crate) fn listen_news(&mut self, leg: Token, method: Method, params: Option<&str>, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.legs.get(leg) else { return };
-        let (Some(call), server) = (held.call, held.server);
+        let (Some(call), server) = (held.serves.call(), held.server);
         if method == Method::NotificationSubscriptionsAcknowledged {
             if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work)
                 && let Some(place) = listen.legs.iter_mut().find(|(other, ..)| *other == leg)

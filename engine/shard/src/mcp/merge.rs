@@ -9,13 +9,15 @@ use std::time::Duration;
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Body, Id};
 use weir_transports::mcp::cursor::Cursor;
-use weir_transports::mcp::list::{self, Hints, Page, Shown};
+use weir_transports::mcp::hints::Hints;
+use weir_transports::mcp::list::{self, Page};
+use weir_transports::mcp::show::{self, Shown};
 use weir_transports::mcp::headers::ParamHeader;
 use weir_transports::mcp::{Era, Method, Params, code, object};
 
 use crate::mcp::answer::Refusal;
 use crate::mcp::builtin;
-use crate::mcp::call::{Call, Work};
+use crate::mcp::call::{Call, Serves, Work};
 use crate::mcp::catalog::Kind;
 use crate::mcp::compose::Outgoing;
 use crate::mcp::dispatch::Request;
@@ -27,6 +29,9 @@ use crate::upstream::{UpstreamFault, UpstreamId};
 
 /// How long the others wait for the last server of a merged list.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What the gateway's cursors mean: another meaning gets another number.
+const CURSOR_GENERATION: u32 = 1;
 
 /// A list under way at several servers.
 #[derive(Debug)]
@@ -64,8 +69,11 @@ impl Shard {
         {
             return self.direct(request, sole, None, cx);
         }
-        let places = match request.read.cursor.and_then(object::string) {
-            Some(cursor) => Cursor::read(&cursor).ok_or_else(foreign_cursor)?.places,
+        let places: Vec<(u16, Option<String>)> = match request.read.cursor.and_then(object::string) {
+            Some(cursor) => {
+                let cursor = Cursor::decode(&cursor).map_err(|_| foreign_cursor())?;
+                cursor.upstreams.into_iter().map(|(server, cursor)| (server, Some(cursor))).collect()
+            }
             None => self.servers().map(|server| (server.0, None)).collect(),
         };
         let call = self.begin(request, Work::Merge(Box::new(Merge { parts: Vec::new(), survey: None })))?;
@@ -102,13 +110,13 @@ impl Shard {
         request: &Request<'_>,
         cx: &mut Cx<'_>,
     ) {
-        let params = list::params(request.params, cursor);
+        let params = page_params(request.read, cursor);
         let state = if server == BUILTIN {
             let mut page = Vec::new();
-            match builtin::list(method, request.era, &mut page) {
-                true => PartState::Here(String::from_utf8(page).unwrap_or_default().into()),
-                false => return,
+            if !builtin::list(method, &mut page) {
+                return;
             }
+            PartState::Here(String::from_utf8(page).unwrap_or_default().into())
         } else {
             let outgoing = Outgoing {
                 client: request.from.client,
@@ -118,7 +126,7 @@ impl Shard {
                 headers: request.from.headers,
             };
             let leg = match Params::read(method, Some(&params)) {
-                Ok(read) => self.begin_leg(Some(call), server, outgoing, &read, cx),
+                Ok(read) => self.begin_leg(Serves::Call(call), server, outgoing, &read, cx),
                 Err(_) => Err(UpstreamFault::Garbage),
             };
             match leg {
@@ -223,50 +231,48 @@ impl Shard {
     /// The result of the call, out of its parts.
     fn merged(&self, call: &Call, merge: &Merge) -> Vec<u8> {
         let mut items: Vec<Vec<u8>> = Vec::new();
-        let mut next = Cursor::default();
+        let mut next = Cursor { generation: CURSOR_GENERATION, upstreams: Vec::new() };
         let mut hints: Option<Hints> = None;
         for part in &merge.parts {
             let PartState::Here(result) = &part.state else {
                 continue;
             };
-            let Ok(page) = Page::read(call.method, result) else { continue };
+            let Some(page) = Page::read(call.method, result) else { continue };
             for item in &page.items {
                 let mut shown = Vec::with_capacity(item.len() + 32);
                 self.write_item(&mut shown, call.method, part.server, item);
                 items.push(shown);
             }
             if let Some(cursor) = &page.next_cursor {
-                next.places.push((part.server.0, Some(cursor.to_string())));
+                next.upstreams.push((part.server.0, cursor.to_string()));
             }
-            let hint = page.hints();
-            hints = Some(hints.map_or(hint, |before| before.merged(hint)));
+            hints = Some(hints.map_or(page.hints, |before| before.and(page.hints)));
         }
-        let next = (!next.places.is_empty()).then(|| next.write());
-        let modern = call.era == Era::Modern;
+        let next = if next.upstreams.is_empty() { None } else { next.encode() };
+        let hints = (call.era == Era::Modern).then(|| hints.unwrap_or(Hints::NONE));
         let mut out = Vec::new();
-        list::write_page(&mut out, call.method, &items, next.as_deref(), hints.unwrap_or_default(), modern);
+        list::write_page(&mut out, call.method, items.iter().map(Vec::as_slice), next.as_deref(), hints);
         out
     }
 
     /// An item as clients see it.
     fn write_item(&self, out: &mut Vec<u8>, method: Method, server: UpstreamId, item: &str) {
-        let name = list::item_name(item);
-        let prefix = match (Kind::listed_by(method), name.as_deref()) {
+        let name = list::name_of(method, item);
+        let names = match (Kind::listed_by(method), name.as_deref()) {
             (Some(kind @ (Kind::Tool | Kind::Prompt)), Some(name)) => self.shows_prefix(kind, name),
             _ => false,
         };
-        let server = self.server_name(server);
-        list::write_item(out, item, Shown { server, prefix, uris: self.shows_uris() });
+        let shown = Shown { upstream: self.server_name(server), names, uris: self.shows_uris() };
+        show::write_item(out, method, item, shown);
     }
 
     /// Notes what a page of a list says: who has what.
     pub(crate) fn learn_page(&mut self, method: Method, server: UpstreamId, result: &str) {
         let Some(kind) = Kind::listed_by(method) else { return };
-        let Ok(page) = Page::read(method, result) else { return };
+        let Some(page) = Page::read(method, result) else { return };
         let wants_headers = self.is_modern(server);
         for item in &page.items {
-            let name = if kind == Kind::Resource { list::item_uri(item) } else { list::item_name(item) };
-            let Some(name) = name else { continue };
+            let Some(name) = list::name_of(method, item) else { continue };
             self.mcp.catalog.learn(kind, &name, server);
             if kind == Kind::Tool && wants_headers {
                 // A tool that breaks the rules is called without such headers.
@@ -304,4 +310,33 @@ impl Shard {
 
 fn foreign_cursor() -> Refusal {
     Refusal::new(code::INVALID_PARAMS, "the cursor is not one of this gateway's; begin without one")
+}
+
+/// The parameters for one server's page: the server's own cursor, and the `_meta` of the request.
+fn page_params(read: &Params<'_>, cursor: Option<&str>) -> String {
+    let mut params = b"{".to_vec();
+    if let Some(meta) = read.meta.text {
+        params.extend_from_slice(b"\"_meta\":");
+        params.extend_from_slice(meta.as_bytes());
+    }
+    if let Some(cursor) = cursor {
+        if params.len() > 1 {
+            params.push(b',');
+        }
+        params.extend_from_slice(b"\"cursor\":");
+        object::write_str(&mut params, cursor);
+    }
+    params.push(b'}');
+    String::from_utf8(params).unwrap_or_default()
+}
+
+impl Merge {
+    /// The legs that are open.
+    pub(crate) fn open_legs(&self) -> Vec<Token> {
+        let open = |part: &Part| match part.state {
+            PartState::Asked(leg) => Some(leg),
+            _ => None,
+        };
+        self.parts.iter().filter_map(open).collect()
+    }
 }

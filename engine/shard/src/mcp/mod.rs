@@ -13,6 +13,7 @@ mod conversation;
 mod direct;
 mod dispatch;
 mod hold;
+mod input;
 mod introduce;
 mod listen;
 mod merge;
@@ -37,6 +38,7 @@ use crate::limits;
 use crate::mcp::call::{Call, Leg};
 use crate::mcp::catalog::Catalog;
 use crate::mcp::conversation::{About, Conversation};
+use crate::mcp::hold::Hold;
 use crate::mcp::seal::Seal;
 use crate::mcp::session::Session;
 use crate::slots::Slots;
@@ -59,6 +61,8 @@ pub(crate) struct Mcp {
     calls: Slots<Call>,
     /// Their parts at upstreams.
     pub(crate) legs: Slots<Leg>,
+    /// Legs whose upstream waits for a stateless client.
+    holds: Slots<Hold>,
     conversations: Slots<Conversation>,
     /// The conversations that all share, by upstream.
     shared: BTreeMap<UpstreamId, Token>,
@@ -72,6 +76,8 @@ pub(crate) struct Mcp {
     partial: BTreeMap<UpstreamId, ()>,
     /// Calls that wait for introductions.
     introducing: Vec<Token>,
+    /// Calls that listen.
+    listeners: Vec<Token>,
     catalog: Catalog,
     seal: Seal,
     /// Where messages to clients are put together.
@@ -89,6 +95,7 @@ impl Mcp {
             hasher: FixedState::with_seed(seed),
             calls: Slots::with_max(limits.calls_max),
             legs: Slots::with_max(limits.calls_max.saturating_mul(LEGS_PER_CALL)),
+            holds: Slots::with_max(limits.calls_max),
             conversations: Slots::with_max(CONVERSATIONS_MAX),
             shared: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -96,6 +103,7 @@ impl Mcp {
             faults: BTreeMap::new(),
             partial: BTreeMap::new(),
             introducing: Vec::new(),
+            listeners: Vec::new(),
             catalog: Catalog::default(),
             seal: Seal::new(&limits.secret, me, seed),
             message: Vec::new(),

@@ -3,8 +3,9 @@
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Body, Id};
 use weir_transports::mcp::splice::splice;
-use weir_transports::mcp::{Method, code, object, show};
+use weir_transports::mcp::{Method, code, object};
 
+use crate::mcp::call::Serves;
 use crate::mcp::outlet::{Client, Delivery, Outlet};
 use crate::mcp::session::Asked;
 use crate::turn::{Cx, Shard};
@@ -18,7 +19,7 @@ impl Shard {
     pub(crate) fn upstream_asks(
         &mut self,
         conversation: Token,
-        call: Option<Token>,
+        leg: Option<Token>,
         id: Id<'_>,
         method: &str,
         text: &str,
@@ -32,28 +33,36 @@ impl Shard {
             jsonrpc::result(&mut pong, &id, b"{}");
             return self.tell_upstream(backing, &pong, cx);
         }
+        let serves = leg.and_then(|leg| self.mcp.legs.get(leg)).map(|leg| leg.serves);
+        let call = serves.and_then(Serves::call);
         let client = call.and_then(|call| self.mcp.calls.get(call)).map(|call| (call.client, call.outlet));
-        let session = match client {
-            Some((Client::Stateless, _)) => return self.hold(conversation, call, id, method, params, cx),
-            Some((Client::Session(session), _)) => Some(session),
-            None => self.session_of(conversation),
+        let (session, outlet) = match (client, serves, leg) {
+            (Some((Client::Stateless, _)), _, Some(leg)) | (_, Some(Serves::Hold(_)), Some(leg)) => {
+                return self.hold(leg, id, method, params, cx);
+            }
+            (Some((Client::Session(session), outlet)), ..) => (Some(session), Some(outlet)),
+            _ => {
+                let session = self.session_of(conversation);
+                (session, session.map(|session| Outlet::Session { session }))
+            }
         };
-        let outlet = client.map(|(_, outlet)| outlet).or(session.map(|session| Outlet::Session { session }));
-        let asked = Asked { backing, id: id.as_json().into(), call };
+        let asked = Asked::Request { backing, id: id.as_json().into(), call };
         let (Some(outlet), Some(number)) = (outlet, session.and_then(|session| self.note_asked(session, asked)))
         else {
             return self.refuse_upstream(backing, id, "nobody is there to answer", cx);
         };
+        let number = number.to_string();
+        let shown = params.map(|params| self.shown_params(server, Method::of(method), params));
+        let mut edits = vec![(id.as_json(), number.as_bytes())];
+        edits.extend(params.zip(shown.as_ref()).map(|(params, shown)| (params, shown.as_bytes())));
+        edits.sort_by_key(|(text, _)| text.as_ptr().addr());
         let mut message = Vec::with_capacity(text.len() + 16);
-        splice(&mut message, text, &[(id.as_json(), number.to_string().as_bytes())]);
-        if self.shows_uris() && Method::of(method) == Method::SamplingCreateMessage {
-            let text = String::from_utf8(std::mem::take(&mut message)).unwrap_or_default();
-            uris::rewrite(&mut message, Method::SamplingCreateMessage, &text, self.server_name(server));
-        }
+        splice(&mut message, text, &edits);
         self.mcp_deliver(outlet, Delivery::Interim, &message, cx);
     }
 
-    fn note_asked(&mut self, session: Token, asked: Asked) -> Option<u64> {
+    /// Numbers what a client is asked. `None`: it has too much to answer already.
+    pub(crate) fn note_asked(&mut self, session: Token, asked: Asked) -> Option<u64> {
         let session = self.mcp.sessions.get_mut(session)?;
         if session.asked.len() >= ASKED_MAX {
             return None;
@@ -76,7 +85,11 @@ impl Shard {
         let Some(asked) = self.mcp.sessions.get_mut(session).and_then(|s| s.asked.remove(&number)) else {
             return;
         };
-        let Some(id) = Id::from_json(&asked.id) else { return };
+        let (backing, id) = match asked {
+            Asked::Request { backing, id, .. } => (backing, id),
+            Asked::Input { call, key } => return self.input_given(call, &key, body, cx),
+        };
+        let Some(id) = Id::from_json(&id) else { return };
         let mut answer = Vec::new();
         match body {
             Body::Result(result) => jsonrpc::result(&mut answer, &id, result.as_bytes()),
@@ -86,7 +99,7 @@ impl Shard {
                 answer.push(b'}');
             }
         }
-        self.tell_upstream(asked.backing, &answer, cx);
+        self.tell_upstream(backing, &answer, cx);
     }
 
     /// An upstream no longer wants an answer: the client is told.
@@ -97,8 +110,13 @@ impl Shard {
         let backing = held.backing;
         let Some(session) = self.session_of(conversation) else { return };
         let Some(owner) = self.mcp.sessions.get_mut(session) else { return };
-        let found = owner.asked.iter().find(|(_, asked)| asked.backing == backing && &*asked.id == request);
-        let Some((number, call)) = found.map(|(number, asked)| (*number, asked.call)) else { return };
+        let found = owner.asked.iter().find_map(|(number, asked)| match asked {
+            Asked::Request { backing: by, id, call } if *by == backing && **id == *request => {
+                Some((*number, *call))
+            }
+            _ => None,
+        });
+        let Some((number, call)) = found else { return };
         owner.asked.remove(&number);
         let outlet = call.and_then(|call| self.mcp.calls.get(call)).map(|call| call.outlet);
         let mut changed = Vec::new();
@@ -113,7 +131,7 @@ impl Shard {
     /// What a conversation that has ended had asked is not to be answered any more.
     pub(crate) fn forget_asked(&mut self, session: Token, backing: Token) {
         if let Some(session) = self.mcp.sessions.get_mut(session) {
-            session.asked.retain(|_, asked| asked.backing != backing);
+            session.asked.retain(|_, asked| !matches!(asked, Asked::Request { backing: by, .. } if *by == backing));
         }
     }
 }

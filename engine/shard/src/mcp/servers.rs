@@ -92,7 +92,7 @@ impl Shard {
         }
         if self.shows_uris() {
             let found = uris::split(uri).and_then(|(name, own)| Some((self.server_called(name)?, own)));
-            return found.map_or(Whose::Nobodys, |(server, own)| Whose::Of(server, Cow::Borrowed(own)));
+            return found.map_or(Whose::Nobodys, |(server, own)| Whose::Of(server, Cow::Owned(own)));
         }
         match self.mcp.catalog.owners(Kind::Resource, uri).first() {
             Some(first) => Whose::Of(*first, Cow::Borrowed(uri)),

@@ -10,10 +10,10 @@ use weir_transports::mcp::{LEGACY_NEWEST, Method, Params, Version, code, object}
 use crate::error::Error;
 use crate::mcp::Mcp;
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::{Leg, Work};
+use crate::mcp::call::{Leg, Serves, Work};
 use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::{Client, Delivery};
-use crate::mcp::session::{Carrier, Session};
+use crate::mcp::session::{Asked, Carrier, Session};
 use crate::mcp::wire_id;
 use crate::policy::TokenBucket;
 use crate::route;
@@ -63,6 +63,7 @@ impl Shard {
             heard: cx.now.mono,
             log_level: None,
             backings: BTreeMap::new(),
+            listens: BTreeMap::new(),
             calls: Vec::new(),
             asked: BTreeMap::new(),
             next_ask: 0,
@@ -90,7 +91,8 @@ impl Shard {
     /// Ends a session and all that is under way for it.
     pub(crate) fn mcp_close(&mut self, session: Token, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.sessions.get(session) else { return };
-        let (calls, conversations) = (held.calls.clone(), held.backings.clone());
+        let (mut calls, conversations) = (held.calls.clone(), held.backings.clone());
+        calls.extend(held.listens.values());
         let hash = self.mcp.hash(&held.id);
         for call in calls {
             self.drop_call(call, cx);
@@ -111,7 +113,7 @@ impl Shard {
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }
-        self.listener_gone(call, cx);
+        self.listener_gone(call);
         self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
     }
 
@@ -172,7 +174,11 @@ impl Shard {
     /// A client's progress with what an upstream asked of it: the upstream chose the token.
     fn progress_of_client(&mut self, session: Token, params: Option<&str>, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.sessions.get(session) else { return };
-        let mut backings: Vec<Token> = held.asked.values().map(|asked| asked.backing).collect();
+        let asker = |asked: &Asked| match asked {
+            Asked::Request { backing, .. } => Some(*backing),
+            Asked::Input { .. } => None,
+        };
+        let mut backings: Vec<Token> = held.asked.values().filter_map(asker).collect();
         backings.dedup();
         let mut message = br#"{"jsonrpc":"2.0","method":"notifications/progress","params":"#.to_vec();
         message.extend_from_slice(params.unwrap_or("{}").as_bytes());
@@ -205,22 +211,27 @@ impl Shard {
     /// Tells a legacy upstream that logs which messages the session wants.
     pub(crate) fn restore_log_level(&mut self, conversation: Token, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.conversations.get(conversation) else { return };
-        let (backing, server, ready) = (held.backing, held.server, held.ready);
+        let (server, ready) = (held.server, held.ready);
         let session = self.session_of(conversation).and_then(|session| self.mcp.sessions.get(session));
         let Some(level) = session.and_then(|session| session.log_level.clone()) else { return };
         if !ready || !self.is_legacy(server) || !self.logs(server) {
             return;
         }
-        let method = Method::LoggingSetLevel;
-        let leg = Leg { call: None, server, conversation, method, unsent: None };
+        self.errand(conversation, Method::LoggingSetLevel, &format!(r#"{{"level":{level}}}"#), cx);
+    }
+
+    /// Asks something of a legacy upstream whose answer nobody waits for.
+    pub(crate) fn errand(&mut self, conversation: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.conversations.get(conversation).filter(|held| held.ready) else { return };
+        let (backing, server) = (held.backing, held.server);
+        let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None };
         let Ok(leg) = self.mcp.legs.insert(leg) else { return };
-        let message = format!(
-            r#"{{"jsonrpc":"2.0","id":{},"method":"logging/setLevel","params":{{"level":{level}}}}}"#,
-            wire_id::of(leg)
-        );
+        let name = method.name().unwrap_or_default();
+        let message =
+            format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{name}","params":{params}}}"#, wire_id::of(leg));
         let ask = Ask {
             message: message.as_bytes(),
-            method: "logging/setLevel",
+            method: name,
             name: None,
             headers: &[],
             idempotent: true,
@@ -251,7 +262,8 @@ impl Work {
         match self {
             Work::Direct { leg } => vec![*leg],
             Work::Merge(merge) => merge.open_legs(),
-            Work::Introduction | Work::Sleep { .. } => Vec::new(),
+            Work::Listen(listen) => listen.legs.iter().map(|(leg, ..)| *leg).collect(),
+            Work::Input(_) | Work::Introduction | Work::Sleep { .. } => Vec::new(),
         }
     }
 }

@@ -48,7 +48,8 @@ impl Shard {
         };
         let merge = Merge { parts: Vec::new(), survey: Some(Box::new(survey)) };
         let call = self.begin(request, Work::Merge(Box::new(merge)))?;
-        let plain = Request { params: None, read: &Params::default(), ..*request };
+        let read = Params { meta: request.read.meta, ..Params::default() };
+        let plain = Request { params: None, read: &read, ..*request };
         for server in servers {
             if self.has_list(*server, kind.list()) {
                 self.ask_part(call, *server, kind.list(), None, &plain, cx);
@@ -77,7 +78,7 @@ impl Shard {
         for part in &parts {
             let PartState::Here(result) = &part.state else { continue };
             self.learn_page(kind.list(), part.server, result);
-            if let Ok(Page { next_cursor: Some(cursor), .. }) = Page::read(kind.list(), result)
+            if let Some(Page { next_cursor: Some(cursor), .. }) = Page::read(kind.list(), result)
                 && more
             {
                 next.push((part.server, cursor.into_owned()));

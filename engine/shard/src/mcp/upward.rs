@@ -4,12 +4,12 @@ use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Body, Id, Message};
 use weir_transports::mcp::show::{self, Shown};
 use weir_transports::mcp::splice::splice;
-use weir_transports::mcp::{Era, Method, code, list, object};
+use weir_transports::mcp::{Era, Method, code, hints, object};
 
 use crate::mcp::answer::{Refusal, status_of};
-use crate::mcp::call::{Call, Work};
+use crate::mcp::call::{Call, Serves, Work};
 use crate::mcp::conversation::Whose;
-use crate::mcp::outlet::{Client, Delivery, Outlet};
+use crate::mcp::outlet::{Delivery, Outlet};
 use crate::turn::{Cx, Shard};
 use crate::upstream::{UpstreamFault, UpstreamId};
 
@@ -23,9 +23,8 @@ impl Shard {
                 self.leg_notified(leg, method, text, params, cx);
             }
             Ok(Message::Request { id, method, params }) => {
-                let Some(held) = self.mcp.legs.get(leg) else { return };
-                let (conversation, call) = (held.conversation, held.call);
-                self.upstream_asks(conversation, call, id, &method, text, params, cx);
+                let Some(conversation) = self.mcp.legs.get(leg).map(|leg| leg.conversation) else { return };
+                self.upstream_asks(conversation, Some(leg), id, &method, text, params, cx);
             }
             // Whoever took it off the wire has judged it.
             Err(_) => {}
@@ -35,10 +34,14 @@ impl Shard {
     /// A leg will not be answered.
     pub(crate) fn leg_failed(&mut self, leg: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(ended) = self.end_leg(leg) else { return };
-        let Some(call) = ended.call else { return };
-        self.mcp.failures += 1;
+        let call = match ended.serves {
+            Serves::Call(call) => call,
+            Serves::Hold(hold) => return self.hold_failed(hold, why),
+            Serves::Nobody => return,
+        };
         match self.mcp.calls.get(call).map(|call| &call.work) {
             Some(Work::Merge(_)) => self.part_failed(call, leg, why, cx),
+            Some(Work::Listen(_)) => self.listen_ended(call, leg, cx),
             Some(_) => {
                 let refusal = self.fault(ended.server, &why);
                 self.finish_with_error(call, &refusal, cx);
@@ -49,16 +52,27 @@ impl Shard {
 
     fn leg_answered(&mut self, leg: Token, body: Body<'_>, cx: &mut Cx<'_>) {
         let Some(ended) = self.end_leg(leg) else { return };
-        let Some(call) = ended.call else { return };
+        let call = match ended.serves {
+            Serves::Call(call) => call,
+            Serves::Hold(hold) => return self.hold_answered(hold, body),
+            Serves::Nobody => return,
+        };
         match self.mcp.calls.get(call).map(|call| &call.work) {
             Some(Work::Merge(_)) => self.part_answered(call, leg, body, cx),
+            Some(Work::Listen(_)) => self.listen_ended(call, leg, cx),
             Some(_) => self.finish_direct(call, ended.server, body, cx),
             None => {}
         }
     }
 
     /// A server's answer is the call's.
-    fn finish_direct(&mut self, call: Token, server: UpstreamId, body: Body<'_>, cx: &mut Cx<'_>) {
+    pub(crate) fn finish_direct(&mut self, call: Token, server: UpstreamId, body: Body<'_>, cx: &mut Cx<'_>) {
+        if let Body::Result(result) = body
+            && self.is_modern(server)
+            && self.needs_input(call, server, result, cx)
+        {
+            return;
+        }
         let Some(call) = self.end_call(call) else { return };
         let Some(id) = Id::from_json(&call.id) else { return };
         let mut message = std::mem::take(&mut self.mcp.message);
@@ -88,15 +102,16 @@ impl Shard {
         let rewritten;
         let mut result = result;
         if self.shows_uris() {
-            let mut shown = Vec::with_capacity(result.len() + 64);
-            uris::rewrite(&mut shown, call.method, result, self.server_name(server));
-            rewritten = String::from_utf8(shown).unwrap_or_default();
+            let mut text = Vec::with_capacity(result.len() + 64);
+            let shown = Shown { upstream: self.server_name(server), names: false, uris: true };
+            show::write(&mut text, call.method, result, shown);
+            rewritten = String::from_utf8(text).unwrap_or_default();
             result = &rewritten;
         }
         let modern = self.is_modern(server);
         match (call.era, modern) {
-            (Era::Modern, false) => list::to_modern(out, call.method, result),
-            (Era::Legacy(_), true) => list::to_legacy(out, result),
+            (Era::Modern, false) => hints::to_modern(out, call.method, result, None),
+            (Era::Legacy(_), true) => hints::to_legacy(out, result),
             _ => out.extend_from_slice(result.as_bytes()),
         }
     }
@@ -112,8 +127,9 @@ impl Shard {
     fn leg_notified(&mut self, leg: Token, method: Method, text: &str, params: Option<&str>, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.legs.get(leg) else { return };
         let (server, conversation) = (held.server, held.conversation);
-        let Some(call) = held.call.and_then(|call| self.mcp.calls.get(call)) else { return };
+        let Some(call) = held.serves.call().and_then(|call| self.mcp.calls.get(call)) else { return };
         let outlet = call.outlet;
+        let held_listens = matches!(call.work, Work::Listen(_));
         match method {
             Method::NotificationProgress => {
                 let Some(token) = &call.progress else { return };
@@ -131,7 +147,8 @@ impl Shard {
                 }
             }
             Method::NotificationCancelled => self.upstream_cancels(conversation, params, cx),
-            _ => self.server_notified(server, conversation, method, text, cx),
+            _ if held_listens => self.listen_news(leg, method, params, cx),
+            _ => self.server_notified(server, conversation, method, params, cx),
         }
     }
 
@@ -142,27 +159,27 @@ impl Shard {
         let server = held.server;
         match jsonrpc::decode(text) {
             Ok(Message::Request { id, method, params }) => {
-                let call = self.latest_call(conversation);
-                self.upstream_asks(conversation, call, id, &method, text, params, cx);
+                let leg = self.latest_leg(conversation);
+                self.upstream_asks(conversation, leg, id, &method, text, params, cx);
             }
             Ok(Message::Notification { method, params }) => match Method::of(&method) {
                 Method::NotificationMessage => self.log_message(conversation, text, cx),
                 Method::NotificationCancelled => self.upstream_cancels(conversation, params, cx),
-                method => self.server_notified(server, conversation, method, text, cx),
+                method => self.server_notified(server, conversation, method, params, cx),
             },
             Ok(Message::Response { .. }) | Err(_) => {}
         }
     }
 
-    /// The call that an upstream which does not say so most likely speaks of.
-    fn latest_call(&self, conversation: Token) -> Option<Token> {
-        let held = self.mcp.conversations.get(conversation)?;
-        held.legs.iter().rev().find_map(|leg| self.mcp.legs.get(*leg)?.call)
+    /// The leg that an upstream which does not say so most likely speaks of.
+    fn latest_leg(&self, conversation: Token) -> Option<Token> {
+        self.mcp.conversations.get(conversation)?.legs.last().copied()
     }
 
     /// A log message over a pipe: it goes where the call under way goes, else to the session.
     fn log_message(&mut self, conversation: Token, text: &str, cx: &mut Cx<'_>) {
-        let call = self.latest_call(conversation).and_then(|call| self.mcp.calls.get(call));
+        let leg = self.latest_leg(conversation).and_then(|leg| self.mcp.legs.get(leg));
+        let call = leg.and_then(|leg| self.mcp.calls.get(leg.serves.call()?));
         let outlet = match (call, self.mcp.conversations.get(conversation).map(|held| &held.whose)) {
             (Some(call), _) if call.logs => call.outlet,
             (None, Some(Whose::Session(session))) => Outlet::Session { session: *session },
@@ -177,21 +194,36 @@ impl Shard {
         server: UpstreamId,
         conversation: Token,
         method: Method,
-        text: &str,
+        params: Option<&str>,
         cx: &mut Cx<'_>,
     ) {
+        let Some(name) = method.name() else { return };
         self.list_changed(server, method);
-        let mut message = Vec::with_capacity(text.len() + 32);
-        if self.shows_uris() && method == Method::NotificationResourcesUpdated {
-            uris::rewrite(&mut message, method, text, self.server_name(server));
-        } else {
-            message.extend_from_slice(text.as_bytes());
+        let params = self.shown_params(server, method, params.unwrap_or("{}"));
+        if let Some(session) = self.session_of(conversation) {
+            let message = format!(r#"{{"jsonrpc":"2.0","method":"{name}","params":{params}}}"#);
+            self.mcp_deliver(Outlet::Session { session }, Delivery::Interim, message.as_bytes(), cx);
         }
-        let whose = self.mcp.conversations.get(conversation).map(|held| held.whose.clone());
-        if let Some(Whose::Session(session)) = whose {
-            self.mcp_deliver(Outlet::Session { session }, Delivery::Interim, &message, cx);
+        self.tell_listeners(server, method, &params, cx);
+    }
+
+    /// Parameters that an upstream wrote, as clients see them.
+    pub(crate) fn shown_params(&self, server: UpstreamId, method: Method, params: &str) -> String {
+        if !self.shows_uris() {
+            return params.to_owned();
         }
-        self.tell_listeners(server, method, &message, cx);
+        let mut text = Vec::with_capacity(params.len() + 32);
+        let shown = Shown { upstream: self.server_name(server), names: false, uris: true };
+        show::write(&mut text, method, params, shown);
+        String::from_utf8(text).unwrap_or_default()
+    }
+
+    /// The session that a conversation is held for, if it is one's.
+    pub(crate) fn session_of(&self, conversation: Token) -> Option<Token> {
+        match self.mcp.conversations.get(conversation)?.whose {
+            Whose::Session(session) => Some(session),
+            Whose::Shared | Whose::Lease(_) => None,
+        }
     }
 }
 
@@ -210,20 +242,5 @@ fn write_error(out: &mut Vec<u8>, era: Era, method: Method, code: i32, error: &s
             splice(out, error, &[(text, b"-32602")]);
         }
         _ => out.extend_from_slice(error.as_bytes()),
-    }
-}
-
-impl Shard {
-    /// Which client a conversation is held for, if it is one client's.
-    pub(crate) fn session_of(&self, conversation: Token) -> Option<Token> {
-        match self.mcp.conversations.get(conversation)?.whose {
-            Whose::Session(session) => Some(session),
-            Whose::Shared | Whose::Lease(_) => None,
-        }
-    }
-
-    /// Whether a client may be asked something in the course of a call.
-    pub(crate) fn is_session(client: Client) -> bool {
-        matches!(client, Client::Session(_))
     }
 }
