@@ -1,5 +1,8 @@
 //! `[[upstream]]`: the MCP servers behind the gateway.
 
+#[cfg(test)]
+mod tests;
+
 use std::mem;
 use std::path::PathBuf;
 
@@ -225,6 +228,9 @@ fn bounds() -> impl Iterator<Item = &'static Key> {
 }
 
 fn unknown(name: &str) -> Fault {
+    if UPSTREAM_SECTIONS.contains(&name) {
+        return Fault::Section;
+    }
     let known = OWN_KEYS.into_iter().chain(UPSTREAM_SECTIONS).chain(bounds().map(|key| key.name));
     Fault::Unknown { nearest: nearest(name, known).map(|near| format!("{KEY}.{near}")) }
 }

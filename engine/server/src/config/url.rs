@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn urls_have_host_port_and_path() {
-        assert_eq!(parsed("http://127.0.0.1:3000/mcp"), Some(("127.0.0.1", 3000, "/mcp"), 1));
+        assert_eq!(parsed("http://127.0.0.1:3000/mcp"), Some(("127.0.0.1", 3000, "/mcp")));
         assert_eq!(parsed("HTTP://tools.example"), Some(("tools.example", 80, "/")));
         assert_eq!(parsed("http://[::1]:8080/a/b?c=d"), Some(("[::1]", 8080, "/a/b?c=d")));
         assert_eq!(parsed("http://[::1]/"), Some(("[::1]", 80, "/")));
