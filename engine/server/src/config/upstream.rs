@@ -177,7 +177,11 @@ impl Reading<'_> {
             "name" => self.settings.upstream.name = self.name(value)?.into(),
             "url" => self.settings.upstream.targets.push(target(value)?),
             "urls" => self.settings.upstream.targets.extend(targets(value)?),
-            "headers" => self.settings.upstream.headers = headers(value)?,
+            "headers" => {
+                let headers = headers(value)?.into_iter();
+                let headers = headers.map(|(name, value)| (name.into(), value.trim().into()));
+                self.settings.upstream.headers = headers.collect();
+            }
             "env" => {
                 let environment = environment(value)?;
                 self.command.get_or_insert_default().environment = environment;
@@ -261,10 +265,10 @@ fn environment(value: &DeValue<'_>) -> Result<Vec<(String, String)>, Fault> {
 }
 
 /// Names are tokens, values visible (RFC 9110, 5.5 and 5.6.2).
-fn headers(value: &DeValue<'_>) -> Result<Vec<(Box<str>, Box<str>)>, Fault> {
+fn headers(value: &DeValue<'_>) -> Result<Vec<(String, String)>, Fault> {
     let wanted = "a section of headers with texts, such as { Authorization = \"Bearer ...\" }, without those of MCP, of \
                   the connection and of the body, which the gateway writes itself";
-    let headers = pairs(value, wanted, |name, value| {
+    pairs(value, wanted, |name, value| {
         let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         let lower = name.to_ascii_lowercase();
         !name.is_empty()
@@ -272,8 +276,7 @@ fn headers(value: &DeValue<'_>) -> Result<Vec<(Box<str>, Box<str>)>, Fault> {
             && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
             && !lower.starts_with("mcp-")
             && !HEADERS_TAKEN.contains(&lower.as_str())
-    })?;
-    Ok(headers.into_iter().map(|(name, value)| (name.into(), value.trim().into())).collect())
+    })
 }
 
 /// A section whose keys and texts all fit.
