@@ -53,16 +53,17 @@ pub(crate) struct Catalog {
 impl Catalog {
     /// `upstream` has `name`.
     pub(crate) fn learn(&mut self, kind: Kind, name: &str, upstream: UpstreamId) {
+        let full = self.owners.len() >= NAMES_MAX;
         match self.owners.get_mut(&(kind, Box::from(name))) {
             Some(owners) => {
                 if let Err(at) = owners.binary_search(&upstream) {
                     owners.insert(at, upstream);
                 }
             }
-            None if self.owners.len() < NAMES_MAX => {
+            None if full => {}
+            None => {
                 self.owners.insert((kind, name.into()), vec![upstream]);
             }
-            None => {}
         }
     }
 

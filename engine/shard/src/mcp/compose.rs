@@ -76,12 +76,8 @@ impl Shard {
         read: &Params<'_>,
     ) -> Vec<(Box<str>, Box<str>)> {
         let trace = |name: &str| matches!(name, "traceparent" | "tracestate" | "baggage");
-        let mut all: Vec<(Box<str>, Box<str>)> = outgoing
-            .headers
-            .iter()
-            .filter(|(name, _)| era == Era::Modern || trace(name))
-            .cloned()
-            .collect();
+        let mut all: Vec<(Box<str>, Box<str>)> =
+            outgoing.headers.iter().filter(|(name, _)| era == Era::Modern || trace(name)).cloned().collect();
         if let Some(parent) = read.meta.traceparent.and_then(object::string)
             && !all.iter().any(|(name, _)| &**name == "traceparent")
         {

@@ -44,7 +44,8 @@ pub(crate) struct About {
 }
 
 /// What the gateway calls itself where it speaks for no client in particular.
-pub(crate) const CLIENT_INFO: &str = concat!(r#"{"name":"weir","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+pub(crate) const CLIENT_INFO: &str =
+    concat!(r#"{"name":"weir","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
 impl Shard {
     /// The conversation in which `client` asks `server`; begun if there is none.
@@ -120,7 +121,12 @@ impl Shard {
     }
 
     /// A conversation of a legacy upstream for one stateless request that has these capabilities.
-    fn lease(&mut self, server: UpstreamId, capabilities: &str, cx: &mut Cx<'_>) -> Result<Token, UpstreamFault> {
+    fn lease(
+        &mut self,
+        server: UpstreamId,
+        capabilities: &str,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, UpstreamFault> {
         let leases = self.mcp.leases.get(&server).map_or(&[][..], Vec::as_slice);
         let free = leases.iter().copied().find(|lease| {
             self.mcp.conversations.get(*lease).is_some_and(|held| {

@@ -71,10 +71,12 @@ impl Shard {
             rounds: 0,
             work,
         };
-        let full = |_| Refusal::new(
-            weir_transports::mcp::code::INTERNAL_ERROR,
-            "too many requests are under way here; try again later",
-        );
+        let full = |_| {
+            Refusal::new(
+                weir_transports::mcp::code::INTERNAL_ERROR,
+                "too many requests are under way here; try again later",
+            )
+        };
         let token = self.mcp.calls.insert(call).map_err(full)?;
         if let Client::Session(session) = request.from.client
             && let Some(session) = self.mcp.sessions.get_mut(session)

@@ -42,14 +42,7 @@ impl Shard {
         }
     }
 
-    fn mcp_request(
-        &mut self,
-        from: From<'_>,
-        id: Id<'_>,
-        name: &str,
-        params: Option<&str>,
-        cx: &mut Cx<'_>,
-    ) {
+    fn mcp_request(&mut self, from: From<'_>, id: Id<'_>, name: &str, params: Option<&str>, cx: &mut Cx<'_>) {
         let Some(era) = self.era_of(from.client) else { return };
         let method = Method::of(name);
         if !method.is_for_servers(era.version()) {
@@ -149,8 +142,7 @@ impl Shard {
             (None, Some(uri)) => (Kind::Resource, uri),
             (None, None) => return Err(missing("ref")),
         };
-        let whose =
-            if kind == Kind::Prompt { self.whose_name(kind, &shown) } else { self.whose_uri(&shown) };
+        let whose = if kind == Kind::Prompt { self.whose_name(kind, &shown) } else { self.whose_uri(&shown) };
         match whose {
             Whose::Of(server, own) => {
                 let own = own.into_owned();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
 use weir_transports::jsonrpc::{self, Body, Id};
-use weir_transports::mcp::mrtr;
+use weir_transports::mcp::mrtr::{self, InputRequest, InputRequired};
 use weir_transports::mcp::{Method, code, object};
 
 use crate::mcp::answer::Refusal;
@@ -54,7 +54,7 @@ enum Outcome {
 
 impl Shard {
     /// A legacy upstream asks something in the course of a stateless client's leg.
-    pub(crate) fn hold(
+    pub(crate) fn hold_leg(
         &mut self,
         leg: Token,
         id: Id<'_>,
@@ -103,10 +103,14 @@ impl Shard {
         let (leg, expires) = (hold.leg, hold.expires);
         let state = self.mcp.seal.seal(&state_of(self.me, token));
         let questions = self.mcp.holds.get(token).map_or(&[][..], |hold| &hold.questions);
-        let requests: Vec<(&str, &str, Option<&str>)> =
-            questions.iter().map(|asked| (&*asked.key, &*asked.method, Some(&*asked.params))).collect();
+        let requests = questions.iter().map(|asked| InputRequest {
+            key: asked.key.as_str().into(),
+            method: (&*asked.method).into(),
+            params: Some(&asked.params),
+        });
+        let required = InputRequired { requests: requests.collect(), request_state: Some(state.into()) };
         let mut result = Vec::new();
-        mrtr::write(&mut result, &requests, Some(&state));
+        required.write(&mut result);
         if let Some(leg) = self.mcp.legs.get_mut(leg) {
             leg.serves = Serves::Hold(token);
         }
@@ -128,15 +132,20 @@ impl Shard {
         let expired = || Refusal::new(code::INVALID_PARAMS, "requestState is not known here, or has expired");
         let bytes = self.mcp.seal.open(state).ok_or_else(expired)?;
         let token = token_of(&bytes).filter(|(home, _)| *home == self.me).ok_or_else(expired)?.1;
-        let hold = self.mcp.holds.get(token).filter(|hold| hold.method == request.method).ok_or_else(expired)?;
+        let hold =
+            self.mcp.holds.get(token).filter(|hold| hold.method == request.method).ok_or_else(expired)?;
         let (leg, conversation) = (hold.leg, hold.conversation);
         if hold.outcome.is_none() && self.mcp.legs.get(leg).is_none_or(|leg| leg.server != server) {
             return Err(expired());
         }
+        let responses =
+            mrtr::read_responses(request.read.input_responses.unwrap_or("{}")).ok_or_else(|| {
+                Refusal::new(code::INVALID_PARAMS, "inputResponses must be an object of objects")
+            })?;
         let call = self.begin(request, Work::Direct { leg })?;
         let Some(hold) = self.mcp.holds.get_mut(token) else { return Err(expired()) };
         let mut answers = Vec::new();
-        for (key, response) in mrtr::responses(request.read.input_responses.unwrap_or("{}")) {
+        for (key, response) in responses {
             if let Some(at) = hold.questions.iter().position(|asked| asked.key == *key) {
                 answers.push((hold.questions.remove(at).id, response));
             }

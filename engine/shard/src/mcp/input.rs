@@ -3,8 +3,8 @@
 
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::Body;
-use weir_transports::mcp::mrtr;
-use weir_transports::mcp::{Params, code, object};
+use weir_transports::mcp::mrtr::{self, InputRequired};
+use weir_transports::mcp::{Method, Params, code, object};
 
 use crate::mcp::answer::Refusal;
 use crate::mcp::call::{Serves, Unsent, Work};
@@ -25,7 +25,7 @@ pub(crate) struct Input {
     open: usize,
     /// Answers by key, JSON.
     answers: Vec<(String, Box<str>)>,
-    /// To be given back to the upstream, a JSON string.
+    /// To be given back to the upstream.
     state: Option<Box<str>>,
 }
 
@@ -40,23 +40,23 @@ impl Shard {
     ) -> bool {
         let Some(held) = self.mcp.calls.get_mut(call) else { return false };
         let Client::Session(session) = held.client else { return false };
-        let Some(required) = mrtr::InputRequired::read(result) else { return false };
+        let Some(required) = InputRequired::read(result) else { return false };
         held.rounds += 1;
         let (outlet, tired) = (held.outlet, held.rounds > ROUNDS_MAX);
         let requests: Vec<(String, String, String)> = required
             .requests
             .iter()
-            .map(|(key, method, params)| {
-                let params = params.unwrap_or("{}");
-                let shown = self.shown_params(server, weir_transports::mcp::Method::of(method), params);
-                (key.to_string(), method.to_string(), shown)
+            .map(|asked| {
+                let params = asked.params.unwrap_or("{}");
+                let shown = self.shown_params(server, Method::of(&asked.method), params);
+                (asked.key.to_string(), asked.method.to_string(), shown)
             })
             .collect();
         let input = Input {
             server,
             open: requests.len(),
             answers: Vec::new(),
-            state: required.state.map(Box::from),
+            state: required.request_state.map(|state| state.as_ref().into()),
         };
         if tired {
             let refusal = Refusal::new(code::INTERNAL_ERROR, "the server asks for input again and again");
@@ -85,7 +85,9 @@ impl Shard {
 
     /// The client has answered one question.
     pub(crate) fn input_given(&mut self, call: Token, key: &str, body: Body<'_>, cx: &mut Cx<'_>) {
-        let Some(Work::Input(input)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else { return };
+        let Some(Work::Input(input)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
         match body {
             Body::Result(result) => {
                 input.open = input.open.saturating_sub(1);
@@ -109,15 +111,16 @@ impl Shard {
     /// All is answered: the upstream is asked again.
     fn input_complete(&mut self, call: Token, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.calls.get_mut(call) else { return };
-        let Work::Input(input) = std::mem::replace(&mut held.work, Work::Direct { leg: super::direct::NO_LEG })
+        let Work::Input(input) =
+            std::mem::replace(&mut held.work, Work::Direct { leg: super::direct::NO_LEG })
         else {
             return;
         };
         let method = held.method;
         let Some(Unsent { client, params, own, headers }) = held.asked.as_deref().cloned() else { return };
-        let answers: Vec<(&str, &str)> = input.answers.iter().map(|(key, text)| (&**key, &**text)).collect();
+        let answers = input.answers.iter().map(|(key, text)| (&**key, &**text));
         let mut again = Vec::new();
-        mrtr::write_retry(&mut again, params.as_deref(), &answers, input.state.as_deref());
+        mrtr::write_retry(&mut again, params.as_deref(), answers, input.state.as_deref());
         let Ok(again) = String::from_utf8(again) else { return };
         let Ok(read) = Params::read(method, Some(&again)) else { return };
         let outgoing =

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::Id;
-use weir_transports::mcp::{Era, Method, initialize};
+use weir_transports::mcp::about::{self, About};
+use weir_transports::mcp::capabilities;
+use weir_transports::mcp::hints::Hints;
+use weir_transports::mcp::{Era, SUPPORTED};
 
 use crate::mcp::answer::Refusal;
 use crate::mcp::builtin;
@@ -43,9 +46,7 @@ impl Shard {
 
     /// Servers that have neither introduced themselves nor failed to.
     fn unknown_servers(&self) -> Vec<UpstreamId> {
-        self.servers()
-            .filter(|server| *server != BUILTIN && !self.mcp.abouts.contains_key(server))
-            .collect()
+        self.servers().filter(|server| *server != BUILTIN && !self.mcp.abouts.contains_key(server)).collect()
     }
 
     /// A server has introduced itself, or failed to: whoever has waited for the last one is answered.
@@ -71,19 +72,30 @@ impl Shard {
 
     /// The result of `initialize` for a session, else of `server/discover`.
     fn introduction(&self, client: Client) -> Vec<u8> {
-        let mut servers: Vec<(&str, &str)> = Vec::new();
+        let mut abouts = Vec::new();
+        let mut complete = true;
         for server in self.servers() {
             let result = match self.mcp.abouts.get(&server) {
-                Some(about) => &*about.result,
-                None if server == BUILTIN => builtin::ABOUT,
-                None => continue,
+                Some(about) => Some(&*about.result),
+                None => (server == BUILTIN).then_some(builtin::ABOUT),
             };
-            servers.push((self.server_name(server), result));
+            match result.and_then(About::read) {
+                Some(about) => abouts.push((self.server_name(server), about)),
+                None => complete = false,
+            }
         }
+        let capabilities = capabilities::merge(abouts.iter().map(|(_, about)| about.capabilities), complete);
+        let said = abouts.iter().filter_map(|(name, about)| Some((*name, about.instructions.as_deref()?)));
+        let instructions = capabilities::instructions(said);
         let mut out = Vec::new();
         match self.era_of(client) {
-            Some(Era::Legacy(version)) => initialize::write_result(&mut out, version, &servers),
-            _ => initialize::write_discover(&mut out, &servers),
+            Some(Era::Legacy(version)) => {
+                about::write_initialize(&mut out, version, &capabilities, instructions.as_deref());
+            }
+            _ => {
+                let instructions = instructions.as_deref();
+                about::write_discover(&mut out, &SUPPORTED, &capabilities, instructions, Hints::NONE);
+            }
         }
         out
     }
@@ -96,9 +108,4 @@ impl Shard {
             let _ = self.conversation(Client::Session(session), None, server, cx);
         }
     }
-}
-
-/// Whether the method introduces.
-pub(crate) const fn introduces(method: Method) -> bool {
-    matches!(method, Method::Initialize | Method::Discover)
 }

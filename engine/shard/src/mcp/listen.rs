@@ -183,7 +183,9 @@ impl Shard {
             headers: &headers,
         };
         let leg = self.begin_leg(Serves::Call(call), server, outgoing, &read, cx);
-        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else { return };
+        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
         match leg {
             Ok(leg) => listen.legs.push((leg, server, false)),
             Err(_) => self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call)),
@@ -210,7 +212,8 @@ impl Shard {
     /// News in the course of a leg that listens.
     pub(crate) fn listen_news(&mut self, leg: Token, method: Method, params: Option<&str>, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.legs.get(leg) else { return };
-        let (Some(call), server) = (held.serves.call(), held.server);
+        let server = held.server;
+        let Some(call) = held.serves.call() else { return };
         if method == Method::NotificationSubscriptionsAcknowledged {
             if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work)
                 && let Some(place) = listen.legs.iter_mut().find(|(other, ..)| *other == leg)
@@ -225,7 +228,13 @@ impl Shard {
     }
 
     /// Passes news on to all who listen to the server by the shared conversation.
-    pub(crate) fn tell_listeners(&mut self, server: UpstreamId, method: Method, params: &str, cx: &mut Cx<'_>) {
+    pub(crate) fn tell_listeners(
+        &mut self,
+        server: UpstreamId,
+        method: Method,
+        params: &str,
+        cx: &mut Cx<'_>,
+    ) {
         if self.mcp.listeners.is_empty() || !self.is_legacy(server) {
             return;
         }
@@ -246,11 +255,9 @@ impl Shard {
     fn tell_listener(&mut self, call: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.calls.get(call) else { return };
         let (outlet, era) = (held.outlet, held.era);
-        let mut message = format!(
-            r#"{{"jsonrpc":"2.0","method":"{}","params":"#,
-            method.name().unwrap_or_default()
-        )
-        .into_bytes();
+        let mut message =
+            format!(r#"{{"jsonrpc":"2.0","method":"{}","params":"#, method.name().unwrap_or_default())
+                .into_bytes();
         match era {
             Era::Modern => with_meta(&mut message, Some(params), &[(key::SUBSCRIPTION_ID, &held.id)], &[]),
             Era::Legacy(_) => with_meta(&mut message, Some(params), &[], &[key::SUBSCRIPTION_ID]),
@@ -273,7 +280,9 @@ impl Shard {
 
     /// A leg that listened has ended: the upstream is listened to again.
     pub(crate) fn listen_ended(&mut self, call: Token, leg: Token, cx: &mut Cx<'_>) {
-        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else { return };
+        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
         listen.legs.retain(|(other, ..)| *other != leg);
         self.acknowledge_listen(call, false, cx);
         self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call));

@@ -9,10 +9,10 @@ use std::time::Duration;
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Body, Id};
 use weir_transports::mcp::cursor::Cursor;
+use weir_transports::mcp::headers::ParamHeader;
 use weir_transports::mcp::hints::Hints;
 use weir_transports::mcp::list::{self, Page};
 use weir_transports::mcp::show::{self, Shown};
-use weir_transports::mcp::headers::ParamHeader;
 use weir_transports::mcp::{Era, Method, Params, code, object};
 
 use crate::mcp::answer::Refusal;
@@ -158,7 +158,9 @@ impl Shard {
     }
 
     fn part_done(&mut self, call: Token, leg: Token, state: PartState, cx: &mut Cx<'_>) {
-        let Some(Work::Merge(merge)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else { return };
+        let Some(Work::Merge(merge)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
         let asked = |part: &&mut Part| matches!(part.state, PartState::Asked(asked) if asked == leg);
         if let Some(part) = merge.parts.iter_mut().find(asked) {
             part.state = state;
@@ -168,7 +170,9 @@ impl Shard {
 
     /// Some servers have taken too long: goes on without them.
     pub(crate) fn merge_overdue(&mut self, call: Token, cx: &mut Cx<'_>) {
-        let Some(Work::Merge(merge)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else { return };
+        let Some(Work::Merge(merge)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
         let mut late = Vec::new();
         for part in &mut merge.parts {
             if let PartState::Asked(leg) = part.state {

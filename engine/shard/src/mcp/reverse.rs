@@ -38,7 +38,7 @@ impl Shard {
         let client = call.and_then(|call| self.mcp.calls.get(call)).map(|call| (call.client, call.outlet));
         let (session, outlet) = match (client, serves, leg) {
             (Some((Client::Stateless, _)), _, Some(leg)) | (_, Some(Serves::Hold(_)), Some(leg)) => {
-                return self.hold(leg, id, method, params, cx);
+                return self.hold_leg(leg, id, method, params, cx);
             }
             (Some((Client::Session(session), outlet)), ..) => (Some(session), Some(outlet)),
             _ => {
@@ -47,7 +47,8 @@ impl Shard {
             }
         };
         let asked = Asked::Request { backing, id: id.as_json().into(), call };
-        let (Some(outlet), Some(number)) = (outlet, session.and_then(|session| self.note_asked(session, asked)))
+        let (Some(outlet), Some(number)) =
+            (outlet, session.and_then(|session| self.note_asked(session, asked)))
         else {
             return self.refuse_upstream(backing, id, "nobody is there to answer", cx);
         };
@@ -131,7 +132,9 @@ impl Shard {
     /// What a conversation that has ended had asked is not to be answered any more.
     pub(crate) fn forget_asked(&mut self, session: Token, backing: Token) {
         if let Some(session) = self.mcp.sessions.get_mut(session) {
-            session.asked.retain(|_, asked| !matches!(asked, Asked::Request { backing: by, .. } if *by == backing));
+            session
+                .asked
+                .retain(|_, asked| !matches!(asked, Asked::Request { backing: by, .. } if *by == backing));
         }
     }
 }

@@ -134,7 +134,11 @@ impl Shard {
             }
             (Method::NotificationInitialized, Client::Session(session)) => self.client_is_ready(session, cx),
             (Method::NotificationRootsListChanged, Client::Session(session)) => {
-                self.tell_all(session, br#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#, cx);
+                self.tell_all(
+                    session,
+                    br#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#,
+                    cx,
+                );
             }
             (Method::NotificationProgress, Client::Session(session)) => {
                 self.progress_of_client(session, params, cx);
@@ -267,4 +271,3 @@ impl Work {
         }
     }
 }
-

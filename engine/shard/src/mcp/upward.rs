@@ -124,7 +124,14 @@ impl Shard {
     }
 
     /// Progress, logs and whatever else an upstream says in the course of a call.
-    fn leg_notified(&mut self, leg: Token, method: Method, text: &str, params: Option<&str>, cx: &mut Cx<'_>) {
+    fn leg_notified(
+        &mut self,
+        leg: Token,
+        method: Method,
+        text: &str,
+        params: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) {
         let Some(held) = self.mcp.legs.get(leg) else { return };
         let (server, conversation) = (held.server, held.conversation);
         let Some(call) = held.serves.call().and_then(|call| self.mcp.calls.get(call)) else { return };
