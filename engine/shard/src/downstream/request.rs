@@ -54,7 +54,7 @@ impl Shard {
                 self.upgrade_request(token, exchange, head, &endpoint, (input, used), cx)
             }
             Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages => {
-                self.mcp_request(token, exchange, endpoint, head, (body, input), cx)
+                self.mcp_http(token, exchange, &endpoint, head, (body, input), cx)
             }
             _ => {
                 let name = head.header("x-client-id");

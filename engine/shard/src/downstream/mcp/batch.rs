@@ -22,7 +22,7 @@ impl Shard {
         text: &'a str,
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
-        let Some(session) = self.session_of(request, cx)? else { return Ok(Outcome::Gone) };
+        let Some(session) = self.named_session(request, cx)? else { return Ok(Outcome::Gone) };
         let version = self.mcp.sessions.get(session).map(|session| session.version);
         if version != Some(Version::V2025_03_26) {
             return Err(Fault::invalid("This revision has no batches; send each message by itself."));

@@ -2,7 +2,6 @@
 
 use weir_transports::mcp::Version;
 
-use crate::downstream::connection::Waiting;
 use crate::downstream::exchange::Outcome;
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::accepts;
@@ -19,14 +18,13 @@ impl Shard {
     pub(crate) fn get_stream<'a>(
         &mut self,
         request: &mut Request<'a>,
-        accept: &mut dyn Iterator<Item = &str>,
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
         refuse_stateless(request)?;
-        if request.headers.accept.is_none() || !accepts(accept, "text", "event-stream") {
+        if request.headers.accept.is_none() || !accepts(request.head.headers("accept"), "text", "event-stream") {
             return Err(Fault::http(406, "Accept must allow text/event-stream."));
         }
-        let Some(session) = self.session_of(request, cx)? else { return Ok(Outcome::Gone) };
+        let Some(session) = self.named_session(request, cx)? else { return Ok(Outcome::Gone) };
         let resume = match request.headers.last_event_id {
             None => None,
             Some(id) => Some(EventId::parse(id).ok_or_else(unknown_event)?),
@@ -60,7 +58,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
         refuse_stateless(request)?;
-        let Some(session) = self.session_of(request, cx)? else { return Ok(Outcome::Gone) };
+        let Some(session) = self.named_session(request, cx)? else { return Ok(Outcome::Gone) };
         self.end_session(session, cx);
         self.respond_as(request.token, 200, &[], b"", request.terms, cx);
         Ok(Outcome::Done)
@@ -80,10 +78,4 @@ fn refuse_stateless<'a>(request: &Request<'_>) -> Result<(), Fault<'a>> {
 
 fn unknown_event<'a>() -> Fault<'a> {
     Fault::http(400, "Last-Event-ID names no stream that is kept; begin without it.")
-}
-
-impl From<Waiting> for Outcome {
-    fn from(waiting: Waiting) -> Outcome {
-        Outcome::Waiting(waiting)
-    }
 }

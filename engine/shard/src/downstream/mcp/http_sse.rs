@@ -12,7 +12,6 @@ use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::accepts;
 use crate::downstream::mcp::pending::{Form, HttpSse, Source};
 use crate::downstream::mcp::post::{Request, text};
-use crate::downstream::mcp::id;
 use crate::mcp::session::Carrier;
 use crate::turn::{Cx, Shard};
 
@@ -21,15 +20,15 @@ impl Shard {
     pub(crate) fn http_sse_stream<'a>(
         &mut self,
         request: &mut Request<'a>,
-        accept: &mut dyn Iterator<Item = &str>,
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
-        if !accepts(accept, "text", "event-stream") {
+        if !accepts(request.head.headers("accept"), "text", "event-stream") {
             return Err(Fault::http(406, "Accept must allow text/event-stream."));
         }
         request.form = Form::Sse;
-        let id = self.mint_id(request.token);
+        let id: Box<str> = self.mint_session_id().into();
         let endpoint = format!("/messages?sessionId={id}");
+        self.serving.http_sse.insert(id.clone(), request.token);
         let mut pending = request.pending(Source::HttpSse(Box::new(HttpSse { id, session: None })));
         self.begin_stream(request.token, &mut pending, cx);
         self.write_part(request.token, &pending, cx, |out| sse::event(out, None, Some("endpoint"), &endpoint));
@@ -43,17 +42,14 @@ impl Shard {
         request: &mut Request<'a>,
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
-        let Some(id) = request.query.and_then(|query| query::get(query, "sessionId")) else {
+        let Some(id) = request.head.query.and_then(|query| query::get(query, "sessionId")) else {
             return Err(Fault::http(400, "The query names no sessionId; use what the endpoint event said."));
         };
         if self.moves_home(request.token, &id, request.input, cx) {
             return Ok(Outcome::Gone);
         }
-        let stream = id::token(&id).ok_or_else(Fault::no_session)?;
-        let session = match self.http_sse(stream) {
-            Some(open) if *open.id == *id => open.session,
-            _ => return Err(Fault::no_session()),
-        };
+        let stream = *self.serving.http_sse.get(&*id).ok_or_else(Fault::no_session)?;
+        let session = self.http_sse(stream).ok_or_else(Fault::no_session)?.session;
         let message = jsonrpc::decode(text(request)?).map_err(Fault::undecodable)?;
         let asked = match &message {
             Message::Request { id, .. } => Some(*id),

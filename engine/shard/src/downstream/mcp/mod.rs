@@ -12,13 +12,14 @@ mod get;
 mod guard;
 mod headers;
 mod http_sse;
-mod id;
 mod link;
 mod modern;
 mod pending;
 mod post;
 mod sessions;
 mod streams;
+
+use std::collections::BTreeMap;
 
 use weir_ring::token::Token;
 
@@ -47,6 +48,8 @@ pub(crate) struct Serving {
     ended: Vec<Token>,
     /// Connections whose next request is here already.
     resumed: Vec<Token>,
+    /// The server's halves of HTTP+SSE, by what `sessionId` calls them.
+    http_sse: BTreeMap<Box<str>, Token>,
     /// Buckets of the clients that give themselves a name.
     clients: Backends,
 }
@@ -60,6 +63,7 @@ impl Serving {
             abandoned: Vec::new(),
             ended: Vec::new(),
             resumed: Vec::new(),
+            http_sse: BTreeMap::new(),
             clients: Backends::new(seed),
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct Pending {
     pub(crate) chunked: bool,
     /// An `initialize`: the answer names the session.
     pub(crate) opens: bool,
+    /// A `subscriptions/listen`: ends when somebody ends it.
+    pub(crate) long: bool,
 }
 
 /// Which messages answer a request.
@@ -144,7 +146,10 @@ impl Shard {
                 self.serving.abandoned.push(Outlet::Post { connection, exchange });
             }
             Source::Stream { session, stream, .. } => self.detach(session, stream, connection),
-            Source::HttpSse(stream) => self.serving.ended.extend(stream.session),
+            Source::HttpSse(stream) => {
+                self.serving.http_sse.remove(&stream.id);
+                self.serving.ended.extend(stream.session);
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use weir_ring::token::Token;
 use weir_transports::http1::{Head, Method, Version as Http};
 use weir_transports::jsonrpc::{self, Id, Message};
-use weir_transports::mcp::Version;
+use weir_transports::mcp::{self, Version};
 
 use crate::downstream::connection::{Exchange, Stage, Waiting, Watch};
 use crate::downstream::endpoint::Endpoint;
@@ -17,17 +17,17 @@ use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
 use crate::mcp::session::Carrier;
 use crate::policy::Verdict;
-use crate::turn::{Alarm, Cx, Shard};
+use crate::turn::{Cx, Shard};
 
 /// One HTTP request to an MCP endpoint.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     /// Its connection.
     pub(crate) token: Token,
-    /// What its head says.
+    /// Its head.
+    pub(crate) head: &'a Head<'a>,
+    /// What of its head is MCP's.
     pub(crate) headers: Headers<'a>,
-    /// Its query, undecoded.
-    pub(crate) query: Option<&'a str>,
     /// Its body.
     pub(crate) body: &'a [u8],
     /// What the connection has received, from its first byte on.
@@ -43,17 +43,17 @@ pub(crate) struct Request<'a> {
 impl Request<'_> {
     /// As a request that waits.
     pub(crate) fn pending(&self, source: Source) -> Pending {
-        Pending { source, form: self.form, terms: self.terms, chunked: self.chunked, opens: false }
+        Pending { source, form: self.form, terms: self.terms, chunked: self.chunked, opens: false, long: false }
     }
 }
 
 impl Shard {
     /// A request to one of the MCP endpoints over HTTP.
-    pub(crate) fn mcp_request(
+    pub(crate) fn mcp_http(
         &mut self,
         token: Token,
         exchange: &mut Exchange,
-        endpoint: Endpoint<'_>,
+        endpoint: &Endpoint<'_>,
         head: &Head<'_>,
         (body, input): (&[u8], &[u8]),
         cx: &mut Cx<'_>,
@@ -61,32 +61,35 @@ impl Shard {
         self.read_on(token, exchange, cx);
         let mut request = Request {
             token,
+            head,
             headers: Headers::of(head),
-            query: head.query,
             body,
             input,
             terms: Terms { keep_alive: head.keep_alive, standing: None },
             chunked: head.version == Http::Http11,
             form: Form::Undecided,
         };
-        let mut accept = head.headers("accept");
-        let mut served = || {
-            guard::check(&request.headers, &self.config.mcp.hosts)?;
-            match (endpoint, head.method) {
-                (Endpoint::HttpSse, _) => self.http_sse_stream(&mut request, &mut accept, cx),
-                (Endpoint::Messages, _) => self.http_sse_post(exchange, &mut request, cx),
-                (_, Method::Post) => {
-                    request.form = form(head)?;
-                    self.post(exchange, &mut request, cx)
-                }
-                (_, Method::Get) => self.get_stream(&mut request, &mut accept, cx),
-                (_, Method::Delete) => self.delete_session(&mut request, cx),
-                _ => Err(Fault::http(405, "This path serves GET, POST and DELETE.")),
-            }
-        };
-        match served() {
+        match self.serve_mcp(exchange, endpoint, &mut request, cx) {
             Ok(outcome) => outcome,
             Err(fault) => self.refuse_mcp(token, &fault, request.terms, cx),
+        }
+    }
+
+    fn serve_mcp<'a>(
+        &mut self,
+        exchange: &mut Exchange,
+        endpoint: &Endpoint<'_>,
+        request: &mut Request<'a>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Outcome, Fault<'a>> {
+        guard::check(&request.headers, &self.config.mcp.hosts)?;
+        match (endpoint, request.head.method) {
+            (Endpoint::HttpSse, _) => self.http_sse_stream(request, cx),
+            (Endpoint::Messages, _) => self.http_sse_post(exchange, request, cx),
+            (_, Method::Post) => self.post(exchange, request, cx),
+            (_, Method::Get) => self.get_stream(request, cx),
+            (_, Method::Delete) => self.delete_session(request, cx),
+            _ => Err(Fault::http(405, "This path serves GET, POST and DELETE.")),
         }
     }
 
@@ -108,11 +111,15 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
         let text = text(request)?;
+        request.form = form(request.head)?;
         if text.trim_ascii_start().starts_with('[') {
             return self.post_batch(exchange, request, text, cx);
         }
         let message = jsonrpc::decode(text).map_err(Fault::undecodable)?;
-        if modern::is_modern(request.headers.version, &message) {
+        if let Some(params) = modern::stateless(request, &message)? {
+            let mirror = request.head.fields().collect();
+            mcp::headers::check(&mirror, &message, &params)
+                .map_err(|fault| Fault::of_headers(&fault).to(modern::id_of(&message)))?;
             return self.post_stateless(exchange, request, message, cx);
         }
         match message {
@@ -120,14 +127,14 @@ impl Shard {
                 self.post_initialize(exchange, request, message, cx)
             }
             Message::Request { id, .. } => {
-                let Some(session) = self.session_of(request, cx).map_err(|fault| fault.to(Some(id)))? else {
+                let Some(session) = self.named_session(request, cx).map_err(|fault| fault.to(Some(id)))? else {
                     return Ok(Outcome::Gone);
                 };
                 self.charge_mcp(exchange, request, Some(session), Some(id), cx)?;
                 Ok(self.ask_of_session(session, request, false, message, cx))
             }
             Message::Notification { .. } | Message::Response { .. } => {
-                let Some(session) = self.session_of(request, cx)? else { return Ok(Outcome::Gone) };
+                let Some(session) = self.named_session(request, cx)? else { return Ok(Outcome::Gone) };
                 if matches!(message, Message::Notification { .. }) {
                     self.charge_mcp(exchange, request, Some(session), None, cx)?;
                 }
@@ -147,7 +154,7 @@ impl Shard {
     ) -> Result<Outcome, Fault<'a>> {
         let Message::Request { id, params, .. } = message else { return Ok(Outcome::Done) };
         if request.headers.session.is_some() {
-            return match self.session_of(request, cx).map_err(|fault| fault.to(Some(id)))? {
+            return match self.named_session(request, cx).map_err(|fault| fault.to(Some(id)))? {
                 Some(_) => Err(Fault::invalid("The session is initialized already.").to(Some(id))),
                 None => Ok(Outcome::Gone),
             };
@@ -156,10 +163,7 @@ impl Shard {
         let session = self
             .mcp_open(params, Carrier::Streamable(Box::default()), cx)
             .map_err(|error| Fault::of(&error, Some(id)))?;
-        let idle = self.config.mcp.session_idle_timeout;
-        if !idle.is_zero() {
-            self.alarm(cx.now.mono.plus(idle), Alarm::McpSession(session));
-        }
+        self.watch_session(session, cx.now.mono);
         Ok(self.ask_of_session(session, request, true, message, cx))
     }
 
@@ -175,7 +179,7 @@ impl Shard {
         if self.moves_home(request.token, id, request.input, cx) {
             return Ok(None);
         }
-        let found = self.find_session(id).ok_or_else(Fault::no_session)?;
+        let found = self.mcp.find(id).ok_or_else(Fault::no_session)?;
         if let Some(version) = request.headers.version
             && Version::parse(version).is_none_or(Version::is_modern)
         {
@@ -286,8 +290,7 @@ pub(crate) fn text<'a>(request: &Request<'a>) -> Result<&'a str, Fault<'a>> {
         return Err(Fault::http(415, "Content-Type must be application/json."));
     }
     std::str::from_utf8(request.body).map_err(|_| {
-        let code = weir_transports::mcp::code::PARSE_ERROR;
-        Fault { code, ..Fault::http(400, "The body is not UTF-8.") }
+        Fault { code: mcp::code::PARSE_ERROR, ..Fault::http(400, "The body is not UTF-8.") }
     })
 }
 
