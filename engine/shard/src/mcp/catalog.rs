@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use weir_transports::mcp::Method;
+use weir_transports::mcp::headers::ParamHeader;
 
 use crate::upstream::UpstreamId;
 
@@ -39,16 +40,14 @@ impl Kind {
     }
 }
 
-/// One header that a tool wants an argument repeated in (`x-mcp-header`).
-pub(crate) type HeaderParams = Box<[weir_transports::mcp::headers::HeaderParam]>;
-
 /// Who has what, as far as lists have said.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     owners: BTreeMap<(Kind, Box<str>), Vec<UpstreamId>>,
     /// Lists that have been seen to their end.
     whole: BTreeMap<(Kind, UpstreamId), ()>,
-    headers: BTreeMap<(UpstreamId, Box<str>), HeaderParams>,
+    /// Arguments that tools want mirrored in headers.
+    headers: BTreeMap<(UpstreamId, Box<str>), Vec<ParamHeader>>,
 }
 
 impl Catalog {
@@ -68,7 +67,7 @@ impl Catalog {
     }
 
     /// The tool's calls repeat these arguments in headers.
-    pub(crate) fn learn_headers(&mut self, upstream: UpstreamId, tool: &str, headers: HeaderParams) {
+    pub(crate) fn learn_headers(&mut self, upstream: UpstreamId, tool: &str, headers: Vec<ParamHeader>) {
         if headers.is_empty() {
             self.headers.remove(&(upstream, Box::from(tool)));
         } else if self.headers.len() < NAMES_MAX {
@@ -77,8 +76,8 @@ impl Catalog {
     }
 
     /// The arguments that a tool wants in headers.
-    pub(crate) fn headers(&self, upstream: UpstreamId, tool: &str) -> &[weir_transports::mcp::headers::HeaderParam] {
-        self.headers.get(&(upstream, Box::from(tool))).map_or(&[], |headers| headers)
+    pub(crate) fn headers(&self, upstream: UpstreamId, tool: &str) -> &[ParamHeader] {
+        self.headers.get(&(upstream, Box::from(tool))).map_or(&[], Vec::as_slice)
     }
 
     /// All of a list of `upstream` was seen.
@@ -107,6 +106,6 @@ impl Catalog {
 
     /// Who has `name`, in the order of the configuration.
     pub(crate) fn owners(&self, kind: Kind, name: &str) -> &[UpstreamId] {
-        self.owners.get(&(kind, Box::from(name))).map_or(&[], |owners| owners)
+        self.owners.get(&(kind, Box::from(name))).map_or(&[], Vec::as_slice)
     }
 }

@@ -1,7 +1,9 @@
 //! A client's request as its upstream is to see it: the id, the progress token and the name are the
 //! upstream's, what the other era needs is added, and every other byte stays.
 
-use weir_transports::mcp::{Era, Method, Params, Version, headers, key, object, splice, with_meta};
+use weir_transports::mcp::headers::ParamHeader;
+use weir_transports::mcp::splice::{splice, with_meta};
+use weir_transports::mcp::{Era, Method, Params, Version, key, object};
 
 use crate::mcp::outlet::Client;
 use crate::turn::Shard;
@@ -78,7 +80,7 @@ impl Shard {
             && let Some(shown) = read.name.and_then(object::string)
         {
             let wanted = self.mcp.catalog.headers(server, outgoing.own.unwrap_or(&shown));
-            all.extend(headers::values(wanted, read.arguments.unwrap_or("{}")));
+            all.extend(ParamHeader::headers(wanted, read.arguments));
         }
         all
     }

@@ -10,7 +10,8 @@ use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Body, Id};
 use weir_transports::mcp::cursor::Cursor;
 use weir_transports::mcp::list::{self, Hints, Page, Shown};
-use weir_transports::mcp::{Era, Method, Params, code, headers, object};
+use weir_transports::mcp::headers::ParamHeader;
+use weir_transports::mcp::{Era, Method, Params, code, object};
 
 use crate::mcp::answer::Refusal;
 use crate::mcp::builtin;
@@ -268,8 +269,9 @@ impl Shard {
             let Some(name) = name else { continue };
             self.mcp.catalog.learn(kind, &name, server);
             if kind == Kind::Tool && wants_headers {
-                let params = headers::header_params(item);
-                self.mcp.catalog.learn_headers(server, &name, params.into());
+                // A tool that breaks the rules is called without such headers.
+                let mirrored = ParamHeader::of_tool(item).unwrap_or_default();
+                self.mcp.catalog.learn_headers(server, &name, mirrored);
             }
         }
         if page.next_cursor.is_none() {

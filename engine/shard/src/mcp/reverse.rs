@@ -2,7 +2,8 @@
 
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Body, Id};
-use weir_transports::mcp::{Method, code, object, splice, uris};
+use weir_transports::mcp::splice::splice;
+use weir_transports::mcp::{Method, code, object, show};
 
 use crate::mcp::outlet::{Client, Delivery, Outlet};
 use crate::mcp::session::Asked;

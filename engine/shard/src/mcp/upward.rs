@@ -2,7 +2,9 @@
 
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Body, Id, Message};
-use weir_transports::mcp::{Era, Method, code, list, object, splice, uris};
+use weir_transports::mcp::show::{self, Shown};
+use weir_transports::mcp::splice::splice;
+use weir_transports::mcp::{Era, Method, code, list, object};
 
 use crate::mcp::answer::{Refusal, status_of};
 use crate::mcp::call::{Call, Work};
