@@ -21,7 +21,9 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
         refuse_stateless(request)?;
-        if request.headers.accept.is_none() || !accepts(request.head.headers("accept"), "text", "event-stream") {
+        if request.headers.accept.is_none()
+            || !accepts(request.head.headers("accept"), "text", "event-stream")
+        {
             return Err(Fault::http(406, "Accept must allow text/event-stream."));
         }
         let Some(session) = self.named_session(request, cx)? else { return Ok(Outcome::Gone) };

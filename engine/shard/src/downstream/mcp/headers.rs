@@ -103,7 +103,8 @@ pub(crate) fn accepts<'a>(accept: impl Iterator<Item = &'a str>, kind: &str, sub
         }
         named = true;
         let (left, right) = media.split_once('/').unwrap_or((media, ""));
-        if left == "*" || left.eq_ignore_ascii_case(kind) && (right == "*" || right.eq_ignore_ascii_case(subkind))
+        if left == "*"
+            || left.eq_ignore_ascii_case(kind) && (right == "*" || right.eq_ignore_ascii_case(subkind))
         {
             return true;
         }
@@ -144,8 +145,13 @@ mod tests {
         with_headers(&[("A", "b")], Some("id"), Some(standing), |headers| {
             seen = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         });
-        let expected =
-            ["A: b", "Mcp-Session-Id: id", "X-RateLimit-Limit: 3", "X-RateLimit-Remaining: 2", "X-RateLimit-Reset: 1"];
+        let expected = [
+            "A: b",
+            "Mcp-Session-Id: id",
+            "X-RateLimit-Limit: 3",
+            "X-RateLimit-Remaining: 2",
+            "X-RateLimit-Reset: 1",
+        ];
         assert_eq!(seen, expected);
     }
 }

@@ -31,7 +31,9 @@ impl Shard {
         self.serving.http_sse.insert(id.clone(), request.token);
         let mut pending = request.pending(Source::HttpSse(Box::new(HttpSse { id, session: None })));
         self.begin_stream(request.token, &mut pending, cx);
-        self.write_part(request.token, &pending, cx, |out| sse::event(out, None, Some("endpoint"), &endpoint));
+        self.write_part(request.token, &pending, cx, |out| {
+            sse::event(out, None, Some("endpoint"), &endpoint)
+        });
         Ok(Outcome::Waiting(Waiting::Mcp(pending)))
     }
 

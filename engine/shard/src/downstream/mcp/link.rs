@@ -10,7 +10,6 @@ use weir_transports::phoenix;
 use crate::downstream::connection::{Joined, Link};
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::modern::{id_of, says_stateless};
-use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
 use crate::mcp::session::Carrier;
 use crate::turn::{Cx, Shard};

@@ -22,7 +22,7 @@ const LISTEN: &str = "subscriptions/listen";
 /// It belongs to no era that is spoken.
 pub(crate) fn stateless<'a>(
     request: &Request<'a>,
-    message: &'a Message<'a>,
+    message: &Message<'a>,
 ) -> Result<Option<Params<'a>>, Fault<'a>> {
     let (version, session) = (request.headers.version, request.headers.session.is_some());
     if session && version.is_some_and(is_legacy) {
@@ -48,7 +48,10 @@ pub(crate) fn stateless<'a>(
 /// Whether a message on a WebSocket belongs to the stateless era: it says so of itself.
 pub(crate) fn says_stateless(message: &Message<'_>) -> bool {
     read(message).is_ok_and(|read| {
-        matches!(headers::era(None, true, message, &read.meta), Ok(Era::Modern) | Err(EraFault::MissingMeta(_)))
+        matches!(
+            headers::era(None, true, message, &read.meta),
+            Ok(Era::Modern) | Err(EraFault::MissingMeta(_))
+        )
     })
 }
 
@@ -56,7 +59,7 @@ fn is_legacy(version: &str) -> bool {
     weir_transports::mcp::Version::parse(version).is_some_and(|version| !version.is_modern())
 }
 
-fn read<'a>(message: &'a Message<'a>) -> Result<Params<'a>, params::DecodeError> {
+fn read<'a>(message: &Message<'a>) -> Result<Params<'a>, params::DecodeError> {
     match message {
         Message::Request { method, params, .. } | Message::Notification { method, params } => {
             Params::read(Method::of(method), *params)

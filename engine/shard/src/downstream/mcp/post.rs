@@ -43,7 +43,14 @@ pub(crate) struct Request<'a> {
 impl Request<'_> {
     /// As a request that waits.
     pub(crate) fn pending(&self, source: Source) -> Pending {
-        Pending { source, form: self.form, terms: self.terms, chunked: self.chunked, opens: false, long: false }
+        Pending {
+            source,
+            form: self.form,
+            terms: self.terms,
+            chunked: self.chunked,
+            opens: false,
+            long: false,
+        }
     }
 }
 
@@ -127,7 +134,8 @@ impl Shard {
                 self.post_initialize(exchange, request, message, cx)
             }
             Message::Request { id, .. } => {
-                let Some(session) = self.named_session(request, cx).map_err(|fault| fault.to(Some(id)))? else {
+                let Some(session) = self.named_session(request, cx).map_err(|fault| fault.to(Some(id)))?
+                else {
                     return Ok(Outcome::Gone);
                 };
                 self.charge_mcp(exchange, request, Some(session), Some(id), cx)?;
@@ -168,13 +176,16 @@ impl Shard {
     }
 
     /// The session that a request names; `None`: the connection is on its way to the session's home.
-    pub(crate) fn session_of<'a>(
+    pub(crate) fn named_session<'a>(
         &mut self,
         request: &Request<'_>,
         cx: &mut Cx<'_>,
     ) -> Result<Option<Token>, Fault<'a>> {
         let Some(id) = request.headers.session else {
-            return Err(Fault::http(400, "The header Mcp-Session-Id is missing; send what initialize answered."));
+            return Err(Fault::http(
+                400,
+                "The header Mcp-Session-Id is missing; send what initialize answered.",
+            ));
         };
         if self.moves_home(request.token, id, request.input, cx) {
             return Ok(None);
@@ -234,7 +245,8 @@ impl Shard {
         let stream = self.open_stream(session, request.token, 1);
         let pending = Pending { opens, ..request.pending(Source::Stream { session, stream, cursor: 0 }) };
         let headers = &request.headers.passed;
-        let from = From { outlet: Outlet::Stream { session, stream }, client: Client::Session(session), headers };
+        let from =
+            From { outlet: Outlet::Stream { session, stream }, client: Client::Session(session), headers };
         self.serving.request = Some((request.token, pending));
         self.mcp_message(from, message, cx);
         self.asked_hub(request.token)
@@ -289,9 +301,8 @@ pub(crate) fn text<'a>(request: &Request<'a>) -> Result<&'a str, Fault<'a>> {
     if !media.eq_ignore_ascii_case("application/json") {
         return Err(Fault::http(415, "Content-Type must be application/json."));
     }
-    std::str::from_utf8(request.body).map_err(|_| {
-        Fault { code: mcp::code::PARSE_ERROR, ..Fault::http(400, "The body is not UTF-8.") }
-    })
+    std::str::from_utf8(request.body)
+        .map_err(|_| Fault { code: mcp::code::PARSE_ERROR, ..Fault::http(400, "The body is not UTF-8.") })
 }
 
 /// What the client takes for an answer. Many take both without a word.
@@ -302,8 +313,6 @@ fn form<'a>(head: &Head<'_>) -> Result<Form, Fault<'a>> {
         (true, true) => Ok(Form::Undecided),
         (true, false) => Ok(Form::Json),
         (false, true) => Ok(Form::Sse),
-        (false, false) => {
-            Err(Fault::http(406, "Accept must allow application/json and text/event-stream."))
-        }
+        (false, false) => Err(Fault::http(406, "Accept must allow application/json and text/event-stream.")),
     }
 }

@@ -1,7 +1,7 @@
 //! Sessions as their carriers see them: moved to, aged, ended.
 
-use weir_ring::token::Token;
 use weir_ring::time::Instant;
+use weir_ring::token::Token;
 
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ impl Shard {
         let Shard { mcp, config, stats, .. } = self;
         let Some(session) = mcp.sessions.get_mut(id) else { return };
         let Carrier::Streamable(streams) = &mut session.carrier else { return };
-        let aged = |stream: &mut Stream| stream.log.as_mut().map_or(0, |log| log.trim_age(now, &config.outbox));
+        let aged =
+            |stream: &mut Stream| stream.log.as_mut().map_or(0, |log| log.trim_age(now, &config.outbox));
         let freed: usize = streams.iter_mut().map(aged).sum();
         stats.outbox_bytes -= freed as u64;
         if streams.is_busy() {

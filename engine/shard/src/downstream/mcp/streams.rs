@@ -60,7 +60,8 @@ impl McpStreams {
     /// that were freed for it.
     pub(crate) fn open(&mut self, carrier: Token, requests: u32) -> (u32, usize) {
         self.last = self.last.checked_add(1).unwrap_or(1);
-        let stream = Stream { number: self.last, carrier: Some(carrier), left: requests, ..Stream::default() };
+        let stream =
+            Stream { number: self.last, carrier: Some(carrier), left: requests, ..Stream::default() };
         self.posts.push(stream);
         (self.last, self.trim())
     }
@@ -87,7 +88,8 @@ impl McpStreams {
 
     /// Whether a request is under way or a connection is up.
     pub(crate) fn is_busy(&self) -> bool {
-        self.own.carrier.is_some() || self.posts.iter().any(|stream| stream.left > 0 || stream.carrier.is_some())
+        self.own.carrier.is_some()
+            || self.posts.iter().any(|stream| stream.left > 0 || stream.carrier.is_some())
     }
 
     /// Whether a request is under way.
