@@ -10,7 +10,7 @@ use weir_transports::websocket::{Deflater, Scratch};
 
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
-use crate::downstream::{Arrivals, Connection};
+use crate::downstream::{Arrivals, Connection, Serving};
 use crate::hash_ring::HashRing;
 use crate::limits::Config;
 use crate::mail::Mail;
@@ -55,6 +55,7 @@ pub(crate) struct Cx<'a> {
 pub(crate) enum Alarm {
     Connection(Token),
     Session(Token),
+    McpSession(Token),
     Sweep,
     Accept(Listener),
     Mcp(Token),
@@ -102,6 +103,8 @@ pub struct Shard {
     pub(crate) stats: Stats,
     /// MCP clients and their requests.
     pub(crate) mcp: Mcp,
+    /// MCP clients' requests at hand.
+    pub(crate) serving: Serving,
     /// MCP servers.
     pub(crate) upstream: Upstreams,
 }
@@ -137,6 +140,7 @@ impl Shard {
             draining: None,
             stats: Stats::default(),
             mcp: Mcp::new(&config.mcp, me, random.next()),
+            serving: Serving::new(random.next()),
             upstream: Upstreams::new(),
             random,
             me,
@@ -217,6 +221,7 @@ impl Shard {
             match alarm {
                 Alarm::Connection(token) => self.examine(token, cx),
                 Alarm::Session(id) => self.examine_session(id, cx),
+                Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
                 Alarm::Mcp(call) => self.examine_call(call, cx),
@@ -235,6 +240,7 @@ impl Shard {
         self.feed_hungry(cx);
         self.local_letters(cx);
         self.fan_out(cx);
+        self.serve_rest(cx);
         self.finish_pending(cx);
         self.leave_pending(cx);
         self.drain_overdue(cx);
@@ -249,7 +255,8 @@ impl Shard {
     }
 
     fn next_deadline(&self, now: Instant) -> Instant {
-        if !(self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty()) {
+        let idle = self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty();
+        if !idle || !self.serving.is_done() {
             return now;
         }
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);

@@ -26,4 +26,4 @@ mod websocket;
 pub(crate) use connection::Connection;
 pub use connection::Parcel;
 pub(crate) use hand_over::Arrivals;
-pub(crate) use mcp::McpStreams;
+pub(crate) use mcp::{McpStreams, Serving};

@@ -40,17 +40,7 @@ impl Shard {
     }
 
     pub(crate) fn rpc_text(&mut self, token: Token, link: &mut Link, text: &str, cx: &mut Cx<'_>) -> Flow {
-        let limited = match link.session {
-            Some(id) => self.charge(id, cx).err(),
-            None => None,
-        };
-        let mut reply = std::mem::take(&mut self.reply);
-        reply.clear();
-        answer(jsonrpc::decode(text), limited.as_ref(), &mut reply);
-        if !reply.is_empty() {
-            self.put_text(token, link, &reply, cx);
-        }
-        self.reply = reply;
+        self.link_message(token, link, None, text, cx);
         Flow::Go
     }
 
@@ -75,37 +65,5 @@ impl Shard {
         self.put(token, cx, |out| websocket::write_message(out, Opcode::Text, payload, deflate));
         self.deflater = deflater;
         self.stats.websocket.messages_out += 1;
-    }
-}
-
-/// JSON-RPC 2.0, section 5.1.
-const METHOD_NOT_FOUND: i32 = -32601;
-
-/// Outside the ranges that JSON-RPC and MCP reserve: the HTTP status of the same refusal.
-const RATE_LIMITED: i32 = 429;
-
-/// Writes the answer to one message; nothing where none is due.
-fn answer(
-    message: Result<jsonrpc::Message<'_>, jsonrpc::Refused<'_>>,
-    limited: Option<&Error>,
-    out: &mut Vec<u8>,
-) {
-    match message {
-        Err(jsonrpc::Refused { error, id }) => {
-            jsonrpc::error(out, id.as_ref(), error.code(), &error.to_string(), None);
-        }
-        Ok(jsonrpc::Message::Request { id, method, .. }) => match (limited, &*method) {
-            (Some(error), _) => {
-                let mut data = Vec::new();
-                error.write_json(&mut data);
-                jsonrpc::error(out, Some(&id), RATE_LIMITED, &error.message(), Some(&data));
-            }
-            (None, "ping") => jsonrpc::result(out, &id, b"{}"),
-            (None, _) => {
-                let message = format!("the method {method} is not served here");
-                jsonrpc::error(out, Some(&id), METHOD_NOT_FOUND, &message, None);
-            }
-        },
-        Ok(jsonrpc::Message::Notification { .. } | jsonrpc::Message::Response { .. }) => {}
     }
 }

@@ -79,7 +79,7 @@ impl Shard {
     }
 
     /// An id that cannot be guessed and whose home is this shard.
-    fn mint_session_id(&mut self) -> String {
+    pub(crate) fn mint_session_id(&mut self) -> String {
         loop {
             let id = self.mcp.seal.name();
             if route::home(&self.ring, &id) == self.me {
