@@ -2,7 +2,7 @@
 //!
 //! No clock, no randomness, no sockets, no `unsafe`. Codecs are siblings and do not know each other,
 //! except that `websocket` (its handshake) and `sse` (its response head) may use `http1` heads, and
-//! that `phoenix` and `jsonrpc` share the scan in `json`.
+//! that `phoenix`, `jsonrpc` and `mcp` share the scan in `json`; `mcp` reads what `jsonrpc` has opened.
 //!
 //! Every decoder keeps one promise: however the peer's bytes are cut, the same messages come out.
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@
 pub mod http1;
 pub mod json;
 pub mod jsonrpc;
+pub mod mcp;
 pub mod phoenix;
 pub mod sse;
 pub mod websocket;

@@ -14,6 +14,7 @@ use crate::downstream::{Arrivals, Connection};
 use crate::hash_ring::HashRing;
 use crate::limits::Config;
 use crate::mail::Mail;
+use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
@@ -21,9 +22,13 @@ use crate::random::Random;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
+use crate::upstream::Upstreams;
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
+
+/// Sessions of MCP clients that a shard may hold.
+const MCP_SESSIONS_MAX: u32 = 10_000;
 
 /// How often what is too old is swept out.
 const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
@@ -96,6 +101,10 @@ pub struct Shard {
     /// A drain is on, and ends at this instant by force.
     pub(crate) draining: Option<Instant>,
     pub(crate) stats: Stats,
+    /// MCP clients and their requests.
+    pub(crate) mcp: Mcp,
+    /// MCP servers.
+    pub(crate) upstream: Upstreams,
 }
 
 impl Shard {
@@ -128,6 +137,8 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
+            mcp: Mcp::new(MCP_SESSIONS_MAX),
+            upstream: Upstreams::new(),
             random,
             me,
             config,
@@ -183,6 +194,7 @@ impl Shard {
         match completion {
             Completion::Accepted { socket, .. } => self.accepted(socket, cx),
             Completion::AcceptFailed { listener, .. } => self.accept_failed(listener, cx),
+            Completion::Connected { .. } | Completion::ConnectFailed { .. } => {}
             Completion::Received { token, bytes } => self.received(token, bytes, cx),
             Completion::Readable { token } => self.readable(token, cx),
             Completion::Ended { token, errno } => self.ended(token, errno, cx),

@@ -19,7 +19,7 @@ pub use write::write_str;
 /// on may recurse.
 pub const DEPTH_MAX: u32 = 128;
 
-/// Where and why a text is not JSON. Always the sender's fault.
+/// Where and why a text is not JSON, or not the JSON that is read here. Always the sender's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fault {
     /// Byte of the text, from 0; the text's length where it ended too early.
@@ -28,7 +28,7 @@ pub struct Fault {
     pub why: Why,
 }
 
-/// Ways of not being JSON.
+/// Ways of not being the JSON that is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
     /// No value begins here.
@@ -53,6 +53,12 @@ pub enum Why {
     Digit,
     /// More than [`DEPTH_MAX`] containers in one another.
     Depth,
+    /// An object must begin here, and JSON of another type does.
+    Object,
+    /// An array must begin here, and JSON of another type does.
+    Array,
+    /// A key that readers look for is there before already.
+    Duplicate,
 }
 
 impl fmt::Display for Fault {
@@ -69,6 +75,9 @@ impl fmt::Display for Fault {
             Why::Surrogate => "a surrogate must be followed by its other half",
             Why::Digit => "a digit must stand here",
             Why::Depth => "nested too deep, over 128 arrays and objects in one another",
+            Why::Object => "an object must stand here",
+            Why::Array => "an array must stand here",
+            Why::Duplicate => "this object has the key before already; send it once",
         };
         write!(f, "not JSON at byte {}: {what}", self.at)
     }

@@ -92,6 +92,12 @@ impl<'a> Scanner<'a> {
         if self.at == self.text.len() { Ok(()) } else { Err(Fault { at: self.at, why: Why::Trailing }) }
     }
 
+    /// Byte of the text where it goes on.
+    #[inline(always)]
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Goes to the next item of the container that ends with `close`. False: it ended.
     #[inline(always)]
     fn next_item(&mut self, close: u8) -> Result<bool, Fault> {

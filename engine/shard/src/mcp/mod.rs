@@ -2,7 +2,27 @@
 
 use weir_transports::jsonrpc::{self, Message, Refused};
 
+mod hub;
+pub(crate) mod outlet;
+pub(crate) mod session;
+pub(crate) mod wire_id;
+
 use crate::error::Error;
+use crate::mcp::session::Session;
+use crate::slots::Slots;
+
+/// All that a shard knows of MCP clients and their requests.
+#[derive(Debug)]
+pub(crate) struct Mcp {
+    /// Sessions of legacy clients.
+    pub(crate) sessions: Slots<Session>,
+}
+
+impl Mcp {
+    pub(crate) fn new(sessions_max: u32) -> Mcp {
+        Mcp { sessions: Slots::with_max(sessions_max) }
+    }
+}
 
 /// JSON-RPC 2.0, section 5.1.
 const METHOD_NOT_FOUND: i32 = -32601;
