@@ -9,7 +9,7 @@
 import { parseArgs } from 'node:util'
 
 import { Weir } from '../lib/weir.js'
-import { command, Fixture } from './lib/fixture.js'
+import { command, Fixture, upstream } from './lib/fixture.js'
 import { passed, run, SUITES } from './lib/suites.js'
 import { UNTRANSLATABLE } from './untranslatable.js'
 
@@ -18,32 +18,29 @@ const { values: { table }, positionals: words } = parseArgs({ options: { table: 
 const fixtures = { legacy: await Fixture.start('legacy'), modern: await Fixture.start('modern') }
 const other = { legacy: 'modern', modern: 'legacy' }
 
-const http = era => `url = "${fixtures[era].url}"`
-const stdio = era => `command = ${JSON.stringify(command(era))}`
-
-/** What each suite is run through: the gateway with one upstream, which is the line of its configuration. */
+/** What each suite is run through: the gateway with one upstream, at a URL or by a command. */
 const RUNS = SUITES.flatMap(suite => [
-  { name: `${suite.name} over http`, suite, upstream: http(suite.era) },
-  { name: `${suite.name} over stdio`, suite, upstream: stdio(suite.era) },
+  { name: `${suite.name} over http`, suite, where: fixtures[suite.era].url },
+  { name: `${suite.name} over stdio`, suite, where: command(suite.era) },
   ...suite.requirements ? [
-    { name: `${suite.name} translated over http`, suite, upstream: http(other[suite.era]), translated: true },
-    { name: `${suite.name} translated over stdio`, suite, upstream: stdio(other[suite.era]), translated: true },
+    { name: `${suite.name} translated over http`, suite, where: fixtures[other[suite.era]].url, translated: true },
+    { name: `${suite.name} translated over stdio`, suite, where: command(other[suite.era]), translated: true },
   ] : [],
 ])
 
 const direct = new Map()
 let failed = 0
-for (const { name, suite, upstream, translated } of RUNS.filter(({ name }) => words.every(word => name.includes(word)))) {
+for (const { name, suite, where, translated } of RUNS.filter(({ name }) => words.every(word => name.includes(word)))) {
   if (!direct.has(suite)) direct.set(suite, await run(suite, fixtures[suite.era].url))
-  const via = await through(suite, upstream)
+  const via = await through(suite, where)
   failed += report(name, direct.get(suite), via, translated ? UNTRANSLATABLE.filter(entry => entry.suite === suite.name) : [])
 }
 for (const fixture of Object.values(fixtures)) await fixture.close()
 process.exit(failed === 0 ? 0 : 1)
 
 /** The suite's checks through a gateway with this one upstream. */
-async function through(suite, upstream) {
-  const weir = await Weir.start({ config: `[[upstream]]\nname = "fixture"\n${upstream}\n` })
+async function through(suite, where) {
+  const weir = await Weir.start({ config: upstream('fixture', where) })
   try {
     return await run(suite, weir.url('/mcp'))
   } finally {

@@ -152,4 +152,12 @@ export const LISTENING_EXERCISES = {
     assert.deepEqual(client.heard.items, [])
     await subscription.close()
   },
+  'gets the log of the level it asks for with a call, and none without': async client => {
+    await client.use('test_tool_with_logging')
+    assert.deepEqual(client.heard.items, [])
+    const _meta = { 'io.modelcontextprotocol/logLevel': 'info' }
+    await client.callTool({ name: 'test_tool_with_logging', arguments: {}, _meta })
+    const lines = await client.heard.takeMany(3, 'a line of the log', ({ method }) => method === 'notifications/message')
+    assert.deepEqual(lines.map(({ params }) => params.level), ['info', 'info', 'info'])
+  },
 }

@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 
 import { deadline } from '../../lib/inbox.js'
 
@@ -16,11 +17,17 @@ export function command(era) {
   return [process.execPath, SERVER, era, 'stdio']
 }
 
+/** An `[[upstream]]` of the configuration: a command as a list, or the URL of a server; further lines as they are. */
+export function upstream(name, where, ...lines) {
+  const line = Array.isArray(where) ? `command = ${JSON.stringify(where)}` : `url = ${JSON.stringify(where)}`
+  return ['[[upstream]]', `name = "${name}"`, line, ...lines, ''].join('\n')
+}
+
 /** One run of an MCP server over HTTP that says where it listens. */
 export class Fixture {
-  /** The fixture of an era, listening. */
-  static start(era) {
-    return Fixture.launch([SERVER, era, 'http'], /listening (\d+)/)
+  /** The fixture of an era, listening; `flags` are those of its command line. */
+  static start(era, ...flags) {
+    return Fixture.launch([SERVER, era, 'http', ...flags], /listening (\d+)/)
   }
 
   /** Another server: the arguments of node, what it prints once it listens (its port the first group), its environment. */
@@ -62,4 +69,15 @@ export class Fixture {
     })
     return deadline(said, 'the server to listen')
   }
+}
+
+/** A port nobody listens on, for servers that must be told one. */
+export async function freePort() {
+  const server = createServer()
+  server.listen(0)
+  await once(server, 'listening')
+  const { port } = server.address()
+  server.close()
+  await once(server, 'close')
+  return port
 }
