@@ -13,7 +13,8 @@ import { command, Fixture, upstream } from './lib/fixture.js'
 import { passed, run, SUITES } from './lib/suites.js'
 import { UNTRANSLATABLE } from './untranslatable.js'
 
-const { values: { table }, positionals: words } = parseArgs({ options: { table: { type: 'boolean' } }, allowPositionals: true })
+const options = { table: { type: 'boolean' } }
+const { values: { table }, positionals: words } = parseArgs({ options, allowPositionals: true })
 
 const fixtures = { legacy: await Fixture.start('legacy'), modern: await Fixture.start('modern') }
 const other = { legacy: 'modern', modern: 'legacy' }
@@ -33,7 +34,8 @@ let failed = 0
 for (const { name, suite, where, translated } of RUNS.filter(({ name }) => words.every(word => name.includes(word)))) {
   if (!direct.has(suite)) direct.set(suite, await run(suite, fixtures[suite.era].url))
   const via = await through(suite, where)
-  failed += report(name, direct.get(suite), via, translated ? UNTRANSLATABLE.filter(entry => entry.suite === suite.name) : [])
+  const excused = translated ? UNTRANSLATABLE.filter(entry => entry.suite === suite.name) : []
+  failed += report(name, direct.get(suite), via, excused)
 }
 for (const fixture of Object.values(fixtures)) await fixture.close()
 process.exit(failed === 0 ? 0 : 1)
@@ -63,15 +65,16 @@ function report(name, direct, via, excused) {
   for (const row of rows.filter(({ worse, verdict }) => table || worse || verdict === 'STALE')) print(row)
   for (const { scenario, check } of stale) console.log(`STALE       ${scenario} | ${check}: no run has this check`)
   const count = verdict => rows.filter(row => row.verdict === verdict).length
-  const lost = count('LOST') + count('STALE') + stale.length
+  const [lost, old] = [count('LOST'), count('STALE') + stale.length]
   const kept = rows.filter(row => row.verdict === 'kept' && passed(row.direct)).length
-  console.log(`${name}: ${kept} scored checks kept, ${count('excused')} excused, ${count('LOST')} lost, ${count('STALE') + stale.length} stale`)
-  return lost
+  console.log(`${name}: ${kept} scored checks kept, ${count('excused')} excused, ${lost} lost, ${old} stale`)
+  return lost + old
 }
 
 /** One row: verdict, scenario, check, direct, via, and why. */
 function print({ verdict, scenario, check, direct, via, reason }) {
   const status = result => (result?.status ?? 'absent').toLowerCase()
-  const why = reason ?? via?.message ?? ''
-  console.log(`${verdict.padEnd(11)} ${scenario} | ${check} | ${status(direct)} | ${status(via)}${why && `\n            ${why.slice(0, 300)}`}`)
+  const why = reason ?? via?.message
+  console.log(`${verdict.padEnd(11)} ${scenario} | ${check} | ${status(direct)} | ${status(via)}`)
+  if (why) console.log(`            ${why.slice(0, 300)}`)
 }
