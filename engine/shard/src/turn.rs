@@ -27,9 +27,6 @@ use crate::upstream::Upstreams;
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
 
-/// Sessions of MCP clients that a shard may hold.
-const MCP_SESSIONS_MAX: u32 = 10_000;
-
 /// How often what is too old is swept out.
 const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -60,6 +57,7 @@ pub(crate) enum Alarm {
     Session(Token),
     Sweep,
     Accept(Listener),
+    Mcp(Token),
 }
 
 /// One core's state.
@@ -137,7 +135,7 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
-            mcp: Mcp::new(MCP_SESSIONS_MAX),
+            mcp: Mcp::new(&config.mcp, me, random.next()),
             upstream: Upstreams::new(),
             random,
             me,
@@ -220,6 +218,7 @@ impl Shard {
                 Alarm::Session(id) => self.examine_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
+                Alarm::Mcp(call) => self.examine_call(call, cx),
             }
         }
     }
