@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 
 import { Weir } from '../lib/weir.js'
 import { command, Fixture, upstream } from './lib/fixture.js'
-import { passed, run, SUITES } from './lib/suites.js'
+import { found, passed, run, SUITES } from './lib/suites.js'
 import { UNTRANSLATABLE } from './untranslatable.js'
 
 const options = { table: { type: 'boolean' } }
@@ -54,7 +54,7 @@ async function through(suite, where) {
 function report(name, direct, via, excused) {
   const rows = [...new Set([...direct.keys(), ...via.keys()])].map(key => {
     const { scenario, check, scored } = direct.get(key) ?? via.get(key)
-    const worse = passed(direct.get(key)) ? !passed(via.get(key)) : !direct.has(key) && !passed(via.get(key))
+    const worse = passed(direct.get(key)) ? !passed(via.get(key)) : !direct.has(key) && found(via.get(key))
     const excuse = excused.find(entry => entry.scenario === scenario && entry.check === check)
     const verdict = !scored ? 'not scored' : excuse ? (worse ? 'excused' : 'STALE') : worse ? 'LOST' : 'kept'
     return { scenario, check, direct: direct.get(key), via: via.get(key), worse, verdict, reason: excuse?.reason }
