@@ -40,9 +40,10 @@ describe('the built-in server', () => {
 
       it('sleeps and tells how far it is', async () => {
         const told = []
-        await client.use('sleep', { seconds: 0.2, steps: 4 }, { onprogress: progress => told.push(progress) })
-        assert.equal(told.length, 4)
-        assert.ok(told.every(({ progress }, index) => index === 0 || progress > told[index - 1].progress))
+        await client.use('sleep', { seconds: 0.2, steps: 4 }, { onprogress: ({ progress }) => { told.push(progress) } })
+        assert.ok(told.length >= 3, 'the SDKs may drop the last one, which they read together with the answer')
+        assert.deepEqual(told, told.toSorted((a, b) => a - b))
+        assert.equal(new Set(told).size, told.length)
       })
 
       it('stops sleeping when it is cancelled', async () => {
