@@ -80,13 +80,6 @@ impl<'a> Head<'a> {
         self.headers(name).next()
     }
 
-    /// Every header in order: its name as it came, and its value without surrounding blanks.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
-        let text = self.text;
-        let fields = self.fields.get(..self.fields_len).unwrap_or_default();
-        fields.iter().map(move |field| (field.name.of(text), field.value.of(text)))
-    }
-
     /// Every value of the header `name`, whatever its case, in order.
     pub fn headers<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n, '_> {
         self.fields.all(name)

@@ -25,7 +25,7 @@ impl<'a> Headers<'a> {
     /// Of a header that is there twice, the first counts.
     pub(crate) fn of(head: &Head<'a>) -> Headers<'a> {
         let mut headers = Headers::default();
-        for (name, value) in head.fields() {
+        for (name, value) in head.all_headers() {
             if let Some(slot) = headers.slot(name) {
                 slot.get_or_insert(value);
             } else if is_passed(name) {

@@ -124,7 +124,7 @@ impl Shard {
         }
         let message = jsonrpc::decode(text).map_err(Fault::undecodable)?;
         if let Some(params) = modern::stateless(request, &message)? {
-            let mirror = request.head.fields().collect();
+            let mirror = request.head.all_headers().collect();
             mcp::headers::check(&mirror, &message, &params)
                 .map_err(|fault| Fault::of_headers(&fault).to(modern::id_of(&message)))?;
             return self.post_stateless(exchange, request, message, cx);
