@@ -138,6 +138,8 @@ impl Server {
                 output.ops.push(Op::Accept { listener });
             }
             Completion::Closed { .. }
+            | Completion::Connected { .. }
+            | Completion::ConnectFailed { .. }
             | Completion::Readable { .. }
             | Completion::HandedOver { .. }
             | Completion::Arrived { .. } => {}

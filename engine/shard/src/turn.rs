@@ -194,6 +194,7 @@ impl Shard {
         match completion {
             Completion::Accepted { socket, .. } => self.accepted(socket, cx),
             Completion::AcceptFailed { listener, .. } => self.accept_failed(listener, cx),
+            Completion::Connected { .. } | Completion::ConnectFailed { .. } => {}
             Completion::Received { token, bytes } => self.received(token, bytes, cx),
             Completion::Readable { token } => self.readable(token, cx),
             Completion::Ended { token, errno } => self.ended(token, errno, cx),

@@ -20,6 +20,14 @@ pub(super) enum Event {
         listener: Listener,
         errno: Errno,
     },
+    Connected {
+        token: Token,
+        socket: Socket,
+    },
+    ConnectFailed {
+        token: Token,
+        errno: Errno,
+    },
     Received {
         token: Token,
         buffer: u16,
@@ -92,6 +100,8 @@ impl Completions for Batch<'_> {
         Some(match event {
             Event::Accepted { listener, socket } => Completion::Accepted { listener, socket },
             Event::AcceptFailed { listener, errno } => Completion::AcceptFailed { listener, errno },
+            Event::Connected { token, socket } => Completion::Connected { token, socket },
+            Event::ConnectFailed { token, errno } => Completion::ConnectFailed { token, errno },
             Event::Received { token, buffer, length } => {
                 self.lent = Some(buffer);
                 Completion::Received { token, bytes: self.uring.buffers.lend(buffer, length) }
@@ -130,6 +140,8 @@ impl Uring {
                 None
             }
             Tag::Accept(listener) => self.on_accept(listener, completion),
+            Tag::Socket(place) => self.on_socket(place, result),
+            Tag::Connect(place) => self.on_connect(place, result),
             Tag::Watch(socket) => self.on_watch(socket, completion),
             Tag::Send { turn, op } => self.on_send(turn, op, result),
             Tag::Drain(socket) => self.on_drain(socket, result),

@@ -16,6 +16,7 @@
 mod accept;
 mod batch;
 mod buffers;
+mod connect;
 mod drains;
 mod entry;
 mod operations;
@@ -35,6 +36,7 @@ pub use self::settings::{Settings, SetupError};
 
 use self::accept::Accepting;
 use self::buffers::Buffers;
+use self::connect::Connects;
 use self::drains::Drains;
 use self::queue::Queue;
 use self::table::Table;
@@ -59,6 +61,7 @@ pub struct Uring {
     queue: Queue,
     buffers: Buffers,
     drains: Drains,
+    connects: Connects,
     /// The output of the last turn: what its sends point to, and where their answers are looked up.
     held: Output,
     /// Which turn `held` belongs to.
@@ -85,6 +88,7 @@ impl Uring {
             queue,
             buffers,
             drains: Drains::default(),
+            connects: Connects::default(),
             held: Output::default(),
             turn: Turn::default(),
             sends_queued: false,

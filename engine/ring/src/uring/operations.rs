@@ -14,6 +14,7 @@ impl Uring {
         match *operation {
             Op::Accept { listener } => self.accept(listener),
             Op::StopAccept { listener } => self.stop_accept(listener),
+            Op::Connect { token, ref to } => self.open(token, to),
             Op::Recv { token, socket, mode } => self.watch(token, socket, mode.into()),
             Op::Send { socket, source, .. } => self.send(index, socket, source),
             Op::Drain { socket, ref mut bytes, .. } => self.drain(socket, mem::take(bytes)),

@@ -32,6 +32,9 @@ pub fn execute(stage: &mut Stage, shard: usize, out: &mut Output) {
         match op {
             Op::Accept { listener } => accept(stage, shard, listener),
             Op::StopAccept { listener } => stop_accept(stage, shard, listener),
+            Op::Connect { token, .. } => {
+                complete(stage, shard, Item::ConnectFailed { token, errno: errno::ECONNREFUSED });
+            }
             Op::Recv { token, socket, mode } => recv(stage, shard, token, socket, mode),
             Op::Send { token, socket, source } => send(stage, shard, (token, socket), out.bytes(source)),
             Op::Drain { token, socket, bytes } => drain(stage, shard, (token, socket), bytes),

@@ -21,6 +21,8 @@ pub mod errno {
     pub const ECONNRESET: i32 = 104;
     /// The peer answered nothing for too long.
     pub const ETIMEDOUT: i32 = 110;
+    /// Nobody listens there.
+    pub const ECONNREFUSED: i32 = 111;
     /// Asked for.
     pub const ECANCELED: i32 = 125;
 }

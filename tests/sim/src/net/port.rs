@@ -15,6 +15,10 @@ pub enum Item {
     Accepted { listener: u8, socket: u32 },
     /// As [`Completion::AcceptFailed`].
     AcceptFailed { listener: u8, errno: i32 },
+    /// As [`Completion::Connected`].
+    Connected { token: Token, socket: u32 },
+    /// As [`Completion::ConnectFailed`].
+    ConnectFailed { token: Token, errno: i32 },
     /// As [`Completion::Received`].
     Received { token: Token, bytes: Text<Vec<u8>> },
     /// As [`Completion::Readable`].
@@ -198,6 +202,12 @@ impl Completions for Batch {
             }
             Item::AcceptFailed { listener, errno } => {
                 Completion::AcceptFailed { listener: Listener(*listener), errno: Errno(*errno) }
+            }
+            Item::Connected { token, socket } => {
+                Completion::Connected { token: *token, socket: Socket(*socket) }
+            }
+            Item::ConnectFailed { token, errno } => {
+                Completion::ConnectFailed { token: *token, errno: Errno(*errno) }
             }
             Item::Received { token, bytes } => Completion::Received { token: *token, bytes: &mut bytes.0 },
             Item::Readable { token } => Completion::Readable { token: *token },
