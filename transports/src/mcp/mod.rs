@@ -5,9 +5,14 @@
 //! into it, so that arguments and results are passed on to the byte.
 
 pub mod code;
+pub mod headers;
+pub mod key;
 mod method;
 pub mod object;
+pub mod params;
+pub mod splice;
 mod version;
 
 pub use method::Method;
+pub use params::{DecodeError, Filter, Meta, Params};
 pub use version::{Era, LEGACY_NEWEST, SUPPORTED, Version};
