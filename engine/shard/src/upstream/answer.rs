@@ -15,39 +15,41 @@ const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 impl Shard {
     /// The whole answer to an errand over HTTP that is no stream.
-    pub(super) fn answered(&mut self, id: Token, reply: Reply, text: &str, cx: &mut Cx<'_>) {
+    pub(super) fn errand_answered(&mut self, id: Token, reply: Reply, text: &str, cx: &mut Cx<'_>) {
         let Some(errand) = self.upstream.errands.get(id) else { return };
         let (upstream, target, backing) = (errand.upstream, errand.target, errand.backing);
         let good = (200..300).contains(&reply.status);
         match errand.purpose {
             Purpose::Ask { .. } => self.ask_answered(id, reply, text, cx),
             Purpose::Tell if reply.status == 404 => {
-                self.dismiss(id);
-                self.session_lost(backing, cx);
+                self.dismiss_errand(id);
+                self.backing_forgotten(backing, cx);
             }
             Purpose::Initialize if good => self.initialize_answered(id, text, cx),
-            Purpose::Initialize => self.fail(id, UpstreamFault::Http(reply.status), cx),
+            Purpose::Initialize => self.fail_errand(id, UpstreamFault::Http(reply.status), cx),
             Purpose::Initialized if good => {
-                self.dismiss(id);
+                self.dismiss_errand(id);
                 if let Some(backing) = backing {
-                    self.opened(backing, cx);
+                    self.backing_opened(backing, cx);
                 }
             }
-            Purpose::Initialized => self.fail(id, UpstreamFault::Http(reply.status), cx),
+            Purpose::Initialized => self.fail_errand(id, UpstreamFault::Http(reply.status), cx),
             Purpose::Listen => {
                 if reply.status < 500 {
-                    self.listen_refused(backing);
+                    self.stream_refused(backing);
                 }
-                self.dismiss(id);
-                self.listen_ended(backing, None, cx);
+                self.dismiss_errand(id);
+                self.stream_ended(backing, None, cx);
             }
-            Purpose::Probe if reply.status >= 500 => self.fail(id, UpstreamFault::Http(reply.status), cx),
+            Purpose::Probe if reply.status >= 500 => {
+                self.fail_errand(id, UpstreamFault::Http(reply.status), cx)
+            }
             Purpose::Probe => self.probe_answered(id, text, cx),
             Purpose::Check => {
-                self.dismiss(id);
+                self.dismiss_errand(id);
                 self.replica_answered(upstream, target);
             }
-            Purpose::Tell | Purpose::Farewell => drop(self.dismiss(id)),
+            Purpose::Tell | Purpose::Farewell => drop(self.dismiss_errand(id)),
         }
     }
 
@@ -58,19 +60,19 @@ impl Shard {
         let ours = errand.wire_id().is_some_and(|wire_id| answers(text, wire_id));
         // Errors of 2026-07-28 come with 400 and 404, and are answers.
         if reply.status == 404 && session {
-            self.session_lost(backing, cx);
+            self.backing_forgotten(backing, cx);
         } else if ours {
-            self.leg_answered(id, text, cx);
+            self.errand_done(id, text, cx);
         } else if (200..300).contains(&reply.status) && !text.is_empty() {
             self.stats.upstream.garbage += 1;
-            self.fail(id, UpstreamFault::Garbage, cx);
+            self.fail_errand(id, UpstreamFault::Garbage, cx);
         } else {
-            self.fail(id, UpstreamFault::Http(reply.status), cx);
+            self.fail_errand(id, UpstreamFault::Http(reply.status), cx);
         }
     }
 
     /// A message from the stream that answers an errand. False: nothing more of it is wanted.
-    pub(super) fn streamed(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) -> bool {
+    pub(super) fn errand_streamed(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) -> bool {
         let Some(errand) = self.upstream.errands.get(id) else { return false };
         let (purpose, backing) = (errand.purpose, errand.backing);
         let Ok(message) = decode(text) else {
@@ -80,15 +82,15 @@ impl Shard {
         match (purpose, message) {
             (Purpose::Ask { .. }, Message::Response { .. }) => {
                 if errand.wire_id().is_some_and(|wire_id| answers(text, wire_id)) {
-                    self.leg_answered(id, text, cx);
+                    self.errand_done(id, text, cx);
                 } else {
                     self.stats.upstream.garbage += 1;
-                    self.fail(id, UpstreamFault::Garbage, cx);
+                    self.fail_errand(id, UpstreamFault::Garbage, cx);
                 }
                 false
             }
             (Purpose::Ask { .. }, _) => {
-                self.leg_progressed(id, text, cx);
+                self.errand_progressed(id, text, cx);
                 self.upstream.errands.get(id).is_some()
             }
             (Purpose::Initialize, Message::Response { .. }) => {
@@ -100,7 +102,7 @@ impl Shard {
                 false
             }
             (Purpose::Listen, message) => {
-                self.listened(backing, &message, text, cx);
+                self.stream_said(backing, &message, text, cx);
                 self.upstream.errands.get(id).is_some()
             }
             _ => true,
@@ -109,37 +111,37 @@ impl Shard {
 
     /// A message on the stream of a conversation's own messages. An answer may come there too, after a
     /// resume.
-    fn listened(&mut self, backing: Option<Token>, message: &Message<'_>, text: &str, cx: &mut Cx<'_>) {
+    fn stream_said(&mut self, backing: Option<Token>, message: &Message<'_>, text: &str, cx: &mut Cx<'_>) {
         let Some(backing) = backing else { return };
-        self.listen_progressed(backing);
+        self.stream_progressed(backing);
         if !self.backing(backing).is_some_and(|backing| backing.life == Life::Ready) {
             return;
         }
-        let Message::Response { id, .. } = message else { return self.backing_message(backing, text, cx) };
+        let Message::Response { id, .. } = message else { return self.tell_backing(backing, text, cx) };
         let wire_id = id.and_then(|id| id.as_json().parse::<u64>().ok());
         let errand = wire_id.and_then(|wire_id| self.upstream.legs.get(&wire_id).copied());
         let of_this = |errand: &super::Errand| errand.backing == Some(backing);
         match errand.filter(|id| self.upstream.errands.get(*id).is_some_and(of_this)) {
-            Some(errand) => self.leg_answered(errand, text, cx),
+            Some(errand) => self.errand_done(errand, text, cx),
             None => self.stats.upstream.garbage += 1,
         }
     }
 
     /// The answer to a leg: its last message.
-    pub(super) fn leg_answered(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) {
-        let Some(errand) = self.dismiss(id) else { return };
-        self.judge(errand.upstream, Ok(()), cx);
+    pub(super) fn errand_done(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) {
+        let Some(errand) = self.dismiss_errand(id) else { return };
+        self.judge_upstream(errand.upstream, Ok(()), cx);
         if let Purpose::Ask { leg, .. } = errand.purpose {
-            self.leg_message(leg, text, cx);
+            self.tell_leg(leg, text, cx);
         }
     }
 
     /// A message of a leg that goes on.
-    pub(super) fn leg_progressed(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) {
+    pub(super) fn errand_progressed(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) {
         self.resume_clock(id, cx);
         let Some(errand) = self.upstream.errands.get(id) else { return };
         if let Purpose::Ask { leg, .. } = errand.purpose {
-            self.leg_message(leg, text, cx);
+            self.tell_leg(leg, text, cx);
         }
     }
 
@@ -159,7 +161,7 @@ impl Shard {
     }
 
     /// A server has forgotten a session.
-    fn session_lost(&mut self, backing: Option<Token>, cx: &mut Cx<'_>) {
+    fn backing_forgotten(&mut self, backing: Option<Token>, cx: &mut Cx<'_>) {
         let session = backing.and_then(|token| self.backing(token)).is_some_and(|b| b.session().is_some());
         if session {
             self.lose_backing(backing, UpstreamFault::SessionLost, cx);

@@ -46,11 +46,12 @@ impl Shard {
         match conversation.way {
             Way::Http { .. } => {
                 errand.repeatable = ask.idempotent && conversation.is_stateless();
-                errand.request = Request::post(&headers(conversation, Some(&ask)), ask.message);
                 if conversation.is_stateless() {
                     let target = self.choose_replica(upstream, conversation.affinity(), &[]);
                     errand.target = target.unwrap_or(errand.target);
                 }
+                let Some(site) = self.site(upstream, errand.target) else { return };
+                errand.request = Request::post(&site, &headers(conversation, Some(&ask)), ask.message);
             }
             Way::Pipe(wire) => {
                 errand.place = Place::Piped(wire);
@@ -59,13 +60,13 @@ impl Shard {
             Way::NoChild => {}
         }
         let admitted = self.admits(upstream, cx);
-        let Some(id) = self.enrol(errand) else { return };
+        let Some(id) = self.enrol_errand(errand) else { return };
         match line {
-            _ if !ready => self.fail(id, UpstreamFault::SessionLost, cx),
-            _ if !admitted => self.fail(id, UpstreamFault::BreakerOpen, cx),
+            _ if !ready => self.fail_errand(id, UpstreamFault::SessionLost, cx),
+            _ if !admitted => self.fail_errand(id, UpstreamFault::BreakerOpen, cx),
             Some(wire) if self.put_line(wire, ask.message, cx) => {}
-            Some(_) => self.fail(id, UpstreamFault::Overloaded, cx),
-            None => self.dispatch(id, cx),
+            Some(_) => self.fail_errand(id, UpstreamFault::Overloaded, cx),
+            None => self.dispatch_errand(id, cx),
         }
     }
 
@@ -77,12 +78,10 @@ impl Shard {
         }
         match conversation.way {
             Way::Http { .. } => {
-                let limit = cx.now.mono.plus(PATIENCE);
-                let mut errand =
-                    Errand::new(Purpose::Tell, conversation.upstream, conversation.target, limit);
-                errand.backing = Some(backing);
-                errand.request = Request::post(&headers(conversation, None), message);
-                self.begin(errand, cx);
+                let (upstream, target) = (conversation.upstream, conversation.target);
+                let request = self.post_of(backing, message);
+                let errand = Errand::new(Purpose::Tell, upstream, target, cx.now.mono.plus(PATIENCE));
+                self.begin_errand(Errand { backing: Some(backing), request, ..errand }, cx);
             }
             // A pipe that takes no more has a child that does not read: its legs time out.
             Way::Pipe(wire) => drop(self.put_line(wire, message, cx)),
@@ -90,12 +89,28 @@ impl Shard {
         }
     }
 
+    /// The POST of a message that is no request.
+    pub(super) fn post_of(&self, backing: Token, message: &[u8]) -> Request {
+        let backing = self.upstream.backings.get(backing);
+        let post = backing.and_then(|backing| {
+            let site = self.site(backing.upstream, backing.target)?;
+            Some(Request::post(&site, &headers(backing, None), message))
+        });
+        post.unwrap_or_default()
+    }
+
     /// Nobody waits for the leg any more: nothing of it is told after this.
     pub(crate) fn cancel_leg(&mut self, backing: Token, leg: Token, cx: &mut Cx<'_>) {
         let Some(&id) = self.upstream.legs.get(&wire_id::of(leg)) else { return };
-        if self.upstream.errands.get(id).is_some_and(|errand| errand.backing == Some(backing)) {
-            self.drop_errand(id, cx);
+        let Some(errand) = self.upstream.errands.get(id).filter(|errand| errand.backing == Some(backing))
+        else {
+            return;
+        };
+        let modern = self.backing(backing).is_some_and(|backing| backing.era == Some(Era::Modern));
+        if modern && matches!(errand.place, Place::Piped(_)) {
+            self.tell_upstream(backing, &request::cancelled_message(wire_id::of(leg)), cx);
         }
+        self.drop_errand(id, cx);
     }
 
     /// Tells an upstream that a leg's time is up. A modern one over HTTP sees its stream closed.

@@ -105,7 +105,8 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
         let target = self.choose_replica(upstream, opening.affinity, &[]).ok_or(UpstreamFault::Overloaded)?;
-        let modern = self.server(upstream).is_some_and(|server| matches!(server.speaks, Speaks::Modern(_)));
+        let modern =
+            self.upstream_server(upstream).is_some_and(|server| matches!(server.speaks, Speaks::Modern(_)));
         if !modern && !self.admits(upstream, cx) {
             return Err(UpstreamFault::BreakerOpen);
         }
@@ -146,13 +147,13 @@ impl Shard {
             Speaks::Legacy => self.initialize_http(token, cx),
             Speaks::Modern(about) => {
                 let about = about.clone();
-                self.ready(token, Era::Modern, about);
+                self.make_ready(token, Era::Modern, about);
             }
         }
     }
 
     /// The conversation can begin.
-    pub(super) fn ready(&mut self, token: Token, era: Era, about: Option<Box<str>>) {
+    pub(super) fn make_ready(&mut self, token: Token, era: Era, about: Option<Box<str>>) {
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
         backing.era = Some(era);
         backing.about = about;
@@ -172,7 +173,7 @@ impl Shard {
             let asks = |errand: &Errand| matches!(errand.purpose, Purpose::Ask { .. });
             if self.upstream.errands.get(errand).is_some_and(asks) {
                 let place = self.upstream.errands.get(errand).map(|errand| errand.place.clone());
-                self.fail(errand, fault.clone(), cx);
+                self.fail_errand(errand, fault.clone(), cx);
                 if let Some(Place::On(wire)) = place {
                     self.close(wire, cx);
                 }
@@ -195,19 +196,23 @@ impl Shard {
         }
         self.leave_child(backing.upstream, &backing.way, cx);
         if let Some(session) = backing.session() {
-            let headers =
-                Headers { version: backing.era.map(Era::version), session: Some(session), ..Headers::default() };
-            let request = Request::delete(&headers);
-            let limit = cx.now.mono.plus(PATIENCE);
-            let errand = Errand::new(Purpose::Farewell, backing.upstream, backing.target, limit);
-            self.begin(Errand { request, ..errand }, cx);
+            let headers = Headers {
+                version: backing.era.map(Era::version),
+                session: Some(session),
+                ..Headers::default()
+            };
+            let (upstream, target) = (backing.upstream, backing.target);
+            let Some(site) = self.site(upstream, target) else { return };
+            let request = Request::delete(&site, &headers);
+            let errand = Errand::new(Purpose::Farewell, upstream, target, cx.now.mono.plus(PATIENCE));
+            self.begin_errand(Errand { request, ..errand }, cx);
         }
     }
 
     /// Closes the pipe of a conversation that has a child of its own.
     fn leave_child(&mut self, upstream: UpstreamId, way: &Way, cx: &mut Cx<'_>) {
         let Way::Pipe(wire) = *way else { return };
-        if self.server(upstream).is_some_and(|server| server.shared != Some(wire)) {
+        if self.upstream_server(upstream).is_some_and(|server| server.shared != Some(wire)) {
             self.close(wire, cx);
         }
     }
@@ -220,7 +225,7 @@ impl Shard {
 
     /// Nobody wants an errand any more. Over HTTP its connection goes with it.
     pub(super) fn drop_errand(&mut self, id: Token, cx: &mut Cx<'_>) {
-        let Some(errand) = self.dismiss(id) else { return };
+        let Some(errand) = self.dismiss_errand(id) else { return };
         if errand.purpose == Purpose::Probe {
             self.probe_dropped(errand.upstream, cx);
         }
@@ -235,10 +240,11 @@ impl Shard {
             return false;
         };
         let server = self.upstream.servers.get_mut(upstream.index());
-        server.is_some_and(|server| matches!(server.breaker.admit(limits, cx.now.mono), Verdict::Allow { .. }))
+        server
+            .is_some_and(|server| matches!(server.breaker.admit(limits, cx.now.mono), Verdict::Allow { .. }))
     }
 
-    pub(super) fn server(&self, upstream: UpstreamId) -> Option<&super::Server> {
+    pub(super) fn upstream_server(&self, upstream: UpstreamId) -> Option<&super::Server> {
         self.upstream.servers.get(upstream.index())
     }
 

@@ -40,7 +40,7 @@ impl Shard {
         if !legacy {
             server.speaks = Speaks::Probed;
         }
-        let Some(wire) = self.dial(Wire::pipe(upstream, target, token), cx) else {
+        let Some(wire) = self.dial_wire(Wire::pipe(upstream, target, token), cx) else {
             return self.child_ended(upstream, None, Some(token), UpstreamFault::Overloaded, cx);
         };
         if let Some(backing) = self.upstream.backings.get_mut(token) {
@@ -57,7 +57,7 @@ impl Shard {
         if let Some(backing) = self.upstream.backings.get_mut(token) {
             backing.way = Way::Pipe(wire);
         }
-        self.ready(token, weir_transports::mcp::Era::Modern, about);
+        self.make_ready(token, weir_transports::mcp::Era::Modern, about);
     }
 
     /// A handshake goes into the pipe, at once if it is open.
@@ -97,12 +97,15 @@ impl Shard {
             server.restarts.failed(random, cx.now.mono);
         }
         for errand in wire.map(|wire| self.errands_in(wire)).unwrap_or_default() {
-            self.fail(errand, fault.clone(), cx);
+            self.fail_errand(errand, fault.clone(), cx);
         }
         let lost: Vec<Token> = match (shared, wire) {
             (true, Some(wire)) => {
                 let backings = self.upstream.backings.iter();
-                backings.filter(|(_, b)| matches!(b.way, Way::Pipe(of) if of == wire)).map(|(t, _)| t).collect()
+                backings
+                    .filter(|(_, b)| matches!(b.way, Way::Pipe(of) if of == wire))
+                    .map(|(t, _)| t)
+                    .collect()
             }
             _ => owner.into_iter().collect(),
         };

@@ -6,6 +6,7 @@ use weir_ring::time::Instant;
 use weir_ring::token::Token;
 
 use super::news::News;
+use super::replicas::site_of;
 use super::request::Request;
 use super::{NEVER, PATIENCE, UpstreamFault, UpstreamId};
 use crate::mcp::wire_id;
@@ -110,14 +111,14 @@ impl Errand {
 
 impl Shard {
     /// Takes up an errand that goes over HTTP.
-    pub(super) fn begin(&mut self, errand: Errand, cx: &mut Cx<'_>) -> Option<Token> {
-        let id = self.enrol(errand)?;
-        self.dispatch(id, cx);
+    pub(super) fn begin_errand(&mut self, errand: Errand, cx: &mut Cx<'_>) -> Option<Token> {
+        let id = self.enrol_errand(errand)?;
+        self.dispatch_errand(id, cx);
         Some(id)
     }
 
     /// Gives an errand its slot and its deadline.
-    pub(super) fn enrol(&mut self, errand: Errand) -> Option<Token> {
+    pub(super) fn enrol_errand(&mut self, errand: Errand) -> Option<Token> {
         let (due, wire_id) = (errand.due, errand.wire_id());
         let id = self.upstream.errands.insert(errand).ok()?;
         if let Some(wire_id) = wire_id {
@@ -128,7 +129,7 @@ impl Shard {
     }
 
     /// Forgets an errand: it is done, or nobody wants it any more.
-    pub(super) fn dismiss(&mut self, id: Token) -> Option<Errand> {
+    pub(super) fn dismiss_errand(&mut self, id: Token) -> Option<Errand> {
         let errand = self.upstream.errands.remove(id)?;
         if let Some(wire_id) = errand.wire_id() {
             self.upstream.legs.remove(&wire_id);
@@ -153,7 +154,13 @@ impl Shard {
 
     /// The connection under an errand failed before anything of an answer had come: it is sent again if
     /// that does no harm. `stale`: the connection had waited in the pool, and tells nothing of its replica.
-    pub(super) fn send_again(&mut self, id: Token, fault: UpstreamFault, stale: bool, cx: &mut Cx<'_>) {
+    pub(super) fn send_errand_again(
+        &mut self,
+        id: Token,
+        fault: UpstreamFault,
+        stale: bool,
+        cx: &mut Cx<'_>,
+    ) {
         let Some(errand) = self.upstream.errands.get_mut(id) else { return };
         let (upstream, target, repeatable) = (errand.upstream, errand.target, errand.repeatable);
         if !stale {
@@ -161,28 +168,34 @@ impl Shard {
             self.replica_failed(upstream, target, cx);
         }
         if !repeatable {
-            return self.fail(id, fault, cx);
+            return self.fail_errand(id, fault, cx);
         }
         let affinity = self.affinity_of(id);
         let Some(errand) = self.upstream.errands.get(id) else { return };
         let Some(next) = self.choose_replica(upstream, affinity, &errand.tried) else {
-            return self.fail(id, fault, cx);
+            return self.fail_errand(id, fault, cx);
         };
         self.stats.upstream.retries += 1;
+        let config = std::sync::Arc::clone(&self.config);
         if let Some(errand) = self.upstream.errands.get_mut(id) {
+            if let Some(site) = site_of(&config, upstream, next).filter(|_| next != target) {
+                errand.request.readdress(&site);
+            }
             errand.target = next;
             errand.place = Place::Waiting;
         }
-        self.dispatch(id, cx);
+        self.dispatch_errand(id, cx);
     }
 
     fn affinity_of(&self, id: Token) -> u64 {
         let backing = self.upstream.errands.get(id).and_then(|errand| errand.backing);
-        backing.and_then(|backing| self.upstream.backings.get(backing)).map_or(0, |backing| backing.affinity())
+        backing
+            .and_then(|backing| self.upstream.backings.get(backing))
+            .map_or(0, |backing| backing.affinity())
     }
 
     /// What the errand was for will not be.
-    pub(super) fn fail(&mut self, id: Token, fault: UpstreamFault, cx: &mut Cx<'_>) {
+    pub(super) fn fail_errand(&mut self, id: Token, fault: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(errand) = self.upstream.errands.get_mut(id) else { return };
         let (upstream, target, backing) = (errand.upstream, errand.target, errand.backing);
         match errand.purpose {
@@ -191,31 +204,36 @@ impl Shard {
                     return;
                 }
                 errand.place = Place::Failed(fault.clone());
-                self.judge(upstream, Err(&fault), cx);
+                self.judge_upstream(upstream, Err(&fault), cx);
                 self.upstream.news.push_back(News::Failed(id));
                 return;
             }
             Purpose::Tell | Purpose::Farewell => {}
             Purpose::Check => self.check_failed(upstream, target, cx),
             Purpose::Initialize | Purpose::Initialized => {
-                self.judge(upstream, Err(&fault), cx);
-                self.dismiss(id);
+                self.judge_upstream(upstream, Err(&fault), cx);
+                self.dismiss_errand(id);
                 return self.lose_backing(backing, fault, cx);
             }
             Purpose::Listen => {
-                self.dismiss(id);
-                return self.listen_ended(backing, None, cx);
+                self.dismiss_errand(id);
+                return self.stream_ended(backing, None, cx);
             }
             Purpose::Probe => {
-                self.dismiss(id);
+                self.dismiss_errand(id);
                 return self.probe_failed(upstream, backing, fault, cx);
             }
         }
-        self.dismiss(id);
+        self.dismiss_errand(id);
     }
 
     /// Lets an upstream's breaker know how an errand ended.
-    pub(super) fn judge(&mut self, upstream: UpstreamId, end: Result<(), &UpstreamFault>, cx: &Cx<'_>) {
+    pub(super) fn judge_upstream(
+        &mut self,
+        upstream: UpstreamId,
+        end: Result<(), &UpstreamFault>,
+        cx: &Cx<'_>,
+    ) {
         let answered = match end {
             Ok(()) => true,
             Err(fault) => {
@@ -226,7 +244,9 @@ impl Shard {
                 }
             }
         };
-        let Some(limits) = self.config.upstreams.get(upstream.index()).map(|config| &config.breaker) else { return };
+        let Some(limits) = self.config.upstreams.get(upstream.index()).map(|config| &config.breaker) else {
+            return;
+        };
         let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
         if server.breaker.record(answered, limits, cx.now.mono) {
             self.stats.upstream.breaker_opened += 1;

@@ -14,13 +14,12 @@ impl Shard {
     /// Opens a session over HTTP.
     pub(super) fn initialize_http(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(backing) = self.upstream.backings.get(token) else { return };
+        let (upstream, target) = (backing.upstream, backing.target);
         let message = request::initialize_message(&backing.opening);
-        let limit = cx.now.mono.plus(PATIENCE);
-        let mut errand = Errand::new(Purpose::Initialize, backing.upstream, backing.target, limit);
-        errand.backing = Some(token);
-        errand.repeatable = true;
-        errand.request = Request::post(&Headers::default(), &message);
-        self.begin(errand, cx);
+        let Some(site) = self.site(upstream, target) else { return };
+        let request = Request::post(&site, &Headers::default(), &message);
+        let errand = Errand::new(Purpose::Initialize, upstream, target, cx.now.mono.plus(PATIENCE));
+        self.begin_errand(Errand { backing: Some(token), repeatable: true, request, ..errand }, cx);
     }
 
     /// Opens a session over the pipe of its child; `write`: the pipe is open.
@@ -32,7 +31,7 @@ impl Shard {
         errand.backing = Some(token);
         errand.place = Place::Piped(wire);
         errand.request = Request::line(&message);
-        if let Some(id) = self.enrol(errand) {
+        if let Some(id) = self.enrol_errand(errand) {
             self.shake_hands(wire, id, cx);
         }
     }
@@ -49,9 +48,11 @@ impl Shard {
     pub(super) fn initialize_answered(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) {
         let Some(errand) = self.upstream.errands.get(id) else { return };
         let (upstream, target, token) = (errand.upstream, errand.target, errand.backing);
-        let Some((era, about)) = agreed(text) else { return self.fail(id, UpstreamFault::Garbage, cx) };
-        self.dismiss(id);
-        self.judge(upstream, Ok(()), cx);
+        let Some((era, about)) = agreed(text) else {
+            return self.fail_errand(id, UpstreamFault::Garbage, cx);
+        };
+        self.dismiss_errand(id);
+        self.judge_upstream(upstream, Ok(()), cx);
         let Some(token) = token else { return };
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
         backing.target = target;
@@ -63,24 +64,23 @@ impl Shard {
                     server.restarts.succeeded();
                 }
                 self.put_line(wire, request::INITIALIZED, cx);
-                self.opened(token, cx);
+                self.backing_opened(token, cx);
             }
             Way::Http { .. } => {
-                let request = Request::post(&super::ask::headers(backing, None), request::INITIALIZED);
-                let limit = cx.now.mono.plus(PATIENCE);
-                let errand = Errand::new(Purpose::Initialized, upstream, target, limit);
-                self.begin(Errand { backing: Some(token), request, ..errand }, cx);
+                let request = self.post_of(token, request::INITIALIZED);
+                let errand = Errand::new(Purpose::Initialized, upstream, target, cx.now.mono.plus(PATIENCE));
+                self.begin_errand(Errand { backing: Some(token), request, ..errand }, cx);
             }
             Way::NoChild => {}
         }
     }
 
     /// The server knows that the session is open.
-    pub(super) fn opened(&mut self, token: Token, cx: &mut Cx<'_>) {
+    pub(super) fn backing_opened(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
         let (Some(era), about) = (backing.era, backing.about.take()) else { return };
-        self.ready(token, era, about);
-        self.listen(token, cx);
+        self.make_ready(token, era, about);
+        self.ask_for_stream(token, cx);
     }
 }
 

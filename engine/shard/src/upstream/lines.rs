@@ -22,11 +22,18 @@ pub(super) enum Line<'a> {
 
 impl Lines {
     /// Gives each line that ends in `bytes` to `take`, until that returns false.
-    pub(super) fn feed(&mut self, mut bytes: &[u8], bytes_max: usize, mut take: impl FnMut(Line<'_>) -> bool) {
+    pub(super) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        bytes_max: usize,
+        mut take: impl FnMut(Line<'_>) -> bool,
+    ) {
         while let Some(end) = memchr(b'\n', bytes) {
-            let (line, rest) = (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default());
+            let (line, rest) =
+                (bytes.get(..end).unwrap_or_default(), bytes.get(end + 1..).unwrap_or_default());
             bytes = rest;
-            let goes_on = if std::mem::take(&mut self.skipping) || self.partial.len() + line.len() > bytes_max {
+            let goes_on = if std::mem::take(&mut self.skipping) || self.partial.len() + line.len() > bytes_max
+            {
                 self.partial.clear();
                 take(Line::TooLong)
             } else if self.partial.is_empty() {

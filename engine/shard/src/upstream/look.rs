@@ -65,32 +65,32 @@ impl Shard {
             self.look_by(next.max(now.plus(LOOK_INTERVAL)));
         }
         for id in overdue {
-            self.overdue(id, cx);
+            self.errand_overdue(id, cx);
         }
     }
 
     /// An errand's time is up, or its pause is.
-    fn overdue(&mut self, id: Token, cx: &mut Cx<'_>) {
+    fn errand_overdue(&mut self, id: Token, cx: &mut Cx<'_>) {
         let Some(errand) = self.upstream.errands.get_mut(id) else { return };
         match errand.place {
             Place::Failed(_) => {}
-            Place::Waiting => self.fail(id, UpstreamFault::Overloaded, cx),
+            Place::Waiting => self.fail_errand(id, UpstreamFault::Overloaded, cx),
             Place::Paused(until) if until <= cx.now.mono && cx.now.mono < errand.due => {
                 errand.place = Place::Waiting;
-                self.dispatch(id, cx);
+                self.dispatch_errand(id, cx);
             }
-            Place::Paused(_) => self.fail(id, UpstreamFault::TimedOut, cx),
+            Place::Paused(_) => self.fail_errand(id, UpstreamFault::TimedOut, cx),
             Place::Piped(_) if errand.purpose == Purpose::Probe => self.probe_was_ignored(id, cx),
             Place::On(_) | Place::Piped(_) => {
                 self.tell_cancelled(id, cx);
-                self.time_out(id, cx);
+                self.time_errand_out(id, cx);
             }
         }
     }
 
-    fn time_out(&mut self, id: Token, cx: &mut Cx<'_>) {
+    fn time_errand_out(&mut self, id: Token, cx: &mut Cx<'_>) {
         let place = self.upstream.errands.get(id).map(|errand| errand.place.clone());
-        self.fail(id, UpstreamFault::TimedOut, cx);
+        self.fail_errand(id, UpstreamFault::TimedOut, cx);
         if let Some(Place::On(wire)) = place {
             self.close(wire, cx);
         }

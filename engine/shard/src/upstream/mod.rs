@@ -13,8 +13,8 @@ mod backing;
 mod child;
 mod errand;
 mod fault;
-mod head;
 mod http;
+mod hub;
 mod initialize;
 mod lines;
 mod look;
@@ -78,10 +78,13 @@ pub(crate) struct Upstreams {
     legs: HashMap<u64, Token, FixedState>,
     /// What the hub is told at the end of the turn.
     news: VecDeque<News>,
-    /// Connections to upstreams.
+    /// Connections to upstreams, open or being opened.
     wires: u32,
     /// When errands are looked at next; earlier entries of the wheel are stale.
     look_at: Instant,
+    /// What tests hear in place of the hub.
+    #[cfg(test)]
+    heard: Option<Vec<tests::Heard>>,
 }
 
 impl Upstreams {
@@ -100,11 +103,8 @@ impl Upstreams {
             news: VecDeque::new(),
             wires: 0,
             look_at: NEVER,
+            #[cfg(test)]
+            heard: None,
         }
-    }
-
-    /// Connections to upstreams, open or being opened.
-    pub(crate) fn wires(&self) -> u32 {
-        self.wires
     }
 }

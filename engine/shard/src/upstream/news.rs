@@ -25,12 +25,12 @@ impl Shard {
                 None => return,
                 Some(News::Ready(backing)) => {
                     if self.upstream.backings.get(backing).is_some() {
-                        self.backing_ready(backing, cx);
+                        self.tell_ready(backing, cx);
                     }
                 }
                 Some(News::Lost(backing, why)) => {
                     if self.upstream.backings.get(backing).is_some() {
-                        self.backing_lost(backing, why, cx);
+                        self.tell_lost(backing, why, cx);
                         self.upstream.backings.remove(backing);
                     }
                 }
@@ -45,9 +45,9 @@ impl Shard {
     }
 
     fn tell_failure(&mut self, errand: Token, cx: &mut Cx<'_>) {
-        let Some(errand) = self.dismiss(errand) else { return };
+        let Some(errand) = self.dismiss_errand(errand) else { return };
         if let (Purpose::Ask { leg, .. }, Place::Failed(why)) = (errand.purpose, errand.place) {
-            self.leg_failed(leg, why, cx);
+            self.tell_leg_failed(leg, why, cx);
         }
     }
 }

@@ -37,7 +37,9 @@ impl Shard {
                     Line::Whole(line) if line.iter().all(u8::is_ascii_whitespace) => {}
                     Line::Whole(line) => match std::str::from_utf8(line) {
                         Ok(text) => {
-                            let shared = self.server(upstream).is_some_and(|server| server.shared == Some(token));
+                            let shared = self
+                                .upstream_server(upstream)
+                                .is_some_and(|server| server.shared == Some(token));
                             self.pipe_message(token, owner.filter(|_| !shared), text, cx);
                         }
                         Err(_) => self.stats.upstream.garbage += 1,
@@ -59,7 +61,7 @@ impl Shard {
             Ok(Message::Notification { method, params }) => {
                 let errand = self.errand_of_notification(&method, params);
                 match errand.filter(|id| self.is_in(wire, *id)) {
-                    Some(id) => self.leg_progressed(id, text, cx),
+                    Some(id) => self.errand_progressed(id, text, cx),
                     None => self.tell_owner(owner, text, cx),
                 }
             }
@@ -79,7 +81,7 @@ impl Shard {
         match self.upstream.errands.get(errand).map(|errand| errand.purpose) {
             Some(Purpose::Probe) => self.probe_answered(errand, text, cx),
             Some(Purpose::Initialize) => self.initialize_answered(errand, text, cx),
-            _ => self.leg_answered(errand, text, cx),
+            _ => self.errand_done(errand, text, cx),
         }
     }
 
@@ -87,7 +89,7 @@ impl Shard {
     fn tell_owner(&mut self, owner: Option<Token>, text: &str, cx: &mut Cx<'_>) {
         let ready = |token: &Token| self.backing(*token).is_some_and(|backing| backing.life == Life::Ready);
         match owner.filter(ready) {
-            Some(backing) => self.backing_message(backing, text, cx),
+            Some(backing) => self.tell_backing(backing, text, cx),
             None => self.stats.upstream.garbage += 1,
         }
     }
@@ -99,7 +101,8 @@ impl Shard {
     /// The errand of this purpose in a pipe: few are not a leg's.
     fn handshake(&self, wire: Token, purpose: Purpose) -> Option<Token> {
         let mut errands = self.upstream.errands.iter();
-        let found = errands.find(|(_, errand)| errand.purpose == purpose && errand.place == Place::Piped(wire));
+        let found =
+            errands.find(|(_, errand)| errand.purpose == purpose && errand.place == Place::Piped(wire));
         found.map(|(id, _)| id)
     }
 

@@ -27,40 +27,48 @@ pub(super) struct Connections {
 
 impl Shard {
     /// Gives an errand a connection: one that waits, a new one, or a place in the queue.
-    pub(super) fn dispatch(&mut self, errand: Token, cx: &mut Cx<'_>) {
+    pub(super) fn dispatch_errand(&mut self, errand: Token, cx: &mut Cx<'_>) {
         let Some((upstream, target, streams)) = self.upstream.errands.get(errand).map(|e| e.seat()) else {
             return;
         };
         if streams {
-            return self.dial_for(errand, upstream, target, false, cx);
+            return self.dial_wire_for(errand, upstream, target, false, cx);
         }
         let Some(pool) = self.pool_of(upstream) else { return };
-        let (most, queue_max, wait) = (pool.size.saturating_add(pool.overflow), pool.queue, pool.checkout_timeout);
+        let (most, queue_max, wait) =
+            (pool.size.saturating_add(pool.overflow), pool.queue, pool.checkout_timeout);
         let Some(connections) = self.connections_mut(upstream, target) else { return };
         if let Some(wire) = connections.idle.pop() {
-            return self.carry(wire, errand, cx);
+            return self.carry_errand(wire, errand, cx);
         }
         if connections.open < most {
-            return self.dial_for(errand, upstream, target, true, cx);
+            return self.dial_wire_for(errand, upstream, target, true, cx);
         }
         // Those that were given up leave the queue when it is their turn.
         if connections.queue.len() >= queue_max as usize {
-            return self.fail(errand, UpstreamFault::Overloaded, cx);
+            return self.fail_errand(errand, UpstreamFault::Overloaded, cx);
         }
         connections.queue.push_back(errand);
         self.put_off(errand, cx.now.mono.plus(wait));
     }
 
     /// Opens a connection for one errand.
-    fn dial_for(&mut self, errand: Token, upstream: UpstreamId, target: u16, pooled: bool, cx: &mut Cx<'_>) {
-        let Some(wire) = self.dial(Wire::http(upstream, target, pooled), cx) else {
-            return self.fail(errand, UpstreamFault::Overloaded, cx);
+    fn dial_wire_for(
+        &mut self,
+        errand: Token,
+        upstream: UpstreamId,
+        target: u16,
+        pooled: bool,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(wire) = self.dial_wire(Wire::http(upstream, target, pooled), cx) else {
+            return self.fail_errand(errand, UpstreamFault::Overloaded, cx);
         };
-        self.carry(wire, errand, cx);
+        self.carry_errand(wire, errand, cx);
     }
 
     /// Opens a connection. `None`: the table is full.
-    pub(super) fn dial(&mut self, wire: Wire, cx: &mut Cx<'_>) -> Option<Token> {
+    pub(super) fn dial_wire(&mut self, wire: Wire, cx: &mut Cx<'_>) -> Option<Token> {
         let (upstream, target, pooled) = (wire.upstream, wire.target, wire.is_pooled());
         let config = self.config.upstreams.get(upstream.index())?;
         let to = config.targets.get(usize::from(target))?.address.clone();
@@ -78,7 +86,7 @@ impl Shard {
     }
 
     /// The errand goes over this connection, at once if it is open.
-    pub(super) fn carry(&mut self, wire: Token, errand: Token, cx: &mut Cx<'_>) {
+    pub(super) fn carry_errand(&mut self, wire: Token, errand: Token, cx: &mut Cx<'_>) {
         if let Some(errand) = self.upstream.errands.get_mut(errand) {
             errand.place = Place::On(wire);
         }
@@ -94,11 +102,11 @@ impl Shard {
     }
 
     /// A pooled connection has done its work: the next in the queue, or it waits.
-    pub(super) fn release(&mut self, wire: Token, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
+    pub(super) fn release_wire(&mut self, wire: Token, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
         let Some(pool) = self.pool_of(upstream) else { return };
         let (size, idle_timeout) = (pool.size, pool.idle_timeout);
         if let Some(errand) = self.next_in_queue(upstream, target) {
-            return self.carry(wire, errand, cx);
+            return self.carry_errand(wire, errand, cx);
         }
         let draining = self.draining.is_some();
         let Some(connections) = self.connections_mut(upstream, target) else { return };
@@ -106,10 +114,13 @@ impl Shard {
             return self.close(wire, cx);
         }
         connections.idle.push(wire);
-        if let Some(conn) = self.conns.get_mut(wire) {
-            conn.heard = cx.now.mono;
-        }
-        self.wake_by(wire, cx.now.mono.plus(idle_timeout));
+        let Some(conn) = self.conns.get_mut(wire) else { return };
+        conn.heard = cx.now.mono;
+        let idle_max = match &conn.stage {
+            Stage::Upstream(wire) => wire.idle_max(),
+            _ => None,
+        };
+        self.wake_by(wire, cx.now.mono.plus(idle_max.map_or(idle_timeout, |most| most.min(idle_timeout))));
     }
 
     /// A pooled connection is gone: who waits may have another.
@@ -120,7 +131,7 @@ impl Shard {
             connections.idle.remove(at);
         }
         if let Some(errand) = self.next_in_queue(upstream, target) {
-            self.dispatch(errand, cx);
+            self.dispatch_errand(errand, cx);
         }
     }
 

@@ -23,10 +23,10 @@ const MODERN_CODES: std::ops::RangeInclusive<i32> = -32_099..=-32_020;
 impl Shard {
     /// Asks one replica.
     pub(super) fn probe_http(&mut self, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
-        let mut errand = Errand::new(Purpose::Probe, upstream, target, cx.now.mono.plus(PATIENCE));
-        errand.repeatable = true;
-        errand.request = request::discover();
-        self.begin(errand, cx);
+        let Some(request) = self.site(upstream, target).map(|site| request::discover(&site)) else { return };
+        let errand = Errand::new(Purpose::Probe, upstream, target, cx.now.mono.plus(PATIENCE));
+        let errand = Errand { request, repeatable: true, ..errand };
+        self.begin_errand(errand, cx);
     }
 
     /// Asks a child, for the conversation that it was started for.
@@ -38,15 +38,15 @@ impl Shard {
         errand.place = Place::Piped(wire);
         errand.patience = PROBE_PATIENCE;
         errand.request = Request::line(&request::discover_message());
-        if let Some(id) = self.enrol(errand) {
+        if let Some(id) = self.enrol_errand(errand) {
             self.shake_hands(wire, id, cx);
         }
     }
 
     /// An answer to the probe, or what came in place of one.
     pub(super) fn probe_answered(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) {
-        let Some(errand) = self.dismiss(id) else { return };
-        self.judge(errand.upstream, Ok(()), cx);
+        let Some(errand) = self.dismiss_errand(id) else { return };
+        self.judge_upstream(errand.upstream, Ok(()), cx);
         let speaks = understood(text);
         let Some(server) = self.upstream.servers.get_mut(errand.upstream.index()) else { return };
         let mut waiting = std::mem::take(&mut server.waiting);
@@ -88,7 +88,7 @@ impl Shard {
         let died_of_it = fault == UpstreamFault::Exited;
         server.speaks = if died_of_it { Speaks::Legacy } else { Speaks::Unknown };
         if !died_of_it {
-            self.judge(upstream, Err(&fault), cx);
+            self.judge_upstream(upstream, Err(&fault), cx);
         }
         for token in backing.into_iter().chain(waiting) {
             if died_of_it {
@@ -110,26 +110,34 @@ impl Shard {
     /// A child has answered the probe, or has not: it serves all conversations, or the one it was
     /// started for.
     fn child_probed(&mut self, token: Token, wire: Token, cx: &mut Cx<'_>) {
-        let Some(upstream) = self.upstream.backings.get(token).map(|backing| backing.upstream) else { return };
+        let Some(upstream) = self.upstream.backings.get(token).map(|backing| backing.upstream) else {
+            return;
+        };
         let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
         let Speaks::Modern(about) = &server.speaks else { return self.initialize_pipe(token, wire, cx) };
         let about = about.clone();
         server.shared = Some(wire);
         server.restarts.succeeded();
-        self.ready(token, Era::Modern, about);
+        self.make_ready(token, Era::Modern, about);
     }
 }
 
 /// What an upstream speaks that answers the probe so.
 fn understood(text: &str) -> Speaks {
     match decode(text) {
-        Ok(Message::Response { body: Body::Result(result), .. }) => match object::find(result, ["supportedVersions"]) {
-            Ok([Some(_)]) => Speaks::Modern(Some(result.into())),
-            _ => Speaks::Legacy,
-        },
+        Ok(Message::Response { body: Body::Result(result), .. }) => {
+            match object::find(result, ["supportedVersions"]) {
+                Ok([Some(_)]) => Speaks::Modern(Some(result.into())),
+                _ => Speaks::Legacy,
+            }
+        }
         Ok(Message::Response { body: Body::Error(error), .. }) => {
             let code = object::find(error, ["code"]).ok().and_then(|[code]| code?.parse::<i32>().ok());
-            if code.is_some_and(|code| MODERN_CODES.contains(&code)) { Speaks::Modern(None) } else { Speaks::Legacy }
+            if code.is_some_and(|code| MODERN_CODES.contains(&code)) {
+                Speaks::Modern(None)
+            } else {
+                Speaks::Legacy
+            }
         }
         _ => Speaks::Legacy,
     }
@@ -144,11 +152,17 @@ mod tests {
         let modern = |text: &str| matches!(understood(text), Speaks::Modern(_));
         assert!(modern(r#"{"jsonrpc":"2.0","id":"p","result":{"supportedVersions":["2026-07-28"]}}"#));
         for code in [-32_020, -32_021, -32_022, -32_099] {
-            assert!(modern(&format!(r#"{{"jsonrpc":"2.0","id":"p","error":{{"code":{code},"message":""}}}}"#)));
+            assert!(modern(&format!(
+                r#"{{"jsonrpc":"2.0","id":"p","error":{{"code":{code},"message":""}}}}"#
+            )));
         }
         for code in [-32_601, -32_602, -32_600, -32_000, -32_002] {
-            assert!(!modern(&format!(r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":""}}}}"#)));
+            assert!(!modern(&format!(
+                r#"{{"jsonrpc":"2.0","id":null,"error":{{"code":{code},"message":""}}}}"#
+            )));
         }
-        assert!(!modern("<html>404</html>") && !modern("") && !modern(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
+        assert!(
+            !modern("<html>404</html>") && !modern("") && !modern(r#"{"jsonrpc":"2.0","id":1,"result":{}}"#)
+        );
     }
 }

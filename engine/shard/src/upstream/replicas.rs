@@ -3,7 +3,9 @@
 use super::errand::{Errand, Purpose};
 use super::look::Look;
 use super::pool::Connections;
-use super::{PATIENCE, UpstreamId, request};
+use super::request::{self, Site};
+use super::{PATIENCE, UpstreamId};
+use crate::limits::{Config, TargetKind};
 use crate::turn::{Alarm, Cx, Shard};
 
 /// One target of an upstream.
@@ -27,7 +29,8 @@ impl Shard {
         }
         let key = affinity.to_le_bytes();
         let in_turn = || server.ring.replicas(&key, server.replicas.len()).filter(left);
-        let up = |target: &u16| server.replicas.get(usize::from(*target)).is_some_and(|replica| !replica.down);
+        let up =
+            |target: &u16| server.replicas.get(usize::from(*target)).is_some_and(|replica| !replica.down);
         in_turn().find(up).or_else(|| in_turn().next())
     }
 
@@ -42,7 +45,8 @@ impl Shard {
     /// The replica cannot be reached, or broke a connection off before it answered.
     pub(super) fn replica_failed(&mut self, upstream: UpstreamId, target: u16, cx: &Cx<'_>) {
         let Some(upstream_config) = self.config.upstreams.get(upstream.index()) else { return };
-        let (threshold, interval) = (upstream_config.failover_threshold, upstream_config.health_check_interval);
+        let (threshold, interval) =
+            (upstream_config.failover_threshold, upstream_config.health_check_interval);
         let Some(replica) = self.replica_mut(upstream, target) else { return };
         replica.failures = replica.failures.saturating_add(1);
         if replica.failures >= threshold && !std::mem::replace(&mut replica.down, true) {
@@ -52,11 +56,13 @@ impl Shard {
 
     /// A look at a replica that is passed over: asks it something harmless.
     pub(super) fn examine_replica(&mut self, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
-        if self.draining.is_some() || !self.replica_mut(upstream, target).is_some_and(|replica| replica.down) {
+        if self.draining.is_some() || !self.replica_mut(upstream, target).is_some_and(|replica| replica.down)
+        {
             return;
         }
+        let Some(request) = self.site(upstream, target).map(|site| request::discover(&site)) else { return };
         let errand = Errand::new(Purpose::Check, upstream, target, cx.now.mono.plus(PATIENCE));
-        self.begin(Errand { request: request::discover(), ..errand }, cx);
+        self.begin_errand(Errand { request, ..errand }, cx);
     }
 
     /// A check has ended without an answer.
@@ -66,7 +72,21 @@ impl Shard {
         self.alarm(at, Alarm::Upstream(Look::Replica(upstream, target)));
     }
 
+    /// As [`site_of`].
+    pub(super) fn site(&self, upstream: UpstreamId, target: u16) -> Option<Site<'_>> {
+        site_of(&self.config, upstream, target)
+    }
+
     fn replica_mut(&mut self, upstream: UpstreamId, target: u16) -> Option<&mut Replica> {
         self.upstream.servers.get_mut(upstream.index())?.replicas.get_mut(usize::from(target))
+    }
+}
+
+/// Where requests to a replica go. `None`: it is a child.
+pub(super) fn site_of(config: &Config, upstream: UpstreamId, target: u16) -> Option<Site<'_>> {
+    let upstream = config.upstreams.get(upstream.index())?;
+    match &upstream.targets.get(usize::from(target))?.kind {
+        TargetKind::Http { host, path } => Some(Site { host, path, fixed: &upstream.headers }),
+        TargetKind::Child => None,
     }
 }

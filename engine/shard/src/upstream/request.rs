@@ -1,6 +1,8 @@
 //! Requests to MCP servers: what a POST, a GET and a DELETE say beside their message, and the messages that
 //! the gateway sends on its own.
 
+use weir_transports::http1;
+use weir_transports::mcp::headers::encode;
 use weir_transports::mcp::{LEGACY_NEWEST, Version};
 
 use super::backing::Opening;
@@ -12,21 +14,22 @@ pub(super) const INITIALIZE_ID: &str = r#""weir-initialize""#;
 /// What follows the answer to `initialize`.
 pub(super) const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// A request, without what depends on the replica it goes to; or the line that goes into a pipe.
+/// A request as it is sent to one replica; or the line that goes into a pipe.
 #[derive(Debug, Default)]
 pub(super) struct Request {
-    verb: Verb,
-    /// Header lines, the blank line and the body.
-    rest: Vec<u8>,
+    bytes: Vec<u8>,
+    /// Where what differs between replicas ends: method, target and `Host`.
+    rest: usize,
+    verb: &'static str,
 }
 
-/// The method of a request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Verb {
-    #[default]
-    Post,
-    Get,
-    Delete,
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Site<'a> {
+    pub(super) host: &'a str,
+    pub(super) path: &'a str,
+    /// Headers of every request.
+    pub(super) fixed: &'a [(Box<str>, Box<str>)],
 }
 
 /// What the headers say that differs from request to request.
@@ -36,7 +39,7 @@ pub(super) struct Headers<'a> {
     pub(super) session: Option<&'a str>,
     /// `Mcp-Method` of 2026-07-28.
     pub(super) method: Option<&'a str>,
-    /// `Mcp-Name` of 2026-07-28.
+    /// `Mcp-Name` of 2026-07-28, as it stands in the message.
     pub(super) name: Option<&'a str>,
     pub(super) extra: &'a [(Box<str>, Box<str>)],
     pub(super) last_event_id: Option<&'a str>,
@@ -44,96 +47,79 @@ pub(super) struct Headers<'a> {
 
 impl Request {
     /// A message.
-    pub(super) fn post(headers: &Headers<'_>, body: &[u8]) -> Request {
-        let mut rest = Vec::with_capacity(256 + body.len());
-        put(&mut rest, "Accept", "application/json, text/event-stream");
-        put(&mut rest, "Content-Type", "application/json");
-        put(&mut rest, "Content-Length", itoa::Buffer::new().format(body.len()));
-        headers.write(&mut rest);
-        rest.extend_from_slice(b"\r\n");
-        rest.extend_from_slice(body);
-        Request { verb: Verb::Post, rest }
+    pub(super) fn post(site: &Site<'_>, headers: &Headers<'_>, body: &[u8]) -> Request {
+        let own = [("Accept", "application/json, text/event-stream"), ("Content-Type", "application/json")];
+        Request::new("POST", site, &own, headers, Some(body))
     }
 
     /// A stream of the server's messages.
-    pub(super) fn get(headers: &Headers<'_>) -> Request {
-        let mut rest = Vec::with_capacity(256);
-        put(&mut rest, "Accept", "text/event-stream");
-        headers.write(&mut rest);
-        rest.extend_from_slice(b"\r\n");
-        Request { verb: Verb::Get, rest }
+    pub(super) fn get(site: &Site<'_>, headers: &Headers<'_>) -> Request {
+        Request::new("GET", site, &[("Accept", "text/event-stream")], headers, None)
     }
 
     /// The end of a session.
-    pub(super) fn delete(headers: &Headers<'_>) -> Request {
-        let mut rest = Vec::with_capacity(256);
-        headers.write(&mut rest);
-        rest.extend_from_slice(b"\r\n");
-        Request { verb: Verb::Delete, rest }
+    pub(super) fn delete(site: &Site<'_>, headers: &Headers<'_>) -> Request {
+        Request::new("DELETE", site, &[], headers, None)
+    }
+
+    fn new(
+        verb: &'static str,
+        site: &Site<'_>,
+        own: &[(&str, &str)],
+        headers: &Headers<'_>,
+        body: Option<&[u8]>,
+    ) -> Request {
+        let mut bytes = Vec::with_capacity(512 + body.map_or(0, <[u8]>::len));
+        let name = headers.name.map(encode);
+        let known = [
+            ("Mcp-Session-Id", headers.session),
+            ("MCP-Protocol-Version", headers.version.map(Version::as_str)),
+            ("Last-Event-ID", headers.last_event_id),
+            ("Mcp-Method", headers.method),
+            ("Mcp-Name", name.as_deref()),
+        ];
+        let known = known.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let others = site.fixed.iter().chain(headers.extra).map(|(name, value)| (&**name, &**value));
+        let all = own.iter().copied().chain(known).chain(others);
+        http1::request::write_head(&mut bytes, verb, site.path, site.host, all, body.map(<[u8]>::len));
+        bytes.extend_from_slice(body.unwrap_or_default());
+        let rest = first_lines(verb, site).len();
+        Request { bytes, rest, verb }
+    }
+
+    /// The same for another replica.
+    pub(super) fn readdress(&mut self, site: &Site<'_>) {
+        let mut bytes = first_lines(self.verb, site);
+        let rest = bytes.len();
+        bytes.extend_from_slice(self.bytes.get(self.rest..).unwrap_or_default());
+        *self = Request { bytes, rest, verb: self.verb };
     }
 
     /// A message for a pipe.
     pub(super) fn line(message: &[u8]) -> Request {
-        let mut rest = Vec::with_capacity(message.len() + 1);
-        write_line(&mut rest, message);
-        Request { verb: Verb::Post, rest }
+        let mut bytes = Vec::with_capacity(message.len() + 1);
+        write_line(&mut bytes, message);
+        Request { bytes, ..Request::default() }
     }
 
+    /// Asks for the rest of a stream.
     pub(super) fn is_get(&self) -> bool {
-        self.verb == Verb::Get
+        self.verb == "GET"
     }
 
-    /// Writes it for one replica.
-    pub(super) fn write(&self, out: &mut Vec<u8>, host: &str, path: &str, fixed: &[(Box<str>, Box<str>)]) {
-        let verb: &[u8] = match self.verb {
-            Verb::Post => b"POST ",
-            Verb::Get => b"GET ",
-            Verb::Delete => b"DELETE ",
-        };
-        out.extend_from_slice(verb);
-        out.extend_from_slice(path.as_bytes());
-        out.extend_from_slice(b" HTTP/1.1\r\n");
-        put(out, "Host", host);
-        for (name, value) in fixed {
-            put(out, name, value);
-        }
-        out.extend_from_slice(&self.rest);
-    }
-
-    /// Writes it into a pipe.
-    pub(super) fn write_line(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.rest);
+    /// What goes over the wire.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
-impl Headers<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        let known = [
-            ("Mcp-Session-Id", self.session),
-            ("MCP-Protocol-Version", self.version.map(Version::as_str)),
-            ("Last-Event-ID", self.last_event_id),
-            ("Mcp-Method", self.method),
-        ];
-        for (name, value) in known {
-            if let Some(value) = value {
-                put(out, name, value);
-            }
-        }
-        if let Some(name) = self.name {
-            put(out, "Mcp-Name", name);
-        }
-        for (name, value) in self.extra {
-            put(out, name, value);
-        }
-    }
-}
-
-/// Writes one header. What would end its line becomes a space (RFC 9110 section 5.5).
-fn put(out: &mut Vec<u8>, name: &str, value: &str) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend(value.bytes().map(|byte| if matches!(byte, b'\r' | b'\n' | b'\0') { b' ' } else { byte }));
-    out.extend_from_slice(b"\r\n");
+/// Request line and `Host`, with which every head begins.
+fn first_lines(verb: &'static str, site: &Site<'_>) -> Vec<u8> {
+    let mut lines = Vec::new();
+    http1::request::write_head(&mut lines, verb, site.path, site.host, [], None);
+    // Without the blank line.
+    lines.truncate(lines.len().saturating_sub(2));
+    lines
 }
 
 /// Writes a message as a line. Line ends inside of JSON are space between tokens, and may be any other.
@@ -162,13 +148,13 @@ pub(super) fn discover_message() -> Vec<u8> {
 }
 
 /// The POST of [`discover_message`].
-pub(super) fn discover() -> Request {
+pub(super) fn discover(site: &Site<'_>) -> Request {
     let headers = Headers {
         version: Some(Version::V2026_07_28),
         method: Some("server/discover"),
         ..Headers::default()
     };
-    Request::post(&headers, &discover_message())
+    Request::post(site, &headers, &discover_message())
 }
 
 /// `initialize` of a legacy conversation.

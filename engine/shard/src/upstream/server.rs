@@ -60,11 +60,8 @@ impl Server {
             (0..).zip(&upstream.targets).map(|(id, target)| (id, target.weight.max(1))).collect();
         let replicas = nodes.iter().map(|_| Replica::default()).collect();
         // A ring needs a node; an upstream without targets refuses before it is asked.
-        let ring = if nodes.is_empty() {
-            HashRing::new(&[(0, 1)], 1)
-        } else {
-            HashRing::new(&nodes, vnodes.max(1))
-        };
+        let ring =
+            if nodes.is_empty() { HashRing::new(&[(0, 1)], 1) } else { HashRing::new(&nodes, vnodes.max(1)) };
         Server {
             replicas,
             ring,

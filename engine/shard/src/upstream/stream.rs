@@ -49,7 +49,7 @@ impl Cut {
 
 impl Shard {
     /// Asks for the stream of a legacy conversation's own messages.
-    pub(super) fn listen(&mut self, token: Token, cx: &mut Cx<'_>) {
+    pub(super) fn ask_for_stream(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
         let Way::Http { stream, .. } = &mut backing.way else { return };
         if stream.refused || std::mem::replace(&mut stream.open, true) {
@@ -57,13 +57,16 @@ impl Shard {
         }
         let last_event_id = stream.last_event_id.clone();
         let resumed = Some(&*last_event_id).filter(|id| !id.is_empty());
-        let request = Request::get(&Headers { last_event_id: resumed, ..headers(backing, None) });
-        let errand = Errand::new(Purpose::Listen, backing.upstream, backing.target, NEVER);
-        self.begin(Errand { backing: Some(token), request, ..errand }, cx);
+        let Some(backing) = self.upstream.backings.get(token) else { return };
+        let (upstream, target) = (backing.upstream, backing.target);
+        let Some(site) = self.site(upstream, target) else { return };
+        let request = Request::get(&site, &Headers { last_event_id: resumed, ..headers(backing, None) });
+        let errand = Errand::new(Purpose::Listen, upstream, target, NEVER);
+        self.begin_errand(Errand { backing: Some(token), request, ..errand }, cx);
     }
 
     /// The server has no stream of its own messages.
-    pub(super) fn listen_refused(&mut self, token: Option<Token>) {
+    pub(super) fn stream_refused(&mut self, token: Option<Token>) {
         let backing = token.and_then(|token| self.upstream.backings.get_mut(token));
         if let Some(Way::Http { stream, .. }) = backing.map(|backing| &mut backing.way) {
             stream.refused = true;
@@ -71,7 +74,7 @@ impl Shard {
     }
 
     /// A message has come on the stream.
-    pub(super) fn listen_progressed(&mut self, token: Token) {
+    pub(super) fn stream_progressed(&mut self, token: Token) {
         let backing = self.upstream.backings.get_mut(token);
         if let Some(Way::Http { stream, .. }) = backing.map(|backing| &mut backing.way) {
             stream.failures = 0;
@@ -79,7 +82,7 @@ impl Shard {
     }
 
     /// The stream has ended: it is asked for again after a while.
-    pub(super) fn listen_ended(&mut self, token: Option<Token>, cut: Option<Cut>, cx: &Cx<'_>) {
+    pub(super) fn stream_ended(&mut self, token: Option<Token>, cut: Option<Cut>, cx: &Cx<'_>) {
         let Some(token) = token else { return };
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
         let Way::Http { stream, .. } = &mut backing.way else { return };
@@ -101,7 +104,7 @@ impl Shard {
         let Some(backing) = self.upstream.backings.get(token) else { return };
         match (&backing.way, backing.life) {
             (Way::NoChild, Life::Beginning) => self.start_backing(token, cx),
-            (Way::Http { .. }, Life::Ready) if self.draining.is_none() => self.listen(token, cx),
+            (Way::Http { .. }, Life::Ready) if self.draining.is_none() => self.ask_for_stream(token, cx),
             _ => {}
         }
     }
@@ -113,10 +116,11 @@ impl Shard {
         let backing = errand.backing.and_then(|backing| self.upstream.backings.get(backing));
         let legacy = backing.filter(|backing| matches!(backing.era, Some(Era::Legacy(_))));
         let (Some(backing), false) = (legacy, cut.last_event_id.is_empty()) else {
-            return self.fail(id, UpstreamFault::Broken, cx);
+            return self.fail_errand(id, UpstreamFault::Broken, cx);
         };
         let again = Headers { last_event_id: Some(&cut.last_event_id), ..headers(backing, None) };
-        let request = Request::get(&again);
+        let Some(site) = self.site(errand.upstream, errand.target) else { return };
+        let request = Request::get(&site, &again);
         let until = cx.now.mono.plus(cut.wait());
         let Some(errand) = self.upstream.errands.get_mut(id) else { return };
         errand.request = request;

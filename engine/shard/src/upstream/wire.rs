@@ -11,13 +11,12 @@ use super::http::Http;
 use super::pipe::Pipe;
 use super::{UpstreamFault, UpstreamId};
 use crate::downstream::{Stage, WRITE_STALL, Watch};
-use crate::limits::TargetKind;
 use crate::turn::{Cx, Shard};
 
 /// How long a connection may take to open.
 pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a response may go on after the message that was waited for.
-const LINGER: Duration = Duration::from_secs(5);
+pub(super) const LINGER: Duration = Duration::from_secs(5);
 /// A connection that works is looked at this often: does its peer still read?
 const WORK_INTERVAL: Duration = Duration::from_secs(30);
 /// `ETIMEDOUT` of errno(3).
@@ -49,6 +48,14 @@ impl Wire {
         Wire { upstream, target, errand: None, speech: Speech::Pipe(Pipe::new(owner)) }
     }
 
+    /// How long its server keeps it without work, as far as it says.
+    pub(super) fn idle_max(&self) -> Option<Duration> {
+        match &self.speech {
+            Speech::Http(http) => http.idle_max,
+            Speech::Pipe(_) => None,
+        }
+    }
+
     /// Whether it goes back to the pool after each request.
     pub(super) fn is_pooled(&self) -> bool {
         matches!(&self.speech, Speech::Http(http) if http.pooled)
@@ -57,7 +64,7 @@ impl Wire {
 
 impl Shard {
     /// A connection asked for is open.
-    pub(crate) fn connected(&mut self, token: Token, socket: Socket, cx: &mut Cx<'_>) {
+    pub(crate) fn wire_connected(&mut self, token: Token, socket: Socket, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.socket = socket;
         conn.heard = cx.now.mono;
@@ -75,13 +82,13 @@ impl Shard {
     }
 
     /// A connection asked for is not to be had.
-    pub(crate) fn connect_failed(&mut self, token: Token, errno: Errno, cx: &mut Cx<'_>) {
-        self.abandon(token, UpstreamFault::Refused(errno), cx);
+    pub(crate) fn wire_refused(&mut self, token: Token, errno: Errno, cx: &mut Cx<'_>) {
+        self.abandon_wire(token, UpstreamFault::Refused(errno), cx);
         self.closed(token);
     }
 
     /// Closes a connection because of `fault`.
-    pub(super) fn abandon(&mut self, token: Token, fault: UpstreamFault, cx: &mut Cx<'_>) {
+    pub(super) fn abandon_wire(&mut self, token: Token, fault: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         match std::mem::replace(&mut conn.stage, Stage::Closed) {
             Stage::Upstream(wire) => {
@@ -96,12 +103,10 @@ impl Shard {
     pub(crate) fn wire_received(&mut self, token: Token, bytes: &[u8], cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.heard = cx.now.mono;
-        match std::mem::replace(&mut conn.stage, Stage::Lent) {
-            Stage::Upstream(wire) => match wire.speech {
-                Speech::Http(_) => self.http_received(token, wire, bytes, cx),
-                Speech::Pipe(_) => self.pipe_received(token, wire, bytes, cx),
-            },
-            other => conn.stage = other,
+        let Some(wire) = self.lend_wire(token) else { return };
+        match wire.speech {
+            Speech::Http(_) => self.read_response(token, wire, bytes, cx),
+            Speech::Pipe(_) => self.pipe_received(token, wire, bytes, cx),
         }
     }
 
@@ -116,7 +121,19 @@ impl Shard {
             }
             _ => return,
         };
-        self.abandon(token, fault, cx);
+        self.abandon_wire(token, fault, cx);
+    }
+
+    /// Lends a wire out, so that what it brings can change the shard.
+    pub(super) fn lend_wire(&mut self, token: Token) -> Option<Box<Wire>> {
+        let conn = self.conns.get_mut(token)?;
+        match std::mem::replace(&mut conn.stage, Stage::Lent) {
+            Stage::Upstream(wire) => Some(wire),
+            other => {
+                conn.stage = other;
+                None
+            }
+        }
     }
 
     /// Takes a lent wire back. If the connection was closed meanwhile, the wire ends here.
@@ -141,8 +158,8 @@ impl Shard {
                 let errand = errand.filter(|id| self.upstream.errands.get(*id).is_some_and(carried));
                 match errand {
                     None => {}
-                    Some(errand) if http.has_begun() => self.fail(errand, fault, cx),
-                    Some(errand) => self.send_again(errand, fault, http.reused, cx),
+                    Some(errand) if http.has_begun() => self.fail_errand(errand, fault, cx),
+                    Some(errand) => self.send_errand_again(errand, fault, http.reused, cx),
                 }
             }
         }
@@ -152,16 +169,10 @@ impl Shard {
     pub(super) fn write_request(&mut self, token: Token, id: Token, cx: &mut Cx<'_>) {
         self.resume_clock(id, cx);
         let Some(errand) = self.upstream.errands.get_mut(id) else { return };
-        let (upstream, target, repeatable) = (errand.upstream, errand.target, errand.repeatable);
+        let repeatable = errand.repeatable;
         let request = std::mem::take(&mut errand.request);
-        let config = std::sync::Arc::clone(&self.config);
-        let Some(upstream) = config.upstreams.get(upstream.index()) else { return };
-        let kind = upstream.targets.get(usize::from(target)).map(|target| &target.kind);
-        self.put_upstream(token, cx, |out| match kind {
-            Some(TargetKind::Http { host, path }) => request.write(out, host, path, &upstream.headers),
-            Some(TargetKind::Child) | None => request.write_line(out),
-        });
-        if repeatable && let Some(errand) = self.upstream.errands.get_mut(id) {
+        self.put_upstream(token, cx, |out| out.extend_from_slice(request.bytes()));
+        if let Some(errand) = self.upstream.errands.get_mut(id).filter(|_| repeatable) {
             errand.request = request;
         }
     }
@@ -172,7 +183,7 @@ impl Shard {
         let conn = self.conns.get(token)?;
         let Stage::Upstream(wire) = &conn.stage else { return None };
         if !conn.is_connected() {
-            self.abandon(token, UpstreamFault::Refused(TIMED_OUT), cx);
+            self.abandon_wire(token, UpstreamFault::Refused(TIMED_OUT), cx);
             return None;
         }
         let until = match &wire.speech {
@@ -187,7 +198,7 @@ impl Shard {
         if now < until {
             return Some(until);
         }
-        self.abandon(token, UpstreamFault::TimedOut, cx);
+        self.abandon_wire(token, UpstreamFault::TimedOut, cx);
         None
     }
 
