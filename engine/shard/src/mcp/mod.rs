@@ -1,5 +1,8 @@
 //! MCP messages in, answers out. This version answers `ping`; every other method is unknown.
 
+#[cfg(test)]
+mod builtin;
+
 use weir_transports::jsonrpc::{self, Message, Refused};
 
 use crate::error::Error;
