@@ -22,7 +22,7 @@ use crate::random::Random;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
-use crate::upstream::Upstreams;
+use crate::upstream::{Look, Upstreams};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
@@ -60,6 +60,7 @@ pub(crate) enum Alarm {
     Accept(Listener),
     Mcp(Token),
     Hold(Token),
+    Upstream(Look),
 }
 
 /// One core's state.
@@ -141,7 +142,7 @@ impl Shard {
             stats: Stats::default(),
             mcp: Mcp::new(&config.mcp, me, random.next()),
             serving: Serving::new(random.next()),
-            upstream: Upstreams::new(),
+            upstream: Upstreams::new(&config, random.next()),
             random,
             me,
             config,
@@ -197,7 +198,8 @@ impl Shard {
         match completion {
             Completion::Accepted { socket, .. } => self.accepted(socket, cx),
             Completion::AcceptFailed { listener, .. } => self.accept_failed(listener, cx),
-            Completion::Connected { .. } | Completion::ConnectFailed { .. } => {}
+            Completion::Connected { token, socket } => self.wire_connected(token, socket, cx),
+            Completion::ConnectFailed { token, errno } => self.wire_refused(token, errno, cx),
             Completion::Received { token, bytes } => self.received(token, bytes, cx),
             Completion::Readable { token } => self.readable(token, cx),
             Completion::Ended { token, errno } => self.ended(token, errno, cx),
@@ -226,6 +228,7 @@ impl Shard {
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
                 Alarm::Mcp(call) => self.examine_call(call, cx),
                 Alarm::Hold(hold) => self.examine_hold(hold, cx),
+                Alarm::Upstream(look) => self.examine_upstream(look, cx),
             }
         }
     }
@@ -237,12 +240,14 @@ impl Shard {
     }
 
     fn plans(&mut self, cx: &mut Cx<'_>) {
+        self.tell_news(cx);
         self.feed_hungry(cx);
         self.local_letters(cx);
         self.fan_out(cx);
         self.serve_rest(cx);
         self.finish_pending(cx);
         self.leave_pending(cx);
+        self.drain_wires(cx);
         self.drain_overdue(cx);
     }
 
@@ -256,7 +261,7 @@ impl Shard {
 
     fn next_deadline(&self, now: Instant) -> Instant {
         let idle = self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty();
-        if !idle || !self.serving.is_done() {
+        if !idle || !self.serving.is_done() || self.has_news() {
             return now;
         }
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);

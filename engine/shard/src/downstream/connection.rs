@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use weir_ring::op::{Op, Output};
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Socket, Token, Transfer};
 use weir_transports::http1::BodyReader;
@@ -13,6 +14,10 @@ use crate::downstream::gather::Gather;
 use crate::downstream::mcp::Pending;
 use crate::policy::TokenBucket;
 use crate::stream::Position;
+use crate::upstream::Wire;
+
+/// The handle of a connection that is being opened: none.
+const UNCONNECTED: Socket = Socket(u32::MAX);
 
 /// A slot. 64 bytes: what an idle client costs beside its link and session.
 #[derive(Debug)]
@@ -32,6 +37,24 @@ pub(crate) struct Connection {
 const _: () = assert!(size_of::<Connection>() <= 64);
 
 impl Connection {
+    /// A connection that is being opened, to be looked at when `wake` is.
+    pub(crate) fn unconnected(stage: Stage, now: Instant, wake: Instant) -> Connection {
+        Connection { socket: UNCONNECTED, egress: Egress::default(), stage, heard: now, wake }
+    }
+
+    /// Whether it is open, as all are that were accepted.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.socket != UNCONNECTED
+    }
+
+    /// Closes the socket and forgets what waits to leave. One that is being opened is closed then.
+    pub(crate) fn hang_up(&mut self, token: Token, out: &mut Output) {
+        self.egress.discard();
+        if self.is_connected() {
+            out.ops.push(Op::Close { token, socket: self.socket });
+        }
+    }
+
     /// When its stream began, in seconds of the monotonic clock.
     pub(crate) fn since(&self) -> Option<u32> {
         match &self.stage {
@@ -56,6 +79,8 @@ pub(crate) enum Stage {
     WebSocket(Box<Link>),
     /// An application SSE stream, or a backend's feed.
     Sse(Box<Feed>),
+    /// Talks to an MCP server.
+    Upstream(Box<Wire>),
     /// Being handed over to another shard.
     Leaving(Box<Departure>),
     /// Has said all it had to say: waits for the peer's end, input is thrown away.
@@ -63,7 +88,7 @@ pub(crate) enum Stage {
         /// The sending half is closed.
         shut: bool,
     },
-    /// `Close` is under way.
+    /// `Close` is under way, or follows once the connection is open.
     Closed,
     /// Lent to the code that works on it at this moment.
     Lent,

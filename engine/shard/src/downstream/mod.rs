@@ -23,7 +23,8 @@ mod topic;
 mod watch;
 mod websocket;
 
-pub(crate) use connection::Connection;
 pub use connection::Parcel;
+pub(crate) use connection::{Connection, Stage, Watch};
 pub(crate) use hand_over::Arrivals;
+pub(crate) use lifecycle::WRITE_STALL;
 pub(crate) use mcp::{McpStreams, Serving};

@@ -4,7 +4,7 @@ use weir_ring::token::Token;
 use weir_transports::mcp::{Era, Method, Params, object};
 
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::{Call, Leg, Serves, Unsent, Work};
+use crate::mcp::call::{Call, Leg, Serves, Work};
 use crate::mcp::compose::{Outgoing, compose};
 use crate::mcp::conversation::Whose;
 use crate::mcp::dispatch::Request;

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use weir_ring::token::Token;
-use weir_transports::jsonrpc::Id;
 use weir_transports::mcp::splice::{splice, with_meta};
 use weir_transports::mcp::{Era, Filter, Method, Params, key, object};
 
@@ -326,9 +325,4 @@ impl Shard {
             _ => {}
         }
     }
-}
-
-/// An id for requests that the gateway makes for itself.
-pub(crate) fn no_id() -> Option<Id<'static>> {
-    Id::from_json("0")
 }

@@ -3,151 +3,108 @@
 //! A *backing* is one conversation with one upstream on a client's behalf. The rest of the shard opens
 //! one, waits for `backing_ready`, sends requests (*legs*) over it, and hears of each leg until its last
 //! message or failure. Pools, sessions, probes, replicas and time-outs are nobody else's business.
+//!
+//! Inside, whatever is to be answered is an *errand*: a request of a client, a notification, `initialize`, a
+//! probe. A *wire* is one connection: HTTP carries one errand at a time, the pipe of a child any number.
 
-use std::fmt;
+mod answer;
+mod ask;
+mod backing;
+mod child;
+mod errand;
+mod fault;
+mod http;
+mod hub;
+mod initialize;
+mod lines;
+mod look;
+mod news;
+mod pipe;
+mod pool;
+mod probe;
+mod replicas;
+mod request;
+mod server;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod wire;
 
-use weir_ring::op::Errno;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use foldhash::quality::FixedState;
+use hashbrown::HashMap;
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
-use weir_transports::mcp::Era;
 
+pub(crate) use ask::Ask;
+pub(crate) use backing::{Backing, Opening};
+pub(crate) use fault::UpstreamFault;
+pub(crate) use look::Look;
+pub(crate) use wire::Wire;
+
+use self::errand::Errand;
+use self::news::News;
+use self::server::Server;
+use crate::limits::Config;
 use crate::slots::Slots;
-use crate::turn::{Cx, Shard};
 
-/// All MCP servers, as one shard sees them.
-#[derive(Debug)]
-pub(crate) struct Upstreams {
-    pub(crate) backings: Slots<Backing>,
-}
+/// How long an upstream may take for what no client waits for by its own time-out: `initialize`, probes,
+/// notifications.
+const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A conversation with one upstream on a client's behalf.
-#[derive(Debug)]
-pub(crate) struct Backing {
-    /// With whom.
-    pub(crate) upstream: UpstreamId,
-    /// On whose behalf.
-    pub(crate) owner: Token,
-    /// Known once it is ready.
-    pub(crate) era: Option<Era>,
-    /// The result of `initialize` or `server/discover`, JSON; known once it is ready.
-    pub(crate) about: Option<Box<str>>,
-}
+/// No time at all.
+const NEVER: Instant = Instant(u64::MAX);
 
 /// A configured MCP server: its place in `Config::upstreams`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct UpstreamId(pub(crate) u16);
 
-/// What a conversation begins with.
-#[derive(Clone, Debug)]
-pub(crate) struct Opening {
-    /// Whose it is; given back by [`Backing::owner`].
-    pub(crate) owner: Token,
-    /// Chooses the replica, by consistent hash.
-    pub(crate) affinity: u64,
-    /// `clientInfo` of a legacy `initialize`, JSON.
-    pub(crate) client_info: Box<str>,
-    /// `capabilities` of a legacy `initialize`, JSON.
-    pub(crate) capabilities: Box<str>,
-}
-
-/// One request to an upstream.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask<'a> {
-    /// The JSON-RPC message; its id is the leg's wire id.
-    pub(crate) message: &'a [u8],
-    /// Its method, for `Mcp-Method`.
-    pub(crate) method: &'a str,
-    /// For `Mcp-Name`, where the method has one.
-    pub(crate) name: Option<&'a str>,
-    /// `Mcp-Param-*` and trace headers.
-    pub(crate) headers: &'a [(Box<str>, Box<str>)],
-    /// May be asked again at another replica.
-    pub(crate) idempotent: bool,
-    /// Lasts until it is cancelled: no time-out.
-    pub(crate) long: bool,
-}
-
-/// Why an upstream did not answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum UpstreamFault {
-    /// Nobody listens there.
-    Refused(Errno),
-    /// No answer in time.
-    TimedOut,
-    /// The connection broke before the answer was there.
-    Broken,
-    /// What came is not HTTP, SSE or JSON-RPC.
-    Garbage,
-    /// Pool and queue are full.
-    Overloaded,
-    /// It failed too often and is left alone for a while.
-    BreakerOpen,
-    /// It has forgotten the session.
-    SessionLost,
-    /// It refused with this HTTP status.
-    Http(u16),
-    /// Its process ended.
-    Exited,
-}
-
-impl fmt::Display for UpstreamFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            UpstreamFault::Refused(errno) => return write!(f, "cannot be reached (errno {})", errno.0),
-            UpstreamFault::TimedOut => "did not answer in time",
-            UpstreamFault::Broken => "closed the connection before it answered",
-            UpstreamFault::Garbage => "answered with something that is not MCP",
-            UpstreamFault::Overloaded => "has too many calls under way; try again later",
-            UpstreamFault::BreakerOpen => "failed too often and is being left alone; try again later",
-            UpstreamFault::SessionLost => "has forgotten the session; the next call opens another",
-            UpstreamFault::Http(status) => return write!(f, "refused the request with HTTP status {status}"),
-            UpstreamFault::Exited => "ended; it is started again with the next call",
-        })
+impl UpstreamId {
+    fn index(self) -> usize {
+        usize::from(self.0)
     }
+}
+
+/// All MCP servers, as one shard sees them.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    pub(crate) backings: Slots<Backing>,
+    /// By `UpstreamId`.
+    servers: Vec<Server>,
+    errands: Slots<Errand>,
+    /// The errand of each leg, by the id it has on the wire.
+    legs: HashMap<u64, Token, FixedState>,
+    /// What the hub is told at the end of the turn.
+    news: VecDeque<News>,
+    /// Connections to upstreams, open or being opened.
+    wires: u32,
+    /// When errands are looked at next; earlier entries of the wheel are stale.
+    look_at: Instant,
+    /// What tests hear in place of the hub.
+    #[cfg(test)]
+    heard: Option<Vec<tests::Heard>>,
 }
 
 impl Upstreams {
-    pub(crate) fn new() -> Upstreams {
-        Upstreams { backings: Slots::with_max(16_384) }
-    }
-}
-
-impl Shard {
-    /// A conversation.
-    pub(crate) fn backing(&self, backing: Token) -> Option<&Backing> {
-        self.upstream.backings.get(backing)
-    }
-
-    /// Begins a conversation; `backing_ready` or `backing_lost` says, in a later turn, what came of it.
-    ///
-    /// # Errors
-    /// It is out of the question now.
-    pub(crate) fn open_backing(
-        &mut self,
-        upstream: UpstreamId,
-        opening: Opening,
-        cx: &mut Cx<'_>,
-    ) -> Result<Token, UpstreamFault> {
-        let _ = (upstream, opening, cx);
-        Err(UpstreamFault::Overloaded)
-    }
-
-    /// Sends a request over a conversation that is ready. What comes of it is told in later turns.
-    pub(crate) fn ask(&mut self, backing: Token, leg: Token, ask: Ask<'_>, cx: &mut Cx<'_>) {
-        let _ = (backing, leg, ask, cx);
-    }
-
-    /// Sends a notification, or the response to a request of the upstream.
-    pub(crate) fn tell_upstream(&mut self, backing: Token, message: &[u8], cx: &mut Cx<'_>) {
-        let _ = (backing, message, cx);
-    }
-
-    /// Nobody waits for the leg any more: nothing of it is told after this.
-    pub(crate) fn cancel_leg(&mut self, backing: Token, leg: Token, cx: &mut Cx<'_>) {
-        let _ = (backing, leg, cx);
-    }
-
-    /// Ends a conversation: nothing of it is told after this.
-    pub(crate) fn close_backing(&mut self, backing: Token, cx: &mut Cx<'_>) {
-        let _ = (backing, cx);
+    /// The servers of `config`, of which nothing is known yet.
+    pub(crate) fn new(config: &Config, seed: u64) -> Upstreams {
+        // A session talks to each upstream at most once, stateless clients share a conversation.
+        let servers: Vec<Server> =
+            config.upstreams.iter().map(|upstream| Server::new(upstream, config.vnodes)).collect();
+        let backings = config.mcp.sessions_max.saturating_add(config.mcp.calls_max);
+        let backings = backings.saturating_mul(servers.len().max(1) as u32);
+        Upstreams {
+            backings: Slots::with_max(backings),
+            servers,
+            errands: Slots::with_max(u32::MAX),
+            legs: HashMap::with_hasher(FixedState::with_seed(seed)),
+            news: VecDeque::new(),
+            wires: 0,
+            look_at: NEVER,
+            #[cfg(test)]
+            heard: None,
+        }
     }
 }
