@@ -8,6 +8,12 @@ mod cuts;
 mod heads;
 #[path = "http1/refusals.rs"]
 mod refusals;
+#[path = "http1/requests.rs"]
+mod requests;
+#[path = "http1/response_cuts.rs"]
+mod response_cuts;
+#[path = "http1/response_heads.rs"]
+mod response_heads;
 #[path = "http1/responses.rs"]
 mod responses;
 

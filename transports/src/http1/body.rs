@@ -1,4 +1,5 @@
-//! Request bodies: delimited by length or chunked (RFC 9112 sections 6 and 7), decoded incrementally.
+//! Bodies: delimited by length, chunked or by the connection's end (RFC 9112 sections 6 and 7), decoded
+//! incrementally.
 
 use super::is_token;
 
@@ -9,7 +10,7 @@ const TRAILER_BYTES_MAX: usize = 4096;
 /// Digits of a chunk size, leading zeros included: what a `u64` holds.
 const SIZE_DIGITS_MAX: u8 = 16;
 
-/// How a request's body is delimited.
+/// How a body is delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     None,
@@ -17,6 +18,8 @@ pub enum BodyKind {
     Length(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
+    /// By the end of the connection. Responses only.
+    UntilClose,
 }
 
 impl BodyKind {
@@ -31,11 +34,11 @@ impl BodyKind {
 pub struct BodyProgress {
     /// Bytes taken from the front of the input: all of it unless `done`.
     pub consumed: usize,
-    /// The body is complete; the next byte begins another request.
+    /// The body is complete; the next byte begins another message.
     pub done: bool,
 }
 
-/// A body that is refused. The client's fault; it ends the connection.
+/// A body that is refused. The sender's fault; it ends the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BodyError {
     TooLarge,
@@ -48,7 +51,7 @@ pub enum BodyError {
 }
 
 impl BodyError {
-    /// The status that answers the request.
+    /// The status that answers a request with such a body.
     pub const fn status(self) -> u16 {
         match self {
             BodyError::TooLarge => 413,
@@ -61,10 +64,10 @@ impl BodyError {
         }
     }
 
-    /// What is wrong and how to mend it, one sentence for the client's developer.
+    /// What is wrong and how to mend it, one sentence for the sender's developer.
     pub const fn reason(self) -> &'static str {
         match self {
-            BodyError::TooLarge => "the body is too large; send less in one request",
+            BodyError::TooLarge => "the body is too large; send less in one message",
             BodyError::ChunkSize => {
                 "a chunk size is not 1 to 16 hexadecimal digits followed by `;` or CR LF; send no sign or blank"
             }
@@ -94,7 +97,7 @@ pub struct BodyReader {
     state: State,
     /// Bytes of the present chunk, or of a body with a length, that are still to come.
     left: u64,
-    /// Bytes of all chunks announced so far.
+    /// Bytes of all chunks announced so far, or taken of a body that ends with the connection.
     announced: u64,
     extension_bytes: usize,
     trailer_bytes: usize,
@@ -105,6 +108,8 @@ pub struct BodyReader {
 enum State {
     /// Data of a body with a length.
     Whole,
+    /// Data of a body that ends with the connection.
+    UntilClose,
     /// In a chunk size of which so many digits are read.
     Size(u8),
     Extension(Extension),
@@ -147,18 +152,19 @@ impl BodyReader {
             BodyKind::None | BodyKind::Length(0) => (State::Done, 0),
             BodyKind::Length(length) => (State::Whole, length),
             BodyKind::Chunked => (State::Size(0), 0),
+            BodyKind::UntilClose => (State::UntilClose, 0),
         };
         BodyReader { kind, state, left, announced: 0, extension_bytes: 0, trailer_bytes: 0 }
     }
 
     /// The whole body, borrowed, if `input` (what follows the head) holds it undivided and it is at most
-    /// `bytes_max` long. Ask before the first [`BodyReader::read`]; the next request then begins after
+    /// `bytes_max` long. Ask before the first [`BodyReader::read`]; the next message then begins after
     /// the returned bytes.
     pub fn whole<'a>(&self, input: &'a [u8], bytes_max: usize) -> Option<&'a [u8]> {
         let length = match self.kind {
             BodyKind::None => 0,
             BodyKind::Length(length) if self.left == length => usize::try_from(length).ok()?,
-            BodyKind::Length(_) | BodyKind::Chunked => return None,
+            BodyKind::Length(_) | BodyKind::Chunked | BodyKind::UntilClose => return None,
         };
         if length > bytes_max { None } else { input.get(..length) }
     }
@@ -186,6 +192,7 @@ impl BodyReader {
         {
             rest = match self.state {
                 State::Whole | State::Data => self.take_data(rest, out),
+                State::UntilClose => self.take_all(rest, out, bytes_max)?,
                 _ => {
                     self.state = self.step(byte, bytes_max)?;
                     after
@@ -193,6 +200,26 @@ impl BodyReader {
             };
         }
         Ok(BodyProgress { consumed: input.len() - rest.len(), done: self.state == State::Done })
+    }
+
+    /// Whether nothing is lost if the connection ends now.
+    pub const fn may_end(&self) -> bool {
+        matches!(self.state, State::Done | State::UntilClose)
+    }
+
+    /// Appends `input` to `out`; nothing follows it.
+    fn take_all<'a>(
+        &mut self,
+        input: &'a [u8],
+        out: &mut Vec<u8>,
+        bytes_max: u64,
+    ) -> Result<&'a [u8], BodyError> {
+        self.announced = self.announced.saturating_add(input.len() as u64);
+        if self.announced > bytes_max {
+            return Err(BodyError::TooLarge);
+        }
+        out.extend_from_slice(input);
+        Ok(&[])
     }
 
     /// Appends the data at the front of `input` to `out` and returns what follows it.
@@ -227,7 +254,7 @@ impl BodyReader {
             }
             (State::EndLf, _) => Err(BodyError::Trailer),
             // Data is taken in runs, and nothing follows the end.
-            (State::Whole | State::Data | State::Done, _) => Ok(self.state),
+            (State::Whole | State::UntilClose | State::Data | State::Done, _) => Ok(self.state),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The headers that decide where a request ends and what becomes of its connection.
+//! The headers that decide where a request or response ends and what becomes of its connection.
 
 use super::target::is_host;
 use super::{BodyKind, HeadError, Version};
@@ -7,8 +7,7 @@ use super::{BodyKind, HeadError, Version};
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Framing<'a> {
     host: Option<&'a str>,
-    length: Option<u64>,
-    chunked: bool,
+    delimiter: Delimiter,
     close: bool,
     /// `Connection` lists `upgrade`.
     connection_upgrade: bool,
@@ -34,9 +33,7 @@ impl<'a> Framing<'a> {
                 self.connection_upgrade |= lists(value, "upgrade");
                 Ok(())
             }
-            14 if name.eq_ignore_ascii_case("content-length") => self.note_length(value),
-            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.note_transfer_encoding(value),
-            _ => Ok(()),
+            _ => self.delimiter.note(name, value),
         }
     }
 
@@ -59,40 +56,9 @@ impl<'a> Framing<'a> {
         Ok(())
     }
 
-    fn note_length(&mut self, value: &str) -> Result<(), HeadError> {
-        if self.length.is_some() {
-            return Err(HeadError::ContentLengthRepeated);
-        }
-        let digits_only = value.bytes().all(|byte| byte.is_ascii_digit());
-        let leading_zero = value.len() > 1 && value.starts_with('0');
-        if !digits_only || leading_zero {
-            return Err(HeadError::ContentLengthInvalid);
-        }
-        // Fails on the empty string and on overflow.
-        self.length = Some(value.parse().map_err(|_| HeadError::ContentLengthInvalid)?);
-        Ok(())
-    }
-
-    fn note_transfer_encoding(&mut self, value: &str) -> Result<(), HeadError> {
-        if self.chunked {
-            return Err(HeadError::TransferEncodingRepeated);
-        }
-        if !value.eq_ignore_ascii_case("chunked") {
-            return Err(HeadError::TransferEncodingUnknown);
-        }
-        self.chunked = true;
-        Ok(())
-    }
-
     /// How the body is delimited, once all headers are noted (RFC 9112 section 6.3).
     pub(super) fn body(&self, version: Version) -> Result<BodyKind, HeadError> {
-        let body = match (self.length, self.chunked) {
-            (Some(_), true) => return Err(HeadError::LengthAndChunked),
-            (None, true) if version == Version::Http10 => return Err(HeadError::TransferEncodingOnHttp10),
-            (None, true) => BodyKind::Chunked,
-            (Some(length), false) => BodyKind::Length(length),
-            (None, false) => BodyKind::None,
-        };
+        let body = self.delimiter.body(version)?.unwrap_or(BodyKind::None);
         if self.upgrade && !body.is_empty() {
             return Err(HeadError::UpgradeWithBody);
         }
@@ -127,7 +93,61 @@ impl<'a> Framing<'a> {
     }
 }
 
+/// What the headers of a request or response say about the length of its body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Delimiter {
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Delimiter {
+    /// Takes note of one header.
+    pub(super) fn note(&mut self, name: &str, value: &str) -> Result<(), HeadError> {
+        match name.len() {
+            14 if name.eq_ignore_ascii_case("content-length") => self.note_length(value),
+            17 if name.eq_ignore_ascii_case("transfer-encoding") => self.note_transfer_encoding(value),
+            _ => Ok(()),
+        }
+    }
+
+    fn note_length(&mut self, value: &str) -> Result<(), HeadError> {
+        if self.length.is_some() {
+            return Err(HeadError::ContentLengthRepeated);
+        }
+        let digits_only = value.bytes().all(|byte| byte.is_ascii_digit());
+        let leading_zero = value.len() > 1 && value.starts_with('0');
+        if !digits_only || leading_zero {
+            return Err(HeadError::ContentLengthInvalid);
+        }
+        // Fails on the empty string and on overflow.
+        self.length = Some(value.parse().map_err(|_| HeadError::ContentLengthInvalid)?);
+        Ok(())
+    }
+
+    fn note_transfer_encoding(&mut self, value: &str) -> Result<(), HeadError> {
+        if self.chunked {
+            return Err(HeadError::TransferEncodingRepeated);
+        }
+        if !value.eq_ignore_ascii_case("chunked") {
+            return Err(HeadError::TransferEncodingUnknown);
+        }
+        self.chunked = true;
+        Ok(())
+    }
+
+    /// How the body is delimited, once all headers are noted; `None` if no header says it.
+    pub(super) fn body(&self, version: Version) -> Result<Option<BodyKind>, HeadError> {
+        match (self.length, self.chunked) {
+            (Some(_), true) => Err(HeadError::LengthAndChunked),
+            (None, true) if version == Version::Http10 => Err(HeadError::TransferEncodingOnHttp10),
+            (None, true) => Ok(Some(BodyKind::Chunked)),
+            (Some(length), false) => Ok(Some(BodyKind::Length(length))),
+            (None, false) => Ok(None),
+        }
+    }
+}
+
 /// Whether the comma-separated `list` holds `token`, whatever its case.
-fn lists(list: &str, token: &str) -> bool {
+pub(super) fn lists(list: &str, token: &str) -> bool {
     list.split(',').any(|item| item.trim_matches([' ', '\t']).eq_ignore_ascii_case(token))
 }

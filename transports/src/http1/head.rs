@@ -2,12 +2,10 @@
 
 use std::mem::MaybeUninit;
 
+use super::fields::{FIELDS_MAX, Fields};
 use super::framing::Framing;
 use super::target::Target;
 use super::{BodyKind, HeadError, scan};
-
-/// Headers that one head may have.
-const HEADERS_MAX: usize = 64;
 
 /// Bounds of a request head, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,9 +71,7 @@ pub struct Head<'a> {
     /// A GET of HTTP/1.1 with `Upgrade: websocket` and `Connection: upgrade`. The handshake's own headers
     /// are the WebSocket codec's to check.
     pub upgrade_websocket: bool,
-    text: &'a str,
-    fields: [Field; HEADERS_MAX],
-    fields_len: usize,
+    fields: Fields<'a>,
 }
 
 impl<'a> Head<'a> {
@@ -86,39 +82,12 @@ impl<'a> Head<'a> {
 
     /// Every value of the header `name`, whatever its case, in order.
     pub fn headers<'n>(&self, name: &'n str) -> impl Iterator<Item = &'a str> + use<'a, 'n, '_> {
-        let text = self.text;
-        let fields = self.fields.get(..self.fields_len).unwrap_or_default();
-        fields
-            .iter()
-            .filter(move |field| field.name.of(text).eq_ignore_ascii_case(name))
-            .map(move |field| field.value.of(text))
-    }
-}
-
-/// One header line, as places in the head's text. Eight bytes, so that a head stays cheap to move.
-#[derive(Clone, Copy, Debug, Default)]
-struct Field {
-    name: Span,
-    value: Span,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Span {
-    at: u16,
-    len: u16,
-}
-
-impl Span {
-    /// Where `part`, a slice of `text`, lies in it; an empty one may lie anywhere. The scan bounds `text` to
-    /// 65,535 bytes.
-    fn locate(text: &str, part: &[u8]) -> Span {
-        let at = part.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
-        Span { at: at as u16, len: part.len() as u16 }
+        self.fields.all(name)
     }
 
-    fn of(self, text: &str) -> &str {
-        let at = usize::from(self.at);
-        text.get(at..at + usize::from(self.len)).unwrap_or_default()
+    /// The names and values of all headers, in order.
+    pub fn all_headers(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a, '_> {
+        self.fields.iter()
     }
 }
 
@@ -132,7 +101,7 @@ pub fn parse_head<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<Head<'a
     let text =
         simdutf8::basic::from_utf8(bytes.get(range).unwrap_or_default()).map_err(|_| HeadError::NotUtf8)?;
 
-    let mut slots = [const { MaybeUninit::uninit() }; HEADERS_MAX];
+    let mut slots = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut request = httparse::Request::new(&mut []);
     match request.parse_with_uninit_headers(text.as_bytes(), &mut slots) {
         Ok(httparse::Status::Complete(_)) => {}
@@ -144,14 +113,7 @@ pub fn parse_head<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<Head<'a
     let target = Target::parse(request.path.unwrap_or_default(), method)?;
 
     let mut framing = Framing::default();
-    let mut fields = [Field::default(); HEADERS_MAX];
-    for (field, header) in fields.iter_mut().zip(request.headers.iter()) {
-        *field = Field {
-            name: Span::locate(text, header.name.as_bytes()),
-            value: Span::locate(text, header.value),
-        };
-        framing.note(header.name, field.value.of(text))?;
-    }
+    let fields = Fields::collect(text, request.headers, |name, value| framing.note(name, value))?;
     framing.check_host(version, target.authority)?;
     let body = framing.body(version)?;
     Ok(Some(Head {
@@ -164,9 +126,7 @@ pub fn parse_head<'a>(bytes: &'a [u8], limits: &Limits) -> Result<Option<Head<'a
         keep_alive: framing.keep_alive(version),
         expect_continue: framing.expect_continue(version, body),
         upgrade_websocket: framing.upgrade_websocket() && method == Method::Get && version == Version::Http11,
-        text,
         fields,
-        fields_len: request.headers.len(),
     }))
 }
 

@@ -50,11 +50,16 @@ fn write_status_and_headers(out: &mut Vec<u8>, status: u16, headers: &[(&str, &s
     out.extend_from_slice(reason_phrase(status).as_bytes());
     out.extend_from_slice(b"\r\n");
     for (name, value) in headers {
-        put_text(out, name);
-        out.extend_from_slice(b": ");
-        put_text(out, value);
-        out.extend_from_slice(b"\r\n");
+        write_header(out, name, value);
     }
+}
+
+/// Writes one header line.
+pub(super) fn write_header(out: &mut Vec<u8>, name: &str, value: &str) {
+    put_text(out, name);
+    out.extend_from_slice(b": ");
+    put_text(out, value);
+    out.extend_from_slice(b"\r\n");
 }
 
 fn put_text(out: &mut Vec<u8>, text: &str) {

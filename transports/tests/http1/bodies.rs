@@ -49,6 +49,32 @@ fn a_whole_body_is_borrowed() {
 }
 
 #[test]
+fn a_body_until_close_takes_all() {
+    let mut reader = BodyReader::new(BodyKind::UntilClose);
+    let mut out = Vec::new();
+    let open = |consumed| Ok(BodyProgress { consumed, done: false });
+    assert_eq!(reader.read(b"ab", &mut out, 3), open(2));
+    assert_eq!(reader.read(b"c", &mut out, 3), open(1));
+    assert_eq!(out, b"abc");
+    assert_eq!(reader.read(b"d", &mut out, 3), Err(TooLarge));
+    assert_eq!(BodyReader::new(BodyKind::UntilClose).whole(b"ab", 4), None);
+}
+
+#[test]
+fn a_connection_may_end_where_nothing_is_lost() {
+    let after = |kind, input: &[u8]| {
+        let mut reader = BodyReader::new(kind);
+        reader.read(input, &mut Vec::new(), 64).unwrap();
+        reader.may_end()
+    };
+    assert!(
+        after(BodyKind::None, b"") && after(BodyKind::UntilClose, b"") && after(BodyKind::UntilClose, b"a")
+    );
+    assert!(after(BodyKind::Length(1), b"a") && !after(BodyKind::Length(2), b"a"));
+    assert!(after(BodyKind::Chunked, b"0\r\n\r\n") && !after(BodyKind::Chunked, b"1\r\na\r\n0\r\n"));
+}
+
+#[test]
 fn chunks_are_joined() {
     let joined = |input: &[u8], data: &[u8]| {
         assert_eq!(read(BodyKind::Chunked, input, 64), done(data, input.len()));
