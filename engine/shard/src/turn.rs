@@ -10,7 +10,7 @@ use weir_transports::websocket::{Deflater, Scratch};
 
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
-use crate::downstream::{Arrivals, Connection};
+use crate::downstream::{Arrivals, Connection, Serving};
 use crate::hash_ring::HashRing;
 use crate::limits::Config;
 use crate::mail::Mail;
@@ -26,9 +26,6 @@ use crate::upstream::{Look, Upstreams};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
-
-/// Sessions of MCP clients that a shard may hold.
-const MCP_SESSIONS_MAX: u32 = 10_000;
 
 /// How often what is too old is swept out.
 const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
@@ -58,8 +55,11 @@ pub(crate) struct Cx<'a> {
 pub(crate) enum Alarm {
     Connection(Token),
     Session(Token),
+    McpSession(Token),
     Sweep,
     Accept(Listener),
+    Mcp(Token),
+    Hold(Token),
     Upstream(Look),
 }
 
@@ -104,6 +104,8 @@ pub struct Shard {
     pub(crate) stats: Stats,
     /// MCP clients and their requests.
     pub(crate) mcp: Mcp,
+    /// MCP clients' requests at hand.
+    pub(crate) serving: Serving,
     /// MCP servers.
     pub(crate) upstream: Upstreams,
 }
@@ -138,7 +140,8 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
-            mcp: Mcp::new(MCP_SESSIONS_MAX),
+            mcp: Mcp::new(&config.mcp, me, random.next()),
+            serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
             random,
             me,
@@ -220,8 +223,11 @@ impl Shard {
             match alarm {
                 Alarm::Connection(token) => self.examine(token, cx),
                 Alarm::Session(id) => self.examine_session(id, cx),
+                Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
+                Alarm::Mcp(call) => self.examine_call(call, cx),
+                Alarm::Hold(hold) => self.examine_hold(hold, cx),
                 Alarm::Upstream(look) => self.examine_upstream(look, cx),
             }
         }
@@ -238,6 +244,7 @@ impl Shard {
         self.feed_hungry(cx);
         self.local_letters(cx);
         self.fan_out(cx);
+        self.serve_rest(cx);
         self.finish_pending(cx);
         self.leave_pending(cx);
         self.drain_wires(cx);
@@ -253,8 +260,8 @@ impl Shard {
     }
 
     fn next_deadline(&self, now: Instant) -> Instant {
-        let settled = self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty();
-        if !settled || self.has_news() {
+        let idle = self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty();
+        if !idle || !self.serving.is_done() || self.has_news() {
             return now;
         }
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);

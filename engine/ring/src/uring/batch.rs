@@ -123,7 +123,7 @@ impl Completions for Batch<'_> {
 }
 
 /// The error of a request that failed with `result`.
-fn errno(result: i32) -> Option<Errno> {
+pub(super) fn errno(result: i32) -> Option<Errno> {
     (result < 0).then_some(Errno(-result))
 }
 
@@ -194,19 +194,5 @@ impl Uring {
         let token = self.table.slot(socket).token;
         self.table.reset(socket);
         Some(Event::Closed { token })
-    }
-
-    fn on_hand_over(&mut self, socket: Socket, result: i32) -> Option<Event> {
-        let slot = self.table.slot(socket);
-        slot.under_way -= 1;
-        let (token, closing) = (slot.token, slot.closing);
-        let errno = errno(result);
-        if errno.is_some() || closing {
-            self.settle(socket);
-        } else {
-            self.table.reset(socket);
-            self.queue.push(entry::forget(socket));
-        }
-        Some(Event::HandedOver { token, errno })
     }
 }

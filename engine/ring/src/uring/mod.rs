@@ -19,6 +19,7 @@ mod buffers;
 mod connect;
 mod drains;
 mod entry;
+mod hand_over;
 mod operations;
 mod queue;
 mod settings;
@@ -26,6 +27,7 @@ mod table;
 mod tag;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
@@ -38,6 +40,7 @@ use self::accept::Accepting;
 use self::buffers::Buffers;
 use self::connect::Connects;
 use self::drains::Drains;
+use self::hand_over::Departure;
 use self::queue::Queue;
 use self::table::Table;
 use self::tag::Turn;
@@ -70,6 +73,8 @@ pub struct Uring {
     sends_queued: bool,
     table: Table,
     accepting: Vec<Accepting>,
+    /// By socket: those whose watch has not ended yet.
+    departures: BTreeMap<u32, Departure>,
     peers: Vec<Peer>,
     waker: Waker,
 }
@@ -94,6 +99,7 @@ impl Uring {
             sends_queued: false,
             table: Table::new(settings.sockets),
             accepting: settings.listeners.into_iter().map(Accepting::new).collect(),
+            departures: BTreeMap::new(),
             peers: Vec::new(),
             waker: settings.waker,
         };

@@ -11,6 +11,8 @@ use weir_transports::websocket::{DeflateParams, Reader};
 
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
+use crate::downstream::mcp::Pending;
+use crate::policy::TokenBucket;
 use crate::stream::Position;
 use crate::upstream::Wire;
 
@@ -100,8 +102,12 @@ pub(crate) struct Exchange {
     pub spill: Vec<u8>,
     /// A body that is being read.
     pub body: Option<Box<PartialBody>>,
-    /// A request waits for other shards; nothing is read meanwhile.
-    pub waiting: Option<Box<Gather>>,
+    /// A request has no answer yet; none after it is read meanwhile.
+    pub waiting: Option<Waiting>,
+    /// How input is watched: in one go once the connection has spoken MCP.
+    pub watch: Watch,
+    /// What an MCP client that has neither name nor session may ask for.
+    pub bucket: TokenBucket,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
     /// The peer has sent its last byte.
@@ -110,6 +116,26 @@ pub(crate) struct Exchange {
     pub served: bool,
     /// A request has begun to arrive.
     pub partial: bool,
+}
+
+impl Exchange {
+    /// Whether an answer is due that a peer which has sent its last byte may still read.
+    pub(crate) fn outlives_input(&self) -> bool {
+        match &self.waiting {
+            None => false,
+            Some(Waiting::Gather(_)) => true,
+            Some(Waiting::Mcp(pending)) => pending.outlives_input(),
+        }
+    }
+}
+
+/// What a request waits for.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    /// Other shards.
+    Gather(Box<Gather>),
+    /// An MCP server's answer, or the messages of a stream.
+    Mcp(Pending),
 }
 
 /// A body of which more is to come.
@@ -147,6 +173,8 @@ pub(crate) struct Link {
     pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
+    /// The session of the MCP messages that it carries by themselves.
+    pub rpc: Option<Token>,
     /// A ping waits for its pong.
     pub pinged: bool,
     /// How input is watched.
@@ -156,9 +184,10 @@ pub(crate) struct Link {
 }
 
 /// How a link's input is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Watch {
     /// One recv at a time: it may still move to another shard.
+    #[default]
     Once,
     /// Multishot recv.
     Stream,
@@ -213,6 +242,11 @@ pub(crate) enum Joined {
     },
     /// On the local list of subscribers.
     Live,
+    /// `mcp:NAME`: carries MCP messages, of this session once there was an `initialize`.
+    Mcp {
+        /// The session.
+        session: Option<Token>,
+    },
 }
 
 /// An SSE stream: a client's own, or the clients' pushes for a backend.
@@ -297,6 +331,7 @@ impl Link {
             speaks,
             deflate,
             gateway: false,
+            rpc: None,
             pinged: false,
             watch,
             arrived: false,

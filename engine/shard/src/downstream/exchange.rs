@@ -4,7 +4,7 @@ use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::http1::{self, BodyReader, Head, parse_head, response};
 
-use crate::downstream::connection::{Exchange, PartialBody, Stage, Watch};
+use crate::downstream::connection::{Exchange, PartialBody, Stage, Waiting, Watch};
 use crate::downstream::reply::Terms;
 use crate::turn::{Cx, Shard};
 
@@ -15,8 +15,8 @@ const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
 pub(crate) enum Outcome {
     /// Answered: on to the next one.
     Done,
-    /// Its answer comes with other shards' letters.
-    Waiting(crate::downstream::gather::Gather),
+    /// Its answer comes later.
+    Waiting(Waiting),
     /// The connection is something else now, or on its way to another shard, or closing.
     Gone,
 }
@@ -36,7 +36,7 @@ impl Shard {
     pub(crate) fn http_received(&mut self, token: Token, bytes: &[u8], cx: &mut Cx<'_>) {
         let Some(mut exchange) = self.lend_exchange(token) else { return };
         if exchange.waiting.is_some() {
-            exchange.spill.extend_from_slice(bytes);
+            self.keep_for_later(token, &mut exchange, bytes, cx);
             return self.return_exchange(token, exchange, cx);
         }
         if exchange.body.is_some() {
@@ -48,6 +48,19 @@ impl Shard {
         let mut spill = std::mem::take(&mut exchange.spill);
         spill.extend_from_slice(bytes);
         self.requests(token, exchange, &spill, cx);
+    }
+
+    /// What comes while a request waits; once it is more than one request can be, the peer has to wait too.
+    fn keep_for_later(&mut self, token: Token, exchange: &mut Exchange, bytes: &[u8], cx: &mut Cx<'_>) {
+        exchange.spill.extend_from_slice(bytes);
+        let max = self.config.http.head_bytes_max + self.config.message_bytes_max;
+        if exchange.watch == Watch::Stream
+            && exchange.spill.len() > max
+            && let Some(conn) = self.conns.get(token)
+        {
+            exchange.watch = Watch::Held;
+            cx.out.ops.push(Watch::Held.op(token, conn.socket));
+        }
     }
 
     /// Serves the requests that `input` begins with and keeps the rest.
@@ -132,8 +145,8 @@ impl Shard {
                 self.finish(token, cx);
                 Step::Gone
             }
-            Outcome::Waiting(gather) => {
-                exchange.waiting = Some(Box::new(gather));
+            Outcome::Waiting(waiting) => {
+                exchange.waiting = Some(waiting);
                 Step::Used(used)
             }
             Outcome::Gone => Step::Gone,
@@ -187,14 +200,27 @@ impl Shard {
         }
     }
 
-    /// Takes a lent exchange back and reads on unless a request waits.
-    fn return_exchange(&mut self, token: Token, exchange: Box<Exchange>, cx: &mut Cx<'_>) {
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        if matches!(conn.stage, Stage::Lent) {
-            if exchange.waiting.is_none() {
-                cx.out.ops.push(Watch::Once.op(token, conn.socket));
+    /// Takes a lent exchange back and reads on unless a request waits. If the connection was closed
+    /// meanwhile, the exchange ends here.
+    fn return_exchange(&mut self, token: Token, mut exchange: Box<Exchange>, cx: &mut Cx<'_>) {
+        match self.conns.get_mut(token) {
+            Some(conn) if matches!(conn.stage, Stage::Lent) => {
+                if exchange.waiting.is_none() && exchange.watch != Watch::Stream {
+                    if exchange.watch == Watch::Held {
+                        exchange.watch = Watch::Stream;
+                    }
+                    cx.out.ops.push(exchange.watch.op(token, conn.socket));
+                }
+                conn.stage = Stage::Http(exchange);
             }
-            conn.stage = Stage::Http(exchange);
+            _ => self.forget_exchange(token, *exchange),
+        }
+    }
+
+    /// A connection no longer speaks HTTP: who waits for its request learns of it.
+    pub(crate) fn forget_exchange(&mut self, token: Token, exchange: Exchange) {
+        if let Some(Waiting::Mcp(pending)) = exchange.waiting {
+            self.forget_pending(token, pending);
         }
     }
 
@@ -203,8 +229,11 @@ impl Shard {
         let http = &self.config.http;
         let conn = self.conns.get_mut(token)?;
         let Stage::Http(exchange) = &conn.stage else { return None };
-        let (allowed, status) = if exchange.waiting.is_some() {
-            (ANSWER_TIMEOUT, None)
+        let (allowed, status) = if let Some(waiting) = &exchange.waiting {
+            match waiting {
+                Waiting::Mcp(_) => return self.examine_pending(token, cx),
+                Waiting::Gather(_) => (ANSWER_TIMEOUT, None),
+            }
         } else if exchange.body.is_some() {
             (http.keep_alive_timeout, Some(408))
         } else if exchange.partial || !exchange.served {

@@ -90,9 +90,11 @@ impl Shard {
         match &mut conn.stage {
             Stage::Http(_) => self.http_received(token, bytes, cx),
             Stage::WebSocket(_) => self.websocket_received(token, bytes, cx),
+            // Came before the driver had ended the recv.
+            Stage::Leaving(departure) => departure.parcel.bytes.extend_from_slice(bytes),
             Stage::Upstream(_) => self.wire_received(token, bytes, cx),
             // An SSE client has nothing to say after its request, a closing one nothing that counts.
-            Stage::Sse(_) | Stage::Closing { .. } | Stage::Closed | Stage::Leaving(_) | Stage::Lent => {}
+            Stage::Sse(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
         }
     }
 
@@ -117,7 +119,7 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(token) else { return };
         match &mut conn.stage {
             // Half-closed with a request under way: it still gets its answer.
-            Stage::Http(exchange) if errno.is_none() && exchange.waiting.is_some() => exchange.ended = true,
+            Stage::Http(exchange) if errno.is_none() && exchange.outlives_input() => exchange.ended = true,
             Stage::Closed | Stage::Leaving(_) => {}
             Stage::Upstream(_) => self.wire_ended(token, errno.is_none(), cx),
             // Everything was sent before the peer's end was seen, or goes with the close.
@@ -165,7 +167,8 @@ impl Shard {
             Stage::WebSocket(link) => self.forget_link(token, *link, cx),
             Stage::Sse(feed) => self.forget_feed(token, *feed, cx),
             Stage::Upstream(wire) => self.wire_left(token, *wire, UpstreamFault::Broken, cx),
-            Stage::Http(_) | Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+            Stage::Http(exchange) => self.forget_exchange(token, *exchange),
+            Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
         }
     }
 

@@ -27,4 +27,4 @@ pub use connection::Parcel;
 pub(crate) use connection::{Connection, Stage, Watch};
 pub(crate) use hand_over::Arrivals;
 pub(crate) use lifecycle::WRITE_STALL;
-pub(crate) use mcp::McpStreams;
+pub(crate) use mcp::{McpStreams, Serving};

@@ -53,6 +53,9 @@ impl Shard {
             Endpoint::WebSocket | Endpoint::Phoenix | Endpoint::Echo => {
                 self.upgrade_request(token, exchange, head, &endpoint, (input, used), cx)
             }
+            Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages => {
+                self.mcp_http(token, exchange, &endpoint, head, (body, input), cx)
+            }
             _ => {
                 let name = head.header("x-client-id");
                 let rate = self.config.backend_rate;
@@ -113,7 +116,7 @@ impl Shard {
                 let home = route::home(&self.ring, client);
                 let question = Question::Health { client: client.as_ref().into() };
                 self.send(home, Mail::Ask { from: self.me, ask: ask_of(token), question }, cx);
-                Outcome::Waiting(Gather { kind: Kind::Health, left: 1, terms })
+                Outcome::Waiting(Gather { kind: Kind::Health, left: 1, terms }.into())
             }
             _ => {
                 for shard in 0..self.config.shards {
@@ -121,7 +124,7 @@ impl Shard {
                     self.send(Member(shard), letter, cx);
                 }
                 let left = u32::from(self.config.shards);
-                Outcome::Waiting(Gather { kind: Kind::Stats(Box::default()), left, terms })
+                Outcome::Waiting(Gather { kind: Kind::Stats(Box::default()), left, terms }.into())
             }
         }
     }
@@ -137,7 +140,7 @@ impl Shard {
         let sent = Publish::parse(receiver, body)
             .and_then(|publish| self.send_publish(publish, reply_to(token, 0), cx));
         match sent {
-            Ok(()) => Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }),
+            Ok(()) => Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }.into()),
             Err(error) => self.refuse(token, &error, terms, cx),
         }
     }
@@ -169,7 +172,7 @@ impl Shard {
             self.respond_lines(token, &results, terms, cx);
             return Outcome::Done;
         }
-        Outcome::Waiting(Gather { kind: Kind::Lines(results), left, terms })
+        Outcome::Waiting(Gather { kind: Kind::Lines(results), left, terms }.into())
     }
 
     fn ack_request(&mut self, token: Token, body: &[u8], terms: Terms, cx: &mut Cx<'_>) -> Outcome {
@@ -190,6 +193,6 @@ impl Shard {
         let client = ack.client_id.into_boxed_str();
         let letter = Mail::Acknowledge { from: self.me, reply_to: reply_to(token, 0), client, position };
         self.send(home, letter, cx);
-        Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms })
+        Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }.into())
     }
 }

@@ -87,7 +87,7 @@ impl Shard {
         conn.heard = cx.now.mono;
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
         cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
-        self.hold(token, cx);
+        self.hold_input(token, cx);
     }
 
     /// What was drained has left.
@@ -116,7 +116,7 @@ impl Shard {
     }
 
     /// Stops reading from a WebSocket peer that does not read: what it asks for would only pile up.
-    fn hold(&mut self, token: Token, cx: &mut Cx<'_>) {
+    fn hold_input(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         if let Stage::WebSocket(link) = &mut conn.stage
             && link.watch != Watch::Once

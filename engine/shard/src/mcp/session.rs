@@ -28,6 +28,8 @@ pub(crate) struct Session {
     pub(crate) log_level: Option<Box<str>>,
     /// Its conversations with upstreams.
     pub(crate) backings: BTreeMap<UpstreamId, Token>,
+    /// Calls that listen to modern upstreams for it.
+    pub(crate) listens: BTreeMap<UpstreamId, Token>,
     /// Its requests under way.
     pub(crate) calls: Vec<Token>,
     /// Requests of upstreams that it has not answered, by the id it was given.
@@ -38,15 +40,20 @@ pub(crate) struct Session {
     pub(crate) carrier: Carrier,
 }
 
-/// A request of an upstream that the client is to answer.
+/// What a client is to answer.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    /// Who asks.
-    pub(crate) backing: Token,
-    /// The upstream's id of it, JSON.
-    pub(crate) id: Box<str>,
-    /// The call in whose course it asks, if that is known.
-    pub(crate) call: Option<Token>,
+pub(crate) enum Asked {
+    /// A request of a legacy upstream.
+    Request {
+        /// The upstream's side of the conversation.
+        backing: Token,
+        /// The upstream's id of it, JSON.
+        id: Box<str>,
+        /// The call in whose course it is asked, if that is known.
+        call: Option<Token>,
+    },
+    /// Input that a modern upstream needs for a call, and its key there.
+    Input { call: Token, key: Box<str> },
 }
 
 /// What carries a session's own messages.
