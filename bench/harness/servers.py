@@ -1,4 +1,4 @@
-"""The servers that are measured: each runs on core 0, alone, on loopback, and is stopped again."""
+"""The servers that are measured: each runs on core 0, on loopback, and is stopped again."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BINARIES = ROOT / "target" / "release"
-SERVER_CORE = "0"
+SERVER_CORE, GENERATOR_CORE = "0", "1"
 START_SECONDS = 10
 STOP_SECONDS = 10
 # Raised, not switched off: every check still runs.
@@ -25,7 +25,7 @@ websocket {{ listen: "127.0.0.1:{port}", no_tls: true, compression: false }}
 max_connections: {connections}
 """
 
-NGINX = """\
+NCHAN = """\
 load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
 daemon off; worker_processes 1; user root; pid nginx.pid; error_log error.log; worker_rlimit_nofile {connections};
 events {{ worker_connections {connections}; use epoll; }}
@@ -39,22 +39,59 @@ http {{
 }}
 """
 
+# A plain relay: connections to both sides are kept, nothing is looked at, and only the relaying is done.
+NGINX = """\
+daemon off; worker_processes 1; user root; pid nginx.pid; error_log error.log; worker_rlimit_nofile {connections};
+events {{ worker_connections {connections}; use epoll; }}
+http {{
+  access_log off; keepalive_requests 1000000000; keepalive_timeout 1h;
+  upstream fast {{
+    server 127.0.0.1:{upstream}; keepalive 64; keepalive_requests 1000000000; keepalive_timeout 1h;
+  }}
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{ proxy_pass http://fast; proxy_http_version 1.1; proxy_set_header Connection ""; }}
+  }}
+}}
+"""
+
+WEIR = """\
+[[upstream]]
+name = "fast"
+url = "{upstream}"
+"""
+
 
 class Server:
-    """A running server: `url` for the load generator, `pids` of all its processes."""
+    """A running server: `url` for the load generator, `pids` of all its processes. With `upstream`, which runs on
+    the generator's core for as long, and is not measured."""
 
-    def __init__(self, name, url_path, command, port, env=None, files=None):
-        self.name, self.port = name, port
-        self.url = f"ws://127.0.0.1:{port}{url_path}"
+    def __init__(self, name, url, command, port, env=None, files=None, core=SERVER_CORE, upstream=None):
+        self.name, self.url, self.port = name, url.format(f"127.0.0.1:{port}"), port
         self.command, self.env, self.files = command, env or {}, files or {}
+        self.core, self.upstream = core, upstream
 
     def __enter__(self):
+        if self.upstream:
+            self.upstream.__enter__()
+        try:
+            self._start()
+        except BaseException:
+            self._stop_upstream()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self._stop()
+        self._stop_upstream()
+
+    def _start(self):
         self.folder = tempfile.TemporaryDirectory(prefix=f"bench-{self.name}-")
         folder = Path(self.folder.name)
         for name, text in self.files.items():
             (folder / name).write_text(text)
         self.log = open(folder / "log", "wb+")
-        command = ["taskset", "-c", SERVER_CORE, *map(str, self.command)]
+        command = ["taskset", "-c", self.core, *map(str, self.command)]
         self.process = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **self.env}, stdout=self.log, stderr=self.log)
         try:
@@ -62,10 +99,6 @@ class Server:
         except BaseException:
             self._stop()
             raise
-        return self
-
-    def __exit__(self, *_):
-        self._stop()
 
     @property
     def pids(self):
@@ -94,45 +127,63 @@ class Server:
         self.log.close()
         self.folder.cleanup()
 
+    def _stop_upstream(self):
+        if self.upstream:
+            self.upstream.__exit__()
 
-def weir():
+
+def weir(url="ws://{}/mcp/ws", upstream=None):
+    """With `upstream`, a gateway to that MCP server and no more."""
     port = free_port()
     command = [BINARIES / "weir", "serve", "--shards", 1, "--cores", SERVER_CORE, "--rate-limit", RATE_LIMIT,
                "--ws-port", port, "--sse-port", free_port(), "--admin-port", free_port()]
-    env = {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS}
-    return Server("weir", "/mcp/ws", command, port, env)
+    env = {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS,
+           "WEIR_RATE_LIMITING_BACKEND_LIMIT": RATE_LIMIT}
+    files = {}
+    if upstream:
+        files["weir.toml"] = WEIR.format(upstream=upstream.url)
+        command += ["-c", "weir.toml"]
+    return Server("weir", url, command, port, env, files, upstream=upstream)
 
 
-def bare(mode, frame_bytes=None):
-    """The ring with no protocol: `echo`, `fanout` (frames of that many bytes) or `accept`."""
+def bare(mode, *options, url="tcp://{}", core=SERVER_CORE):
+    """The ring with no protocol: `echo`, `fanout`, `http` or `accept`."""
     port = free_port()
-    size = ["--bytes", frame_bytes] if frame_bytes else []
-    return Server("bare", "", [BINARIES / "bare", mode, "--port", port, *size], port)
+    return Server("bare", url, [BINARIES / "bare", mode, "--port", port, "--core", core, *options], port, core=core)
 
 
 def nats():
     port, tcp = free_port(), free_port()
     config = NATS.format(port=port, tcp=tcp, connections=CONNECTIONS)
-    return Server("nats", "/", ["nats-server", "-c", "nats.conf"], port, files={"nats.conf": config})
+    return Server("nats", "ws://{}/", ["nats-server", "-c", "nats.conf"], port, files={"nats.conf": config})
 
 
 def nchan():
+    return nginx("nchan", "ws://{}/", NCHAN)
+
+
+def relay(upstream):
+    """nginx between the generator and `upstream`."""
+    return nginx("nginx", "http://{}/mcp", NGINX, upstream)
+
+
+def nginx(name, url, template, upstream=None):
     port = free_port()
-    config = NGINX.format(port=port, connections=CONNECTIONS)
+    config = template.format(port=port, connections=CONNECTIONS, upstream=upstream and upstream.port)
     command = ["nginx", "-p", ".", "-c", "nginx.conf"]
-    return Server("nchan", "/", command, port, files={"nginx.conf": config})
+    return Server(name, url, command, port, files={"nginx.conf": config}, upstream=upstream)
 
 
-def install_peers():
-    """nats-server and nginx with nchan, from the distribution, when they are missing."""
-    wanted = {"nats-server": shutil.which("nats-server"), "nginx": shutil.which("nginx"),
-              "libnginx-mod-nchan": Path("/usr/lib/nginx/modules/ngx_nchan_module.so").exists()}
-    missing = [package for package, there in wanted.items() if not there]
+def install(*packages):
+    """Those of nats-server, nginx and libnginx-mod-nchan that are missing, from the distribution."""
+    present = {"nats-server": shutil.which("nats-server"), "nginx": shutil.which("nginx"),
+               "libnginx-mod-nchan": Path("/usr/lib/nginx/modules/ngx_nchan_module.so").exists()}
+    missing = [package for package in packages if not present[package]]
     if not missing:
         return
     command = ["apt-get", "install", "-y", "-q", *missing]
     if os.geteuid() != 0:
-        sys.exit(f"fanout compares with peers that are missing; as root: {' '.join(command)}")
+        sys.exit(f"the bench compares with peers that are missing; as root: {' '.join(command)}")
     print(f"installing system-wide: {' '.join(command)}", flush=True)
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(command, check=True, env=env, stdout=subprocess.DEVNULL)

@@ -1,4 +1,4 @@
-//! Load generator: WebSocket, Phoenix and SSE users on code that shares nothing with the server.
+//! Load generator: WebSocket, Phoenix, SSE and MCP users on code that shares nothing with the server.
 //!
 //! One async task per user, all on one core. It prints rates, percentiles, the server's CPU and
 //! memory, and how busy both sides were, and ends non-zero when any answer was wrong.
@@ -10,6 +10,7 @@ mod frame;
 mod gauge;
 mod http;
 mod idle;
+mod mcp;
 mod mixed;
 mod net;
 mod phoenix;
@@ -45,6 +46,8 @@ enum Command {
     Fanout(fanout::Args),
     /// Clients that rest: the server's memory for each
     Idle(idle::Args),
+    /// MCP tool calls over Streamable HTTP, to a server or through a gateway
+    Mcp(mcp::Args),
     /// Clients of both transports at once, each delivery checked
     Mixed(mixed::Args),
 }
@@ -79,6 +82,7 @@ fn run(command: Command) -> Result<u64, Error> {
             Command::Echo(args) => echo::run(args).await,
             Command::Fanout(args) => fanout::run(args).await,
             Command::Idle(args) => idle::run(args).await,
+            Command::Mcp(args) => mcp::run(args).await,
             Command::Mixed(args) => mixed::run(args).await,
         }
     })

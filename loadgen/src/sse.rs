@@ -33,8 +33,7 @@ impl Stream {
         outbox.flush().await?;
         let head = http::read_head(&mut inbox).await?;
         http::expect("event stream", 200, &head, &mut inbox).await?;
-        let chunked =
-            head.header("transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked"));
+        let chunked = head.chunked();
         let mut stream = Self { inbox, _outbox: outbox, chunked, text: Vec::new() };
         let first = stream.event().await?;
         match first.name.as_str() {
@@ -67,7 +66,10 @@ impl Stream {
             return Ok(len > 0);
         }
         let mut any = false;
-        while let Some((head_len, len)) = chunk(self.inbox.bytes())? {
+        while let Some((head_len, len)) = http::chunk(self.inbox.bytes())? {
+            if len == 0 {
+                return Err(Error::Ended { doing: "event stream" });
+            }
             self.inbox.consume(head_len);
             self.text.extend_from_slice(self.inbox.take(len));
             self.inbox.consume(2);
@@ -77,20 +79,9 @@ impl Stream {
     }
 }
 
-/// The lengths of the first chunk's head and data (RFC 9112, 7.1); `None` until it is whole.
-fn chunk(bytes: &[u8]) -> Result<Option<(usize, usize)>, Error> {
-    let Some(end) = memchr::memmem::find(bytes, b"\r\n") else { return Ok(None) };
-    let size = std::str::from_utf8(&bytes[..end]).ok().and_then(|hex| usize::from_str_radix(hex, 16).ok());
-    match size {
-        None => Err(Error::Protocol("a chunk without a size".to_owned())),
-        Some(0) => Err(Error::Ended { doing: "event stream" }),
-        Some(len) => Ok((bytes.len() >= end + 2 + len + 2).then_some((end + 2, len))),
-    }
-}
-
 /// The first block of lines up to an empty one, and its length. Blocks without data are no event.
-fn parse(text: &[u8]) -> Option<(Option<Event>, usize)> {
-    let end = memchr::memmem::find(text, b"\n\n")?;
+pub(crate) fn parse(text: &[u8]) -> Option<(Option<Event>, usize)> {
+    let (end, len) = block(text)?;
     let block = String::from_utf8_lossy(&text[..end]);
     let mut name = "message".to_owned();
     let mut data: Vec<&str> = Vec::new();
@@ -104,7 +95,16 @@ fn parse(text: &[u8]) -> Option<(Option<Event>, usize)> {
         }
     }
     let event = (!data.is_empty()).then(|| Event { name, data: data.join("\n") });
-    Some((event, end + 2))
+    Some((event, len))
+}
+
+/// The length of the first block of lines, without and with the empty line. Lines end by LF or by CRLF.
+fn block(text: &[u8]) -> Option<(usize, usize)> {
+    memchr::memchr_iter(b'\n', text).find_map(|end| match &text[end + 1..] {
+        [b'\n', ..] => Some((end + 1, end + 2)),
+        [b'\r', b'\n', ..] => Some((end + 1, end + 3)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -119,13 +119,8 @@ mod tests {
         assert_eq!(event, Some(Event { name: "connected".to_owned(), data: "a\nb".to_owned() }));
         assert_eq!(len, 41);
         assert_eq!(parse(b"data: half"), None);
-    }
-
-    #[test]
-    fn chunk_is_taken_only_when_whole() {
-        assert_eq!(chunk(b"5\r\nhello\r\n").unwrap(), Some((3, 5)));
-        assert_eq!(chunk(b"5\r\nhello\r").unwrap(), None);
-        assert!(chunk(b"0\r\n\r\n").is_err());
-        assert!(chunk(b"zz\r\n").is_err());
+        let (event, len) = parse(b"data: a\r\n\r\nrest").unwrap();
+        assert_eq!(event, Some(Event { name: "message".to_owned(), data: "a".to_owned() }));
+        assert_eq!(len, 11);
     }
 }

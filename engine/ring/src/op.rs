@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::token::{Listener, Member, Socket, Token, Transfer};
+use crate::token::{Address, Listener, Member, Socket, Token, Transfer};
 
 /// One intent of a shard.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,6 +14,10 @@ pub enum Op {
     Accept { listener: Listener },
     /// Stop accepting. Connections already under way may still be reported.
     StopAccept { listener: Listener },
+    /// Open a connection to `to`, in the name of `token`. Answer: `Connected` or `ConnectFailed`; until
+    /// then there is nothing to close, and who gives up waits for it and closes then. The kernel gives up
+    /// on a silent peer after its own time, about two minutes.
+    Connect { token: Token, to: Address },
     /// Watch `socket` for input as `mode` says, from now on in the name of `token`; replaces the mode
     /// set before. The first operation on an accepted or arrived socket must be this one.
     Recv { token: Token, socket: Socket, mode: RecvMode },
@@ -26,8 +30,10 @@ pub enum Op {
     Shutdown { token: Token, socket: Socket },
     /// Close. Answer: `Closed`, the last completion that carries `token`.
     Close { token: Token, socket: Socket },
-    /// Give the socket to another shard. Only after a `Once` recv has answered and nothing else is
-    /// under way. Answer: `HandedOver` here; `Arrived` there.
+    /// Give the socket to another shard. Any recv may be armed: the driver ends it first, so `Received`
+    /// and `Ended` may still be reported before the answer. No send of this turn, no `Unsent`, `Drain` or
+    /// `Shutdown` may be open, and no operation may follow before the answer: `HandedOver` here (after a
+    /// failure the mode is `Off`); `Arrived` there.
     HandOver { token: Token, socket: Socket, to: Member, transfer: Transfer },
 }
 
@@ -90,6 +96,12 @@ pub enum Completion<'a> {
     /// Accepting stopped (table or process out of descriptors, or asked for with `StopAccept`:
     /// `ECANCELED`). Ask again to go on.
     AcceptFailed { listener: Listener, errno: Errno },
+    /// A connection asked for is open. Nothing happens on it until its first `Op::Recv`, as with
+    /// `Accepted`; unlike there it has its token already and may be closed at once.
+    Connected { token: Token, socket: Socket },
+    /// A connection asked for could not be had: nobody listens, no answer, no way there, or the table is
+    /// full (`ENFILE`). Nothing is left to close.
+    ConnectFailed { token: Token, errno: Errno },
     /// Input, never empty. The bytes may be changed in place.
     Received { token: Token, bytes: &'a mut [u8] },
     /// A parked socket has input, an end or an error to report.

@@ -4,9 +4,12 @@ use std::fmt;
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use crate::sockaddr;
+use crate::token::Address;
 
 /// How long [`probe`] waits for a port: a process that was killed holds its own for some milliseconds.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
@@ -132,7 +135,7 @@ fn listen_once(address: SocketAddr, options: Options) -> io::Result<OwnedFd> {
 
 /// A TCP socket that may take an address whose earlier connections linger in TIME-WAIT.
 fn tcp(address: SocketAddr) -> io::Result<OwnedFd> {
-    let domain = if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    let domain = sockaddr::family(&Address::Tcp(address));
     // SAFETY: no pointer is passed.
     let fd = check(unsafe { libc::socket(domain, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0) })?;
     // SAFETY: the call has just made `fd` and nobody else knows it.
@@ -150,30 +153,10 @@ fn set(socket: &OwnedFd, level: i32, name: i32, value: i32) -> io::Result<()> {
 }
 
 fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
-    let fd: RawFd = socket.as_raw_fd();
-    let result = match address {
-        SocketAddr::V4(v4) => {
-            let name = libc::sockaddr_in {
-                sin_family: libc::AF_INET as libc::sa_family_t,
-                sin_port: v4.port().to_be(),
-                sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(v4.ip().octets()) },
-                sin_zero: [0; 8],
-            };
-            // SAFETY: pointer and length are those of `name`, which outlives the call.
-            unsafe { libc::bind(fd, (&raw const name).cast(), mem::size_of_val(&name) as libc::socklen_t) }
-        }
-        SocketAddr::V6(v6) => {
-            let name = libc::sockaddr_in6 {
-                sin6_family: libc::AF_INET6 as libc::sa_family_t,
-                sin6_port: v6.port().to_be(),
-                sin6_flowinfo: v6.flowinfo(),
-                sin6_addr: libc::in6_addr { s6_addr: v6.ip().octets() },
-                sin6_scope_id: v6.scope_id(),
-            };
-            // SAFETY: pointer and length are those of `name`, which outlives the call.
-            unsafe { libc::bind(fd, (&raw const name).cast(), mem::size_of_val(&name) as libc::socklen_t) }
-        }
-    };
+    let name = sockaddr::bytes(&Address::Tcp(address));
+    // SAFETY: pointer and length are those of `name`, which outlives the call.
+    let result =
+        unsafe { libc::bind(socket.as_raw_fd(), name.as_ptr().cast(), name.len() as libc::socklen_t) };
     check(result).map(drop)
 }
 

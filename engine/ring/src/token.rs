@@ -1,5 +1,7 @@
 //! Names that travel between a shard and its driver.
 
+use std::net::SocketAddr;
+
 /// One slot of a shard in one of its lives. A slot that is reused gets the next generation, so a
 /// token of the earlier life names nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -11,7 +13,7 @@ pub struct Token {
 }
 
 /// The driver's handle of an open socket: a direct descriptor of its ring, or what a simulated
-/// network calls a socket. Valid from `Accepted` or `Arrived` until `Closed` or a successful
+/// network calls a socket. Valid from `Accepted`, `Connected` or `Arrived` until `Closed` or a successful
 /// `HandedOver`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Socket(pub u32);
@@ -19,6 +21,15 @@ pub struct Socket(pub u32);
 /// A listening socket: its place in the list the driver was started with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Listener(pub u8);
+
+/// Where a connection is opened to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Address {
+    /// TCP, without Nagle's algorithm.
+    Tcp(SocketAddr),
+    /// The abstract Unix stream socket of this name (unix(7)), up to 107 bytes.
+    Local(Box<str>),
+}
 
 /// A shard, or the control thread, as a member of the mesh. Shards are 0.., the control thread is
 /// the last member.

@@ -3,7 +3,7 @@
 
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use io_uring::squeue::Flags;
@@ -133,4 +133,26 @@ fn accept_into_a_full_table() {
         Ok(count) => assert_eq!(count, 0),
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
     }
+}
+
+/// A socket made in the table takes options by request, before it is connected.
+#[test]
+fn a_socket_in_the_table_takes_options() {
+    let mut ring = ring(1);
+    let socket = opcode::Socket::new(libc::AF_INET, libc::SOCK_STREAM, 0)
+        .file_index(Some(types::DestinationSlot::auto_target()))
+        .build();
+    push(&mut ring, socket);
+    ring.submit_and_wait(1).expect("enter");
+    assert_eq!(completions(&mut ring), [(0, 0, 0)], "slot 0");
+    let on = 1_i32;
+    let (level, option) = (libc::IPPROTO_TCP as u32, libc::TCP_NODELAY as u32);
+    let set = opcode::SetSockOpt::new(types::Fixed(0), level, option, (&raw const on).cast(), 4).build();
+    push(&mut ring, set);
+    push(&mut ring, opcode::FixedFdInstall::new(types::Fixed(0), 0).build().user_data(1));
+    ring.submit_and_wait(2).expect("enter");
+    let [(0, 0, _), (1, fd @ 0.., _)] = completions(&mut ring)[..] else { panic!("set and installed") };
+    // SAFETY: the kernel has just made `fd` for us.
+    let socket = TcpStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
+    assert!(socket.nodelay().expect("option"));
 }

@@ -1,47 +1,17 @@
-//! Several rings, each on its thread: wake-ups, letters and sockets that move.
+//! Several rings, each on its thread: wake-ups and letters.
 
 mod common;
 
-use std::io::{Read, Write};
-use std::os::fd::RawFd;
-use std::sync::{Arc, Barrier, mpsc};
+use std::sync::mpsc;
 use std::thread;
 
-use common::{Flow, Pump, done_if, pattern, send, token, unexpected};
+use common::meeting::{Meeting, sleep};
 use weir_ring::clock::Clock;
 use weir_ring::mesh::{Links, Push, connect};
-use weir_ring::op::{Completion, Completions, Errno, Op, RecvMode};
-use weir_ring::token::{Member, Socket, Transfer};
+use weir_ring::op::Completions;
+use weir_ring::token::Member;
 use weir_ring::uring::{Peer, Settings, SetupError, Uring};
 use weir_ring::waker::Waker;
-
-/// Publishes the own ring and learns the others'. All stay until all are done.
-struct Meeting {
-    fds: Vec<mpsc::Sender<(usize, RawFd)>>,
-    inbox: mpsc::Receiver<(usize, RawFd)>,
-    end: Arc<Barrier>,
-}
-
-impl Meeting {
-    fn of(members: usize) -> Vec<Meeting> {
-        let end = Arc::new(Barrier::new(members));
-        let (fds, inboxes): (Vec<_>, Vec<_>) = (0..members).map(|_| mpsc::channel()).unzip();
-        inboxes.into_iter().map(|inbox| Meeting { fds: fds.clone(), inbox, end: end.clone() }).collect()
-    }
-
-    fn join(&self, me: usize, uring: &mut Uring) {
-        self.fds.iter().for_each(|peer| peer.send((me, uring.fd())).expect("peer"));
-        let mut peers: Vec<_> = self.fds.iter().map(|_| self.inbox.recv().expect("peer")).collect();
-        peers.sort_unstable();
-        uring.connect(peers.into_iter().map(|(_, fd)| Peer::Ring(fd)).collect());
-    }
-}
-
-/// Waits without a limit and takes what comes, which must be nothing of a socket's.
-fn sleep(uring: &mut Uring) {
-    uring.wait(None, Clock::now().mono).expect("wait");
-    assert!(uring.completions().next().is_none(), "a wake-up is no completion");
-}
 
 /// Letters go back and forth, each side asleep in its ring until the other's arrives. A lost wake-up
 /// hangs.
@@ -121,118 +91,6 @@ fn a_deadline_ends_the_wait() {
         uring.wait(Some(until), Clock::now().mono).expect("wait");
         assert!(uring.completions().next().is_none());
     }
-}
-
-/// Sockets accepted by one ring, read up to a prefix there, and served by the other to the end: every
-/// byte, in order, in both directions.
-#[test]
-fn sockets_move_between_rings_and_keep_their_bytes() {
-    const CLIENTS: u32 = 20;
-    let mut meetings = Meeting::of(2);
-    let (second, first) = (meetings.pop().expect("two"), meetings.pop().expect("two"));
-    let target = thread::spawn(move || serve_arrivals(&second, CLIENTS));
-    let bytes = pattern(50_000);
-
-    let mut pump = Pump::new(4, |_| ());
-    first.join(0, &mut pump.uring);
-    let mut clients = Vec::new();
-    for index in 0..CLIENTS {
-        let (mut client, socket) = pump.client();
-        let bytes = bytes.clone();
-        let mut moved = 0;
-        client.write_all(&bytes[..100]).expect("write");
-        pump.recv(token(index), socket, RecvMode::Once);
-        pump.run(|completion, output| match completion {
-            Completion::Received { bytes, .. } => {
-                moved += bytes.len();
-                let transfer = Transfer(u64::from(index) << 40 | u64::from(index));
-                output.ops.push(Op::HandOver { token: token(index), socket, to: Member(1), transfer });
-                Flow::Go
-            }
-            Completion::HandedOver { token: of, errno } => {
-                assert_eq!((of, errno), (token(index), None));
-                Flow::Done
-            }
-            other => unexpected(&other),
-        });
-        assert_eq!(moved, 100);
-        clients.push(thread::spawn(move || {
-            client.write_all(&bytes[100..]).expect("write");
-            let mut back = vec![0; bytes.len() - 100];
-            client.read_exact(&mut back).expect("read");
-            assert!(back == bytes[100..], "bytes differ");
-        }));
-    }
-    clients.into_iter().for_each(|client| client.join().expect("client"));
-    first.end.wait();
-    target.join().expect("target");
-}
-
-/// Collects each arrival's input until it is whole, then sends all of it back.
-fn serve_arrivals(meeting: &Meeting, clients: u32) {
-    let mut pump = Pump::new(32, |_| ());
-    meeting.join(1, &mut pump.uring);
-    let mut input: Vec<(Socket, Vec<u8>)> = Vec::new();
-    let mut served = 0;
-    pump.run(|completion, output| match completion {
-        Completion::Arrived { transfer, socket } => {
-            let index = input.len() as u32;
-            assert_eq!(transfer, Transfer(u64::from(index) << 40 | u64::from(index)));
-            input.push((socket, Vec::new()));
-            output.ops.push(Op::Recv { token: token(index), socket, mode: RecvMode::Stream });
-            Flow::Go
-        }
-        Completion::Received { token: of, bytes } => {
-            let (socket, all) = &mut input[of.index as usize];
-            all.extend_from_slice(bytes);
-            if all.len() == 50_000 - 100 {
-                send(output, of, *socket, all);
-                served += 1;
-            }
-            done_if(served == clients)
-        }
-        Completion::Ended { .. } => Flow::Go,
-        other => unexpected(&other),
-    });
-    meeting.end.wait();
-}
-
-/// A target without a free slot: the source is told and keeps a working socket.
-#[test]
-fn a_socket_that_cannot_move_stays() {
-    let mut meetings = Meeting::of(2);
-    let (second, first) = (meetings.pop().expect("two"), meetings.pop().expect("two"));
-    let target = thread::spawn(move || {
-        let mut pump = Pump::new(1, |_| ());
-        let (_client, _socket) = pump.client(); // takes the only slot
-        second.join(1, &mut pump.uring);
-        sleep(&mut pump.uring); // until woken by the end of the test
-        second.end.wait();
-    });
-    let mut pump = Pump::new(8, |_| ());
-    first.join(0, &mut pump.uring);
-    let (mut client, socket) = pump.client();
-    client.write_all(b"head").expect("write");
-    pump.recv(token(1), socket, RecvMode::Once);
-    pump.run(|completion, output| match completion {
-        Completion::Received { .. } => {
-            output.ops.push(Op::HandOver { token: token(1), socket, to: Member(1), transfer: Transfer(1) });
-            Flow::Go
-        }
-        Completion::HandedOver { token: of, errno } => {
-            assert_eq!((of, errno), (token(1), Some(Errno(libc::ENFILE))));
-            send(output, of, socket, b"served here");
-            Flow::Done
-        }
-        other => unexpected(&other),
-    });
-    let mut served = [0; 11];
-    client.read_exact(&mut served).expect("read");
-    assert_eq!(&served, b"served here");
-    pump.uring.wake(Member(1));
-    pump.uring.wait(Some(Clock::now().mono), Clock::now().mono).expect("wait");
-    first.end.wait();
-    target.join().expect("target");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use weir_shard::hash_ring::HashRing;
 use weir_shard::limits::Config;
 
 use crate::config::{Server, Settings};
+use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End};
 use crate::data_thread::Seat;
 use crate::ending::Ending;
@@ -64,8 +65,11 @@ impl Gateway {
         let admin = Port::admin(server).listen(1)?;
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
-        let config = Arc::new(settings.shard(shards, connections_per_shard, data.len() as u8));
-        let control = start_threads(&cores, &config, listeners, admin.sockets)?;
+        let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
+        config.mcp.secret = random().map_err(StartError::System)?;
+        let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
+        let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
+        let control = start_threads(&cores, &config.into(), listeners, admin.sockets, spawners)?;
         Ok(Gateway { addresses, cores, connections_per_shard, control })
     }
 
@@ -101,6 +105,7 @@ fn start_threads(
     config: &Arc<Config>,
     listeners: Vec<Vec<OwnedFd>>,
     admin: Vec<OwnedFd>,
+    spawners: Vec<Spawner>,
 ) -> Result<Control, StartError> {
     let shards = cores.len() as u16;
     let waker = Waker::new().map_err(StartError::System)?;
@@ -117,7 +122,7 @@ fn start_threads(
         let seat = Seat {
             core,
             config: config.clone(),
-            seed: seed().map_err(StartError::System)?,
+            seed: random().map(u64::from_ne_bytes).map_err(StartError::System)?,
             listeners,
             waker: waker.clone(),
             links,
@@ -143,6 +148,7 @@ fn start_threads(
     let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
     Ok(Control {
         admin,
+        spawners,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,
@@ -151,9 +157,9 @@ fn start_threads(
     })
 }
 
-/// The only randomness of a shard.
-fn seed() -> io::Result<u64> {
-    let mut seed = [0; 8];
-    File::open("/dev/urandom")?.read_exact(&mut seed)?;
-    Ok(u64::from_ne_bytes(seed))
+/// Randomness of the kernel: a shard's seed, the secret of all shards, and what nobody may guess.
+fn random<const N: usize>() -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
 }

@@ -22,5 +22,6 @@ pub mod slots;
 pub mod stream;
 pub mod timers;
 mod turn;
+mod upstream;
 
 pub use turn::{Post, Shard};

@@ -1,6 +1,10 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod mcp;
+
 use std::time::Duration;
+
+pub use self::mcp::{Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +43,10 @@ pub struct Config {
     pub vnodes: u16,
     /// How long a stop may take. Default 30 s.
     pub drain_timeout: Duration,
+    /// MCP servers behind the gateway. Default none.
+    pub upstreams: Vec<Upstream>,
+    /// What the gateway is as an MCP server.
+    pub mcp: Mcp,
 }
 
 /// A token bucket's shape.
@@ -141,6 +149,8 @@ impl Default for Config {
             topics_per_connection_max: 100,
             vnodes: 150,
             drain_timeout: Duration::from_secs(30),
+            upstreams: Vec::new(),
+            mcp: Mcp::default(),
         }
     }
 }

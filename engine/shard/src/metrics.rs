@@ -33,6 +33,23 @@ pub struct Stats {
     pub handed_over: u64,
     /// Turns taken.
     pub turns: u64,
+    /// Requests to MCP servers.
+    pub upstream: Upstream,
+}
+
+/// Counters of the servers' side.
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
+pub struct Upstream {
+    /// Requests of clients.
+    pub asks: u64,
+    /// Requests that failed: nobody there, no answer in time, none that is one, or refused.
+    pub failures: u64,
+    /// Requests sent again, to the same replica or another.
+    pub retries: u64,
+    /// Times a circuit breaker opened.
+    pub breaker_opened: u64,
+    /// Messages and responses that cannot be read, or that nobody waits for.
+    pub garbage: u64,
 }
 
 /// Counters of one transport.
@@ -89,6 +106,17 @@ impl Stats {
         self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
         self.handed_over += other.handed_over;
         self.turns += other.turns;
+        self.upstream.add(&other.upstream);
+    }
+}
+
+impl Upstream {
+    fn add(&mut self, other: &Upstream) {
+        self.asks += other.asks;
+        self.failures += other.failures;
+        self.retries += other.retries;
+        self.breaker_opened += other.breaker_opened;
+        self.garbage += other.garbage;
     }
 }
 

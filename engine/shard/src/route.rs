@@ -41,6 +41,12 @@ pub(crate) fn check_client_id(name: &str) -> Result<&str, Error> {
     }
 }
 
+/// Whether a topic is a channel that carries MCP: `mcp:NAME`, except for the client's own stream.
+pub(crate) fn is_mcp_channel(topic: &str) -> bool {
+    let name = topic.strip_prefix("mcp:").is_some_and(|name| !name.is_empty());
+    name && topic != GATEWAY && topic.len() <= TOPIC_BYTES_MAX && !topic.chars().any(char::is_control)
+}
+
 /// Whether a name is a topic that clients may join and backends publish to: `topic:NAME`, `room:NAME`.
 pub(crate) fn is_topic(name: &str) -> bool {
     let rest = name.strip_prefix("topic:").or_else(|| name.strip_prefix("room:"));

@@ -10,10 +10,11 @@ use weir_transports::websocket::{Deflater, Scratch};
 
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
-use crate::downstream::{Arrivals, Connection};
+use crate::downstream::{Arrivals, Connection, Serving};
 use crate::hash_ring::HashRing;
 use crate::limits::Config;
 use crate::mail::Mail;
+use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
@@ -21,6 +22,7 @@ use crate::random::Random;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
+use crate::upstream::{Look, Upstreams};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
@@ -53,8 +55,12 @@ pub(crate) struct Cx<'a> {
 pub(crate) enum Alarm {
     Connection(Token),
     Session(Token),
+    McpSession(Token),
     Sweep,
     Accept(Listener),
+    Mcp(Token),
+    Hold(Token),
+    Upstream(Look),
 }
 
 /// One core's state.
@@ -96,6 +102,12 @@ pub struct Shard {
     /// A drain is on, and ends at this instant by force.
     pub(crate) draining: Option<Instant>,
     pub(crate) stats: Stats,
+    /// MCP clients and their requests.
+    pub(crate) mcp: Mcp,
+    /// MCP clients' requests at hand.
+    pub(crate) serving: Serving,
+    /// MCP servers.
+    pub(crate) upstream: Upstreams,
 }
 
 impl Shard {
@@ -128,6 +140,9 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
+            mcp: Mcp::new(&config.mcp, me, random.next()),
+            serving: Serving::new(random.next()),
+            upstream: Upstreams::new(&config, random.next()),
             random,
             me,
             config,
@@ -183,6 +198,8 @@ impl Shard {
         match completion {
             Completion::Accepted { socket, .. } => self.accepted(socket, cx),
             Completion::AcceptFailed { listener, .. } => self.accept_failed(listener, cx),
+            Completion::Connected { token, socket } => self.wire_connected(token, socket, cx),
+            Completion::ConnectFailed { token, errno } => self.wire_refused(token, errno, cx),
             Completion::Received { token, bytes } => self.received(token, bytes, cx),
             Completion::Readable { token } => self.readable(token, cx),
             Completion::Ended { token, errno } => self.ended(token, errno, cx),
@@ -206,8 +223,12 @@ impl Shard {
             match alarm {
                 Alarm::Connection(token) => self.examine(token, cx),
                 Alarm::Session(id) => self.examine_session(id, cx),
+                Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
+                Alarm::Mcp(call) => self.examine_call(call, cx),
+                Alarm::Hold(hold) => self.examine_hold(hold, cx),
+                Alarm::Upstream(look) => self.examine_upstream(look, cx),
             }
         }
     }
@@ -219,11 +240,14 @@ impl Shard {
     }
 
     fn plans(&mut self, cx: &mut Cx<'_>) {
+        self.tell_news(cx);
         self.feed_hungry(cx);
         self.local_letters(cx);
         self.fan_out(cx);
+        self.serve_rest(cx);
         self.finish_pending(cx);
         self.leave_pending(cx);
+        self.drain_wires(cx);
         self.drain_overdue(cx);
     }
 
@@ -236,7 +260,8 @@ impl Shard {
     }
 
     fn next_deadline(&self, now: Instant) -> Instant {
-        if !(self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty()) {
+        let idle = self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty();
+        if !idle || !self.serving.is_done() || self.has_news() {
             return now;
         }
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);

@@ -44,6 +44,8 @@ pub struct Weather {
     pub recv_max: u64,
     /// Accepting fails.
     pub accept_failed: u32,
+    /// A connect of a shard is refused or times out.
+    pub connect_failed: u32,
     /// A hand-over fails.
     pub hand_over_failed: u32,
     /// The old mode of a socket goes on for a while.
@@ -119,6 +121,7 @@ impl Weather {
             delay: 0,
             short_send: 0,
             accept_failed: 0,
+            connect_failed: 0,
             hand_over_failed: 0,
             racing_recv: 0,
             close_reset: 0,
@@ -155,6 +158,7 @@ fn weather(rng: &mut Rng) -> Weather {
         mesh_delay: strength(rng, 300, 300),
         mesh_delay_max: rng.pick(&[1, 5, 50]) * MS,
         mesh_room: rng.pick(&[8, 16, 32, 256, 1024]),
+        connect_failed: strength(rng, 500, 300),
     }
 }
 

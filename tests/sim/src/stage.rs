@@ -23,6 +23,8 @@ pub enum Event {
     ArriveUp { conn: usize },
     /// Bytes or the end arrive at the client.
     ArriveDown { conn: usize },
+    /// A shard's connect has come through.
+    Opened { conn: usize },
     /// A slow client reads again.
     Read { conn: usize },
     /// The new mode of a socket takes effect.

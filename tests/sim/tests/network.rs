@@ -1,54 +1,14 @@
 //! The simulated network against scripted shards: a well-behaved echo gets every byte through any
 //! weather, and every breach of the driver's contract is noticed.
 
+mod common;
+
 use std::collections::BTreeMap;
 
+use common::{play, stage};
 use weir_ring::op::{Completion, Completions, Op, Output, RecvMode, Source};
-use weir_ring::token::{Listener, Member, Socket, Token, Transfer};
-use weir_sim::canary::Saboteur;
-use weir_sim::net::{self, driver, port::Batch};
-use weir_sim::options::Options;
-use weir_sim::rng::Rng;
-use weir_sim::stage::{Event, Stage};
-
-/// A stage in the weather of `seed`, without clients.
-fn stage(seed: u64) -> Stage {
-    let mut rng = Rng::new(seed);
-    let mut options = Options::draw(&mut rng);
-    (options.config.listeners, options.config.queue_bytes_max) = (1, 1 << 20);
-    let mut stage = Stage::new(options, rng, Saboteur::new(None, 0));
-    for shard in 0..stage.net.ports.len() {
-        stage.at(stage.now, Event::Turn { shard });
-    }
-    stage
-}
-
-/// Lets everything happen until nothing is due; `turn` is every shard, `heard` gets what clients read.
-fn play(
-    stage: &mut Stage,
-    mut turn: impl FnMut(usize, &mut Batch, &mut Output),
-    mut heard: impl FnMut(usize, &[u8]),
-) {
-    let mut out = Output::default();
-    while let Some(event) = stage.advance() {
-        if let Event::Turn { shard } = event {
-            let part = stage.rng.chance(stage.weather.partial_batch);
-            let mut batch = stage.net.ports[shard].batch(part, &mut stage.rng);
-            if batch.left() == 0 && stage.net.ports[shard].turns > 0 {
-                continue;
-            }
-            stage.net.ports[shard].turns += 1;
-            out.clear();
-            turn(shard, &mut batch, &mut out);
-            driver::execute(stage, shard, &mut out);
-            if !stage.net.ports[shard].queue.is_empty() {
-                stage.at(stage.now + 1000, Event::Turn { shard });
-            }
-        } else if let Some((conn, taken)) = net::happen(stage, event) {
-            heard(conn, &taken.bytes);
-        }
-    }
-}
+use weir_ring::token::{Address, Listener, Member, Socket, Token, Transfer};
+use weir_sim::net::{self, port::Batch};
 
 /// One shard that sends back what it gets and closes after the peer's end.
 #[derive(Default)]
@@ -131,21 +91,27 @@ fn an_echo_gets_every_byte_through_any_weather() {
         let mut shards: Vec<Echo> = stage.net.ports.iter().map(|_| Echo::default()).collect();
         let mut heard: BTreeMap<usize, Vec<u8>> = BTreeMap::new();
         let turn = |shard: usize, batch: &mut Batch, out: &mut Output| shards[shard].turn(batch, out);
-        play(&mut stage, turn, |conn, bytes| heard.entry(conn).or_default().extend_from_slice(bytes));
+        play(&mut stage, turn, |_, conn, taken| {
+            heard.entry(conn).or_default().extend_from_slice(&taken.bytes);
+        });
         assert_eq!(stage.history.violations, [], "seed {seed}");
         assert!(heard == sent, "seed {seed}");
     }
 }
 
+/// It may be watched when it leaves: both shards together get every byte, in order.
 #[test]
 fn a_socket_moves_with_its_bytes() {
-    for seed in 0..50 {
+    const MODES: [RecvMode; 4] = [RecvMode::Stream, RecvMode::Once, RecvMode::Park, RecvMode::Off];
+    let mut late = 0;
+    for seed in 0..200 {
         let mut stage = stage(seed);
         (stage.weather.hand_over_failed, stage.weather.accept_failed) = (0, 0);
         let conn = net::connect(&mut stage, 0);
-        net::send(&mut stage, conn, b"first and second");
+        let bytes: Vec<u8> = (0..5_000).map(|_| stage.rng.draw() as u8).collect();
+        net::send(&mut stage, conn, &bytes);
         let shards = stage.net.ports.len() as u16;
-        let (mut got, mut arrived, mut left) = (Vec::new(), 0, 0);
+        let (mut before, mut after, mut asked, mut arrived, mut left) = (Vec::new(), Vec::new(), false, 0, 0);
         let token = Token { index: 0, generation: 0 };
         let mut giver = (Socket(0), 0);
         let turn = |shard: usize, batch: &mut Batch, out: &mut Output| {
@@ -158,13 +124,18 @@ fn a_socket_moves_with_its_bytes() {
                         giver = (socket, shard);
                         out.ops.push(Op::Recv { token, socket, mode: RecvMode::Once });
                     }
-                    Completion::Received { bytes, .. } => {
-                        got.extend_from_slice(bytes);
-                        if arrived == 0 {
+                    Completion::Received { bytes, .. } if shard == giver.1 => {
+                        before.extend_from_slice(bytes);
+                        assert_eq!(left, 0, "no input after HandedOver");
+                        late += u32::from(asked);
+                        if !std::mem::replace(&mut asked, true) {
                             let (socket, to) = (giver.0, Member((shard as u16 + 1) % shards));
+                            let mode = MODES[seed as usize % 4];
+                            out.ops.push(Op::Recv { token, socket, mode });
                             out.ops.push(Op::HandOver { token, socket, to, transfer: Transfer(7) });
                         }
                     }
+                    Completion::Received { bytes, .. } => after.extend_from_slice(bytes),
                     Completion::Arrived { transfer, socket } => {
                         assert_eq!(transfer, Transfer(7));
                         arrived += 1;
@@ -178,32 +149,36 @@ fn a_socket_moves_with_its_bytes() {
                 }
             }
         };
-        play(&mut stage, turn, |_, _| {});
+        play(&mut stage, turn, |_, _, _| {});
         assert_eq!(stage.history.violations, [], "seed {seed}");
-        assert_eq!((got.as_slice(), arrived, left), (&b"first and second"[..], 1, 1), "seed {seed}");
+        before.append(&mut after);
+        assert_eq!((before == bytes, arrived, left), (true, 1, 1), "seed {seed}");
     }
+    assert!(late > 0, "some input came between HandOver and its answer");
 }
 
-/// What a shard asks of its first connection.
-type Script<'a> = &'a dyn Fn(Token, Socket) -> Vec<Op>;
+/// What a shard asks of its first connection, with another shard at hand.
+type Script<'a> = &'a dyn Fn(Token, Socket, Member) -> Vec<Op>;
 
 /// What a shard that answers its first `Accepted` with `ops` is told it did wrong.
-fn complaint(ops: impl Fn(Token, Socket) -> Vec<Op>) -> String {
+fn complaint(ops: impl Fn(Token, Socket, Member) -> Vec<Op>) -> String {
     let mut stage = stage(1);
     (stage.weather.accept_failed, stage.weather.racing_recv) = (0, 0);
     net::connect(&mut stage, 0);
-    let turn = |_, batch: &mut Batch, out: &mut Output| {
+    let shards = stage.net.ports.len();
+    let turn = |shard: usize, batch: &mut Batch, out: &mut Output| {
         if batch.left() == 0 {
             return out.ops.push(Op::Accept { listener: Listener(0) });
         }
         while let Some(completion) = batch.next() {
             if let Completion::Accepted { socket, .. } = completion {
                 out.arena.extend_from_slice(b"hello");
-                out.ops.extend(ops(Token { index: 0, generation: 0 }, socket));
+                let to = Member(((shard + 1) % shards) as u16);
+                out.ops.extend(ops(Token { index: 0, generation: 0 }, socket, to));
             }
         }
     };
-    play(&mut stage, turn, |_, _| {});
+    play(&mut stage, turn, |_, _, _| {});
     stage.history.violations.first().map_or(String::new(), |violation| violation.what.clone())
 }
 
@@ -214,22 +189,29 @@ fn every_breach_of_the_contract_is_noticed() {
     let drain = |token, socket| Op::Drain { token, socket, bytes: b"x".to_vec() };
     let close = |token, socket| Op::Close { token, socket };
     let other = |token: Token| Token { generation: token.generation + 1, ..token };
-    let (to, transfer) = (Member(1), Transfer(1));
-    let cases: [(&str, Script<'_>); 10] = [
-        ("Send comes before the first Recv", &|t, s| vec![send(t, s)]),
-        ("second Send of a turn", &|t, s| vec![recv(t, s), send(t, s), send(t, s)]),
-        ("Drain in the turn of a Send", &|t, s| vec![recv(t, s), send(t, s), drain(t, s)]),
-        ("Send comes after Close", &|t, s| vec![recv(t, s), close(t, s), send(t, s)]),
-        ("Close comes after Close", &|t, s| vec![recv(t, s), close(t, s), close(t, s)]),
-        ("Send comes in another token's name", &|t, s| vec![recv(t, s), send(other(t), s)]),
-        ("Recv names a socket that is not open", &|t, _| vec![recv(t, Socket(99))]),
-        ("HandOver with something under way", &|token, socket| {
-            vec![recv(token, socket), Op::HandOver { token, socket, to, transfer }]
+    let transfer = Transfer(1);
+    let cases: [(&str, Script<'_>); 12] = [
+        ("Send comes before the first Recv", &|t, s, _| vec![send(t, s)]),
+        ("second Send of a turn", &|t, s, _| vec![recv(t, s), send(t, s), send(t, s)]),
+        ("Drain in the turn of a Send", &|t, s, _| vec![recv(t, s), send(t, s), drain(t, s)]),
+        ("Send comes after Close", &|t, s, _| vec![recv(t, s), close(t, s), send(t, s)]),
+        ("Close comes after Close", &|t, s, _| vec![recv(t, s), close(t, s), close(t, s)]),
+        ("Send comes in another token's name", &|t, s, _| vec![recv(t, s), send(other(t), s)]),
+        ("Recv names a socket that is not open", &|t, _, _| vec![recv(t, Socket(99))]),
+        ("HandOver with a send under way", &|token, socket, to| {
+            vec![recv(token, socket), send(token, socket), Op::HandOver { token, socket, to, transfer }]
         }),
-        ("empty Send", &|token, socket| {
+        ("Close comes during HandOver", &|token, socket, to| {
+            vec![recv(token, socket), Op::HandOver { token, socket, to, transfer }, close(token, socket)]
+        }),
+        ("Connect while one is under way", &|token, _, _| {
+            let to = Address::Local("server".into());
+            vec![Op::Connect { token, to: to.clone() }, Op::Connect { token, to }]
+        }),
+        ("empty Send", &|token, socket, _| {
             vec![recv(token, socket), Op::Send { token, socket, source: Source::Arena { start: 0, len: 0 } }]
         }),
-        ("Send after Shutdown", &|token, socket| {
+        ("Send after Shutdown", &|token, socket, _| {
             vec![recv(token, socket), Op::Shutdown { token, socket }, send(token, socket)]
         }),
     ];
@@ -237,5 +219,5 @@ fn every_breach_of_the_contract_is_noticed() {
         let complaint = complaint(ops);
         assert!(complaint.contains(expected), "{expected:?} expected, {complaint:?} noticed");
     }
-    assert_eq!(complaint(|t, s| vec![recv(t, s), send(t, s)]), "");
+    assert_eq!(complaint(|t, s, _| vec![recv(t, s), send(t, s)]), "");
 }

@@ -43,6 +43,41 @@ pub fn write_stream_head(out: &mut Vec<u8>, status: u16, headers: &[(&str, &str)
     out.extend_from_slice(b"Connection: close\r\n\r\n");
 }
 
+/// Writes the head of a response whose body comes in chunks of [`write_chunk`] and ends with [`LAST_CHUNK`]
+/// (RFC 9112 section 7.1): a stream that hands its connection back. Not for HTTP/1.0, nor for a status
+/// without a body.
+pub fn write_chunked_head(out: &mut Vec<u8>, status: u16, headers: &[(&str, &str)], keep_alive: bool) {
+    write_status_and_headers(out, status, headers);
+    out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+    if !keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Writes what `write` appends as one chunk; nothing if it appends nothing, because an empty chunk would be
+/// the last.
+pub fn write_chunk(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    /// A size of fixed width, as leading zeros are allowed: it is written before the data is.
+    const SIZE: &[u8] = b"00000000\r\n";
+    let start = out.len();
+    out.extend_from_slice(SIZE);
+    write(out);
+    let mut left = out.len() - start - SIZE.len();
+    if left == 0 {
+        return out.truncate(start);
+    }
+    for digit in out[start..start + SIZE.len() - 2].iter_mut().rev() {
+        *digit = b"0123456789abcdef"[left % 16];
+        left /= 16;
+    }
+    debug_assert_eq!(left, 0, "a chunk of 4 GiB");
+    out.extend_from_slice(b"\r\n");
+}
+
+/// The end of a body in chunks, without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
 fn write_status_and_headers(out: &mut Vec<u8>, status: u16, headers: &[(&str, &str)]) {
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());

@@ -6,10 +6,21 @@ use crate::json::write_str;
 
 /// The response to request `id` that went well.
 pub fn result(out: &mut Vec<u8>, id: &Id<'_>, result: &[u8]) {
-    begin(out, Some(id));
-    out.extend_from_slice(b",\"result\":");
+    begin_result(out, id);
     out.extend_from_slice(result);
     out.push(b'}');
+}
+
+/// The start of the response to request `id` that went well: the result and `}` are to follow.
+pub fn begin_result(out: &mut Vec<u8>, id: &Id<'_>) {
+    begin(out, Some(id));
+    out.extend_from_slice(b",\"result\":");
+}
+
+/// The start of the response to request `id` that failed: the error object and `}` are to follow.
+pub fn begin_error(out: &mut Vec<u8>, id: &Id<'_>) {
+    begin(out, Some(id));
+    out.extend_from_slice(b",\"error\":");
 }
 
 /// The response to request `id` that failed; without `id` when it could not be told which request.

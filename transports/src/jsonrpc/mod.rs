@@ -9,7 +9,7 @@ mod sniff;
 use std::borrow::Cow;
 
 pub use decode::decode;
-pub use encode::{error, result};
+pub use encode::{begin_error, begin_result, error, result};
 pub use error::DecodeError;
 pub use sniff::{Kind, sniff};
 
@@ -65,7 +65,7 @@ pub struct Id<'a>(&'a str);
 
 impl<'a> Id<'a> {
     /// From the text of one JSON value. `None`: neither a string nor an integer.
-    pub(crate) fn from_json(text: &'a str) -> Option<Id<'a>> {
+    pub fn from_json(text: &'a str) -> Option<Id<'a>> {
         let (first, rest) = text.as_bytes().split_first()?;
         let id = match first {
             b'"' => true,

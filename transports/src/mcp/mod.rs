@@ -4,13 +4,25 @@
 //! A message is opened by `jsonrpc`. What is read here is lent from its text; what is changed is spliced
 //! into it, so that arguments and results are passed on to the byte.
 
+pub mod about;
+pub mod capabilities;
 pub mod code;
+pub mod cursor;
 pub mod headers;
+pub mod hints;
 pub mod key;
+pub mod list;
+pub mod listen;
+mod members;
 mod method;
+pub mod mrtr;
+pub mod names;
 pub mod object;
 pub mod params;
+pub mod show;
 pub mod splice;
+pub mod state;
+pub mod uris;
 mod version;
 
 pub use method::Method;

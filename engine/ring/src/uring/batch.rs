@@ -20,6 +20,14 @@ pub(super) enum Event {
         listener: Listener,
         errno: Errno,
     },
+    Connected {
+        token: Token,
+        socket: Socket,
+    },
+    ConnectFailed {
+        token: Token,
+        errno: Errno,
+    },
     Received {
         token: Token,
         buffer: u16,
@@ -92,6 +100,8 @@ impl Completions for Batch<'_> {
         Some(match event {
             Event::Accepted { listener, socket } => Completion::Accepted { listener, socket },
             Event::AcceptFailed { listener, errno } => Completion::AcceptFailed { listener, errno },
+            Event::Connected { token, socket } => Completion::Connected { token, socket },
+            Event::ConnectFailed { token, errno } => Completion::ConnectFailed { token, errno },
             Event::Received { token, buffer, length } => {
                 self.lent = Some(buffer);
                 Completion::Received { token, bytes: self.uring.buffers.lend(buffer, length) }
@@ -113,7 +123,7 @@ impl Completions for Batch<'_> {
 }
 
 /// The error of a request that failed with `result`.
-fn errno(result: i32) -> Option<Errno> {
+pub(super) fn errno(result: i32) -> Option<Errno> {
     (result < 0).then_some(Errno(-result))
 }
 
@@ -130,6 +140,8 @@ impl Uring {
                 None
             }
             Tag::Accept(listener) => self.on_accept(listener, completion),
+            Tag::Socket(place) => self.on_socket(place, result),
+            Tag::Connect(place) => self.on_connect(place, result),
             Tag::Watch(socket) => self.on_watch(socket, completion),
             Tag::Send { turn, op } => self.on_send(turn, op, result),
             Tag::Drain(socket) => self.on_drain(socket, result),
@@ -182,19 +194,5 @@ impl Uring {
         let token = self.table.slot(socket).token;
         self.table.reset(socket);
         Some(Event::Closed { token })
-    }
-
-    fn on_hand_over(&mut self, socket: Socket, result: i32) -> Option<Event> {
-        let slot = self.table.slot(socket);
-        slot.under_way -= 1;
-        let (token, closing) = (slot.token, slot.closing);
-        let errno = errno(result);
-        if errno.is_some() || closing {
-            self.settle(socket);
-        } else {
-            self.table.reset(socket);
-            self.queue.push(entry::forget(socket));
-        }
-        Some(Event::HandedOver { token, errno })
     }
 }

@@ -12,7 +12,7 @@ use crate::token::{Listener, Socket, Transfer};
 /// The one group of receive buffers of a ring.
 pub(super) const BUFFER_GROUP: u16 = 0;
 
-/// A request that points to no memory of ours, so that nothing need outlive it.
+/// A request that points to no memory of ours, or to what lives for ever, so that nothing need outlive it.
 pub(super) struct Detached(Entry);
 
 impl Detached {
@@ -35,6 +35,33 @@ impl Detached {
 pub(super) fn accept(fd: RawFd, listener: Listener) -> Detached {
     let entry = opcode::AcceptMulti::new(Fd(fd)).allocate_file_index(true).build();
     Detached::new(entry, Tag::Accept(listener))
+}
+
+/// Makes a stream socket in the table, in a slot of the kernel's choice; `ENFILE` if there is none.
+pub(super) fn socket(family: i32, place: u32) -> Detached {
+    let entry = opcode::Socket::new(family, libc::SOCK_STREAM, 0);
+    Detached::new(entry.file_index(Some(DestinationSlot::auto_target())).build(), Tag::Socket(place))
+}
+
+/// Turns Nagle's algorithm off.
+pub(super) fn nodelay(socket: Socket) -> Detached {
+    static ON: i32 = 1;
+    let (level, option) = (libc::IPPROTO_TCP as u32, libc::TCP_NODELAY as u32);
+    let entry = opcode::SetSockOpt::new(
+        Fixed(socket.0),
+        level,
+        option,
+        (&raw const ON).cast(),
+        size_of_val(&ON) as u32,
+    );
+    Detached::new(entry.build(), Tag::Ignored).silent()
+}
+
+/// Connects to the address `name` (see `sockaddr`).
+pub(super) fn connect(socket: Socket, name: &[u8], place: u32) -> Entry {
+    opcode::Connect::new(Fixed(socket.0), name.as_ptr().cast(), name.len() as libc::socklen_t)
+        .build()
+        .user_data(Tag::Connect(place).pack())
 }
 
 /// Receives again and again, each time into a buffer of the group.
@@ -85,7 +112,7 @@ pub(super) fn close(socket: Socket) -> Detached {
     Detached::new(opcode::Close::new(Fixed(socket.0)).build(), Tag::Close(socket))
 }
 
-/// Empties the slot of a socket that has left for another ring.
+/// Empties the slot of a socket that has left for another ring, or that could not connect.
 pub(super) fn forget(socket: Socket) -> Detached {
     Detached::new(opcode::Close::new(Fixed(socket.0)).build(), Tag::Ignored).silent()
 }

@@ -16,8 +16,10 @@
 mod accept;
 mod batch;
 mod buffers;
+mod connect;
 mod drains;
 mod entry;
+mod hand_over;
 mod operations;
 mod queue;
 mod settings;
@@ -25,6 +27,7 @@ mod table;
 mod tag;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::mem;
 use std::os::fd::{AsRawFd, RawFd};
@@ -35,7 +38,9 @@ pub use self::settings::{Settings, SetupError};
 
 use self::accept::Accepting;
 use self::buffers::Buffers;
+use self::connect::Connects;
 use self::drains::Drains;
+use self::hand_over::Departure;
 use self::queue::Queue;
 use self::table::Table;
 use self::tag::Turn;
@@ -59,6 +64,7 @@ pub struct Uring {
     queue: Queue,
     buffers: Buffers,
     drains: Drains,
+    connects: Connects,
     /// The output of the last turn: what its sends point to, and where their answers are looked up.
     held: Output,
     /// Which turn `held` belongs to.
@@ -67,6 +73,8 @@ pub struct Uring {
     sends_queued: bool,
     table: Table,
     accepting: Vec<Accepting>,
+    /// By socket: those whose watch has not ended yet.
+    departures: BTreeMap<u32, Departure>,
     peers: Vec<Peer>,
     waker: Waker,
 }
@@ -85,11 +93,13 @@ impl Uring {
             queue,
             buffers,
             drains: Drains::default(),
+            connects: Connects::default(),
             held: Output::default(),
             turn: Turn::default(),
             sends_queued: false,
             table: Table::new(settings.sockets),
             accepting: settings.listeners.into_iter().map(Accepting::new).collect(),
+            departures: BTreeMap::new(),
             peers: Vec::new(),
             waker: settings.waker,
         };

@@ -1,12 +1,11 @@
 //! From operations to requests.
 
 use std::mem;
-use std::os::fd::RawFd;
 
 use super::tag::Tag;
-use super::{Peer, Uring, entry};
+use super::{Uring, entry};
 use crate::op::{Op, Source};
-use crate::token::{Member, Socket, Token, Transfer};
+use crate::token::{Socket, Token};
 
 impl Uring {
     /// Queues what `operation`, number `index` of the held output, asks for.
@@ -14,6 +13,7 @@ impl Uring {
         match *operation {
             Op::Accept { listener } => self.accept(listener),
             Op::StopAccept { listener } => self.stop_accept(listener),
+            Op::Connect { token, ref to } => self.open(token, to),
             Op::Recv { token, socket, mode } => self.watch(token, socket, mode.into()),
             Op::Send { socket, source, .. } => self.send(index, socket, source),
             Op::Drain { socket, ref mut bytes, .. } => self.drain(socket, mem::take(bytes)),
@@ -59,6 +59,7 @@ impl Uring {
     /// Ends all that is under way on `socket`; the last to end closes it.
     fn close(&mut self, token: Token, socket: Socket) {
         let slot = self.table.slot(socket);
+        assert!(!slot.leaving, "nothing is asked of a socket that leaves");
         if slot.closing {
             return;
         }
@@ -69,20 +70,5 @@ impl Uring {
         }
         self.cancel_watch(socket);
         self.settle(socket);
-    }
-
-    fn hand_over(&mut self, socket: Socket, to: Member, transfer: Transfer) {
-        assert!(transfer.0 >> 63 == 0, "a transfer has 63 bits");
-        let slot = self.table.slot(socket);
-        assert!(slot.settled() && !slot.closing, "a socket leaves when nothing is under way on it");
-        slot.under_way += 1;
-        self.queue.push(entry::hand_over(self.ring_of(to), socket, transfer));
-    }
-
-    fn ring_of(&self, to: Member) -> RawFd {
-        match &self.peers[usize::from(to.0)] {
-            Peer::Ring(fd) => *fd,
-            Peer::Waker(_) => panic!("member {} has no ring to hand a socket to", to.0),
-        }
     }
 }

@@ -51,6 +51,8 @@ pub(super) struct Slot {
     pub(super) cancelling: bool,
     /// Waits in the queue of the starved for a buffer before it may receive again.
     pub(super) starved: bool,
+    /// To be handed over once nothing else is under way, or on its way. Takes no new operation.
+    pub(super) leaving: bool,
     /// To be closed once nothing is under way. Takes no new operation.
     pub(super) closing: bool,
 }
@@ -94,6 +96,7 @@ impl Table {
             under_way: 0,
             cancelling: false,
             starved: false,
+            leaving: false,
             closing: false,
         };
     }

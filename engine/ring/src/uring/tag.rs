@@ -13,6 +13,10 @@ pub(super) enum Tag {
     Waker,
     /// Multishot accept.
     Accept(Listener),
+    /// The making of a socket to connect: its place among the connects.
+    Socket(u32),
+    /// A connect: its place.
+    Connect(u32),
     /// The recv or poll that watches a socket; at most one at a time.
     Watch(Socket),
     /// A send of the held output.
@@ -57,6 +61,8 @@ impl Tag {
             Tag::Shutdown(socket) => kind_and_index(7, socket.0),
             Tag::Close(socket) => kind_and_index(8, socket.0),
             Tag::HandOver(socket) => kind_and_index(9, socket.0),
+            Tag::Socket(place) => kind_and_index(10, place),
+            Tag::Connect(place) => kind_and_index(11, place),
             Tag::Arrived(transfer) => ARRIVED | transfer.0,
         }
     }
@@ -77,6 +83,8 @@ impl Tag {
             7 => Tag::Shutdown(Socket(index)),
             8 => Tag::Close(Socket(index)),
             9 => Tag::HandOver(Socket(index)),
+            10 => Tag::Socket(index),
+            11 => Tag::Connect(index),
             _ => Tag::Ignored,
         }
     }
@@ -95,6 +103,8 @@ mod tests {
             Tag::Woken,
             Tag::Waker,
             Tag::Accept(Listener(255)),
+            Tag::Socket(u32::MAX),
+            Tag::Connect(u32::MAX),
             Tag::Watch(last),
             Tag::Send { turn, op: u32::MAX },
             Tag::Drain(last),

@@ -13,6 +13,7 @@ impl Uring {
     /// Sets the watch that is wanted, from now on in the name of `token`.
     pub(super) fn watch(&mut self, token: Token, socket: Socket, mode: Watch) {
         let slot = self.table.slot(socket);
+        assert!(!slot.leaving, "nothing is asked of a socket that leaves");
         if slot.closing {
             return;
         }
@@ -33,13 +34,20 @@ impl Uring {
         }
     }
 
-    /// Does what is left to do once nothing stands in its way: arms the watch that is wanted, or closes.
+    /// Does what is left to do once nothing stands in its way: arms the watch that is wanted, hands over,
+    /// or closes.
     pub(super) fn settle(&mut self, socket: Socket) {
         let slot = self.table.slot(socket);
         if slot.closing {
             if slot.settled() {
                 slot.under_way += 1;
                 self.queue.push(entry::close(socket));
+            }
+            return;
+        }
+        if slot.leaving {
+            if slot.settled() {
+                self.depart(socket);
             }
             return;
         }

@@ -2,6 +2,8 @@
 //! completions to operations. Clients are ordinary blocking sockets.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod meeting;
+
 use std::io::Read;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! A configuration file: a tree of sections whose leaves are keys.
+//! A configuration file: a tree of sections whose leaves are keys, and a list of upstreams.
 
+use std::iter;
 use std::path::Path;
 
 use toml::Spanned;
@@ -9,28 +10,63 @@ use super::keys::{self, KEYS};
 use super::nearest::nearest;
 use super::problem::{Fault, Place, Problem};
 use super::settings::Settings;
+use super::upstream;
 use super::value::Value;
 
-/// Sets what `text`, the content of `path`, says; what is wrong with it goes to `problems`.
-pub(super) fn apply(path: &Path, text: &str, settings: &mut Settings, problems: &mut Vec<Problem>) {
-    let mut file = File { path, text, settings, problems };
-    match DeTable::parse(text) {
-        Ok(table) => file.section("", table.get_ref()),
-        Err(error) => {
-            let at = error.span().map_or(0, |span| span.start);
-            file.problem(at, String::new(), Fault::Syntax(error.message().to_owned()));
+/// A file that is TOML.
+pub(super) struct Document<'a> {
+    path: &'a Path,
+    text: &'a str,
+    root: Spanned<DeTable<'a>>,
+}
+
+impl<'a> Document<'a> {
+    /// Reads `text`, the content of `path`.
+    ///
+    /// # Errors
+    /// It is not TOML.
+    pub(super) fn parse(path: &'a Path, text: &'a str) -> Result<Document<'a>, Problem> {
+        match DeTable::parse(text) {
+            Ok(root) => Ok(Document { path, text, root }),
+            Err(error) => {
+                let place = place(path, text, error.span().map_or(0, |span| span.start));
+                let fault = Fault::Syntax(error.message().to_owned());
+                Err(Problem { place, key: String::new(), fault })
+            }
         }
+    }
+
+    /// Sets what its sections say; what is wrong with them goes to `problems`.
+    pub(super) fn sections(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
+        let mut filling = Filling { document: self, settings, problems };
+        filling.section("", self.root.get_ref());
+    }
+
+    /// Adds the upstreams it lists; `settings` says what holds where they say nothing.
+    pub(super) fn upstreams(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
+        if let Some((key, list)) = self.root.get_ref().get_key_value(upstream::KEY) {
+            upstream::apply(self, key.span().start, list.get_ref(), settings, problems);
+        }
+    }
+
+    /// What is wrong at the byte `at`.
+    pub(super) fn problem(&self, at: usize, key: String, fault: Fault) -> Problem {
+        Problem { place: place(self.path, self.text, at), key, fault }
     }
 }
 
-struct File<'a> {
-    path: &'a Path,
-    text: &'a str,
+fn place(path: &Path, text: &str, at: usize) -> Place {
+    let line = 1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+    Place::Line(path.to_owned(), line)
+}
+
+struct Filling<'a> {
+    document: &'a Document<'a>,
     settings: &'a mut Settings,
     problems: &'a mut Vec<Problem>,
 }
 
-impl File<'_> {
+impl Filling<'_> {
     /// Sets the keys of the section `name`; the whole file is the section without a name.
     fn section(&mut self, name: &str, table: &DeTable<'_>) {
         for (key, value) in table {
@@ -38,6 +74,7 @@ impl File<'_> {
                 if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
             let at = key.span().start;
             match value.get_ref() {
+                _ if full == upstream::KEY => {}
                 DeValue::Table(inner) if keys::sections().any(|section| section == full) => {
                     self.section(&full, inner)
                 }
@@ -52,13 +89,8 @@ impl File<'_> {
             None => Err(unknown(&name)),
         };
         if let Err(fault) = result {
-            self.problem(at, name, fault);
+            self.problems.push(self.document.problem(at, name, fault));
         }
-    }
-
-    fn problem(&mut self, at: usize, key: String, fault: Fault) {
-        let line = 1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count();
-        self.problems.push(Problem { place: Place::Line(self.path.to_owned(), line), key, fault });
     }
 }
 
@@ -66,5 +98,6 @@ fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    Fault::Unknown { nearest: nearest(name, KEYS.iter().map(|key| key.name).chain(keys::sections())) }
+    let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(iter::once(upstream::KEY));
+    Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

@@ -4,9 +4,11 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use weir_shard::limits::Prefix;
+
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
-use super::value::{Value, cores, duration};
+use super::value::{Value, cores, duration, hosts};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -32,8 +34,16 @@ pub(super) enum Kind {
         off: bool,
         set: fn(&mut Settings, Duration),
     },
+    /// Above 0 and up to 1.
+    Part(fn(&mut Settings, f64)),
     Address(fn(&mut Settings, IpAddr)),
     Cores(fn(&mut Settings, Vec<usize>)),
+    Hosts(fn(&mut Settings, Vec<Box<str>>)),
+    /// One of these words.
+    Choice {
+        words: &'static [&'static str],
+        set: fn(&mut Settings, &str),
+    },
 }
 
 impl Key {
@@ -53,6 +63,8 @@ impl Key {
                 Some(time) if (*min..=*max).contains(&time) => set(settings, time),
                 _ => return Err(self.refuses(value)),
             },
+            (Kind::Part(set), Value::Fraction(part)) if *part > 0.0 && *part <= 1.0 => set(settings, *part),
+            (Kind::Part(set), Value::Number(1)) => set(settings, 1.0),
             (Kind::Address(set), Value::Text(text)) => match text.parse() {
                 Ok(address) => set(settings, address),
                 Err(_) => return Err(self.refuses(value)),
@@ -64,6 +76,20 @@ impl Key {
             // A single core, given as text, reads as a number.
             (Kind::Cores(set), Value::Number(core)) if u16::try_from(*core).is_ok() => {
                 set(settings, vec![*core as usize]);
+            }
+            (Kind::Hosts(set), value) => match hosts(value) {
+                Some(hosts) => set(settings, hosts),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Choice { words, set }, Value::Text(word)) if words.contains(&word.as_str()) => {
+                set(settings, word);
+            }
+            (Kind::Choice { words, set }, Value::Switch(switch)) => {
+                let word = if *switch { "true" } else { "false" };
+                match words.contains(&word) {
+                    true => set(settings, word),
+                    false => return Err(self.refuses(value)),
+                }
             }
             _ => return Err(self.refuses(value)),
         }
@@ -173,9 +199,55 @@ pub(super) const KEYS: &[Key] = &[
     key("rate_limiting.backend.per", time(1, DAY, |s, t| s.backend_limit.per = t)),
     key("rate_limiting.backend.burst", number(0, RATE_MAX, |s, n| s.backend_limit.burst = n as u32)),
 
-    key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| s.shard.session_idle_timeout = t)),
+    key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| {
+        s.shard.session_idle_timeout = t;
+        s.shard.mcp.session_idle_timeout = t;
+    })),
 
     key("routing.vnodes", number(1, 10_000, |s, n| s.shard.vnodes = n as u16)),
+    key("routing.failover_threshold", FAILOVER_THRESHOLD),
+    key("routing.health_check_interval", HEALTH_CHECK_INTERVAL),
+
+    key("mcp.prefix", Kind::Choice { words: &["never", "on_conflict", "always"], set: |s, word| {
+        s.shard.mcp.prefix = match word {
+            "never" => Prefix::Never,
+            "always" => Prefix::Always,
+            _ => Prefix::OnConflict,
+        };
+    } }),
+    key("mcp.builtin", Kind::Choice { words: &["auto", "true", "false"], set: |s, word| s.builtin = word.parse().ok() }),
+    key("mcp.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
+    key("mcp.max_sessions", number(1, 100_000_000, |s, n| s.shard.mcp.sessions_max = n as u32)),
+    key("mcp.max_calls_per_shard", number(1, 1 << 24, |s, n| s.shard.mcp.calls_max = n as u32)),
+
+    aliased("MCP_POOL_SIZE", "pool.size", number(1, 100_000, |s, n| s.upstream.pool.size = n as u32)),
+    aliased("MCP_OVERFLOW", "pool.overflow", number(0, 100_000, |s, n| s.upstream.pool.overflow = n as u32)),
+    key("pool.queue", number(0, 1_000_000, |s, n| s.upstream.pool.queue = n as u32)),
+    key("pool.checkout_timeout", time(1, HOUR, |s, t| s.upstream.pool.checkout_timeout = t)),
+    key("pool.idle_timeout", timeout(10, DAY, |s, t| s.upstream.pool.idle_timeout = t)),
+
+    aliased("MCP_CIRCUIT_BREAKER_THRESHOLD", "circuit_breaker.threshold",
+        Kind::Part(|s, part| s.upstream.breaker.threshold = part)),
+    aliased("MCP_CIRCUIT_BREAKER_TIMEOUT", "circuit_breaker.timeout",
+        time(10, DAY, |s, t| s.upstream.breaker.timeout = t)),
+    key("circuit_breaker.minimum", number(1, 1_000_000, |s, n| s.upstream.breaker.minimum = n as u32)),
+    key("circuit_breaker.window", time(SECOND, HOUR, |s, t| s.upstream.breaker.window = t)),
 
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
 ];
+
+const FAILOVER_THRESHOLD: Kind = number(1, 1_000, |s, n| s.upstream.failover_threshold = n as u32);
+const HEALTH_CHECK_INTERVAL: Kind = time(100, HOUR, |s, t| s.upstream.health_check_interval = t);
+
+/// Keys of an `[[upstream]]` that set bounds. Those of [`UPSTREAM_SECTIONS`] are its own, too.
+#[rustfmt::skip]
+pub(super) const UPSTREAM_KEYS: &[Key] = &[
+    key("share", Kind::Switch(|s, on| s.upstream.share = on)),
+    key("timeout", time(10, DAY, |s, t| s.upstream.timeout = t)),
+    key("timeout_max", time(10, DAY, |s, t| s.upstream.timeout_max = t)),
+    key("failover_threshold", FAILOVER_THRESHOLD),
+    key("health_check_interval", HEALTH_CHECK_INTERVAL),
+];
+
+/// Sections that say what holds for all upstreams, and inside an `[[upstream]]` what holds for this one.
+pub(super) const UPSTREAM_SECTIONS: [&str; 2] = ["pool", "circuit_breaker"];

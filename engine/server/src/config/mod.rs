@@ -8,6 +8,8 @@ mod problem;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod upstream;
+mod url;
 mod value;
 
 use std::fs;
@@ -15,7 +17,9 @@ use std::path::Path;
 
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
+pub(crate) use self::upstream::Command;
 
+use self::file::Document;
 use self::keys::KEYS;
 use self::problem::{Place, Problem};
 use self::value::Value;
@@ -41,14 +45,23 @@ pub(crate) fn load(
     environment: &[(String, String)],
     flags: &[Flag],
 ) -> Result<Settings, ConfigError> {
+    let text = match file {
+        Some(path) => fs::read_to_string(path).map_err(|error| ConfigError::File(path.to_owned(), error))?,
+        None => String::new(),
+    };
     let mut settings = Settings::default();
     let mut problems = Vec::new();
-    if let Some(path) = file {
-        let text = fs::read_to_string(path).map_err(|error| ConfigError::File(path.to_owned(), error))?;
-        file::apply(path, &text, &mut settings, &mut problems);
+    let document =
+        Document::parse(file.unwrap_or(Path::new("")), &text).map_err(|problem| problems.push(problem));
+    if let Ok(document) = &document {
+        document.sections(&mut settings, &mut problems);
     }
     apply_environment(environment, &mut settings, &mut problems);
     apply_flags(flags, &mut settings, &mut problems);
+    // Last, for what all sources together say holds for upstreams that do not say otherwise.
+    if let Ok(document) = &document {
+        document.upstreams(&mut settings, &mut problems);
+    }
     if !problems.is_empty() {
         return Err(ConfigError::Problems(problems));
     }

@@ -19,7 +19,7 @@ pub(crate) enum ConfigError {
 }
 
 /// One wrong setting.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(crate) struct Problem {
     pub(super) place: Place,
     /// Section and name, with dots between; empty where no key is at fault.
@@ -37,16 +37,26 @@ pub(super) enum Place {
 }
 
 /// What is wrong with a setting.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub(super) enum Fault {
     /// The file is not TOML.
     Syntax(String),
     /// There is no such key or section.
-    Unknown { nearest: Option<&'static str> },
+    Unknown { nearest: Option<String> },
     /// A section is given as if it were a key.
     Section,
     /// The key does not take the value.
     Value { value: Value, wanted: String },
+    /// The section lacks what it cannot do without.
+    Missing(&'static str),
+    /// The key contradicts another one of its section.
+    Beside(&'static str),
+    /// Another section has this name.
+    Taken(String),
+    /// The URL asks for TLS.
+    Tls(String),
+    /// The resolver does not find the host.
+    Unresolved { host: String, error: String },
 }
 
 impl Kind {
@@ -55,6 +65,7 @@ impl Kind {
         match self {
             Kind::Switch(_) => "true or false".into(),
             Kind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
+            Kind::Part(_) => "a number above 0 and up to 1".into(),
             Kind::Time { min, max, off, .. } => {
                 let off = if *off { ", or \"0s\" to switch it off" } else { "" };
                 format!(
@@ -65,8 +76,26 @@ impl Kind {
             }
             Kind::Address(_) => "an IP address such as \"127.0.0.1\" or \"::1\"".into(),
             Kind::Cores(_) => "core numbers and ranges such as \"0,2-5\"".into(),
+            Kind::Hosts(_) => {
+                "a list of host names or addresses without port, such as [\"weir.example.com\", \"[::1]\"]"
+                    .into()
+            }
+            Kind::Choice { words, .. } => alternatives(words),
         }
     }
+}
+
+/// `"a", "b" or "c"`; what TOML has a word for stands without quotes.
+fn alternatives(words: &[&str]) -> String {
+    let quoted = words.iter().map(|word| match *word {
+        "true" | "false" => (*word).to_owned(),
+        word => format!("\"{word}\""),
+    });
+    let mut text = quoted.collect::<Vec<_>>().join(", ");
+    if let Some(comma) = text.rfind(", ") {
+        text.replace_range(comma..comma + 2, " or ");
+    }
+    text
 }
 
 impl fmt::Display for ConfigError {
@@ -102,6 +131,23 @@ impl fmt::Display for Problem {
             }
             Fault::Section => write!(f, "{place}: {key} is a section, not a key; its keys go below [{key}]"),
             Fault::Value { value, wanted } => write!(f, "{place}: {key} is {value} and must be {wanted}"),
+            Fault::Missing(what) => write!(f, "{place}: this {key} has no {what}"),
+            Fault::Beside(other) => {
+                write!(f, "{place}: {key} cannot stand beside {other}; leave one of them out")
+            }
+            Fault::Taken(name) => {
+                write!(f, "{place}: {key} is {name:?}, and so is another's; rename one of them")
+            }
+            Fault::Tls(url) => write!(
+                f,
+                "{place}: {key} is {url:?}, and this version does not speak TLS to upstreams; name a port that \
+                 speaks plain http, if need be that of a TLS proxy on this machine"
+            ),
+            Fault::Unresolved { host, error } => write!(
+                f,
+                "{place}: {key} names the host {host:?}, which cannot be resolved: {error}; correct the name or the \
+                 resolver (`getent hosts {host}` asks it, too)"
+            ),
         }
     }
 }

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use weir_shard::limits;
+use weir_shard::limits::{self, LOOPBACK_HOSTS};
+
+use super::upstream::{Command, Upstream};
 
 /// Room for the head, the envelope and a few control frames beside the largest message.
 pub(crate) const QUEUE_OVERHEAD_BYTES: usize = 4_096;
@@ -19,6 +21,13 @@ pub(crate) struct Settings {
     pub(super) shard: limits::Config,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
+    /// Whether the built-in MCP server takes part. None: if there is no upstream.
+    pub(super) builtin: Option<bool>,
+    /// Hosts that MCP requests may be for and come from. Empty: as the address the gateway listens on says.
+    pub(super) hosts: Vec<Box<str>>,
+    /// What holds for an upstream that does not say otherwise; while one is read, what it says.
+    pub(super) upstream: limits::Upstream,
+    pub(super) upstreams: Vec<Upstream>,
 }
 
 /// Addresses, threads and sizes of the process.
@@ -60,6 +69,10 @@ impl Default for Settings {
             },
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
+            builtin: None,
+            hosts: Vec::new(),
+            upstream: limits::Upstream::default(),
+            upstreams: Vec::new(),
             shard: limits::Config {
                 queue_bytes_max: shard.message_bytes_max + QUEUE_OVERHEAD_BYTES,
                 ..shard
@@ -79,7 +92,32 @@ impl Settings {
         config.sse.connections_max = config.sse.connections_max.div_ceil(u32::from(shards));
         config.client_rate = self.client_limit.rate();
         config.backend_rate = self.backend_limit.rate();
+        config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
+        config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
+        config.mcp.hosts = self.mcp_hosts();
+        config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
+    }
+
+    /// The upstreams that are children, by their places among all.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = (usize, &Command)> {
+        let upstreams = self.upstreams.iter().enumerate();
+        upstreams.filter_map(|(place, upstream)| Some((place, upstream.command.as_ref()?)))
+    }
+
+    /// Who listens on loopback only is named by loopback names only, which keeps out web pages whose own name
+    /// was made to point here (DNS rebinding).
+    fn mcp_hosts(&self) -> Vec<Box<str>> {
+        let bind = self.server.bind.to_canonical();
+        if !self.hosts.is_empty() || !bind.is_loopback() {
+            return self.hosts.clone();
+        }
+        let mut hosts = LOOPBACK_HOSTS.map(Box::from).to_vec();
+        let bind = if bind.is_ipv6() { format!("[{bind}]") } else { bind.to_string() };
+        if !LOOPBACK_HOSTS.contains(&bind.as_str()) {
+            hosts.push(bind.into());
+        }
+        hosts
     }
 
     /// Values that are fine alone and not together, each with its reason and what to do.
@@ -112,6 +150,16 @@ impl Settings {
                 "http.max_head_size = {} is smaller than http.max_line_size = {}, and the line is part of the head",
                 shard.http.head_bytes_max, shard.http.line_bytes_max
             ));
+        }
+        for limits::Upstream { name, timeout, timeout_max, .. } in
+            self.upstreams.iter().map(|one| &one.bounds)
+        {
+            if timeout_max < timeout {
+                found.push(format!(
+                    "timeout_max = {timeout_max:?} of the upstream {name} is smaller than its timeout = {timeout:?}: raise \
+                     the first or lower the second"
+                ));
+            }
         }
         let ports = [("admin", server.admin_port), ("sse", server.sse_port), ("ws", server.ws_port)];
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {

@@ -8,7 +8,13 @@ use super::*;
 /// What `text` as a file makes of the defaults, or what is wrong with it.
 fn file(text: &str) -> Result<Settings, String> {
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
-    file::apply(Path::new("weir.toml"), text, &mut settings, &mut problems);
+    match Document::parse(Path::new("weir.toml"), text) {
+        Ok(document) => {
+            document.sections(&mut settings, &mut problems);
+            document.upstreams(&mut settings, &mut problems);
+        }
+        Err(problem) => problems.push(problem),
+    }
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     if problems.is_empty() { Ok(settings) } else { Err(problems.join("\n")) }
 }
@@ -129,7 +135,7 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
         ),
         (
             "[message]\nmax_size = 1.5",
-            "weir.toml:2: message.max_size is a number with a fraction and must be a whole number from 1024 to 67108864",
+            "weir.toml:2: message.max_size is 1.5 and must be a whole number from 1024 to 67108864",
         ),
         (
             "[message]\nmax_size = 0x1_0000_0000",
@@ -217,10 +223,11 @@ fn variables_that_set_nothing_are_told() {
     let variables = environment(&[
         ("MCP_WS_PORT", "1"),
         ("MCP_POOL_SIZE", "9"),
+        ("MCP_WS_MAX_CONNECTIONS", "9"),
         ("WEIR_SERVER_BIND", "::1"),
         ("HOME", "x"),
     ]);
-    assert_eq!(without_effect(&variables).collect::<Vec<_>>(), ["MCP_POOL_SIZE"]);
+    assert_eq!(without_effect(&variables).collect::<Vec<_>>(), ["MCP_WS_MAX_CONNECTIONS"]);
 }
 
 #[test]

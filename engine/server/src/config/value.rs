@@ -1,16 +1,19 @@
 //! Values as they are written: in a file with TOML's types, in a variable or flag as text.
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 /// A value before its key has judged it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) enum Value {
     Switch(bool),
     Number(i64),
+    Fraction(f64),
     Text(String),
+    List(Vec<Value>),
     /// None of the above; what it is instead.
     Other(&'static str),
 }
@@ -22,20 +25,35 @@ impl Value {
             DeValue::String(text) => Value::Text(text.to_string()),
             DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
                 .map_or(Value::Other("an integer beyond 64 bits"), Value::Number),
-            DeValue::Float(_) => Value::Other("a number with a fraction"),
+            DeValue::Float(float) => {
+                float.as_str().parse().map_or(Value::Other("a number with a fraction"), Value::Fraction)
+            }
             DeValue::Datetime(_) => Value::Other("a date"),
-            DeValue::Array(_) => Value::Other("a list"),
+            DeValue::Array(items) => {
+                Value::List(items.iter().map(|item| Value::of_toml(item.get_ref())).collect())
+            }
             DeValue::Table(_) => Value::Other("a section"),
         }
     }
 
-    /// Text that reads as a switch or a number is one.
+    /// Text that reads as a switch or a number is one. A list is text, with commas between.
     pub(super) fn of_text(text: &str) -> Value {
         match text {
             "true" => Value::Switch(true),
             "false" => Value::Switch(false),
-            _ => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Number),
+            _ => text
+                .parse()
+                .map(Value::Number)
+                .or_else(|_| text.parse().map(Value::Fraction))
+                .unwrap_or_else(|_| Value::Text(text.to_owned())),
         }
+    }
+}
+
+impl Value {
+    /// The text it is.
+    pub(super) fn as_text(&self) -> Option<&str> {
+        if let Value::Text(text) = self { Some(text) } else { None }
     }
 }
 
@@ -44,7 +62,9 @@ impl fmt::Display for Value {
         match self {
             Value::Switch(switch) => write!(f, "{switch}"),
             Value::Number(number) => write!(f, "{number}"),
+            Value::Fraction(fraction) => write!(f, "{fraction}"),
             Value::Text(text) => write!(f, "{text:?}"),
+            Value::List(_) => f.write_str("a list"),
             Value::Other(kind) => f.write_str(kind),
         }
     }
@@ -85,6 +105,29 @@ pub(super) fn cores(text: &str) -> Option<Vec<usize>> {
     Some(cores)
 }
 
+/// Hosts as they are written, in a list or with commas between: names or addresses without port, IPv6 in
+/// brackets. They are compared in lower case.
+pub(super) fn hosts(value: &Value) -> Option<Vec<Box<str>>> {
+    let texts: Vec<&str> = match value {
+        Value::Text(text) => text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()).collect(),
+        Value::List(items) => items.iter().map(Value::as_text).collect::<Option<_>>()?,
+        _ => return None,
+    };
+    texts.into_iter().map(|text| is_host(text).then(|| text.to_ascii_lowercase().into())).collect()
+}
+
+/// Whether it is what may stand before the port in a `Host` header: a name, an IPv4 address, or an IPv6 address
+/// in brackets (RFC 3986, 3.2.2).
+pub(super) fn is_host(text: &str) -> bool {
+    match text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        Some(address) => address.parse::<Ipv6Addr>().is_ok(),
+        None => {
+            !text.is_empty()
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +151,20 @@ mod tests {
         for text in ["0s", "1ms", "1500ms", "90s", "5m", "24h"] {
             assert_eq!(duration(text).map(duration_text).as_deref(), Some(text));
         }
+    }
+
+    #[test]
+    fn hosts_have_no_port_and_are_in_lower_case() {
+        let list = |texts: &[&str]| Value::List(texts.iter().map(|text| Value::of_text(text)).collect());
+        let read = |value: &Value| hosts(value).map(|hosts| hosts.join(" "));
+        assert_eq!(read(&list(&["Weir.example", "[::1]"])).as_deref(), Some("weir.example [::1]"));
+        assert_eq!(read(&Value::of_text("a, 10.0.0.1")).as_deref(), Some("a 10.0.0.1"));
+        assert_eq!(read(&Value::of_text("")).as_deref(), Some(""));
+        for text in ["a:80", "::1", "[::1]:80", "http://a", "a,,b", "a b"] {
+            assert_eq!(hosts(&Value::of_text(text)), None, "{text}");
+        }
+        assert_eq!(hosts(&list(&["a,b"])), None);
+        assert_eq!(hosts(&list(&["1"])), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! The control thread: the admin port, signals, and the end. Off the data path, on ordinary libraries.
+//! The control thread: the admin port, the children, signals, and the end. Off the data path, on ordinary libraries.
 
 mod api;
+pub(crate) mod children;
 mod mailbox;
 
 use std::future::IntoFuture;
@@ -18,12 +19,15 @@ use weir_shard::hash_ring::HashRing;
 use weir_shard::mail::Mail;
 
 use self::api::Admin;
+use self::children::{Children, GRACE, Spawner, Stop};
 use self::mailbox::Mailbox;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
     /// The admin port's listening sockets.
     pub(crate) admin: Vec<OwnedFd>,
+    /// The upstreams that are children.
+    pub(crate) spawners: Vec<Spawner>,
     pub(crate) links: Links<Mail>,
     /// Its own.
     pub(crate) waker: Waker,
@@ -67,23 +71,44 @@ async fn serve(control: Control) -> io::Result<End> {
         tokio::spawn(axum::serve(listener, api::router(admin.clone())).into_future());
     }
     let mut signals = Signals::new()?;
-    let mut ended = control.ended;
+    let mut children = Children::start(control.spawners, GRACE)?;
+    let mut end = end_of_shards(shards, control.ended, &mut signals, &admin).await;
+    if let End::Drained = end {
+        tokio::select! {
+            () = children.end(Stop::Gently) => {}
+            name = signals.next() => {
+                warn!("{name} again: ending without waiting for children");
+                end = End::Forced;
+            }
+        }
+    }
+    children.end(Stop::AtOnce).await;
+    Ok(end)
+}
+
+/// Waits until the shards have ended, or must be left.
+async fn end_of_shards(
+    shards: usize,
+    mut ended: UnboundedReceiver<io::Result<()>>,
+    signals: &mut Signals,
+    admin: &Admin,
+) -> End {
     let mut left = shards;
     loop {
         tokio::select! {
             name = signals.next() => {
                 if admin.is_draining() {
                     warn!("{name} again: ending without waiting for clients");
-                    return Ok(End::Forced);
+                    return End::Forced;
                 }
                 info!("{name}: telling clients, then ending; the same again ends at once");
                 admin.drain().await;
             }
             end = ended.recv() => match end {
                 Some(Ok(())) => left -= 1,
-                Some(Err(error)) => return Ok(End::Broken(error)),
-                None if left == 0 => return Ok(End::Drained),
-                None => return Ok(End::Panicked),
+                Some(Err(error)) => return End::Broken(error),
+                None if left == 0 => return End::Drained,
+                None => return End::Panicked,
             },
         }
     }

@@ -19,6 +19,10 @@ pub(crate) enum Plan<'a> {
     JoinGateway(Box<Join>),
     /// Join a topic.
     JoinTopic(Box<Join>),
+    /// Join `mcp:NAME`: MCP over a channel.
+    JoinMcp(Box<Join>),
+    /// An MCP message over a channel.
+    Rpc { payload: Payload<'a> },
     /// Leave what was joined.
     Leave,
     /// Leave of what was never joined: still answered ok.
@@ -96,6 +100,10 @@ pub(crate) fn plan<'a>(frame: &'a Frame<'a>, membership: Membership) -> Plan<'a>
             Payload::Json(payload) => Plan::Push { event, payload },
             Payload::Binary(_) => Plan::Refuse(Error::malformed("binary pushes go to topics")),
         },
+        (topic, event) if route::is_mcp_channel(topic) => match event {
+            "mcp" => Plan::Rpc { payload: frame.payload },
+            _ => Plan::Refuse(Error::malformed("MCP messages are pushed as event mcp")),
+        },
         (_, event) => Plan::Publish { event, payload: frame.payload },
     }
 }
@@ -111,6 +119,8 @@ fn plan_join<'a>(topic: &str, payload: &Payload<'_>) -> Plan<'a> {
     };
     if topic == route::GATEWAY {
         Plan::JoinGateway(join)
+    } else if route::is_mcp_channel(topic) {
+        Plan::JoinMcp(join)
     } else if route::is_topic(topic) {
         Plan::JoinTopic(join)
     } else {

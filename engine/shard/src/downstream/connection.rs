@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use weir_ring::op::{Op, Output};
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Socket, Token, Transfer};
 use weir_transports::http1::BodyReader;
@@ -10,7 +11,13 @@ use weir_transports::websocket::{DeflateParams, Reader};
 
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
+use crate::downstream::mcp::Pending;
+use crate::policy::TokenBucket;
 use crate::stream::Position;
+use crate::upstream::Wire;
+
+/// The handle of a connection that is being opened: none.
+const UNCONNECTED: Socket = Socket(u32::MAX);
 
 /// A slot. 64 bytes: what an idle client costs beside its link and session.
 #[derive(Debug)]
@@ -30,6 +37,24 @@ pub(crate) struct Connection {
 const _: () = assert!(size_of::<Connection>() <= 64);
 
 impl Connection {
+    /// A connection that is being opened, to be looked at when `wake` is.
+    pub(crate) fn unconnected(stage: Stage, now: Instant, wake: Instant) -> Connection {
+        Connection { socket: UNCONNECTED, egress: Egress::default(), stage, heard: now, wake }
+    }
+
+    /// Whether it is open, as all are that were accepted.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.socket != UNCONNECTED
+    }
+
+    /// Closes the socket and forgets what waits to leave. One that is being opened is closed then.
+    pub(crate) fn hang_up(&mut self, token: Token, out: &mut Output) {
+        self.egress.discard();
+        if self.is_connected() {
+            out.ops.push(Op::Close { token, socket: self.socket });
+        }
+    }
+
     /// When its stream began, in seconds of the monotonic clock.
     pub(crate) fn since(&self) -> Option<u32> {
         match &self.stage {
@@ -54,6 +79,8 @@ pub(crate) enum Stage {
     WebSocket(Box<Link>),
     /// An application SSE stream, or a backend's feed.
     Sse(Box<Feed>),
+    /// Talks to an MCP server.
+    Upstream(Box<Wire>),
     /// Being handed over to another shard.
     Leaving(Box<Departure>),
     /// Has said all it had to say: waits for the peer's end, input is thrown away.
@@ -61,7 +88,7 @@ pub(crate) enum Stage {
         /// The sending half is closed.
         shut: bool,
     },
-    /// `Close` is under way.
+    /// `Close` is under way, or follows once the connection is open.
     Closed,
     /// Lent to the code that works on it at this moment.
     Lent,
@@ -75,8 +102,12 @@ pub(crate) struct Exchange {
     pub spill: Vec<u8>,
     /// A body that is being read.
     pub body: Option<Box<PartialBody>>,
-    /// A request waits for other shards; nothing is read meanwhile.
-    pub waiting: Option<Box<Gather>>,
+    /// A request has no answer yet; none after it is read meanwhile.
+    pub waiting: Option<Waiting>,
+    /// How input is watched: in one go once the connection has spoken MCP.
+    pub watch: Watch,
+    /// What an MCP client that has neither name nor session may ask for.
+    pub bucket: TokenBucket,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
     /// The peer has sent its last byte.
@@ -85,6 +116,26 @@ pub(crate) struct Exchange {
     pub served: bool,
     /// A request has begun to arrive.
     pub partial: bool,
+}
+
+impl Exchange {
+    /// Whether an answer is due that a peer which has sent its last byte may still read.
+    pub(crate) fn outlives_input(&self) -> bool {
+        match &self.waiting {
+            None => false,
+            Some(Waiting::Gather(_)) => true,
+            Some(Waiting::Mcp(pending)) => pending.outlives_input(),
+        }
+    }
+}
+
+/// What a request waits for.
+#[derive(Debug)]
+pub(crate) enum Waiting {
+    /// Other shards.
+    Gather(Box<Gather>),
+    /// An MCP server's answer, or the messages of a stream.
+    Mcp(Pending),
 }
 
 /// A body of which more is to come.
@@ -122,6 +173,8 @@ pub(crate) struct Link {
     pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
+    /// The session of the MCP messages that it carries by themselves.
+    pub rpc: Option<Token>,
     /// A ping waits for its pong.
     pub pinged: bool,
     /// How input is watched.
@@ -131,9 +184,10 @@ pub(crate) struct Link {
 }
 
 /// How a link's input is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Watch {
     /// One recv at a time: it may still move to another shard.
+    #[default]
     Once,
     /// Multishot recv.
     Stream,
@@ -188,6 +242,11 @@ pub(crate) enum Joined {
     },
     /// On the local list of subscribers.
     Live,
+    /// `mcp:NAME`: carries MCP messages, of this session once there was an `initialize`.
+    Mcp {
+        /// The session.
+        session: Option<Token>,
+    },
 }
 
 /// An SSE stream: a client's own, or the clients' pushes for a backend.
@@ -272,6 +331,7 @@ impl Link {
             speaks,
             deflate,
             gateway: false,
+            rpc: None,
             pinged: false,
             watch,
             arrived: false,

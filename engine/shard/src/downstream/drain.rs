@@ -4,7 +4,7 @@ use weir_ring::op::Op;
 use weir_ring::token::{Listener, Token};
 use weir_transports::websocket::close;
 
-use crate::downstream::connection::Stage;
+use crate::downstream::connection::{Stage, Waiting};
 use crate::outbox::{Gap, GapReason};
 use crate::turn::{Cx, Shard};
 
@@ -30,6 +30,9 @@ impl Shard {
         let Some(conn) = self.conns.get(token) else { return };
         match &conn.stage {
             Stage::Http(exchange) if exchange.waiting.is_none() => self.finish(token, cx),
+            Stage::Http(exchange) if matches!(exchange.waiting, Some(Waiting::Mcp(_))) => {
+                self.send_away_mcp(token, cx);
+            }
             Stage::WebSocket(link) => {
                 let (session, cursor) = (link.session.filter(|_| link.gateway), link.cursor);
                 self.tell_shutdown(token, session, cursor, cx);

@@ -205,6 +205,14 @@ impl Egress {
         pending + len <= max
     }
 
+    /// Whether `len` more bytes can be written within `max`, now or in the queue.
+    pub(crate) fn takes(&self, out: &Output, len: usize, max: usize) -> bool {
+        match &self.queue {
+            Some(queue) => queue.in_flight + queue.bytes + len <= max,
+            None => self.fits(out, len, max),
+        }
+    }
+
     /// A `Drain` is through: what to drain next, or `None` and the peer has caught up.
     pub(crate) fn drained(&mut self) -> Option<Vec<u8>> {
         let queue = self.queue.as_mut()?;

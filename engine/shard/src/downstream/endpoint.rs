@@ -10,6 +10,12 @@ use crate::error::Error;
 /// What a request path names.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Endpoint<'a> {
+    /// MCP over Streamable HTTP.
+    Mcp,
+    /// MCP over HTTP+SSE (2024-11-05): the server's messages.
+    HttpSse,
+    /// MCP over HTTP+SSE: the client's messages.
+    Messages,
     /// A client's own stream over SSE.
     Sse,
     /// The clients' pushes for backends.
@@ -40,6 +46,10 @@ pub(crate) enum Endpoint<'a> {
 /// `NotFound`, `MethodNotAllowed`, `Malformed` for a path segment that does not decode.
 pub(crate) fn find<'a>(method: Method, path: &'a str, test: bool) -> Result<Endpoint<'a>, Error> {
     let (endpoint, allow) = match path {
+        // Its methods are its own business: which ones there are depends on the revision.
+        "/mcp" => return Ok(Endpoint::Mcp),
+        "/sse" => (Endpoint::HttpSse, Method::Get),
+        "/messages" => (Endpoint::Messages, Method::Post),
         "/mcp/sse" => (Endpoint::Sse, Method::Get),
         "/mcp/events" => (Endpoint::Events, Method::Get),
         "/mcp/ws" => (Endpoint::WebSocket, Method::Get),
@@ -93,6 +103,8 @@ mod tests {
         assert_eq!(post("/mcp/clients/u%2F1/messages"), Ok(Endpoint::Client("u/1".into())));
         assert_eq!(post("/mcp/topics/topic:a/messages"), Ok(Endpoint::Topic("topic:a".into())));
         assert!(matches!(post("/mcp/clients/%ff/messages"), Err(Error::Malformed { .. })));
+        assert_eq!(post("/mcp"), Ok(Endpoint::Mcp));
+        assert_eq!(get("/messages"), Err(Error::MethodNotAllowed { allow: "POST" }));
         assert_eq!(post("/mcp/clients/u1"), Err(Error::NotFound { what: "path" }));
     }
 }

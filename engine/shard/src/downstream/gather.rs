@@ -2,7 +2,7 @@
 
 use weir_ring::token::Token;
 
-use crate::downstream::connection::Stage;
+use crate::downstream::connection::{Stage, Waiting};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mail::{Answer, ReplyTo};
@@ -119,7 +119,10 @@ impl Shard {
 
     fn gather(&mut self, token: Token) -> Option<&mut Gather> {
         match &mut self.conns.get_mut(token)?.stage {
-            Stage::Http(exchange) => exchange.waiting.as_deref_mut(),
+            Stage::Http(exchange) => match &mut exchange.waiting {
+                Some(Waiting::Gather(gather)) => Some(gather),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -135,6 +138,12 @@ impl Shard {
         } else {
             self.http_received(token, &[], cx);
         }
+    }
+}
+
+impl From<Gather> for Waiting {
+    fn from(gather: Gather) -> Waiting {
+        Waiting::Gather(Box::new(gather))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::downstream::connection::{Connection, Exchange, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
 use crate::turn::{Alarm, Cx, Shard};
+use crate::upstream::UpstreamFault;
 
 /// How long a closing connection may take to end.
 const LINGER: Duration = Duration::from_secs(2);
@@ -89,8 +90,11 @@ impl Shard {
         match &mut conn.stage {
             Stage::Http(_) => self.http_received(token, bytes, cx),
             Stage::WebSocket(_) => self.websocket_received(token, bytes, cx),
+            // Came before the driver had ended the recv.
+            Stage::Leaving(departure) => departure.parcel.bytes.extend_from_slice(bytes),
+            Stage::Upstream(_) => self.wire_received(token, bytes, cx),
             // An SSE client has nothing to say after its request, a closing one nothing that counts.
-            Stage::Sse(_) | Stage::Closing { .. } | Stage::Closed | Stage::Leaving(_) | Stage::Lent => {}
+            Stage::Sse(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
         }
     }
 
@@ -115,8 +119,9 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(token) else { return };
         match &mut conn.stage {
             // Half-closed with a request under way: it still gets its answer.
-            Stage::Http(exchange) if errno.is_none() && exchange.waiting.is_some() => exchange.ended = true,
+            Stage::Http(exchange) if errno.is_none() && exchange.outlives_input() => exchange.ended = true,
             Stage::Closed | Stage::Leaving(_) => {}
+            Stage::Upstream(_) => self.wire_ended(token, errno.is_none(), cx),
             // Everything was sent before the peer's end was seen, or goes with the close.
             Stage::Closing { .. } if errno.is_none() && conn.egress.is_blocked() => {}
             Stage::WebSocket(_) | Stage::Sse(_) if errno.is_some() => self.broken(token, cx),
@@ -137,8 +142,7 @@ impl Shard {
         if matches!(conn.stage, Stage::Closed) {
             return;
         }
-        conn.egress.discard();
-        cx.out.ops.push(Op::Close { token, socket: conn.socket });
+        conn.hang_up(token, cx.out);
         let was = std::mem::replace(&mut conn.stage, Stage::Closed);
         self.left(token, was, cx);
     }
@@ -162,7 +166,9 @@ impl Shard {
         match was {
             Stage::WebSocket(link) => self.forget_link(token, *link, cx),
             Stage::Sse(feed) => self.forget_feed(token, *feed, cx),
-            Stage::Http(_) | Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+            Stage::Upstream(wire) => self.wire_left(token, *wire, UpstreamFault::Broken, cx),
+            Stage::Http(exchange) => self.forget_exchange(token, *exchange),
+            Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
         }
     }
 
@@ -200,6 +206,7 @@ impl Shard {
             Stage::Http(_) => self.examine_exchange(token, cx),
             Stage::WebSocket(_) => self.examine_link(token, cx),
             Stage::Sse(_) => self.examine_feed(token, cx),
+            Stage::Upstream(_) => self.examine_wire(token, cx),
             Stage::Leaving(_) => Some(cx.now.mono.plus(LINGER)),
             Stage::Closing { .. } if cx.now.mono < conn.heard.plus(LINGER) => Some(conn.heard.plus(LINGER)),
             Stage::Closing { .. } => {

@@ -10,6 +10,7 @@ mod gather;
 mod hand_over;
 mod letters;
 mod lifecycle;
+mod mcp;
 mod phoenix;
 mod publish;
 mod reply;
@@ -22,6 +23,8 @@ mod topic;
 mod watch;
 mod websocket;
 
-pub(crate) use connection::Connection;
 pub use connection::Parcel;
+pub(crate) use connection::{Connection, Stage, Watch};
 pub(crate) use hand_over::Arrivals;
+pub(crate) use lifecycle::WRITE_STALL;
+pub(crate) use mcp::{McpStreams, Serving};

@@ -60,6 +60,8 @@ impl Shard {
         }
         match plan {
             Plan::JoinGateway(join) => return self.join_gateway(token, link, frame, &join, text, cx),
+            Plan::JoinMcp(join) => return self.join_mcp(token, link, frame, &join, text, cx),
+            Plan::Rpc { payload } => self.channel_rpc(token, link, frame, payload, cx),
             Plan::JoinTopic(join) => self.join_topic(token, link, frame, &join, cx),
             Plan::Leave => self.leave(token, link, frame, cx),
             Plan::Heartbeat | Plan::LeaveNothing => {

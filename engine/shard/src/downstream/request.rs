@@ -7,7 +7,7 @@ use weir_transports::http1::{Head, query};
 
 use crate::downstream::connection::{Exchange, Parcel, ParcelStage};
 use crate::downstream::endpoint::{self, Endpoint};
-use crate::downstream::exchange::Outcome;
+use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
@@ -33,8 +33,7 @@ impl Shard {
         token: Token,
         exchange: &mut Exchange,
         head: &Head<'_>,
-        body: &[u8],
-        (input, used): (&[u8], usize),
+        raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let mut terms = Terms { keep_alive: head.keep_alive, standing: None };
@@ -48,10 +47,13 @@ impl Shard {
         match endpoint {
             Endpoint::Sse | Endpoint::Events => {
                 let feed = endpoint == Endpoint::Events;
-                self.stream_request(token, exchange, head, feed, input, cx)
+                self.stream_request(token, exchange, head, feed, raw, cx)
             }
             Endpoint::WebSocket | Endpoint::Phoenix | Endpoint::Echo => {
-                self.upgrade_request(token, exchange, head, &endpoint, (input, used), cx)
+                self.upgrade_request(token, exchange, head, &endpoint, raw, cx)
+            }
+            Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages => {
+                self.mcp_http(token, exchange, &endpoint, head, raw, cx)
             }
             _ => {
                 let name = head.header("x-client-id");
@@ -61,7 +63,7 @@ impl Shard {
                 if let Verdict::Deny { retry_after } = verdict {
                     return self.refuse(token, &Error::RateLimited { retry_after }, terms, cx);
                 }
-                self.short_request(token, &endpoint, name, body, terms, cx)
+                self.short_request(token, &endpoint, name, raw.body, terms, cx)
             }
         }
     }
@@ -82,14 +84,14 @@ impl Shard {
         token: Token,
         exchange: &Exchange,
         client: &str,
-        input: &[u8],
+        raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> bool {
         let home = route::home(&self.ring, client);
         if home == self.me || exchange.arrived {
             return false;
         }
-        let parcel = Parcel { stage: ParcelStage::Http, bytes: input.to_vec() };
+        let parcel = Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes() };
         self.depart(token, home, parcel, cx);
         true
     }
@@ -113,7 +115,7 @@ impl Shard {
                 let home = route::home(&self.ring, client);
                 let question = Question::Health { client: client.as_ref().into() };
                 self.send(home, Mail::Ask { from: self.me, ask: ask_of(token), question }, cx);
-                Outcome::Waiting(Gather { kind: Kind::Health, left: 1, terms })
+                Outcome::Waiting(Gather { kind: Kind::Health, left: 1, terms }.into())
             }
             _ => {
                 for shard in 0..self.config.shards {
@@ -121,7 +123,7 @@ impl Shard {
                     self.send(Member(shard), letter, cx);
                 }
                 let left = u32::from(self.config.shards);
-                Outcome::Waiting(Gather { kind: Kind::Stats(Box::default()), left, terms })
+                Outcome::Waiting(Gather { kind: Kind::Stats(Box::default()), left, terms }.into())
             }
         }
     }
@@ -137,7 +139,7 @@ impl Shard {
         let sent = Publish::parse(receiver, body)
             .and_then(|publish| self.send_publish(publish, reply_to(token, 0), cx));
         match sent {
-            Ok(()) => Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }),
+            Ok(()) => Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }.into()),
             Err(error) => self.refuse(token, &error, terms, cx),
         }
     }
@@ -169,7 +171,7 @@ impl Shard {
             self.respond_lines(token, &results, terms, cx);
             return Outcome::Done;
         }
-        Outcome::Waiting(Gather { kind: Kind::Lines(results), left, terms })
+        Outcome::Waiting(Gather { kind: Kind::Lines(results), left, terms }.into())
     }
 
     fn ack_request(&mut self, token: Token, body: &[u8], terms: Terms, cx: &mut Cx<'_>) -> Outcome {
@@ -190,6 +192,6 @@ impl Shard {
         let client = ack.client_id.into_boxed_str();
         let letter = Mail::Acknowledge { from: self.me, reply_to: reply_to(token, 0), client, position };
         self.send(home, letter, cx);
-        Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms })
+        Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }.into())
     }
 }

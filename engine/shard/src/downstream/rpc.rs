@@ -8,7 +8,6 @@ use weir_transports::websocket::{self, Opcode, close};
 use crate::downstream::connection::{Link, Speaks};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
-use crate::mcp;
 use crate::policy::Verdict;
 use crate::turn::{Cx, Shard};
 
@@ -41,17 +40,7 @@ impl Shard {
     }
 
     pub(crate) fn rpc_text(&mut self, token: Token, link: &mut Link, text: &str, cx: &mut Cx<'_>) -> Flow {
-        let limited = match link.session {
-            Some(id) => self.charge(id, cx).err(),
-            None => None,
-        };
-        let mut reply = std::mem::take(&mut self.reply);
-        reply.clear();
-        mcp::answer(jsonrpc::decode(text), limited.as_ref(), &mut reply);
-        if !reply.is_empty() {
-            self.put_text(token, link, &reply, cx);
-        }
-        self.reply = reply;
+        self.link_message(token, link, None, text, cx);
         Flow::Go
     }
 

@@ -27,6 +27,18 @@ impl Shard {
         self.wrote(token, wrote, cx);
     }
 
+    /// Appends a request to an upstream: its bound is that of what a client may send, and then some.
+    pub(crate) fn put_upstream(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        let max = self.upstream_queue_bytes_max();
+        let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
+        let wrote = conn.egress.message(cx.out, max, write);
+        self.wrote(token, wrote, cx);
+    }
+
+    fn upstream_queue_bytes_max(&self) -> usize {
+        self.config.queue_bytes_max.saturating_add(self.config.message_bytes_max.saturating_mul(2))
+    }
+
     /// Appends a control message: it overtakes queued messages and is exempt from their bound.
     pub(crate) fn put_control(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
         let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
@@ -58,12 +70,16 @@ impl Shard {
         if errno.is_some() {
             return self.broken(token, cx);
         }
-        let Some(conn) = self.conns.get_mut(token) else { return };
+        let Some(conn) = self.conns.get(token) else { return };
         if matches!(conn.stage, Stage::Closed) {
             return;
         }
-        let echo = matches!(&conn.stage, Stage::WebSocket(link) if link.speaks == Speaks::Echo);
-        let max = if echo { ECHO_QUEUE_BYTES_MAX } else { self.config.queue_bytes_max };
+        let max = match &conn.stage {
+            Stage::WebSocket(link) if link.speaks == Speaks::Echo => ECHO_QUEUE_BYTES_MAX,
+            Stage::Upstream(_) => self.upstream_queue_bytes_max(),
+            _ => self.config.queue_bytes_max,
+        };
+        let Some(conn) = self.conns.get_mut(token) else { return };
         let Ok(bytes) = conn.egress.unsent(tail, cx.out, max) else {
             self.stats.overflowed += 1;
             return self.close(token, cx);
@@ -71,7 +87,7 @@ impl Shard {
         conn.heard = cx.now.mono;
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
         cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
-        self.hold(token, cx);
+        self.hold_input(token, cx);
     }
 
     /// What was drained has left.
@@ -100,7 +116,7 @@ impl Shard {
     }
 
     /// Stops reading from a WebSocket peer that does not read: what it asks for would only pile up.
-    fn hold(&mut self, token: Token, cx: &mut Cx<'_>) {
+    fn hold_input(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         if let Stage::WebSocket(link) = &mut conn.stage
             && link.watch != Watch::Once

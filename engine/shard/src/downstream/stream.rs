@@ -207,6 +207,7 @@ impl Shard {
     pub(crate) fn feed_hungry(&mut self, cx: &mut Cx<'_>) {
         for token in std::mem::take(&mut self.hungry) {
             self.pull(token, cx);
+            self.pull_mcp(token, cx);
             self.catch_up(token, cx);
         }
     }

@@ -10,7 +10,7 @@ use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 use crate::channels::Join;
 use crate::channels::subscribers::{Local, SERIALIZERS, Serializer};
 use crate::channels::topics::{Fresh, Past, TopicMessage};
-use crate::downstream::connection::{Channel, Joined, Link, Stage};
+use crate::downstream::connection::{Channel, Joined, Link, Speaks, Stage};
 use crate::downstream::phoenix::Addressee;
 use crate::downstream::stream::gap_json;
 use crate::downstream::websocket::Flow;
@@ -247,6 +247,7 @@ impl Shard {
                 let topic = Arc::clone(&channel.topic);
                 self.send(home, Mail::Unsubscribe { from: self.me, topic }, cx);
             }
+            Joined::Mcp { session } => self.forget_rpc(session),
             // An answer under way finds no such join and is undone then.
             Joined::Asked { .. } | Joined::CatchingUp { .. } => {}
         }
@@ -257,6 +258,9 @@ impl Shard {
     pub(crate) fn forget_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
         self.stats.websocket.connections -= 1;
         for channel in std::mem::take(&mut link.channels) {
+            if let Joined::Mcp { session } = channel.state {
+                self.forget_rpc(session);
+            }
             if channel.state != Joined::Live {
                 continue;
             }
@@ -267,6 +271,10 @@ impl Shard {
             self.subscribers.forget(&channel.topic, is_open);
             let home = route::home(&self.ring, &channel.topic);
             self.send(home, Mail::Unsubscribe { from: self.me, topic: channel.topic }, cx);
+        }
+        self.forget_rpc(link.rpc);
+        if link.speaks == Speaks::Mcp {
+            self.abandon_link(token);
         }
         if link.session.is_some() {
             self.unlink(token, &mut link, cx);

@@ -1,62 +1,114 @@
-//! MCP messages in, answers out. This version answers `ping`; every other method is unknown.
+//! MCP: what clients ask, which servers answer, and what each is told of the other.
+//!
+//! A client's request is a *call*; its part at one server is a *leg*, sent in a *conversation* with that
+//! server. Messages go straight through: an id, a token and a name are exchanged for those of the other
+//! side, and all else is passed on to the byte.
 
-use weir_transports::jsonrpc::{self, Message, Refused};
+mod answer;
+mod builtin;
+mod call;
+mod catalog;
+mod compose;
+mod conversation;
+mod direct;
+mod dispatch;
+mod examine;
+mod hold;
+mod input;
+mod introduce;
+mod listen;
+mod local;
+mod merge;
+pub(crate) mod outlet;
+mod reverse;
+mod seal;
+mod servers;
+pub(crate) mod session;
+mod sessions;
+mod survey;
+mod upward;
+pub(crate) mod wire_id;
 
-use crate::error::Error;
+use std::collections::BTreeMap;
 
-/// JSON-RPC 2.0, section 5.1.
-const METHOD_NOT_FOUND: i32 = -32601;
+use foldhash::quality::FixedState;
+use hashbrown::HashTable;
+use weir_ring::token::{Member, Token};
 
-/// Outside the ranges that JSON-RPC and MCP reserve: the HTTP status of the same refusal.
-const RATE_LIMITED: i32 = 429;
+use crate::limits;
+use crate::mcp::call::{Call, Leg};
+use crate::mcp::catalog::Catalog;
+use crate::mcp::conversation::{About, Conversation};
+use crate::mcp::hold::Hold;
+use crate::mcp::seal::Seal;
+use crate::mcp::session::Session;
+use crate::slots::Slots;
+use crate::upstream::{UpstreamFault, UpstreamId};
 
-/// Writes the answer to one message; nothing where none is due.
-pub(crate) fn answer(message: Result<Message<'_>, Refused<'_>>, limited: Option<&Error>, out: &mut Vec<u8>) {
-    match message {
-        Err(Refused { error, id }) => {
-            jsonrpc::error(out, id.as_ref(), error.code(), &error.to_string(), None);
-        }
-        Ok(Message::Request { id, method, .. }) => match (limited, &*method) {
-            (Some(error), _) => {
-                let mut data = Vec::new();
-                error.write_json(&mut data);
-                jsonrpc::error(out, Some(&id), RATE_LIMITED, &error.message(), Some(&data));
-            }
-            (None, "ping") => jsonrpc::result(out, &id, b"{}"),
-            (None, _) => {
-                let message = format!("the method {method} is not served here");
-                jsonrpc::error(out, Some(&id), METHOD_NOT_FOUND, &message, None);
-            }
-        },
-        Ok(Message::Notification { .. } | Message::Response { .. }) => {}
-    }
+/// Legs of one call, on average, for which there is room.
+const LEGS_PER_CALL: u32 = 4;
+
+/// Conversations that one shard may hold.
+const CONVERSATIONS_MAX: u32 = 65_536;
+
+/// All that a shard knows of MCP clients and their requests.
+#[derive(Debug)]
+pub(crate) struct Mcp {
+    /// Sessions of legacy clients.
+    pub(crate) sessions: Slots<Session>,
+    by_id: HashTable<Token>,
+    hasher: FixedState,
+    /// Requests of clients under way.
+    calls: Slots<Call>,
+    /// Their parts at upstreams.
+    pub(crate) legs: Slots<Leg>,
+    /// Legs whose upstream waits for a stateless client.
+    holds: Slots<Hold>,
+    conversations: Slots<Conversation>,
+    /// The conversations that all share, by upstream.
+    shared: BTreeMap<UpstreamId, Token>,
+    /// Conversations with legacy upstreams for stateless clients.
+    leases: BTreeMap<UpstreamId, Vec<Token>>,
+    /// What the upstreams said of themselves, last time.
+    abouts: BTreeMap<UpstreamId, About>,
+    /// Why a conversation with an upstream last ended.
+    faults: BTreeMap<UpstreamId, UpstreamFault>,
+    /// Upstreams whose part was missing in a list.
+    partial: BTreeMap<UpstreamId, ()>,
+    /// Calls that wait for introductions.
+    introducing: Vec<Token>,
+    /// Calls that listen.
+    listeners: Vec<Token>,
+    catalog: Catalog,
+    seal: Seal,
+    /// Where messages to clients are put together.
+    message: Vec<u8>,
+    /// Where requests to upstreams are put together.
+    upward: Vec<u8>,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn answered(text: &str) -> String {
-        let mut out = Vec::new();
-        answer(jsonrpc::decode(text), None, &mut out);
-        String::from_utf8(out).expect("UTF-8")
-    }
-
-    #[test]
-    fn ping_keeps_the_type_of_its_id() {
-        assert_eq!(
-            answered(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#),
-            r#"{"jsonrpc":"2.0","id":1,"result":{}}"#
-        );
-        let text = answered(r#"{"jsonrpc":"2.0","id":"a","method":"ping"}"#);
-        assert_eq!(text, r#"{"jsonrpc":"2.0","id":"a","result":{}}"#);
-    }
-
-    #[test]
-    fn notifications_get_no_answer_and_faults_their_code() {
-        assert_eq!(answered(r#"{"jsonrpc":"2.0","method":"notifications/x"}"#), "");
-        assert!(answered("{").contains("-32700"));
-        assert!(answered(r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#).contains("-32600"));
-        assert!(answered(r#"{"jsonrpc":"2.0","id":1,"method":"nope"}"#).contains("-32601"));
+impl Mcp {
+    /// The start: nobody is known. `seed` is of the shard's randomness.
+    pub(crate) fn new(limits: &limits::Mcp, me: Member, seed: u64) -> Mcp {
+        Mcp {
+            sessions: Slots::with_max(limits.sessions_max),
+            by_id: HashTable::new(),
+            hasher: FixedState::with_seed(seed),
+            calls: Slots::with_max(limits.calls_max),
+            legs: Slots::with_max(limits.calls_max.saturating_mul(LEGS_PER_CALL)),
+            holds: Slots::with_max(limits.calls_max),
+            conversations: Slots::with_max(CONVERSATIONS_MAX),
+            shared: BTreeMap::new(),
+            leases: BTreeMap::new(),
+            abouts: BTreeMap::new(),
+            faults: BTreeMap::new(),
+            partial: BTreeMap::new(),
+            introducing: Vec::new(),
+            listeners: Vec::new(),
+            catalog: Catalog::default(),
+            seal: Seal::new(&limits.secret, me, seed),
+            message: Vec::new(),
+            upward: Vec::new(),
+        }
     }
 }

@@ -4,9 +4,11 @@
 use std::time::Duration;
 
 mod backends;
+mod breaker;
 mod token_bucket;
 
 pub use backends::Backends;
+pub use breaker::CircuitBreaker;
 pub use token_bucket::TokenBucket;
 
 /// What a limit says to one request.

@@ -1,10 +1,10 @@
 //! Does what a shard asks, as `weir_ring::op` documents it, and says so when a shard breaks that contract.
 
 use weir_ring::op::{Op, Output, RecvMode};
-use weir_ring::token::{Listener, Member, Socket, Token, Transfer};
+use weir_ring::token::{Address, Listener, Member, Socket, Token, Transfer};
 
 use super::port::{Drain, Item, Sock};
-use super::{Client, Place, errno};
+use super::{Client, Place, errno, outbound};
 use crate::fault::Fault;
 use crate::history::Fact;
 use crate::options::MS;
@@ -13,8 +13,14 @@ use crate::stage::{Event, Stage};
 use crate::text::Text;
 
 /// Work that takes the kernel a while.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Job {
+    /// A connect reaches its address.
+    Connect { token: Token, to: Address },
+    /// The shard learns that it is connected.
+    Connected { token: Token, socket: u32 },
+    /// The shard learns that it is not.
+    NotConnected { token: Token, errno: i32 },
     /// A close comes through.
     Close { token: Token, socket: u32 },
     /// A hand-over is decided.
@@ -32,6 +38,7 @@ pub fn execute(stage: &mut Stage, shard: usize, out: &mut Output) {
         match op {
             Op::Accept { listener } => accept(stage, shard, listener),
             Op::StopAccept { listener } => stop_accept(stage, shard, listener),
+            Op::Connect { token, to } => outbound::connect(stage, shard, token, to),
             Op::Recv { token, socket, mode } => recv(stage, shard, token, socket, mode),
             Op::Send { token, socket, source } => send(stage, shard, (token, socket), out.bytes(source)),
             Op::Drain { token, socket, bytes } => drain(stage, shard, (token, socket), bytes),
@@ -56,7 +63,7 @@ fn shown(op: &Op, out: &Output) -> String {
     }
 }
 
-fn broken(stage: &mut Stage, shard: usize, what: &str, about: impl std::fmt::Debug) {
+pub(super) fn broken(stage: &mut Stage, shard: usize, what: &str, about: impl std::fmt::Debug) {
     stage.history.contract(format!("shard {shard}: {what} ({about:?})"));
 }
 
@@ -79,13 +86,13 @@ fn named<'a>(stage: &'a mut Stage, shard: usize, name: (Token, Socket), op: &str
 }
 
 /// Adds a completion and wakes the shard.
-fn complete(stage: &mut Stage, shard: usize, item: Item) {
+pub(super) fn complete(stage: &mut Stage, shard: usize, item: Item) {
     stage.net.ports[shard].queue.push_back(item);
     let due = stage.soon(30_000);
     stage.at(due, Event::Turn { shard });
 }
 
-fn job(stage: &mut Stage, shard: usize, job: Job, span: u64) {
+pub(super) fn job(stage: &mut Stage, shard: usize, job: Job, span: u64) {
     stage.net.jobs.push(job);
     let event = Event::Finish { shard, job: stage.net.jobs.len() - 1 };
     let due = stage.soon(span);
@@ -141,7 +148,6 @@ fn recv(stage: &mut Stage, shard: usize, token: Token, socket: Socket, mode: Rec
     let racing = stage.rng.chance(stage.weather.racing_recv);
     let Some(sock) = named(stage, shard, (token, socket), "Recv") else { return };
     sock.token = Some(token);
-    sock.once_answered = false;
     let armed = sock.mode != RecvMode::Off && sock.mode != mode;
     if sock.next.is_some() || (racing && armed) {
         sock.next = Some(mode);
@@ -179,7 +185,7 @@ fn feed(stage: &mut Stage, shard: usize, socket: u32) {
         if !up.has_news(now) {
             return;
         }
-        if sock.next.is_some() || sock.closing {
+        if sock.next.is_some() || sock.closing || sock.moving {
             stage.faults.count(Fault::RacingRecv);
         }
         if sock.mode == RecvMode::Park {
@@ -188,7 +194,6 @@ fn feed(stage: &mut Stage, shard: usize, socket: u32) {
         }
         if sock.mode == RecvMode::Once {
             sock.mode = RecvMode::Off;
-            sock.once_answered = sock.next.is_none();
         }
         if up.ready() > 0 {
             let bytes = Text(up.read(stage.rng.between(1, stage.weather.recv_max) as usize));
@@ -360,18 +365,28 @@ fn hand_over(stage: &mut Stage, shard: usize, name: (Token, Socket), to: Member,
     if to >= stage.net.ports.len() || to == shard {
         return broken(stage, shard, "HandOver to no other shard", to);
     }
+    let racing = stage.rng.chance(stage.weather.racing_recv);
     let Some(sock) = named(stage, shard, name, "HandOver") else { return };
-    let still = sock.mode == RecvMode::Off && sock.next.is_none() && sock.once_answered;
-    if !still || sock.drain.is_some() || sock.unsent || sock.sent_in == turn || sock.shut {
-        return broken(stage, shard, "HandOver with something under way", name);
+    if sock.drain.is_some() || sock.unsent || sock.sent_in == turn || sock.shut {
+        return broken(stage, shard, "HandOver with a send under way", name);
     }
     sock.moving = true;
+    sock.next = None;
+    // A recv may go on until the move. A poll that has fired is not told of any more.
+    if !racing || sock.mode == RecvMode::Park {
+        sock.mode = RecvMode::Off;
+    }
+    let queue = &mut stage.net.ports[shard].queue;
+    queue.retain(|item| !matches!(item, Item::Readable { token } if *token == name.0));
     job(stage, shard, Job::Move { token: name.0, socket: name.1.0, to, transfer }, 2 * MS);
 }
 
 /// A job is done.
 pub fn finish(stage: &mut Stage, shard: usize, number: usize) {
-    match stage.net.jobs[number] {
+    match stage.net.jobs[number].clone() {
+        Job::Connect { token, to } => outbound::decide(stage, shard, token, &to),
+        Job::Connected { token, socket } => outbound::connected(stage, shard, token, socket),
+        Job::NotConnected { token, errno } => outbound::failed(stage, shard, token, errno),
         Job::Close { token, socket } => {
             if let Some(conn) = stage.net.ports[shard].sock(socket).map(|sock| sock.conn) {
                 stage.net.conns[conn].place = Place::Gone;
@@ -394,7 +409,9 @@ pub fn finish(stage: &mut Stage, shard: usize, number: usize) {
 fn move_socket(stage: &mut Stage, from: usize, name: (Token, u32), to: usize, transfer: Transfer) {
     let (token, socket) = name;
     let failed = stage.rng.chance(stage.weather.hand_over_failed);
-    let Some(conn) = stage.net.ports[from].sock(socket).map(|sock| sock.conn) else { return };
+    let Some(sock) = stage.net.ports[from].sock(socket) else { return };
+    sock.mode = RecvMode::Off;
+    let conn = sock.conn;
     let target = if failed { None } else { stage.net.ports[to].open(conn) };
     if let Some(target) = target {
         stage.net.conns[conn].place = Place::Socket { shard: to, socket: target };

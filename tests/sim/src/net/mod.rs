@@ -1,8 +1,14 @@
-//! The simulated network: connections of two pipes, the shards' socket tables, and the clients' end.
-//! `port` is what a shard sees of it, `driver` does what a shard asks.
+//! The simulated network: connections of two pipes, the shards' socket tables, and the agents' end.
+//! `port` is what a shard sees of it, `driver` does what a shard asks, `outbound` is where its own
+//! connections lead.
 
 pub mod driver;
+pub mod outbound;
 pub mod port;
+
+use std::collections::BTreeMap;
+
+use weir_ring::token::Address;
 
 use crate::fault::Fault;
 use crate::pipe::{End, Pipe};
@@ -21,6 +27,8 @@ pub mod errno {
     pub const ECONNRESET: i32 = 104;
     /// The peer answered nothing for too long.
     pub const ETIMEDOUT: i32 = 110;
+    /// Nobody listens there.
+    pub const ECONNREFUSED: i32 = 111;
     /// Asked for.
     pub const ECANCELED: i32 = 125;
 }
@@ -36,7 +44,7 @@ pub enum Place {
     Gone,
 }
 
-/// The client's end.
+/// The agent's end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     /// Reads and writes.
@@ -52,18 +60,35 @@ pub enum Client {
 pub struct Conn {
     /// Whose it is.
     pub owner: AgentId,
-    /// Client to server.
+    /// From the agent to the shard.
     pub up: Pipe,
-    /// Server to client.
+    /// From the shard to the agent.
     pub down: Pipe,
-    /// Server's side.
+    /// The shard's side.
     pub place: Place,
-    /// Client's side.
+    /// The agent's side.
     pub client: Client,
     /// Reads at most so many bytes at a time, so often (ns).
     pub slow: Option<(usize, u64)>,
     /// The end of `down` was told to the agent.
     told: bool,
+}
+
+impl Conn {
+    /// A connection of which nothing has been read or written, with a window of the weather's.
+    fn new(stage: &mut Stage, owner: AgentId, place: Place) -> Conn {
+        let (low, high) = stage.weather.window;
+        let window = stage.rng.between(low, high) as usize;
+        Conn {
+            owner,
+            up: Pipe::new(usize::MAX),
+            down: Pipe::new(window),
+            place,
+            client: Client::Open,
+            slow: None,
+            told: false,
+        }
+    }
 }
 
 /// All connections and sockets.
@@ -74,11 +99,15 @@ pub struct Net {
     /// One per shard.
     pub ports: Vec<Port>,
     jobs: Vec<driver::Job>,
+    /// Who listens where.
+    listening: BTreeMap<Address, AgentId>,
 }
 
-/// What a client found at its end.
+/// What an agent found at its end.
 #[derive(Debug, Default)]
 pub struct Taken {
+    /// A shard has just opened this connection; see [`outbound`].
+    pub opened: bool,
     /// What arrived.
     pub bytes: Vec<u8>,
     /// No more will come.
@@ -88,11 +117,16 @@ pub struct Taken {
 impl Net {
     /// No connections; `shards` tables of `slots` sockets.
     pub fn new(shards: usize, slots: u32) -> Net {
-        Net { conns: Vec::new(), ports: (0..shards).map(|_| Port::new(slots)).collect(), jobs: Vec::new() }
+        Net {
+            conns: Vec::new(),
+            ports: (0..shards).map(|_| Port::new(slots)).collect(),
+            jobs: Vec::new(),
+            listening: BTreeMap::new(),
+        }
     }
 }
 
-/// Lets a network event happen; what a client found, if the event is one of its connections'.
+/// Lets a network event happen; what an agent found, if the event is one of its connections'.
 pub fn happen(stage: &mut Stage, event: Event) -> Option<(usize, Taken)> {
     match event {
         Event::ArriveUp { conn } => driver::arrived(stage, conn),
@@ -100,6 +134,7 @@ pub fn happen(stage: &mut Stage, event: Event) -> Option<(usize, Taken)> {
             let taken = take(stage, conn);
             return (!taken.bytes.is_empty() || taken.ended).then_some((conn, taken));
         }
+        Event::Opened { conn } => return Some((conn, Taken { opened: true, ..Taken::default() })),
         Event::Settle { shard, socket, life } => driver::settle(stage, shard, socket, life),
         Event::Finish { shard, job } => driver::finish(stage, shard, job),
         Event::Accept { shard } => driver::accept_some(stage, shard),
@@ -111,18 +146,9 @@ pub fn happen(stage: &mut Stage, event: Event) -> Option<(usize, Taken)> {
 
 /// Opens a connection to a shard and listener that the kernel picks.
 pub fn connect(stage: &mut Stage, owner: AgentId) -> usize {
-    let (low, high) = stage.weather.window;
-    let window = stage.rng.between(low, high) as usize;
     let conn = stage.net.conns.len();
-    stage.net.conns.push(Conn {
-        owner,
-        up: Pipe::new(usize::MAX),
-        down: Pipe::new(window),
-        place: Place::Backlog,
-        client: Client::Open,
-        slow: None,
-        told: false,
-    });
+    let opened = Conn::new(stage, owner, Place::Backlog);
+    stage.net.conns.push(opened);
     let shard = stage.rng.index(stage.net.ports.len());
     let listener = stage.rng.index(usize::from(stage.options.config.listeners));
     stage.net.ports[shard].listener(listener).backlog.push_back(conn);
@@ -198,7 +224,7 @@ fn take(stage: &mut Stage, conn: usize) -> Taken {
     if !bytes.is_empty() {
         driver::drained_some(stage, conn);
     }
-    Taken { bytes, ended }
+    Taken { opened: false, bytes, ended }
 }
 
 /// From now on the client reads a little at a time.

@@ -1,6 +1,6 @@
 //! What one shard sees of the network: its sockets, its listeners, and the completions that wait for it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use weir_ring::op::{Completion, Completions, Errno, RecvMode};
 use weir_ring::token::{Listener, Socket, Token, Transfer};
@@ -15,6 +15,10 @@ pub enum Item {
     Accepted { listener: u8, socket: u32 },
     /// As [`Completion::AcceptFailed`].
     AcceptFailed { listener: u8, errno: i32 },
+    /// As [`Completion::Connected`].
+    Connected { token: Token, socket: u32 },
+    /// As [`Completion::ConnectFailed`].
+    ConnectFailed { token: Token, errno: i32 },
     /// As [`Completion::Received`].
     Received { token: Token, bytes: Text<Vec<u8>> },
     /// As [`Completion::Readable`].
@@ -49,14 +53,12 @@ pub struct Drain {
 pub struct Sock {
     /// Its connection.
     pub conn: usize,
-    /// Name given by the first `Recv`; `None` before.
+    /// Name given by `Connect` or the first `Recv`; `None` before.
     pub token: Option<Token>,
     /// How input is reported now.
     pub mode: RecvMode,
     /// The mode that was asked for and has not taken effect.
     pub next: Option<RecvMode>,
-    /// A `Once` recv was the last and has answered.
-    pub once_answered: bool,
     /// Turn of the last `Send` or `Drain`.
     pub sent_in: u64,
     /// A `Send` came back as `Unsent` and no `Drain` is done since.
@@ -91,6 +93,8 @@ pub struct Port {
     lives: u32,
     /// By number.
     pub listeners: Vec<Accepting>,
+    /// Tokens (index, generation) whose `Connect` is not answered.
+    pub connecting: BTreeSet<(u32, u32)>,
     /// Completions that wait, oldest first.
     pub queue: VecDeque<Item>,
     /// Turns taken.
@@ -105,6 +109,7 @@ impl Port {
             free: (0..slots).rev().collect(),
             lives: 0,
             listeners: Vec::new(),
+            connecting: BTreeSet::new(),
             queue: VecDeque::new(),
             turns: 0,
         }
@@ -127,7 +132,6 @@ impl Port {
             token: None,
             mode: RecvMode::Off,
             next: None,
-            once_answered: false,
             sent_in: u64::MAX,
             unsent: false,
             drain: None,
@@ -198,6 +202,12 @@ impl Completions for Batch {
             }
             Item::AcceptFailed { listener, errno } => {
                 Completion::AcceptFailed { listener: Listener(*listener), errno: Errno(*errno) }
+            }
+            Item::Connected { token, socket } => {
+                Completion::Connected { token: *token, socket: Socket(*socket) }
+            }
+            Item::ConnectFailed { token, errno } => {
+                Completion::ConnectFailed { token: *token, errno: Errno(*errno) }
             }
             Item::Received { token, bytes } => Completion::Received { token: *token, bytes: &mut bytes.0 },
             Item::Readable { token } => Completion::Readable { token: *token },

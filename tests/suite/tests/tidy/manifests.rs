@@ -87,10 +87,10 @@ fn client_libraries_are_pinned() {
         if path.ends_with("/package.json") {
             let manifest: serde_json::Value = serde_json::from_str(&repository::read(&path)).expect(&path);
             for (name, version) in manifest["dependencies"].as_object().into_iter().flatten() {
-                let exact =
-                    version.as_str().is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()));
-                if !exact {
-                    findings.push(format!("{path}: {name}: {version}: pin one version"));
+                // Of an alias, `npm:NAME@VERSION`, the version.
+                let version = version.as_str().and_then(|version| version.rsplit('@').next());
+                if !version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit())) {
+                    findings.push(format!("{path}: {name}: {version:?}: pin one version"));
                 }
             }
         } else if path.ends_with("requirements.txt") {

@@ -1,6 +1,8 @@
 //! The ring with no protocol: what the same loop, driver and settings cost when nothing is parsed,
 //! checked or remembered. The ceiling that other benches compare with.
 
+mod http;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,6 +14,8 @@ use weir_ring::uring::{Settings, Uring};
 use weir_ring::waker::Waker;
 use weir_ring::{affinity, clock::Clock, socket};
 
+use crate::http::Responder;
+
 /// A raw TCP server on one ring, pinned to one core.
 #[derive(Parser)]
 struct Arguments {
@@ -22,9 +26,12 @@ struct Arguments {
     /// Core to run on.
     #[arg(long, default_value_t = 0)]
     core: usize,
-    /// fanout: bytes of the frame.
+    /// fanout: bytes of the frame. http: bytes of an answer to `tools/call`, at least what it needs.
     #[arg(long, default_value_t = 38)]
     bytes: usize,
+    /// http: a server of the revisions before 2026-07-28.
+    #[arg(long)]
+    legacy: bool,
     /// fanout: frames for each byte on the control connection.
     #[arg(long, default_value_t = 1)]
     count: usize,
@@ -36,6 +43,8 @@ enum Mode {
     Echo,
     /// The first connection is the control; each byte on it sends the frame to all others.
     Fanout,
+    /// Answer HTTP requests as an MCP server with one tool, `echo`.
+    Http,
     /// Accept and hold.
     Accept,
 }
@@ -84,13 +93,18 @@ struct Connection {
     sent: (u64, usize),
     /// A drain is under way.
     slow: bool,
-    /// What has come while one is.
+    /// What is to be sent once it is done.
     waiting: Vec<u8>,
+    /// http: the beginning of a request.
+    partial: Vec<u8>,
 }
 
 struct Server {
     mode: Mode,
     frame: Arc<[u8]>,
+    responder: Responder,
+    /// What the responder answers.
+    answers: Vec<u8>,
     count: usize,
     connections: Vec<Connection>,
     control: Option<Socket>,
@@ -104,6 +118,8 @@ impl Server {
         Server {
             mode: arguments.mode,
             frame: vec![b'x'; arguments.bytes].into(),
+            responder: Responder::new(arguments.bytes, arguments.legacy),
+            answers: Vec::new(),
             count: arguments.count,
             connections: Vec::new(),
             control: None,
@@ -116,7 +132,8 @@ impl Server {
         match completion {
             Completion::Accepted { socket, .. } => self.open(socket, output),
             Completion::Received { token, bytes } => match self.mode {
-                Mode::Echo => self.echo(token, bytes, output),
+                Mode::Echo => self.send(token, bytes, output),
+                Mode::Http => self.respond(token, bytes, output),
                 _ if self.control == Some(Socket(token.index)) => self.due += bytes.len() * self.count,
                 _ => {}
             },
@@ -128,7 +145,7 @@ impl Server {
                 let connection = &mut self.connections[token.index as usize];
                 connection.slow = false;
                 let waiting = std::mem::take(&mut connection.waiting);
-                self.echo(token, &waiting, output);
+                self.send(token, &waiting, output);
             }
             Completion::Ended { token, .. }
             | Completion::Unsent { token, errno: Some(_), .. }
@@ -138,6 +155,8 @@ impl Server {
                 output.ops.push(Op::Accept { listener });
             }
             Completion::Closed { .. }
+            | Completion::Connected { .. }
+            | Completion::ConnectFailed { .. }
             | Completion::Readable { .. }
             | Completion::HandedOver { .. }
             | Completion::Arrived { .. } => {}
@@ -157,8 +176,27 @@ impl Server {
         self.control.get_or_insert(socket);
     }
 
+    /// Answers what is whole and keeps the rest.
+    fn respond(&mut self, token: Token, bytes: &[u8], output: &mut Output) {
+        let mut answers = std::mem::take(&mut self.answers);
+        let partial = &mut self.connections[token.index as usize].partial;
+        if partial.is_empty() {
+            let answered = self.responder.answer(bytes, &mut answers);
+            partial.extend_from_slice(&bytes[answered..]);
+        } else {
+            partial.extend_from_slice(bytes);
+            let answered = self.responder.answer(partial, &mut answers);
+            partial.drain(..answered);
+        }
+        if !answers.is_empty() {
+            self.send(token, &answers, output);
+        }
+        answers.clear();
+        self.answers = answers;
+    }
+
     /// Appends `bytes` to the connection's send of this turn.
-    fn echo(&mut self, token: Token, bytes: &[u8], output: &mut Output) {
+    fn send(&mut self, token: Token, bytes: &[u8], output: &mut Output) {
         let connection = &mut self.connections[token.index as usize];
         if connection.slow {
             connection.waiting.extend_from_slice(bytes);

@@ -1,0 +1,315 @@
+//! `POST /mcp`: one message of a client, and the answer to it.
+
+use weir_ring::token::Token;
+use weir_transports::http1::{Head, Method, Version as Http};
+use weir_transports::jsonrpc::{self, Id, Message};
+use weir_transports::mcp::{self, Version};
+
+use crate::downstream::connection::{Exchange, Stage, Waiting, Watch};
+use crate::downstream::endpoint::Endpoint;
+use crate::downstream::exchange::{Outcome, Raw};
+use crate::downstream::mcp::fault::Fault;
+use crate::downstream::mcp::headers::{Headers, accepts};
+use crate::downstream::mcp::pending::{Form, Pending, Source};
+use crate::downstream::mcp::{guard, modern};
+use crate::downstream::reply::Terms;
+use crate::error::Error;
+use crate::mcp::outlet::{Client, From, Outlet};
+use crate::mcp::session::Carrier;
+use crate::policy::Verdict;
+use crate::turn::{Cx, Shard};
+
+/// One HTTP request to an MCP endpoint.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// Its connection.
+    pub(crate) token: Token,
+    /// Its head.
+    pub(crate) head: &'a Head<'a>,
+    /// What of its head is MCP's.
+    pub(crate) headers: Headers<'a>,
+    /// It as it came.
+    pub(crate) raw: Raw<'a>,
+    /// Headers of the answer.
+    pub(crate) terms: Terms,
+    /// The client knows chunks.
+    pub(crate) chunked: bool,
+    /// What the answer may be.
+    pub(crate) form: Form,
+}
+
+impl Request<'_> {
+    /// As a request that waits.
+    pub(crate) fn pending(&self, source: Source) -> Pending {
+        Pending {
+            source,
+            form: self.form,
+            terms: self.terms,
+            chunked: self.chunked,
+            opens: false,
+            long: false,
+        }
+    }
+}
+
+impl Shard {
+    /// A request to one of the MCP endpoints over HTTP.
+    pub(crate) fn mcp_http(
+        &mut self,
+        token: Token,
+        exchange: &mut Exchange,
+        endpoint: &Endpoint<'_>,
+        head: &Head<'_>,
+        raw: Raw<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        self.read_on(token, exchange, cx);
+        let mut request = Request {
+            token,
+            head,
+            headers: Headers::of(head),
+            raw,
+            terms: Terms { keep_alive: head.keep_alive, standing: None },
+            chunked: head.version == Http::Http11,
+            form: Form::Undecided,
+        };
+        match self.serve_mcp(exchange, endpoint, &mut request, cx) {
+            Ok(outcome) => outcome,
+            Err(fault) => self.refuse_mcp(token, &fault, request.terms, cx),
+        }
+    }
+
+    fn serve_mcp<'a>(
+        &mut self,
+        exchange: &mut Exchange,
+        endpoint: &Endpoint<'_>,
+        request: &mut Request<'a>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Outcome, Fault<'a>> {
+        guard::check(&request.headers, &self.config.mcp.hosts)?;
+        match (endpoint, request.head.method) {
+            (Endpoint::HttpSse, _) => self.http_sse_stream(request, cx),
+            (Endpoint::Messages, _) => self.http_sse_post(exchange, request, cx),
+            (_, Method::Post) => self.post(exchange, request, cx),
+            (_, Method::Get) => self.get_stream(request, cx),
+            (_, Method::Delete) => self.delete_session(request, cx),
+            _ => Err(Fault::http(405, "This path serves GET, POST and DELETE.")),
+        }
+    }
+
+    /// From its first MCP request on a connection is read without a pause: a request that waits must see
+    /// that its client is gone, and the next one needs no operation to be received.
+    fn read_on(&mut self, token: Token, exchange: &mut Exchange, cx: &mut Cx<'_>) {
+        if exchange.watch == Watch::Once
+            && let Some(conn) = self.conns.get(token)
+        {
+            exchange.watch = Watch::Stream;
+            cx.out.ops.push(Watch::Stream.op(token, conn.socket));
+        }
+    }
+
+    fn post<'a>(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &mut Request<'a>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Outcome, Fault<'a>> {
+        let text = text(request)?;
+        request.form = form(request.head)?;
+        if text.trim_ascii_start().starts_with('[') {
+            return self.post_batch(exchange, request, text, cx);
+        }
+        let message = jsonrpc::decode(text).map_err(Fault::undecodable)?;
+        if let Some(params) = modern::stateless(request, &message)? {
+            let mirror = request.head.all_headers().collect();
+            mcp::headers::check(&mirror, &message, &params)
+                .map_err(|fault| Fault::of_headers(&fault).to(modern::id_of(&message)))?;
+            return self.post_stateless(exchange, request, message, cx);
+        }
+        match message {
+            Message::Request { ref method, .. } if method == "initialize" => {
+                self.post_initialize(exchange, request, message, cx)
+            }
+            Message::Request { id, .. } => {
+                let Some(session) = self.named_session(request, cx).map_err(|fault| fault.to(Some(id)))?
+                else {
+                    return Ok(Outcome::Gone);
+                };
+                self.charge_mcp(exchange, request, Some(session), Some(id), cx)?;
+                Ok(self.ask_of_session(session, request, false, message, cx))
+            }
+            Message::Notification { .. } | Message::Response { .. } => {
+                let Some(session) = self.named_session(request, cx)? else { return Ok(Outcome::Gone) };
+                if matches!(message, Message::Notification { .. }) {
+                    self.charge_mcp(exchange, request, Some(session), None, cx)?;
+                }
+                self.tell_hub(session, request, message, cx);
+                Ok(self.accept_post(request, cx))
+            }
+        }
+    }
+
+    /// `initialize`: a session of its own, and the answer names it.
+    fn post_initialize<'a>(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &mut Request<'a>,
+        message: Message<'a>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Outcome, Fault<'a>> {
+        let Message::Request { id, params, .. } = message else { return Ok(Outcome::Done) };
+        if request.headers.session.is_some() {
+            return match self.named_session(request, cx).map_err(|fault| fault.to(Some(id)))? {
+                Some(_) => Err(Fault::invalid("The session is initialized already.").to(Some(id))),
+                None => Ok(Outcome::Gone),
+            };
+        }
+        self.charge_mcp(exchange, request, None, Some(id), cx)?;
+        let session = self
+            .mcp_open(params, Carrier::Streamable(Box::default()), cx)
+            .map_err(|error| Fault::of(&error, Some(id)))?;
+        self.watch_session(session, cx.now.mono);
+        Ok(self.ask_of_session(session, request, true, message, cx))
+    }
+
+    /// The session that a request names; `None`: the connection is on its way to the session's home.
+    pub(crate) fn named_session<'a>(
+        &mut self,
+        request: &Request<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Option<Token>, Fault<'a>> {
+        let Some(id) = request.headers.session else {
+            return Err(Fault::http(
+                400,
+                "The header Mcp-Session-Id is missing; send what initialize answered.",
+            ));
+        };
+        if self.moves_home(request.token, id, request.raw, cx) {
+            return Ok(None);
+        }
+        let found = self.mcp.find(id).ok_or_else(Fault::no_session)?;
+        if let Some(version) = request.headers.version
+            && Version::parse(version).is_none_or(Version::is_modern)
+        {
+            let message = "MCP-Protocol-Version names no revision that has sessions here; send the one that \
+                           initialize agreed on.";
+            return Err(Fault::http(400, message));
+        }
+        if let Some(session) = self.mcp.sessions.get_mut(found) {
+            session.heard = cx.now.mono;
+        }
+        Ok(Some(found))
+    }
+
+    /// Takes a token from the bucket of whoever asks: the client it calls itself, its session, or its
+    /// connection.
+    pub(crate) fn charge_mcp<'a>(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &mut Request<'a>,
+        session: Option<Token>,
+        id: Option<Id<'a>>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Fault<'a>> {
+        let (rate, now) = (self.config.client_rate, cx.now.mono);
+        let session = session.and_then(|session| self.mcp.sessions.get_mut(session));
+        let (verdict, standing) = match (request.headers.client, session) {
+            (Some(name), _) => self.serving.clients.take(Some(name), &rate, now),
+            (None, session) => {
+                let bucket = session.map_or(&mut exchange.bucket, |session| &mut session.bucket);
+                (bucket.take(&rate, now), bucket.standing(&rate, now))
+            }
+        };
+        request.terms.standing = standing;
+        match verdict {
+            Verdict::Allow { .. } => Ok(()),
+            Verdict::Deny { retry_after } => {
+                self.stats.limited += 1;
+                Err(Fault::of(&Error::RateLimited { retry_after }, id))
+            }
+        }
+    }
+
+    /// A request of a session: its answer is a stream of its own.
+    fn ask_of_session(
+        &mut self,
+        session: Token,
+        request: &mut Request<'_>,
+        opens: bool,
+        message: Message<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        let stream = self.open_stream(session, request.token, 1);
+        let pending = Pending { opens, ..request.pending(Source::Stream { session, stream, cursor: 0 }) };
+        let headers = &request.headers.passed;
+        let from =
+            From { outlet: Outlet::Stream { session, stream }, client: Client::Session(session), headers };
+        self.serving.request = Some((request.token, pending));
+        self.mcp_message(from, message, cx);
+        self.asked_hub(request.token)
+    }
+
+    /// Opens the stream of a POST with so many requests.
+    pub(crate) fn open_stream(&mut self, session: Token, carrier: Token, requests: u32) -> u32 {
+        let (number, freed) = self.streams(session).map_or((0, 0), |streams| streams.open(carrier, requests));
+        self.stats.outbox_bytes -= freed as u64;
+        number
+    }
+
+    /// A notification or response of a session.
+    pub(crate) fn tell_hub(
+        &mut self,
+        session: Token,
+        request: &Request<'_>,
+        message: Message<'_>,
+        cx: &mut Cx<'_>,
+    ) {
+        let headers = &request.headers.passed;
+        let from = From { outlet: Outlet::Session { session }, client: Client::Session(session), headers };
+        self.mcp_message(from, message, cx);
+    }
+
+    /// What became of the request that was at hand.
+    pub(crate) fn asked_hub(&mut self, token: Token) -> Outcome {
+        let request = self.serving.request.take();
+        let gone = self.conns.get(token).is_none_or(|conn| !matches!(conn.stage, Stage::Lent));
+        match request {
+            Some((_, pending)) if gone => {
+                self.forget_pending(token, pending);
+                Outcome::Gone
+            }
+            Some((_, pending)) => Outcome::Waiting(Waiting::Mcp(pending)),
+            None if gone => Outcome::Gone,
+            None => Outcome::Done,
+        }
+    }
+
+    /// Answers a POST of nothing but notifications and responses.
+    pub(crate) fn accept_post(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Outcome {
+        self.write_accepted(request.token, request.terms, cx);
+        Outcome::Done
+    }
+}
+
+/// The text of a POST.
+pub(crate) fn text<'a>(request: &Request<'a>) -> Result<&'a str, Fault<'a>> {
+    let media = request.headers.content_type.unwrap_or_default();
+    let media = media.split(';').next().unwrap_or_default().trim_ascii();
+    if !media.eq_ignore_ascii_case("application/json") {
+        return Err(Fault::http(415, "Content-Type must be application/json."));
+    }
+    std::str::from_utf8(request.raw.body)
+        .map_err(|_| Fault { code: mcp::code::PARSE_ERROR, ..Fault::http(400, "The body is not UTF-8.") })
+}
+
+/// What the client takes for an answer. Many take both without a word.
+fn form<'a>(head: &Head<'_>) -> Result<Form, Fault<'a>> {
+    let json = accepts(head.headers("accept"), "application", "json");
+    let events = accepts(head.headers("accept"), "text", "event-stream");
+    match (json, events) {
+        (true, true) => Ok(Form::Undecided),
+        (true, false) => Ok(Form::Json),
+        (false, true) => Ok(Form::Sse),
+        (false, false) => Err(Fault::http(406, "Accept must allow application/json and text/event-stream.")),
+    }
+}

@@ -1,0 +1,112 @@
+//! What the upstreams were seen to offer: who has which tool, prompt and resource.
+
+use std::collections::BTreeMap;
+
+use weir_transports::mcp::Method;
+use weir_transports::mcp::headers::ParamHeader;
+
+use crate::upstream::UpstreamId;
+
+/// Names of all upstreams that one shard keeps, at most: what an upstream lists beyond is served, but only
+/// under its prefix.
+const NAMES_MAX: usize = 100_000;
+
+/// What a name names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Tool,
+    Prompt,
+    Resource,
+}
+
+impl Kind {
+    /// What the items of a list are, if they are named.
+    pub(crate) fn listed_by(method: Method) -> Option<Kind> {
+        match method {
+            Method::ToolsList => Some(Kind::Tool),
+            Method::PromptsList => Some(Kind::Prompt),
+            Method::ResourcesList => Some(Kind::Resource),
+            _ => None,
+        }
+    }
+
+    /// The list that has it.
+    pub(crate) fn list(self) -> Method {
+        match self {
+            Kind::Tool => Method::ToolsList,
+            Kind::Prompt => Method::PromptsList,
+            Kind::Resource => Method::ResourcesList,
+        }
+    }
+}
+
+/// Who has what, as far as lists have said.
+#[derive(Debug, Default)]
+pub(crate) struct Catalog {
+    owners: BTreeMap<(Kind, Box<str>), Vec<UpstreamId>>,
+    /// Lists that have been seen to their end.
+    whole: BTreeMap<(Kind, UpstreamId), ()>,
+    /// Arguments that tools want mirrored in headers.
+    headers: BTreeMap<(UpstreamId, Box<str>), Vec<ParamHeader>>,
+}
+
+impl Catalog {
+    /// `upstream` has `name`.
+    pub(crate) fn learn(&mut self, kind: Kind, name: &str, upstream: UpstreamId) {
+        let full = self.owners.len() >= NAMES_MAX;
+        match self.owners.get_mut(&(kind, Box::from(name))) {
+            Some(owners) => {
+                if let Err(at) = owners.binary_search(&upstream) {
+                    owners.insert(at, upstream);
+                }
+            }
+            None if full => {}
+            None => {
+                self.owners.insert((kind, name.into()), vec![upstream]);
+            }
+        }
+    }
+
+    /// The tool's calls repeat these arguments in headers.
+    pub(crate) fn learn_headers(&mut self, upstream: UpstreamId, tool: &str, headers: Vec<ParamHeader>) {
+        if headers.is_empty() {
+            self.headers.remove(&(upstream, Box::from(tool)));
+        } else if self.headers.len() < NAMES_MAX {
+            self.headers.insert((upstream, tool.into()), headers);
+        }
+    }
+
+    /// The arguments that a tool wants in headers.
+    pub(crate) fn headers(&self, upstream: UpstreamId, tool: &str) -> &[ParamHeader] {
+        self.headers.get(&(upstream, Box::from(tool))).map_or(&[], Vec::as_slice)
+    }
+
+    /// All of a list of `upstream` was seen.
+    pub(crate) fn learned(&mut self, kind: Kind, upstream: UpstreamId) {
+        self.whole.insert((kind, upstream), ());
+    }
+
+    /// Whether all of a list of `upstream` was seen since it last changed.
+    pub(crate) fn is_whole(&self, kind: Kind, upstream: UpstreamId) -> bool {
+        self.whole.contains_key(&(kind, upstream))
+    }
+
+    /// A list of `upstream` has changed.
+    pub(crate) fn forget(&mut self, kind: Kind, upstream: UpstreamId) {
+        self.whole.remove(&(kind, upstream));
+        self.owners.retain(|(of, _), owners| {
+            if *of == kind {
+                owners.retain(|owner| *owner != upstream);
+            }
+            !owners.is_empty()
+        });
+        if kind == Kind::Tool {
+            self.headers.retain(|(of, _), _| *of != upstream);
+        }
+    }
+
+    /// Who has `name`, in the order of the configuration.
+    pub(crate) fn owners(&self, kind: Kind, name: &str) -> &[UpstreamId] {
+        self.owners.get(&(kind, Box::from(name))).map_or(&[], Vec::as_slice)
+    }
+}

@@ -1,0 +1,258 @@
+//! Conversations with upstreams: whose they are, and what waits for them or is under way in them.
+
+use weir_ring::token::Token;
+use weir_transports::mcp::Era;
+
+use crate::mcp::outlet::Client;
+use crate::turn::{Cx, Shard};
+use crate::upstream::{Opening, UpstreamFault, UpstreamId};
+
+/// A conversation with one upstream.
+#[derive(Debug)]
+pub(crate) struct Conversation {
+    /// The upstream's side of it.
+    pub(crate) backing: Token,
+    /// With whom.
+    pub(crate) server: UpstreamId,
+    /// On whose behalf.
+    pub(crate) whose: Whose,
+    /// Requests may be sent.
+    pub(crate) ready: bool,
+    /// Legs that wait for it, or, unless it is shared, are under way in it; oldest first.
+    pub(crate) legs: Vec<Token>,
+}
+
+/// On whose behalf a conversation is held.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// A session's.
+    Session(Token),
+    /// Everyone's whose requests stand for themselves, and the gateway's own.
+    Shared,
+    /// One stateless request's at a time, with a legacy upstream that was told these capabilities: what it
+    /// asks back is asked in the course of that request.
+    Lease(Box<str>),
+}
+
+/// What an upstream said of itself.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    /// How it is spoken to.
+    pub(crate) era: Era,
+    /// Result of `initialize` or `server/discover`, JSON.
+    pub(crate) result: Box<str>,
+}
+
+/// What the gateway calls itself where it speaks for no client in particular.
+pub(crate) const CLIENT_INFO: &str =
+    concat!(r#"{"name":"weir","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+
+impl Shard {
+    /// The conversation in which `client` asks `server`; begun if there is none.
+    ///
+    /// # Errors
+    /// None can be had now.
+    pub(crate) fn conversation(
+        &mut self,
+        client: Client,
+        capabilities: Option<&str>,
+        server: UpstreamId,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, UpstreamFault> {
+        let share = self.config.upstreams.get(usize::from(server.0)).is_some_and(|upstream| upstream.share);
+        match client {
+            Client::Session(session) if !share && !self.is_modern(server) => {
+                self.session_conversation(session, server, cx)
+            }
+            Client::Stateless if !share && self.is_legacy(server) => match capabilities.map(str::trim) {
+                None | Some("{}") => self.shared_conversation(server, cx),
+                Some(capabilities) => self.lease(server, capabilities, cx),
+            },
+            _ => self.shared_conversation(server, cx),
+        }
+    }
+
+    /// Whether the upstream is known to be of the modern era.
+    pub(crate) fn is_modern(&self, server: UpstreamId) -> bool {
+        self.mcp.abouts.get(&server).is_some_and(|about| about.era == Era::Modern)
+    }
+
+    /// Whether the upstream is known to be of the legacy era.
+    pub(crate) fn is_legacy(&self, server: UpstreamId) -> bool {
+        self.mcp.abouts.get(&server).is_some_and(|about| about.era != Era::Modern)
+    }
+
+    fn session_conversation(
+        &mut self,
+        session: Token,
+        server: UpstreamId,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, UpstreamFault> {
+        let Some(held) = self.mcp.sessions.get(session) else { return Err(UpstreamFault::SessionLost) };
+        if let Some(conversation) = held.backings.get(&server) {
+            return Ok(*conversation);
+        }
+        let opening = Opening {
+            owner: session,
+            affinity: self.mcp.hash(&held.id),
+            client_info: held.client_info.clone(),
+            capabilities: held.capabilities.clone(),
+        };
+        let conversation = self.converse(server, Whose::Session(session), opening, cx)?;
+        if let Some(held) = self.mcp.sessions.get_mut(session) {
+            held.backings.insert(server, conversation);
+        }
+        Ok(conversation)
+    }
+
+    /// The conversation that everyone shares whose requests stand for themselves.
+    pub(crate) fn shared_conversation(
+        &mut self,
+        server: UpstreamId,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, UpstreamFault> {
+        if let Some(conversation) = self.mcp.shared.get(&server) {
+            return Ok(*conversation);
+        }
+        let affinity = self.random.next();
+        let conversation = self.converse(server, Whose::Shared, Opening::plain(affinity), cx)?;
+        self.mcp.shared.insert(server, conversation);
+        Ok(conversation)
+    }
+
+    /// A conversation of a legacy upstream for one stateless request that has these capabilities.
+    fn lease(
+        &mut self,
+        server: UpstreamId,
+        capabilities: &str,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, UpstreamFault> {
+        let leases = self.mcp.leases.get(&server).map_or(&[][..], Vec::as_slice);
+        let free = leases.iter().copied().find(|lease| {
+            self.mcp.conversations.get(*lease).is_some_and(|held| {
+                held.legs.is_empty() && matches!(&held.whose, Whose::Lease(told) if **told == *capabilities)
+            })
+        });
+        if let Some(lease) = free {
+            return Ok(lease);
+        }
+        let most = self.config.upstreams.get(usize::from(server.0)).map_or(0, |upstream| upstream.pool.size);
+        if leases.len() >= most as usize && !self.end_idle_lease(server, cx) {
+            return Err(UpstreamFault::Overloaded);
+        }
+        let opening = Opening { capabilities: capabilities.into(), ..Opening::plain(self.random.next()) };
+        let lease = self.converse(server, Whose::Lease(capabilities.into()), opening, cx)?;
+        self.mcp.leases.entry(server).or_default().push(lease);
+        Ok(lease)
+    }
+
+    /// Makes room among the leases by ending one that nobody uses.
+    fn end_idle_lease(&mut self, server: UpstreamId, cx: &mut Cx<'_>) -> bool {
+        let leases = self.mcp.leases.get(&server).map_or(&[][..], Vec::as_slice);
+        let idle = |lease: &Token| self.mcp.conversations.get(*lease).is_none_or(|held| held.legs.is_empty());
+        let Some(lease) = leases.iter().copied().find(idle) else { return false };
+        self.end_conversation(lease, cx);
+        true
+    }
+
+    fn converse(
+        &mut self,
+        server: UpstreamId,
+        whose: Whose,
+        mut opening: Opening,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, UpstreamFault> {
+        let nobody = Token { index: u32::MAX, generation: 0 };
+        let held = Conversation { backing: nobody, server, whose, ready: false, legs: Vec::new() };
+        let conversation = self.mcp.conversations.insert(held).map_err(|_| UpstreamFault::Overloaded)?;
+        opening.owner = conversation;
+        match self.open_backing(server, opening, cx) {
+            Ok(backing) => {
+                if let Some(held) = self.mcp.conversations.get_mut(conversation) {
+                    held.backing = backing;
+                }
+                Ok(conversation)
+            }
+            Err(why) => {
+                self.mcp.conversations.remove(conversation);
+                Err(why)
+            }
+        }
+    }
+
+    /// Ends a conversation that nobody needs any more.
+    pub(crate) fn end_conversation(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        if let Some(held) = self.forget_conversation(conversation) {
+            self.close_backing(held.backing, cx);
+        }
+    }
+
+    /// Takes a conversation out of all lists.
+    fn forget_conversation(&mut self, conversation: Token) -> Option<Conversation> {
+        let held = self.mcp.conversations.remove(conversation)?;
+        match &held.whose {
+            Whose::Session(session) => {
+                if let Some(session) = self.mcp.sessions.get_mut(*session) {
+                    session.backings.remove(&held.server);
+                }
+            }
+            Whose::Shared => {
+                self.mcp.shared.remove(&held.server);
+            }
+            Whose::Lease(_) => {
+                if let Some(leases) = self.mcp.leases.get_mut(&held.server) {
+                    leases.retain(|lease| *lease != conversation);
+                }
+            }
+        }
+        Some(held)
+    }
+
+    /// A conversation can begin: what waited for it is sent.
+    pub(crate) fn backing_ready(&mut self, backing: Token, cx: &mut Cx<'_>) {
+        let Some((owner, server, era, result)) = self.backing(backing).and_then(|backing| {
+            let result = backing.about.clone().unwrap_or_else(|| "{}".into());
+            Some((backing.owner, backing.upstream, backing.era?, result))
+        }) else {
+            return;
+        };
+        self.mcp.abouts.insert(server, About { era, result });
+        let Some(held) = self.mcp.conversations.get_mut(owner) else { return };
+        held.ready = true;
+        let legs = match held.whose {
+            Whose::Shared => std::mem::take(&mut held.legs),
+            _ => held.legs.clone(),
+        };
+        self.restore_log_level(owner, cx);
+        for leg in legs {
+            self.send_unsent(leg, cx);
+        }
+        self.introduce_waiting(cx);
+    }
+
+    /// A conversation has ended by itself; its legs that were sent have failed before.
+    pub(crate) fn backing_lost(&mut self, backing: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
+        let Some(owner) = self.backing(backing).map(|backing| backing.owner) else { return };
+        let Some(held) = self.forget_conversation(owner) else { return };
+        for leg in held.legs {
+            self.leg_failed(leg, why.clone(), cx);
+        }
+        self.mcp.faults.insert(held.server, why);
+        if let Whose::Session(session) = held.whose {
+            self.forget_asked(session, backing);
+        }
+        self.introduce_waiting(cx);
+    }
+}
+
+impl Opening {
+    /// What the gateway opens for itself.
+    fn plain(affinity: u64) -> Opening {
+        Opening {
+            owner: Token { index: u32::MAX, generation: 0 },
+            affinity,
+            client_info: CLIENT_INFO.into(),
+            capabilities: "{}".into(),
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Calls and their legs: begun, sent, ended.
+
+use weir_ring::token::Token;
+use weir_transports::mcp::{Era, Method, Params, object};
+
+use crate::mcp::answer::Refusal;
+use crate::mcp::call::{Call, Leg, Serves, Work};
+use crate::mcp::compose::{Outgoing, compose};
+use crate::mcp::conversation::Whose;
+use crate::mcp::dispatch::Request;
+use crate::mcp::outlet::Client;
+use crate::mcp::servers::BUILTIN;
+use crate::mcp::wire_id;
+use crate::turn::{Cx, Shard};
+use crate::upstream::{Ask, UpstreamFault, UpstreamId};
+
+/// The name of no leg.
+pub(crate) const NO_LEG: Token = Token { index: u32::MAX, generation: 0 };
+
+impl Shard {
+    /// Passes a request on to one server, whose answer is the answer. `own` is what the server calls the
+    /// thing that the client names otherwise.
+    pub(crate) fn direct(
+        &mut self,
+        request: &Request<'_>,
+        server: UpstreamId,
+        own: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Refusal> {
+        if server == BUILTIN {
+            return self.builtin(request, own, cx);
+        }
+        if let Some(state) = request.read.request_state.and_then(object::string)
+            && self.is_legacy(server)
+        {
+            return self.take_up(request, server, &state, cx);
+        }
+        let call = self.begin(request, Work::Direct { leg: NO_LEG })?;
+        let outgoing = Outgoing {
+            client: request.from.client,
+            method: request.method,
+            params: request.params,
+            own,
+            headers: request.from.headers,
+        };
+        match self.begin_leg(Serves::Call(call), server, outgoing, request.read, cx) {
+            Ok(leg) => {
+                if let Some(call) = self.mcp.calls.get_mut(call) {
+                    call.work = Work::Direct { leg };
+                }
+                Ok(())
+            }
+            Err(why) => {
+                self.end_call(call);
+                Err(self.fault(server, &why))
+            }
+        }
+    }
+
+    /// Makes a request a call that is under way.
+    pub(crate) fn begin(&mut self, request: &Request<'_>, work: Work) -> Result<Token, Refusal> {
+        let call = Call {
+            outlet: request.from.outlet,
+            client: request.from.client,
+            era: request.era,
+            id: request.id.as_json().into(),
+            progress: request.read.meta.progress_token.map(Box::from),
+            logs: matches!(request.from.client, Client::Session(_)) || request.read.meta.log_level.is_some(),
+            method: request.method,
+            asked: None,
+            rounds: 0,
+            work,
+        };
+        let full = |_| {
+            Refusal::new(
+                weir_transports::mcp::code::INTERNAL_ERROR,
+                "too many requests are under way here; try again later",
+            )
+        };
+        let token = self.mcp.calls.insert(call).map_err(full)?;
+        if let Client::Session(session) = request.from.client
+            && let Some(session) = self.mcp.sessions.get_mut(session)
+        {
+            session.calls.push(token);
+        }
+        Ok(token)
+    }
+
+    /// Forgets a call. Its legs are none any more.
+    pub(crate) fn end_call(&mut self, call: Token) -> Option<Call> {
+        let ended = self.mcp.calls.remove(call)?;
+        if let Client::Session(session) = ended.client
+            && let Some(session) = self.mcp.sessions.get_mut(session)
+        {
+            session.calls.retain(|other| *other != call);
+        }
+        Some(ended)
+    }
+
+    /// Asks one server; later, if the conversation with it is not ready.
+    pub(crate) fn begin_leg(
+        &mut self,
+        serves: Serves,
+        server: UpstreamId,
+        outgoing: Outgoing<'_>,
+        read: &Params<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, UpstreamFault> {
+        let conversation = self.conversation(outgoing.client, read.meta.client_capabilities, server, cx)?;
+        let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None };
+        let leg = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
+        let Some(held) = self.mcp.conversations.get_mut(conversation) else { return Ok(leg) };
+        if held.ready {
+            if held.whose != Whose::Shared {
+                held.legs.push(leg);
+            }
+            self.send_leg(leg, outgoing, read, cx);
+            return Ok(leg);
+        }
+        held.legs.push(leg);
+        if let Some(leg) = self.mcp.legs.get_mut(leg) {
+            leg.unsent = Some(Box::new(outgoing.kept()));
+        }
+        Ok(leg)
+    }
+
+    /// The conversation has become ready: asks what waited for it.
+    pub(crate) fn send_unsent(&mut self, leg: Token, cx: &mut Cx<'_>) {
+        let Some(waiting) = self.mcp.legs.get_mut(leg) else { return };
+        let (server, method) = (waiting.server, waiting.method);
+        let Some(unsent) = waiting.unsent.take() else { return };
+        // It was read when it came.
+        let Ok(read) = Params::read(method, unsent.params.as_deref()) else { return };
+        let outgoing = Outgoing {
+            client: unsent.client,
+            method,
+            params: unsent.params.as_deref(),
+            own: unsent.own.as_deref(),
+            headers: &unsent.headers,
+        };
+        // What the upstream speaks is known by now, and may ask for another conversation.
+        match self.conversation(outgoing.client, read.meta.client_capabilities, server, cx) {
+            Ok(conversation) => self.send_or_wait(leg, conversation, &outgoing, &read, cx),
+            Err(why) => self.leg_failed(leg, why, cx),
+        }
+    }
+
+    fn send_or_wait(
+        &mut self,
+        leg: Token,
+        conversation: Token,
+        outgoing: &Outgoing<'_>,
+        read: &Params<'_>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(held) = self.mcp.legs.get_mut(leg) else { return };
+        let moved = std::mem::replace(&mut held.conversation, conversation) != conversation;
+        let Some(to) = self.mcp.conversations.get_mut(conversation) else { return };
+        if moved && (!to.ready || to.whose != Whose::Shared) {
+            to.legs.push(leg);
+        }
+        if to.ready {
+            return self.send_leg(leg, *outgoing, read, cx);
+        }
+        held.unsent = Some(Box::new(outgoing.kept()));
+    }
+
+    /// Asks a server in a conversation that is ready.
+    fn send_leg(&mut self, leg: Token, outgoing: Outgoing<'_>, read: &Params<'_>, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.legs.get(leg) else { return };
+        let (server, conversation) = (held.server, held.conversation);
+        let Some(backing) = self.mcp.conversations.get(conversation).map(|held| held.backing) else { return };
+        let Some(era) = self.backing(backing).and_then(|backing| backing.era) else { return };
+        if era == Era::Modern
+            && matches!(outgoing.client, Client::Session(_))
+            && let Some(call) = held.serves.call().and_then(|call| self.mcp.calls.get_mut(call))
+            && call.asked.is_none()
+        {
+            call.asked = Some(Box::new(outgoing.kept()));
+        }
+        let mut message = std::mem::take(&mut self.mcp.upward);
+        message.clear();
+        let translation = self.translation(era, outgoing.client);
+        compose(&mut message, wire_id::of(leg), &translation, &outgoing, read);
+        let method = outgoing.method.name().unwrap_or_default();
+        let shown = read.header_name(outgoing.method).and_then(object::string);
+        let name = outgoing.method.name_param().and(outgoing.own.or(shown.as_deref()));
+        let headers = self.headers_for(server, era, &outgoing, read);
+        let ask = Ask {
+            message: &message,
+            method,
+            name,
+            headers: &headers,
+            idempotent: outgoing.method.is_idempotent(),
+            long: outgoing.method == Method::SubscriptionsListen,
+        };
+        self.ask(backing, leg, ask, cx);
+        self.mcp.upward = message;
+    }
+
+    /// Forgets a leg.
+    pub(crate) fn end_leg(&mut self, leg: Token) -> Option<Leg> {
+        let ended = self.mcp.legs.remove(leg)?;
+        if let Some(held) = self.mcp.conversations.get_mut(ended.conversation) {
+            held.legs.retain(|other| *other != leg);
+        }
+        Some(ended)
+    }
+
+    /// Gives up a leg whose answer nobody wants any more, and tells a legacy upstream so.
+    pub(crate) fn drop_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
+        let Some(ended) = self.end_leg(leg) else { return };
+        if ended.unsent.is_some() {
+            return;
+        }
+        let Some(backing) = self.mcp.conversations.get(ended.conversation).map(|held| held.backing) else {
+            return;
+        };
+        if self.is_legacy(ended.server) {
+            let cancelled = format!(
+                r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"cancelled by the client"}}}}"#,
+                wire_id::of(leg)
+            );
+            self.tell_upstream(backing, cancelled.as_bytes(), cx);
+        }
+        self.cancel_leg(backing, leg, cx);
+    }
+}

@@ -1,0 +1,236 @@
+//! A legacy upstream asks a stateless client: the call is answered with what it asks
+//! (`InputRequiredResult`), and its leg is held until the client comes back with the answers.
+
+use std::time::Duration;
+
+use weir_ring::time::Instant;
+use weir_ring::token::{Member, Token};
+use weir_transports::jsonrpc::{self, Body, Id};
+use weir_transports::mcp::mrtr::{self, InputRequest, InputRequired};
+use weir_transports::mcp::{Method, code, object};
+
+use crate::mcp::answer::Refusal;
+use crate::mcp::call::{Serves, Work};
+use crate::mcp::dispatch::Request;
+use crate::turn::{Alarm, Cx, Shard};
+use crate::upstream::{UpstreamFault, UpstreamId};
+
+/// How long a client may take to come back.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Questions that may be open in one hold.
+const QUESTIONS_MAX: usize = 64;
+
+/// A leg whose upstream waits for its client.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    leg: Token,
+    conversation: Token,
+    method: Method,
+    questions: Vec<Question>,
+    /// Numbers the questions.
+    asked: u32,
+    /// The leg has ended meanwhile: what it came to, a whole response.
+    outcome: Option<Outcome>,
+    expires: Instant,
+}
+
+/// What an upstream asks.
+#[derive(Debug)]
+struct Question {
+    key: String,
+    /// The upstream's id, JSON.
+    id: Box<str>,
+    method: Box<str>,
+    params: Box<str>,
+}
+
+#[derive(Debug)]
+enum Outcome {
+    Result(Box<str>),
+    Error(Box<str>),
+    Fault(UpstreamFault),
+}
+
+impl Shard {
+    /// A legacy upstream asks something in the course of a stateless client's leg.
+    pub(crate) fn hold_leg(
+        &mut self,
+        leg: Token,
+        id: Id<'_>,
+        method: &str,
+        params: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(held) = self.mcp.legs.get(leg) else { return };
+        let (serves, conversation, of, server) = (held.serves, held.conversation, held.method, held.server);
+        let params = self.shown_params(server, Method::of(method), params.unwrap_or("{}"));
+        let token = match serves {
+            Serves::Hold(token) => token,
+            _ => {
+                let hold = Hold {
+                    leg,
+                    conversation,
+                    method: of,
+                    questions: Vec::new(),
+                    asked: 0,
+                    outcome: None,
+                    expires: cx.now.mono.plus(PATIENCE),
+                };
+                let Ok(token) = self.mcp.holds.insert(hold) else {
+                    return self.refuse_in(conversation, id, "too many calls are held here", cx);
+                };
+                token
+            }
+        };
+        let Some(hold) = self.mcp.holds.get_mut(token) else { return };
+        if hold.questions.len() >= QUESTIONS_MAX {
+            return self.refuse_in(conversation, id, "too many questions are open", cx);
+        }
+        hold.asked += 1;
+        let key = format!("{}-{}", method.rsplit('/').next().unwrap_or(method), hold.asked);
+        let id = id.as_json().into();
+        hold.questions.push(Question { key, id, method: method.into(), params: params.into() });
+        if let Serves::Call(call) = serves {
+            self.ask_stateless(token, call, cx);
+        }
+    }
+
+    /// Answers the call with the questions of a hold.
+    fn ask_stateless(&mut self, token: Token, call: Token, cx: &mut Cx<'_>) {
+        let Some(hold) = self.mcp.holds.get_mut(token) else { return };
+        hold.expires = cx.now.mono.plus(PATIENCE);
+        let (leg, expires) = (hold.leg, hold.expires);
+        let state = self.mcp.seal.seal(&state_of(self.me, token));
+        let questions = self.mcp.holds.get(token).map_or(&[][..], |hold| &hold.questions);
+        let requests = questions.iter().map(|asked| InputRequest {
+            key: asked.key.as_str().into(),
+            method: (&*asked.method).into(),
+            params: Some(&asked.params),
+        });
+        let required = InputRequired { requests: requests.collect(), request_state: Some(state.into()) };
+        let mut result = Vec::new();
+        required.write(&mut result);
+        if let Some(leg) = self.mcp.legs.get_mut(leg) {
+            leg.serves = Serves::Hold(token);
+        }
+        self.alarm(expires, Alarm::Hold(token));
+        let Some(call) = self.end_call(call) else { return };
+        if let Some(id) = Id::from_json(&call.id) {
+            self.answer_result(call.outlet, id, &result, cx);
+        }
+    }
+
+    /// A client comes back with answers: its request takes up the leg that was held.
+    pub(crate) fn take_up(
+        &mut self,
+        request: &Request<'_>,
+        server: UpstreamId,
+        state: &str,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Refusal> {
+        let expired = || Refusal::new(code::INVALID_PARAMS, "requestState is not known here, or has expired");
+        let bytes = self.mcp.seal.open(state).ok_or_else(expired)?;
+        let token = token_of(&bytes).filter(|(home, _)| *home == self.me).ok_or_else(expired)?.1;
+        let hold =
+            self.mcp.holds.get(token).filter(|hold| hold.method == request.method).ok_or_else(expired)?;
+        let (leg, conversation) = (hold.leg, hold.conversation);
+        if hold.outcome.is_none() && self.mcp.legs.get(leg).is_none_or(|leg| leg.server != server) {
+            return Err(expired());
+        }
+        let responses =
+            mrtr::read_responses(request.read.input_responses.unwrap_or("{}")).ok_or_else(|| {
+                Refusal::new(code::INVALID_PARAMS, "inputResponses must be an object of objects")
+            })?;
+        let call = self.begin(request, Work::Direct { leg })?;
+        let Some(hold) = self.mcp.holds.get_mut(token) else { return Err(expired()) };
+        let mut answers = Vec::new();
+        for (key, response) in responses {
+            if let Some(at) = hold.questions.iter().position(|asked| asked.key == *key) {
+                answers.push((hold.questions.remove(at).id, response));
+            }
+        }
+        let open = !hold.questions.is_empty();
+        let backing = self.mcp.conversations.get(conversation).map(|held| held.backing);
+        for (id, response) in answers {
+            if let (Some(backing), Some(id)) = (backing, Id::from_json(&id)) {
+                let mut message = Vec::new();
+                jsonrpc::result(&mut message, &id, response.as_bytes());
+                self.tell_upstream(backing, &message, cx);
+            }
+        }
+        if open {
+            self.ask_stateless(token, call, cx);
+            return Ok(());
+        }
+        let outcome = self.mcp.holds.remove(token).and_then(|hold| hold.outcome);
+        if let Some(leg) = self.mcp.legs.get_mut(leg) {
+            leg.serves = Serves::Call(call);
+        }
+        match outcome {
+            None => {}
+            Some(Outcome::Result(result)) => self.finish_direct(call, server, Body::Result(&result), cx),
+            Some(Outcome::Error(error)) => self.finish_direct(call, server, Body::Error(&error), cx),
+            Some(Outcome::Fault(why)) => {
+                let refusal = self.fault(server, &why);
+                self.finish_with_error(call, &refusal, cx);
+            }
+        }
+        Ok(())
+    }
+
+    /// A leg that is held was answered: kept for the client's return.
+    pub(crate) fn hold_answered(&mut self, token: Token, body: Body<'_>) {
+        let Some(hold) = self.mcp.holds.get_mut(token) else { return };
+        hold.questions.clear();
+        hold.outcome = Some(match body {
+            Body::Result(result) => Outcome::Result(result.into()),
+            Body::Error(error) => Outcome::Error(error.into()),
+        });
+    }
+
+    /// A leg that is held has failed.
+    pub(crate) fn hold_failed(&mut self, token: Token, why: UpstreamFault) {
+        if let Some(hold) = self.mcp.holds.get_mut(token) {
+            hold.questions.clear();
+            hold.outcome = Some(Outcome::Fault(why));
+        }
+    }
+
+    /// A client that was waited for has had its time.
+    pub(crate) fn examine_hold(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Some(hold) = self.mcp.holds.get(token).filter(|hold| cx.now.mono >= hold.expires) else { return };
+        let leg = hold.leg;
+        self.mcp.holds.remove(token);
+        self.drop_leg(leg, cx);
+    }
+
+    /// The shard where what a `requestState` speaks of is held. `None`: nowhere, as far as it says.
+    pub(crate) fn state_home(&self, state: &str) -> Option<Member> {
+        let state = object::string(state)?;
+        token_of(&self.mcp.seal.open(&state)?).map(|(home, _)| home)
+    }
+
+    fn refuse_in(&mut self, conversation: Token, id: Id<'_>, why: &str, cx: &mut Cx<'_>) {
+        if let Some(backing) = self.mcp.conversations.get(conversation).map(|held| held.backing) {
+            self.refuse_upstream(backing, id, why, cx);
+        }
+    }
+}
+
+/// What a `requestState` says: the shard and the hold.
+fn state_of(home: Member, hold: Token) -> [u8; 10] {
+    let mut bytes = [0; 10];
+    bytes[..2].copy_from_slice(&home.0.to_be_bytes());
+    bytes[2..6].copy_from_slice(&hold.index.to_be_bytes());
+    bytes[6..].copy_from_slice(&hold.generation.to_be_bytes());
+    bytes
+}
+
+fn token_of(bytes: &[u8]) -> Option<(Member, Token)> {
+    let (home, rest) = bytes.split_first_chunk::<2>()?;
+    let (index, rest) = rest.split_first_chunk::<4>()?;
+    let generation = rest.try_into().ok()?;
+    let token = Token { index: u32::from_be_bytes(*index), generation: u32::from_be_bytes(generation) };
+    Some((Member(u16::from_be_bytes(*home)), token))
+}

@@ -1,0 +1,352 @@
+//! `subscriptions/listen`: one stream of news out of those of all servers.
+//!
+//! Modern upstreams are listened to in turn, one leg each; legacy ones send their news in the shared
+//! conversation. A session with modern upstreams has such a stream too, which feeds its own.
+
+use std::time::Duration;
+
+use weir_ring::token::Token;
+use weir_transports::mcp::splice::{splice, with_meta};
+use weir_transports::mcp::{Era, Filter, Method, Params, key, object};
+
+use crate::mcp::answer::Refusal;
+use crate::mcp::call::{Call, Serves, Work};
+use crate::mcp::catalog::Kind;
+use crate::mcp::compose::Outgoing;
+use crate::mcp::dispatch::Request;
+use crate::mcp::outlet::{Client, Delivery, Outlet};
+use crate::mcp::servers::{BUILTIN, Whose};
+use crate::turn::{Alarm, Cx, Shard};
+use crate::upstream::UpstreamId;
+
+/// How long the acknowledgement waits for those of the upstreams.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How soon an upstream that has hung up is listened to again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// URIs that one listener may name.
+const URIS_MAX: usize = 1_000;
+
+/// One client's wish for news.
+#[derive(Debug, Default)]
+pub(crate) struct Listen {
+    /// The news it wants.
+    pub(crate) wants: Wants,
+    /// Legs at modern upstreams, each with whether it has acknowledged.
+    pub(crate) legs: Vec<(Token, UpstreamId, bool)>,
+    /// The client has been told what it gets.
+    pub(crate) acknowledged: bool,
+    /// The parameters of the request, for legs to come.
+    params: Option<Box<str>>,
+    headers: Vec<(Box<str>, Box<str>)>,
+}
+
+/// Which news.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Wants {
+    pub(crate) tools: bool,
+    pub(crate) prompts: bool,
+    pub(crate) resources: bool,
+    /// Resources, by the URIs that clients see.
+    pub(crate) uris: Vec<String>,
+}
+
+impl Wants {
+    fn read(notifications: &str) -> Result<Wants, weir_transports::mcp::DecodeError> {
+        let filter = Filter::read(notifications)?;
+        let uris = filter.resource_subscriptions.map_or_else(Vec::new, |uris| {
+            object::elements(uris).flatten().filter_map(object::string).map(|uri| uri.into_owned()).collect()
+        });
+        Ok(Wants {
+            tools: filter.tools_list_changed,
+            prompts: filter.prompts_list_changed,
+            resources: filter.resources_list_changed,
+            uris,
+        })
+    }
+
+    /// As the value of `notifications`.
+    fn write(&self) -> String {
+        let mut filter = serde_json::Map::new();
+        for (name, wanted) in [
+            ("toolsListChanged", self.tools),
+            ("promptsListChanged", self.prompts),
+            ("resourcesListChanged", self.resources),
+        ] {
+            if wanted {
+                filter.insert(name.into(), true.into());
+            }
+        }
+        if !self.uris.is_empty() {
+            filter.insert("resourceSubscriptions".into(), self.uris.clone().into());
+        }
+        serde_json::Value::Object(filter).to_string()
+    }
+
+    fn wants(&self, method: Method, uri: Option<&str>) -> bool {
+        match method {
+            Method::NotificationToolsListChanged => self.tools,
+            Method::NotificationPromptsListChanged => self.prompts,
+            Method::NotificationResourcesListChanged => self.resources,
+            Method::NotificationResourcesUpdated => {
+                uri.is_some_and(|uri| self.uris.iter().any(|wanted| wanted == uri))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Shard {
+    /// A client wants to hear news until it hangs up.
+    pub(crate) fn listen(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        let refuse = |error: weir_transports::mcp::DecodeError| Refusal::new(error.code(), error.to_string());
+        let wants = Wants::read(request.read.notifications.unwrap_or("{}")).map_err(refuse)?;
+        if wants.uris.len() > URIS_MAX {
+            let message = format!("resourceSubscriptions names more than {URIS_MAX} resources");
+            return Err(Refusal::new(weir_transports::mcp::code::INVALID_PARAMS, message));
+        }
+        let listen = Listen {
+            wants,
+            params: request.params.map(Box::from),
+            headers: request.from.headers.to_vec(),
+            ..Listen::default()
+        };
+        let call = self.begin(request, Work::Listen(Box::new(listen)))?;
+        self.mcp.listeners.push(call);
+        for server in self.servers().filter(|server| *server != BUILTIN).collect::<Vec<_>>() {
+            self.listen_to(call, server, cx);
+        }
+        self.alarm(cx.now.mono.plus(PATIENCE), Alarm::Mcp(call));
+        self.acknowledge_listen(call, false, cx);
+        Ok(())
+    }
+
+    /// A session whose upstream is modern gets the upstream's news, and news of these resources.
+    pub(crate) fn listen_for_session(
+        &mut self,
+        session: Token,
+        server: UpstreamId,
+        uris: Vec<String>,
+        cx: &mut Cx<'_>,
+    ) {
+        let before = self.mcp.sessions.get_mut(session).and_then(|held| held.listens.remove(&server));
+        if let Some(before) = before {
+            self.drop_call(before, cx);
+        }
+        let Some(era) = self.era_of(Client::Session(session)) else { return };
+        let wants = Wants { tools: true, prompts: true, resources: true, uris };
+        let params = format!(r#"{{"notifications":{}}}"#, wants.write());
+        let listen = Listen { wants, params: Some(params.into()), acknowledged: true, ..Listen::default() };
+        let call = Call {
+            outlet: Outlet::Session { session },
+            client: Client::Session(session),
+            era,
+            id: "0".into(),
+            progress: None,
+            logs: false,
+            asked: None,
+            rounds: 0,
+            method: Method::SubscriptionsListen,
+            work: Work::Listen(Box::new(listen)),
+        };
+        let Ok(call) = self.mcp.calls.insert(call) else { return };
+        if let Some(held) = self.mcp.sessions.get_mut(session) {
+            held.listens.insert(server, call);
+        }
+        self.mcp.listeners.push(call);
+        self.listen_to(call, server, cx);
+    }
+
+    /// `resources/subscribe` and `unsubscribe` of a legacy client at a modern upstream.
+    pub(crate) fn subscribe_modern(
+        &mut self,
+        request: &Request<'_>,
+        server: UpstreamId,
+        uri: String,
+        cx: &mut Cx<'_>,
+    ) {
+        if let Client::Session(session) = request.from.client {
+            let listen = self.mcp.sessions.get(session).and_then(|held| held.listens.get(&server));
+            let listen = listen.and_then(|call| self.mcp.calls.get(*call)).map(|call| &call.work);
+            let mut uris = match listen {
+                Some(Work::Listen(listen)) => listen.wants.uris.clone(),
+                _ => Vec::new(),
+            };
+            uris.retain(|known| *known != uri);
+            if request.method == Method::ResourcesSubscribe && uris.len() < URIS_MAX {
+                uris.push(uri);
+            }
+            self.listen_for_session(session, server, uris, cx);
+        }
+        self.answer_result(request.from.outlet, request.id, b"{}", cx);
+    }
+
+    /// Listens to one server for a call.
+    fn listen_to(&mut self, call: Token, server: UpstreamId, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.calls.get(call) else { return };
+        let Work::Listen(listen) = &held.work else { return };
+        let (client, headers) = (held.client, listen.headers.clone());
+        let (mut wants, params) = (listen.wants.clone(), listen.params.clone());
+        wants.uris = wants.uris.iter().filter_map(|uri| self.own_uri(server, uri)).collect();
+        if self.is_legacy(server) {
+            return self.subscribe_shared(server, &wants, cx);
+        }
+        let Ok(read) = Params::read(Method::SubscriptionsListen, params.as_deref()) else { return };
+        let (Some(text), Some(filter)) = (params.as_deref(), read.notifications) else { return };
+        let mut own = Vec::new();
+        splice(&mut own, text, &[(filter, wants.write().as_bytes())]);
+        let Ok(own) = String::from_utf8(own) else { return };
+        let Ok(read) = Params::read(Method::SubscriptionsListen, Some(&own)) else { return };
+        let outgoing = Outgoing {
+            client,
+            method: Method::SubscriptionsListen,
+            params: Some(&own),
+            own: None,
+            headers: &headers,
+        };
+        let leg = self.begin_leg(Serves::Call(call), server, outgoing, &read, cx);
+        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
+        match leg {
+            Ok(leg) => listen.legs.push((leg, server, false)),
+            Err(_) => self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call)),
+        }
+    }
+
+    /// What the server calls a resource, if it is the server's.
+    fn own_uri(&self, server: UpstreamId, uri: &str) -> Option<String> {
+        match self.whose_uri(uri) {
+            Whose::Of(owner, own) if owner == server => Some(own.into_owned()),
+            _ => None,
+        }
+    }
+
+    /// Makes a legacy upstream send its news in the shared conversation.
+    fn subscribe_shared(&mut self, server: UpstreamId, wants: &Wants, cx: &mut Cx<'_>) {
+        let Ok(conversation) = self.shared_conversation(server, cx) else { return };
+        for uri in &wants.uris {
+            let params = serde_json::json!({ "uri": uri }).to_string();
+            self.errand(conversation, Method::ResourcesSubscribe, &params, cx);
+        }
+    }
+
+    /// News in the course of a leg that listens.
+    pub(crate) fn listen_news(&mut self, leg: Token, method: Method, params: Option<&str>, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.legs.get(leg) else { return };
+        let server = held.server;
+        let Some(call) = held.serves.call() else { return };
+        if method == Method::NotificationSubscriptionsAcknowledged {
+            if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work)
+                && let Some(place) = listen.legs.iter_mut().find(|(other, ..)| *other == leg)
+            {
+                place.2 = true;
+            }
+            return self.acknowledge_listen(call, false, cx);
+        }
+        self.list_changed(server, method);
+        let params = self.shown_params(server, method, params.unwrap_or("{}"));
+        self.tell_listener(call, method, &params, cx);
+    }
+
+    /// Passes news on to all who listen to the server by the shared conversation.
+    pub(crate) fn tell_listeners(
+        &mut self,
+        server: UpstreamId,
+        method: Method,
+        params: &str,
+        cx: &mut Cx<'_>,
+    ) {
+        if self.mcp.listeners.is_empty() || !self.is_legacy(server) {
+            return;
+        }
+        let uri = object::find(params, ["uri"]).ok().and_then(|[uri]| uri).and_then(object::string);
+        for call in self.mcp.listeners.clone() {
+            let wants = self.mcp.calls.get(call).is_some_and(|held| match &held.work {
+                Work::Listen(listen) => {
+                    held.client == Client::Stateless && listen.wants.wants(method, uri.as_deref())
+                }
+                _ => false,
+            });
+            if wants {
+                self.tell_listener(call, method, params, cx);
+            }
+        }
+    }
+
+    fn tell_listener(&mut self, call: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.calls.get(call) else { return };
+        let (outlet, era) = (held.outlet, held.era);
+        let mut message =
+            format!(r#"{{"jsonrpc":"2.0","method":"{}","params":"#, method.name().unwrap_or_default())
+                .into_bytes();
+        match era {
+            Era::Modern => with_meta(&mut message, Some(params), &[(key::SUBSCRIPTION_ID, &held.id)], &[]),
+            Era::Legacy(_) => with_meta(&mut message, Some(params), &[], &[key::SUBSCRIPTION_ID]),
+        }
+        message.push(b'}');
+        self.mcp_deliver(outlet, Delivery::Interim, &message, cx);
+    }
+
+    /// Tells the client what it gets, once every upstream has said what it grants, or has had its time.
+    fn acknowledge_listen(&mut self, call: Token, overdue: bool, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.calls.get_mut(call) else { return };
+        let Work::Listen(listen) = &mut held.work else { return };
+        if listen.acknowledged || !overdue && listen.legs.iter().any(|(_, _, acknowledged)| !acknowledged) {
+            return;
+        }
+        listen.acknowledged = true;
+        let params = format!(r#"{{"notifications":{}}}"#, listen.wants.write());
+        self.tell_listener(call, Method::NotificationSubscriptionsAcknowledged, &params, cx);
+    }
+
+    /// A leg that listened has ended: the upstream is listened to again.
+    pub(crate) fn listen_ended(&mut self, call: Token, leg: Token, cx: &mut Cx<'_>) {
+        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
+        listen.legs.retain(|(other, ..)| *other != leg);
+        self.acknowledge_listen(call, false, cx);
+        self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call));
+    }
+
+    /// A listener's time has come: acknowledgements that did not come are not waited for, and upstreams
+    /// that have hung up are listened to again.
+    pub(crate) fn examine_listen(&mut self, call: Token, cx: &mut Cx<'_>) {
+        self.acknowledge_listen(call, true, cx);
+        let Some(held) = self.mcp.calls.get(call) else { return };
+        let (client, outlet) = (held.client, held.outlet);
+        let Work::Listen(listen) = &held.work else { return };
+        let listened: Vec<UpstreamId> = listen.legs.iter().map(|(_, server, _)| *server).collect();
+        let silent = |server: &UpstreamId| *server != BUILTIN && !listened.contains(server);
+        let silent: Vec<UpstreamId> = match (client, outlet) {
+            (Client::Session(session), _) => {
+                let listens = self.mcp.sessions.get(session).map(|held| &held.listens);
+                let mine = |server: &UpstreamId| listens.is_some_and(|all| all.get(server) == Some(&call));
+                self.servers().filter(silent).filter(mine).collect()
+            }
+            (Client::Stateless, _) => self.servers().filter(silent).collect(),
+        };
+        for server in silent {
+            if !self.is_legacy(server) {
+                self.listen_to(call, server, cx);
+            }
+        }
+    }
+
+    /// A call that listened has ended.
+    pub(crate) fn listener_gone(&mut self, call: Token) {
+        self.mcp.listeners.retain(|other| *other != call);
+    }
+
+    /// What was learnt of a list that has changed is no longer true.
+    pub(crate) fn list_changed(&mut self, server: UpstreamId, method: Method) {
+        match method {
+            Method::NotificationToolsListChanged => self.mcp.catalog.forget(Kind::Tool, server),
+            Method::NotificationPromptsListChanged => self.mcp.catalog.forget(Kind::Prompt, server),
+            Method::NotificationResourcesListChanged => self.mcp.catalog.forget(Kind::Resource, server),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Where messages to MCP clients go, and where theirs come from.
+
+use weir_ring::token::Token;
+
+/// Where a message to a client goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outlet {
+    /// The POST under way on a connection, its `exchange`th; nothing of it can be resumed.
+    Post { connection: Token, exchange: u32 },
+    /// The numbered stream of one POST of a session: its events are kept for resume once SSE has begun.
+    Stream { session: Token, stream: u32 },
+    /// Whatever carries a session's own messages: GET stream, WebSocket, channel, HTTP+SSE.
+    Session { session: Token },
+    /// A WebSocket without session: a message a frame.
+    Link { connection: Token },
+}
+
+/// What a message is to its outlet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// Before the answer: opens an SSE stream where the outlet is a POST.
+    Interim,
+    /// The answer. `status` is that of the HTTP response, where one is still to be chosen.
+    Answer { status: u16 },
+    /// There will be no answer, as the client has cancelled the request; the message is empty.
+    Nothing,
+}
+
+/// Who sends a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// A session of a legacy client.
+    Session(Token),
+    /// 2026-07-28: who and what it is stands in each request's `_meta`.
+    Stateless,
+}
+
+/// Where a message came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct From<'a> {
+    /// Where its answer goes.
+    pub(crate) outlet: Outlet,
+    /// Who sends it.
+    pub(crate) client: Client,
+    /// `Mcp-Param-*`, `traceparent`, `tracestate` and `baggage` as they came.
+    pub(crate) headers: &'a [(Box<str>, Box<str>)],
+}

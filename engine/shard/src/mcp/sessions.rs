@@ -1,0 +1,272 @@
+//! Sessions of legacy clients: opened by `initialize`, ended by DELETE, by their connection, or by time.
+
+use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use weir_ring::token::Token;
+use weir_transports::mcp::{LEGACY_NEWEST, Method, Version, code, object};
+
+use crate::error::Error;
+use crate::mcp::Mcp;
+use crate::mcp::answer::Refusal;
+use crate::mcp::call::{Leg, Serves, Work};
+use crate::mcp::dispatch::Request;
+use crate::mcp::outlet::{Client, Delivery};
+use crate::mcp::session::{Asked, Carrier, Session};
+use crate::mcp::wire_id;
+use crate::policy::TokenBucket;
+use crate::route;
+use crate::turn::{Cx, Shard};
+use crate::upstream::Ask;
+
+impl Mcp {
+    /// The session with this id.
+    pub(crate) fn find(&self, id: &str) -> Option<Token> {
+        let hash = self.hash(id);
+        let named = |token: &Token| self.sessions.get(*token).is_some_and(|session| &*session.id == id);
+        self.by_id.find(hash, named).copied()
+    }
+
+    /// Where a text falls.
+    pub(crate) fn hash(&self, text: &str) -> u64 {
+        self.hasher.hash_one(text)
+    }
+}
+
+impl Shard {
+    /// Opens a session for a legacy client whose `initialize` has these parameters.
+    ///
+    /// # Errors
+    /// The table of sessions is full, or the parameters are not what `initialize` takes.
+    pub(crate) fn mcp_open(
+        &mut self,
+        params: Option<&str>,
+        carrier: Carrier,
+        cx: &mut Cx<'_>,
+    ) -> Result<Token, Error> {
+        let keys = ["protocolVersion", "capabilities", "clientInfo"];
+        let [version, capabilities, info] = object::find(params.unwrap_or("{}"), keys)
+            .map_err(|fault| Error::malformed(fault.to_string()))?;
+        let version = version.and_then(object::string);
+        let version = version.as_deref().and_then(Version::parse).filter(|version| !version.is_modern());
+        let object_or = |text: Option<&str>, other: &str| match text {
+            Some(text) if text.starts_with('{') => Box::from(text),
+            _ => Box::from(other),
+        };
+        let session = Session {
+            id: self.mint_session_id().into(),
+            version: version.unwrap_or(LEGACY_NEWEST),
+            client_info: object_or(info, crate::mcp::conversation::CLIENT_INFO),
+            capabilities: object_or(capabilities, "{}"),
+            bucket: TokenBucket::new(),
+            heard: cx.now.mono,
+            log_level: None,
+            backings: BTreeMap::new(),
+            listens: BTreeMap::new(),
+            calls: Vec::new(),
+            asked: BTreeMap::new(),
+            next_ask: 0,
+            carrier,
+        };
+        let hash = self.mcp.hash(&session.id);
+        let mcp = &mut self.mcp;
+        let token = mcp.sessions.insert(session).map_err(|_| Error::insufficient_resources())?;
+        let (sessions, hasher) = (&mcp.sessions, &mcp.hasher);
+        let rehash = |token: &Token| sessions.get(*token).map_or(0, |session| hasher.hash_one(&*session.id));
+        mcp.by_id.insert_unique(hash, token, rehash);
+        Ok(token)
+    }
+
+    /// An id that cannot be guessed and whose home is this shard.
+    pub(crate) fn mint_session_id(&mut self) -> String {
+        loop {
+            let id = self.mcp.seal.name();
+            if route::home(&self.ring, &id) == self.me {
+                return id;
+            }
+        }
+    }
+
+    /// Ends a session and all that is under way for it.
+    pub(crate) fn mcp_close(&mut self, session: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.sessions.get(session) else { return };
+        let (mut calls, conversations) = (held.calls.clone(), held.backings.clone());
+        calls.extend(held.listens.values());
+        let hash = self.mcp.hash(&held.id);
+        for call in calls {
+            self.drop_call(call, cx);
+        }
+        for conversation in conversations.into_values() {
+            self.end_conversation(conversation, cx);
+        }
+        if let Ok(entry) = self.mcp.by_id.find_entry(hash, |other| *other == session) {
+            entry.remove();
+        }
+        self.mcp.sessions.remove(session);
+    }
+
+    /// Gives up a call: its legs are cancelled, and no answer goes out.
+    pub(crate) fn drop_call(&mut self, call: Token, cx: &mut Cx<'_>) {
+        self.mcp.introducing.retain(|other| *other != call);
+        let Some(ended) = self.end_call(call) else { return };
+        for leg in ended.work.legs() {
+            self.drop_leg(leg, cx);
+        }
+        self.listener_gone(call);
+        self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
+    }
+
+    /// A client's notification.
+    pub(crate) fn mcp_notified(
+        &mut self,
+        client: Client,
+        method: Method,
+        params: Option<&str>,
+        cx: &mut Cx<'_>,
+    ) {
+        match (method, client) {
+            (Method::NotificationCancelled, _) => {
+                let request = params.and_then(|params| object::find(params, ["requestId"]).ok());
+                if let Some([Some(request)]) = request {
+                    self.cancel_request(client, request, cx);
+                }
+            }
+            (Method::NotificationInitialized, Client::Session(session)) => self.client_is_ready(session, cx),
+            (Method::NotificationRootsListChanged, Client::Session(session)) => {
+                self.tell_all(
+                    session,
+                    br#"{"jsonrpc":"2.0","method":"notifications/roots/list_changed"}"#,
+                    cx,
+                );
+            }
+            (Method::NotificationProgress, Client::Session(session)) => {
+                self.progress_of_client(session, params, cx);
+            }
+            _ => {}
+        }
+    }
+
+    /// The client no longer wants an answer.
+    fn cancel_request(&mut self, client: Client, id: &str, cx: &mut Cx<'_>) {
+        let Client::Session(session) = client else { return };
+        let Some(held) = self.mcp.sessions.get(session) else { return };
+        let asks = |call: &Token| {
+            // `initialize` must not be cancelled.
+            self.mcp.calls.get(*call).is_some_and(|call| &*call.id == id && call.method != Method::Initialize)
+        };
+        if let Some(call) = held.calls.iter().copied().find(asks) {
+            self.drop_call(call, cx);
+        }
+    }
+
+    /// Tells every upstream with which a session converses.
+    fn tell_all(&mut self, session: Token, message: &[u8], cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.sessions.get(session) else { return };
+        let conversations: Vec<Token> = held.backings.values().copied().collect();
+        for conversation in conversations {
+            if let Some(held) = self.mcp.conversations.get(conversation)
+                && held.ready
+                && self.is_legacy(held.server)
+            {
+                let backing = held.backing;
+                self.tell_upstream(backing, message, cx);
+            }
+        }
+    }
+
+    /// A client's progress with what an upstream asked of it: the upstream chose the token.
+    fn progress_of_client(&mut self, session: Token, params: Option<&str>, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.sessions.get(session) else { return };
+        let asker = |asked: &Asked| match asked {
+            Asked::Request { backing, .. } => Some(*backing),
+            Asked::Input { .. } => None,
+        };
+        let mut backings: Vec<Token> = held.asked.values().filter_map(asker).collect();
+        backings.dedup();
+        let mut message = br#"{"jsonrpc":"2.0","method":"notifications/progress","params":"#.to_vec();
+        message.extend_from_slice(params.unwrap_or("{}").as_bytes());
+        message.push(b'}');
+        for backing in backings {
+            self.tell_upstream(backing, &message, cx);
+        }
+    }
+
+    /// `logging/setLevel`: kept for what is asked later, and passed on to all who log already.
+    pub(crate) fn set_level(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        const LEVELS: [&str; 8] =
+            ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+        let Client::Session(session) = request.from.client else { return Ok(()) };
+        let level = request.read.level.filter(|level| LEVELS.contains(&level.trim_matches('"')));
+        let Some(level) = level else {
+            let message = format!("level must be one of {}", LEVELS.join(", "));
+            return Err(Refusal::new(code::INVALID_PARAMS, message));
+        };
+        let Some(held) = self.mcp.sessions.get_mut(session) else { return Ok(()) };
+        held.log_level = Some(level.into());
+        let conversations: Vec<Token> = held.backings.values().copied().collect();
+        for conversation in conversations {
+            self.restore_log_level(conversation, cx);
+        }
+        self.answer_result(request.from.outlet, request.id, b"{}", cx);
+        Ok(())
+    }
+
+    /// Tells a legacy upstream that logs which messages the session wants.
+    pub(crate) fn restore_log_level(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.conversations.get(conversation) else { return };
+        let (server, ready) = (held.server, held.ready);
+        let session = self.session_of(conversation).and_then(|session| self.mcp.sessions.get(session));
+        let Some(level) = session.and_then(|session| session.log_level.clone()) else { return };
+        if !ready || !self.is_legacy(server) || !self.logs(server) {
+            return;
+        }
+        self.errand(conversation, Method::LoggingSetLevel, &format!(r#"{{"level":{level}}}"#), cx);
+    }
+
+    /// Asks something of a legacy upstream whose answer nobody waits for.
+    pub(crate) fn errand(&mut self, conversation: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.conversations.get(conversation).filter(|held| held.ready) else { return };
+        let (backing, server) = (held.backing, held.server);
+        let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None };
+        let Ok(leg) = self.mcp.legs.insert(leg) else { return };
+        let name = method.name().unwrap_or_default();
+        let message =
+            format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{name}","params":{params}}}"#, wire_id::of(leg));
+        let ask = Ask {
+            message: message.as_bytes(),
+            method: name,
+            name: None,
+            headers: &[],
+            idempotent: true,
+            long: false,
+        };
+        self.ask(backing, leg, ask, cx);
+    }
+
+    /// Whether an upstream says that it logs.
+    fn logs(&self, server: crate::upstream::UpstreamId) -> bool {
+        let about = self.mcp.abouts.get(&server);
+        let capabilities = about.and_then(|about| object::find(&about.result, ["capabilities"]).ok()?[0]);
+        capabilities.is_some_and(|found| matches!(object::find(found, ["logging"]), Ok([Some(_)])))
+    }
+
+    /// A stateless client has given up the request whose answer would go to `outlet`.
+    pub(crate) fn mcp_abandoned(&mut self, outlet: crate::mcp::outlet::Outlet, cx: &mut Cx<'_>) {
+        let abandoned = self.mcp.calls.iter().find(|(_, call)| call.outlet == outlet).map(|(call, _)| call);
+        if let Some(call) = abandoned {
+            self.drop_call(call, cx);
+        }
+    }
+}
+
+impl Work {
+    /// The legs that are open.
+    pub(crate) fn legs(&self) -> Vec<Token> {
+        match self {
+            Work::Direct { leg } => vec![*leg],
+            Work::Merge(merge) => merge.open_legs(),
+            Work::Listen(listen) => listen.legs.iter().map(|(leg, ..)| *leg).collect(),
+            Work::Input(_) | Work::Introduction | Work::Sleep(_) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Why an upstream did not answer.
+
+use std::fmt;
+
+use weir_ring::op::Errno;
+
+/// Why an upstream did not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum UpstreamFault {
+    /// Nobody listens there.
+    Refused(Errno),
+    /// No answer in time.
+    TimedOut,
+    /// The connection broke before the answer was there.
+    Broken,
+    /// What came is not HTTP, SSE or JSON-RPC.
+    Garbage,
+    /// Pool and queue are full.
+    Overloaded,
+    /// It failed too often and is left alone for a while.
+    BreakerOpen,
+    /// It has forgotten the session.
+    SessionLost,
+    /// It refused with this HTTP status.
+    Http(u16),
+    /// Its process ended.
+    Exited,
+}
+
+impl UpstreamFault {
+    /// Whether it tells against the upstream (true), for it, as the refusal of one request does, or neither.
+    pub(super) fn tells_against(&self) -> Option<bool> {
+        match self {
+            UpstreamFault::Refused(_)
+            | UpstreamFault::TimedOut
+            | UpstreamFault::Broken
+            | UpstreamFault::Garbage
+            | UpstreamFault::Exited => Some(true),
+            UpstreamFault::Http(status) => Some(*status >= 500),
+            UpstreamFault::Overloaded | UpstreamFault::BreakerOpen | UpstreamFault::SessionLost => None,
+        }
+    }
+}
+
+impl fmt::Display for UpstreamFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UpstreamFault::Refused(errno) => return write!(f, "cannot be reached (errno {})", errno.0),
+            UpstreamFault::TimedOut => "did not answer in time",
+            UpstreamFault::Broken => "closed the connection before it answered",
+            UpstreamFault::Garbage => "answered with something that is not MCP",
+            UpstreamFault::Overloaded => "has too many calls under way; try again later",
+            UpstreamFault::BreakerOpen => "failed too often and is being left alone; try again later",
+            UpstreamFault::SessionLost => "has forgotten the session; the next call opens another",
+            UpstreamFault::Http(status) => return write!(f, "refused the request with HTTP status {status}"),
+            UpstreamFault::Exited => "ended; it is started again with the next call",
+        })
+    }
+}

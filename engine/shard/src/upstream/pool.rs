@@ -1,0 +1,156 @@
+//! HTTP connections to one replica: those that wait for work, and work that waits for one.
+//!
+//! A connection carries one request at a time. Streams that last have one of their own beside the pool.
+
+use std::collections::VecDeque;
+
+use weir_ring::op::Op;
+use weir_ring::token::Token;
+
+use super::errand::Place;
+use super::wire::{CONNECT_PATIENCE, Wire};
+use super::{UpstreamFault, UpstreamId};
+use crate::downstream::{Connection, Stage};
+use crate::limits::Pool;
+use crate::turn::{Alarm, Cx, Shard};
+
+/// The pool of one replica.
+#[derive(Debug, Default)]
+pub(super) struct Connections {
+    /// Open and without work, the one used last at the end.
+    pub(super) idle: Vec<Token>,
+    /// All of the pool, those being opened included.
+    pub(super) open: u32,
+    /// Errands that wait.
+    pub(super) queue: VecDeque<Token>,
+}
+
+impl Shard {
+    /// Gives an errand a connection: one that waits, a new one, or a place in the queue.
+    pub(super) fn dispatch_errand(&mut self, errand: Token, cx: &mut Cx<'_>) {
+        let Some((upstream, target, streams)) = self.upstream.errands.get(errand).map(|e| e.seat()) else {
+            return;
+        };
+        if streams {
+            return self.dial_wire_for(errand, upstream, target, false, cx);
+        }
+        let Some(pool) = self.pool_of(upstream) else { return };
+        let (most, queue_max, wait) =
+            (pool.size.saturating_add(pool.overflow), pool.queue, pool.checkout_timeout);
+        let Some(connections) = self.connections_mut(upstream, target) else { return };
+        if let Some(wire) = connections.idle.pop() {
+            return self.carry_errand(wire, errand, cx);
+        }
+        if connections.open < most {
+            return self.dial_wire_for(errand, upstream, target, true, cx);
+        }
+        // Those that were given up leave the queue when it is their turn.
+        if connections.queue.len() >= queue_max as usize {
+            return self.fail_errand(errand, UpstreamFault::Overloaded, cx);
+        }
+        connections.queue.push_back(errand);
+        self.put_off(errand, cx.now.mono.plus(wait));
+    }
+
+    /// Opens a connection for one errand.
+    fn dial_wire_for(
+        &mut self,
+        errand: Token,
+        upstream: UpstreamId,
+        target: u16,
+        pooled: bool,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(wire) = self.dial_wire(Wire::http(upstream, target, pooled), cx) else {
+            return self.fail_errand(errand, UpstreamFault::Overloaded, cx);
+        };
+        self.carry_errand(wire, errand, cx);
+    }
+
+    /// Opens a connection. `None`: the table is full.
+    pub(super) fn dial_wire(&mut self, wire: Wire, cx: &mut Cx<'_>) -> Option<Token> {
+        let (upstream, target, pooled) = (wire.upstream, wire.target, wire.is_pooled());
+        let config = self.config.upstreams.get(upstream.index())?;
+        let to = config.targets.get(usize::from(target))?.address.clone();
+        let wake = cx.now.mono.plus(CONNECT_PATIENCE);
+        let conn = Connection::unconnected(Stage::Upstream(Box::new(wire)), cx.now.mono, wake);
+        let token = self.conns.insert(conn).ok()?;
+        self.stats.connections += 1;
+        self.upstream.wires += 1;
+        if pooled && let Some(connections) = self.connections_mut(upstream, target) {
+            connections.open += 1;
+        }
+        cx.out.ops.push(Op::Connect { token, to });
+        self.alarm(wake, Alarm::Connection(token));
+        Some(token)
+    }
+
+    /// The errand goes over this connection, at once if it is open.
+    pub(super) fn carry_errand(&mut self, wire: Token, errand: Token, cx: &mut Cx<'_>) {
+        if let Some(errand) = self.upstream.errands.get_mut(errand) {
+            errand.place = Place::On(wire);
+        }
+        self.resume_clock(errand, cx);
+        let Some(conn) = self.conns.get_mut(wire) else { return };
+        conn.heard = cx.now.mono;
+        let connected = conn.is_connected();
+        let Stage::Upstream(of) = &mut conn.stage else { return };
+        of.errand = Some(errand);
+        if connected {
+            self.write_request(wire, errand, cx);
+        }
+    }
+
+    /// A pooled connection has done its work: the next in the queue, or it waits.
+    pub(super) fn release_wire(&mut self, wire: Token, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
+        let Some(pool) = self.pool_of(upstream) else { return };
+        let (size, idle_timeout) = (pool.size, pool.idle_timeout);
+        if let Some(errand) = self.next_in_queue(upstream, target) {
+            return self.carry_errand(wire, errand, cx);
+        }
+        let draining = self.draining.is_some();
+        let Some(connections) = self.connections_mut(upstream, target) else { return };
+        if connections.open > size || draining {
+            return self.close(wire, cx);
+        }
+        connections.idle.push(wire);
+        let Some(conn) = self.conns.get_mut(wire) else { return };
+        conn.heard = cx.now.mono;
+        let idle_max = match &conn.stage {
+            Stage::Upstream(wire) => wire.idle_max(),
+            _ => None,
+        };
+        self.wake_by(wire, cx.now.mono.plus(idle_max.map_or(idle_timeout, |most| most.min(idle_timeout))));
+    }
+
+    /// A pooled connection is gone: who waits may have another.
+    pub(super) fn forget_pooled(&mut self, wire: Token, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
+        let Some(connections) = self.connections_mut(upstream, target) else { return };
+        connections.open = connections.open.saturating_sub(1);
+        if let Some(at) = connections.idle.iter().position(|idle| *idle == wire) {
+            connections.idle.remove(at);
+        }
+        if let Some(errand) = self.next_in_queue(upstream, target) {
+            self.dispatch_errand(errand, cx);
+        }
+    }
+
+    /// The longest-waiting errand that is still wanted.
+    fn next_in_queue(&mut self, upstream: UpstreamId, target: u16) -> Option<Token> {
+        loop {
+            let errand = self.connections_mut(upstream, target)?.queue.pop_front()?;
+            let waits = |errand: &super::Errand| matches!(errand.place, Place::Waiting);
+            if self.upstream.errands.get(errand).is_some_and(waits) {
+                return Some(errand);
+            }
+        }
+    }
+
+    pub(super) fn pool_of(&self, upstream: UpstreamId) -> Option<&Pool> {
+        self.config.upstreams.get(upstream.index()).map(|upstream| &upstream.pool)
+    }
+
+    fn connections_mut(&mut self, upstream: UpstreamId, target: u16) -> Option<&mut Connections> {
+        self.upstream.servers.get_mut(upstream.index())?.connections(target)
+    }
+}

@@ -1,0 +1,43 @@
+// Clients of the official TypeScript SDK v1 (2025-11-25 and older) over each of its transports.
+
+import { Client } from '@modelcontextprotocol/sdk/client/index.js'
+import { SSEClientTransport } from '@modelcontextprotocol/sdk/client/sse.js'
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js'
+import { WebSocketClientTransport } from '@modelcontextprotocol/sdk/client/websocket.js'
+import * as types from '@modelcontextprotocol/sdk/types.js'
+
+import { deadline, Inbox } from '../../lib/inbox.js'
+import { CAPABILITIES, ELICITED, ROOTS, SAMPLED } from './answers.js'
+
+const TRANSPORTS = {
+  http: weir => new StreamableHTTPClientTransport(new URL(weir.url('/mcp'))),
+  sse: weir => new SSEClientTransport(new URL(weir.url('/sse'))),
+  ws: weir => new WebSocketClientTransport(new URL(weir.wsUrl('/mcp/ws'))),
+}
+
+/** What `connect` can be told. */
+export const V1 = Object.keys(TRANSPORTS)
+
+/**
+ * A connected client. It answers whatever it is asked; `asked` keeps those requests, `heard` the notifications.
+ * `use(name, args, options)` calls a tool.
+ *
+ * @param {Weir} weir
+ * @param {'http' | 'sse' | 'ws'} transport
+ */
+export async function connect(weir, transport) {
+  const client = new Client({ name: 'weir-suite', version: '1.0.0' }, { capabilities: CAPABILITIES })
+  client.heard = new Inbox()
+  client.asked = new Inbox()
+  client.fallbackNotificationHandler = async notification => client.heard.put(notification)
+  const answer = (schema, result) => client.setRequestHandler(schema, request => {
+    client.asked.put(request)
+    return result
+  })
+  answer(types.CreateMessageRequestSchema, SAMPLED)
+  answer(types.ElicitRequestSchema, ELICITED)
+  answer(types.ListRootsRequestSchema, ROOTS)
+  client.use = (name, args = {}, options = {}) => client.callTool({ name, arguments: args }, undefined, options)
+  await deadline(client.connect(TRANSPORTS[transport](weir)), `the client to connect over ${transport}`)
+  return client
+}
