@@ -88,7 +88,7 @@ fn the_breaker_refuses_without_asking() {
     config.breaker = Breaker { minimum: 3, ..config.breaker };
     let mut world = World::new(config);
     let backing = world.modern();
-    for n in 0..4 {
+    for n in 0..2 {
         let leg = world.call(backing);
         if n == 0 {
             let (wire, _) = world.shard.conns.iter().next().expect("one");
