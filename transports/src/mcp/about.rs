@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::hints::Hints;
+use super::hints::{Hints, write_complete};
 use super::object::{elements, find, string, write_str};
 use super::{Version, key};
 
@@ -77,7 +77,7 @@ pub fn write_discover(
     out.push(b']');
     write_common(out, capabilities, instructions);
     out.push(b',');
-    hints.write_complete(out);
+    write_complete(out, Some(hints));
     out.push(b'}');
 }
 

@@ -1,7 +1,11 @@
 //! The gateway's own cursor: where the lists of several upstreams go on.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
+
+use super::code;
 
 /// The form of what is coded.
 const FORM: u8 = 1;
@@ -19,12 +23,19 @@ pub struct Cursor {
     pub upstreams: Vec<(u16, String)>,
 }
 
-/// A cursor that the gateway did not write. The client's fault; code -32602.
+/// A cursor that the gateway did not write. The client's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Invalid;
 
-impl std::fmt::Display for Invalid {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Invalid {
+    /// The code that answers it (server/utilities/pagination, Error Handling).
+    pub const fn code(self) -> i32 {
+        code::INVALID_PARAMS
+    }
+}
+
+impl fmt::Display for Invalid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the cursor is none of this server's: begin without one, or send a nextCursor as it came")
     }
 }

@@ -46,16 +46,22 @@ impl Hints {
         let scope = if self.scope == Scope::Public { other.scope } else { Scope::Private };
         Hints { ttl_ms: self.ttl_ms.min(other.ttl_ms), scope }
     }
+}
 
-    /// Appends what the gateway's own complete result of 2026-07-28 says beside its contents, as members.
-    pub(super) fn write_complete(self, out: &mut Vec<u8>) {
-        out.extend_from_slice(b"\"resultType\":\"complete\",\"ttlMs\":");
-        out.extend_from_slice(itoa::Buffer::new().format(self.ttl_ms).as_bytes());
-        out.extend_from_slice(match self.scope {
+/// Appends the members that a complete result of 2026-07-28 has beside its contents, when the gateway itself
+/// makes it. Those that may be kept (server/utilities/caching) give `hints`.
+pub fn write_complete(out: &mut Vec<u8>, hints: Option<Hints>) {
+    out.extend_from_slice(b"\"resultType\":\"complete\"");
+    if let Some(hints) = hints {
+        out.extend_from_slice(b",\"ttlMs\":");
+        out.extend_from_slice(itoa::Buffer::new().format(hints.ttl_ms).as_bytes());
+        out.extend_from_slice(match hints.scope {
             Scope::Public => b",\"cacheScope\":\"public\"" as &[u8],
             Scope::Private => b",\"cacheScope\":\"private\"",
         });
-        out.extend_from_slice(format!(",\"_meta\":{{\"{}\":{SERVER_INFO}}}", key::SERVER_INFO).as_bytes());
+    }
+    for part in [",\"_meta\":{\"", key::SERVER_INFO, "\":", SERVER_INFO, "}"] {
+        out.extend_from_slice(part.as_bytes());
     }
 }
 

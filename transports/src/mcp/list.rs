@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Method;
-use super::hints::Hints;
+use super::hints::{Hints, write_complete};
 use super::object::{elements, find, string, write_str};
 
 /// One page of a list, as an upstream gave it.
@@ -67,9 +67,9 @@ pub fn write_page<'a>(
         out.extend_from_slice(b",\"nextCursor\":");
         write_str(out, cursor);
     }
-    if let Some(hints) = hints {
+    if hints.is_some() {
         out.push(b',');
-        hints.write_complete(out);
+        write_complete(out, hints);
     }
     out.push(b'}');
 }

@@ -12,7 +12,7 @@ pub fn write_filter(out: &mut Vec<u8>, filter: Filter<'_>) {
         (filter.resources_list_changed, "\"resourcesListChanged\":true"),
     ];
     let uris = filter.resource_subscriptions.map(|uris| format!("\"resourceSubscriptions\":{uris}"));
-    let flags = flags.into_iter().filter_map(|(wanted, text)| wanted.then(|| text.to_owned()));
+    let flags = flags.into_iter().filter(|(wanted, _)| *wanted).map(|(_, text)| text.to_owned());
     let members: Vec<_> = flags.chain(uris).collect();
     out.extend_from_slice(format!("{{{}}}", members.join(",")).as_bytes());
 }

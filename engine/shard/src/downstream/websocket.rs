@@ -8,7 +8,7 @@ use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close
 
 use crate::downstream::connection::{Exchange, Link, Parcel, ParcelStage, Speaks, Stage, Watch};
 use crate::downstream::endpoint::Endpoint;
-use crate::downstream::exchange::Outcome;
+use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::reply::Terms;
 use crate::downstream::request::client_of;
@@ -54,7 +54,7 @@ impl Shard {
         exchange: &Exchange,
         head: &Head<'_>,
         endpoint: &Endpoint<'_>,
-        (input, used): (&[u8], usize),
+        raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let terms = Terms { keep_alive: head.keep_alive, standing: None };
@@ -80,7 +80,7 @@ impl Shard {
             if let Err(error) = route::check_client_id(name) {
                 return self.refuse(token, &error, terms, cx);
             }
-            if *endpoint != Endpoint::Echo && self.leaves_for(token, exchange, name, input, cx) {
+            if *endpoint != Endpoint::Echo && self.leaves_for(token, exchange, name, raw, cx) {
                 return Outcome::Gone;
             }
         }
@@ -92,7 +92,7 @@ impl Shard {
         }
         self.put(token, cx, |out| handshake::write_response(out, &upgrade, protocol));
         self.start_link(token, link, cx);
-        let mut rest = input[used..].to_vec();
+        let mut rest = raw.rest.to_vec();
         if !rest.is_empty() {
             self.websocket_received(token, &mut rest, cx);
         }

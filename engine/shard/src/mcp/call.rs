@@ -5,6 +5,7 @@ use weir_transports::mcp::{Era, Method};
 
 use crate::mcp::input::Input;
 use crate::mcp::listen::Listen;
+use crate::mcp::local::Nap;
 use crate::mcp::merge::Merge;
 use crate::mcp::outlet::{Client, Outlet};
 use crate::upstream::UpstreamId;
@@ -48,7 +49,7 @@ pub(crate) enum Work {
     /// The servers' introductions are waited for.
     Introduction,
     /// The built-in `sleep`: time has to pass.
-    Sleep { step: u32, steps: u32, every_ms: u64 },
+    Sleep(Nap),
 }
 
 /// Who waits for a leg.

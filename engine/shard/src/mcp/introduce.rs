@@ -1,5 +1,6 @@
 //! `initialize` and `server/discover`: the gateway introduces itself as the sum of its servers.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use weir_ring::token::Token;
@@ -72,21 +73,25 @@ impl Shard {
 
     /// The result of `initialize` for a session, else of `server/discover`.
     fn introduction(&self, client: Client) -> Vec<u8> {
-        let mut abouts = Vec::new();
+        let mut offered: Vec<&str> = Vec::new();
+        let mut said: Vec<(&str, Cow<'_, str>)> = Vec::new();
         let mut complete = true;
         for server in self.servers() {
-            let result = match self.mcp.abouts.get(&server) {
-                Some(about) => Some(&*about.result),
-                None => (server == BUILTIN).then_some(builtin::ABOUT),
-            };
-            match result.and_then(About::read) {
-                Some(about) => abouts.push((self.server_name(server), about)),
-                None => complete = false,
+            let name = self.server_name(server);
+            if server == BUILTIN {
+                offered.push(builtin::CAPABILITIES);
+                said.push((name, builtin::INSTRUCTIONS.into()));
+                continue;
+            }
+            let about = self.mcp.abouts.get(&server).and_then(|about| About::read(&about.result));
+            complete &= about.is_some();
+            if let Some(about) = about {
+                offered.push(about.capabilities);
+                said.extend(about.instructions.map(|text| (name, text)));
             }
         }
-        let capabilities = capabilities::merge(abouts.iter().map(|(_, about)| about.capabilities), complete);
-        let said = abouts.iter().filter_map(|(name, about)| Some((*name, about.instructions.as_deref()?)));
-        let instructions = capabilities::instructions(said);
+        let capabilities = capabilities::merge(offered, complete);
+        let instructions = capabilities::instructions(said.iter().map(|(name, text)| (*name, &**text)));
         let mut out = Vec::new();
         match self.era_of(client) {
             Some(Era::Legacy(version)) => {
@@ -104,8 +109,12 @@ impl Shard {
     pub(crate) fn client_is_ready(&mut self, session: Token, cx: &mut Cx<'_>) {
         let servers: Vec<UpstreamId> = self.servers().filter(|server| *server != BUILTIN).collect();
         for server in servers {
-            // One that cannot be had now is tried again with the first request for it.
-            let _ = self.conversation(Client::Session(session), None, server, cx);
+            if self.is_modern(server) {
+                self.listen_for_session(session, server, Vec::new(), cx);
+            } else {
+                // One that cannot be had now is tried again with the first request for it.
+                let _ = self.conversation(Client::Session(session), None, server, cx);
+            }
         }
     }
 }

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use weir_ring::token::Token;
-use weir_transports::jsonrpc::Id;
 use weir_transports::mcp::splice::{splice, with_meta};
 use weir_transports::mcp::{Era, Filter, Method, Params, key, object};
 
@@ -157,6 +156,30 @@ impl Shard {
         }
         self.mcp.listeners.push(call);
         self.listen_to(call, server, cx);
+    }
+
+    /// `resources/subscribe` and `unsubscribe` of a legacy client at a modern upstream.
+    pub(crate) fn subscribe_modern(
+        &mut self,
+        request: &Request<'_>,
+        server: UpstreamId,
+        uri: String,
+        cx: &mut Cx<'_>,
+    ) {
+        if let Client::Session(session) = request.from.client {
+            let listen = self.mcp.sessions.get(session).and_then(|held| held.listens.get(&server));
+            let listen = listen.and_then(|call| self.mcp.calls.get(*call)).map(|call| &call.work);
+            let mut uris = match listen {
+                Some(Work::Listen(listen)) => listen.wants.uris.clone(),
+                _ => Vec::new(),
+            };
+            uris.retain(|known| *known != uri);
+            if request.method == Method::ResourcesSubscribe && uris.len() < URIS_MAX {
+                uris.push(uri);
+            }
+            self.listen_for_session(session, server, uris, cx);
+        }
+        self.answer_result(request.from.outlet, request.id, b"{}", cx);
     }
 
     /// Listens to one server for a call.
@@ -326,9 +349,4 @@ impl Shard {
             _ => {}
         }
     }
-}
-
-/// An id for requests that the gateway makes for itself.
-pub(crate) fn no_id() -> Option<Id<'static>> {
-    Id::from_json("0")
 }

@@ -16,7 +16,6 @@ use weir_transports::mcp::show::{self, Shown};
 use weir_transports::mcp::{Era, Method, Params, code, object};
 
 use crate::mcp::answer::Refusal;
-use crate::mcp::builtin;
 use crate::mcp::call::{Call, Serves, Work};
 use crate::mcp::catalog::Kind;
 use crate::mcp::compose::Outgoing;
@@ -112,11 +111,10 @@ impl Shard {
     ) {
         let params = page_params(request.read, cursor);
         let state = if server == BUILTIN {
-            let mut page = Vec::new();
-            if !builtin::list(method, &mut page) {
-                return;
+            match self.builtin_page(request, method, cx) {
+                Some(page) => PartState::Here(page.into()),
+                None => return,
             }
-            PartState::Here(String::from_utf8(page).unwrap_or_default().into())
         } else {
             let outgoing = Outgoing {
                 client: request.from.client,

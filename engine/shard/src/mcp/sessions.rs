@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use weir_ring::token::Token;
-use weir_transports::jsonrpc::Id;
-use weir_transports::mcp::{LEGACY_NEWEST, Method, Params, Version, code, object};
+use weir_transports::mcp::{LEGACY_NEWEST, Method, Version, code, object};
 
 use crate::error::Error;
 use crate::mcp::Mcp;
@@ -267,7 +266,7 @@ impl Work {
             Work::Direct { leg } => vec![*leg],
             Work::Merge(merge) => merge.open_legs(),
             Work::Listen(listen) => listen.legs.iter().map(|(leg, ..)| *leg).collect(),
-            Work::Input(_) | Work::Introduction | Work::Sleep { .. } => Vec::new(),
+            Work::Input(_) | Work::Introduction | Work::Sleep(_) => Vec::new(),
         }
     }
 }

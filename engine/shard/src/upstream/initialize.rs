@@ -69,7 +69,7 @@ impl Shard {
             Way::Http { .. } => {
                 let request = self.post_of(token, request::INITIALIZED);
                 let errand = Errand::new(Purpose::Initialized, upstream, target, cx.now.mono.plus(PATIENCE));
-                self.begin_errand(Errand { backing: Some(token), request, ..errand }, cx);
+                self.begin_errand(Errand { backing: Some(token), repeatable: true, request, ..errand }, cx);
             }
             Way::NoChild => {}
         }

@@ -124,6 +124,7 @@ impl Shard {
         let until = cx.now.mono.plus(cut.wait());
         let Some(errand) = self.upstream.errands.get_mut(id) else { return };
         errand.request = request;
+        (errand.resumed, errand.repeatable) = (true, true);
         errand.place = Place::Paused(until);
         self.look_by(until);
     }

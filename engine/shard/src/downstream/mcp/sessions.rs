@@ -6,6 +6,7 @@ use weir_ring::token::Token;
 use std::time::Duration;
 
 use crate::downstream::connection::{Parcel, ParcelStage};
+use crate::downstream::exchange::Raw;
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::pending::{Form, Source};
 use crate::downstream::mcp::streams::Stream;
@@ -19,12 +20,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 impl Shard {
     /// Hands the connection to the home of the session `id`, unless it is there. A connection moves as often
     /// as its requests name sessions of other homes.
-    pub(crate) fn moves_home(&mut self, token: Token, id: &str, input: &[u8], cx: &mut Cx<'_>) -> bool {
+    pub(crate) fn moves_home(&mut self, token: Token, id: &str, raw: Raw<'_>, cx: &mut Cx<'_>) -> bool {
         let home = route::home(&self.ring, id);
         if home == self.me {
             return false;
         }
-        self.depart(token, home, Parcel { stage: ParcelStage::Http, bytes: input.to_vec() }, cx);
+        self.depart(token, home, Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes() }, cx);
         true
     }
 
