@@ -1,5 +1,6 @@
 //! The servers' side driven by a script in place of the kernel.
 
+mod chaos;
 mod http;
 mod pipe;
 mod pool;
