@@ -214,11 +214,8 @@ impl Shard {
             Speaks::Mcp => (config.message_bytes_max, config.message_bytes_max),
             _ => (config.websocket.frame_bytes_max, config.message_bytes_max),
         };
-        let limits = websocket::Limits {
-            frame_bytes_max,
-            message_bytes_max,
-            deflate: link.deflate.is_some(),
-        };
+        let limits =
+            websocket::Limits { frame_bytes_max, message_bytes_max, deflate: link.deflate.is_some() };
         let mut reader = std::mem::take(&mut link.reader);
         let mut scratch = self.scratch.take().unwrap_or_default();
         let mut at = 0;
