@@ -207,12 +207,15 @@ impl Shard {
         bytes: &mut [u8],
         cx: &mut Cx<'_>,
     ) -> Option<(Member, Box<str>, Vec<u8>)> {
-        let echo = link.speaks == Speaks::Echo;
-        let limits = websocket::Limits {
-            frame_bytes_max: if echo { ECHO_BYTES_MAX } else { self.config.websocket.frame_bytes_max },
-            message_bytes_max: if echo { ECHO_BYTES_MAX } else { self.config.message_bytes_max },
-            deflate: link.deflate.is_some(),
+        let config = &self.config;
+        let (frame_bytes_max, message_bytes_max) = match link.speaks {
+            Speaks::Echo => (ECHO_BYTES_MAX, ECHO_BYTES_MAX),
+            // A message is a frame: no SDK cuts it.
+            Speaks::Mcp => (config.message_bytes_max, config.message_bytes_max),
+            _ => (config.websocket.frame_bytes_max, config.message_bytes_max),
         };
+        let limits =
+            websocket::Limits { frame_bytes_max, message_bytes_max, deflate: link.deflate.is_some() };
         let mut reader = std::mem::take(&mut link.reader);
         let mut scratch = self.scratch.take().unwrap_or_default();
         let mut at = 0;

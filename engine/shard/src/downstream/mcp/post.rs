@@ -124,6 +124,12 @@ impl Shard {
             let mirror = request.head.all_headers().collect();
             mcp::headers::check(&mirror, &message, &params)
                 .map_err(|fault| Fault::of_headers(&fault).to(modern::id_of(&message)))?;
+            // What the state speaks of is held by one shard.
+            if let Some(home) = params.request_state.and_then(|state| self.state_home(state))
+                && self.moves_to(request.token, home, request.raw, cx)
+            {
+                return Ok(Outcome::Gone);
+            }
             return self.post_stateless(exchange, request, message, cx);
         }
         match message {
