@@ -3,17 +3,21 @@
 //
 // `suite` is the client's revision; the upstream knows only the other.
 
-const KEYS = 'a legacy server asks by a request with an id, not by a key: the gateway makes up the key, and the suite '
-  + 'expects one of its own'
-const UNDECLARED = 'a legacy server answers a call that needs a capability nobody declared with an error of the tool, '
-  + 'which does not say that a capability was missing, or which'
+/** What a 2026-07-28 client does not get of a server that asks by requests of its own. */
+const KEYS = 'the scenario names the key of the input it expects; a 2025-11-25 server sends requests, which have no such keys'
+const ONE_BY_ONE = 'a 2025-11-25 server sends request after request and does not say how many will come; each is handed on when '
+  + 'it is there, not held back for others'
+const OWN_WORDS = 'a 2025-11-25 server knows from initialize what the client can do and refuses in its own words, in a result '
+  + 'with isError; no error says which capability it missed'
 
 export const UNTRANSLATABLE = [
-  ...[
-    ['input-required-result-basic-elicitation', 'sep-2322-elicitation-incomplete', KEYS],
-    ['input-required-result-basic-elicitation', 'sep-2322-elicitation-complete', KEYS],
-    ['input-required-result-ignore-extra-params', 'sep-2322-ignore-unexpected-params', KEYS],
-    ['server-stateless', 'sep-2575-server-rejects-undeclared-capability', UNDECLARED],
-    ['server-stateless', 'sep-2575-missing-capability-http-400', UNDECLARED],
-  ].map(([scenario, check, reason]) => ({ suite: '2026-07-28', scenario, check, reason })),
-]
+  ['input-required-result-basic-elicitation', 'sep-2322-elicitation-incomplete InputRequiredResultElicitationIncomplete', KEYS],
+  ['input-required-result-basic-elicitation', 'sep-2322-elicitation-complete InputRequiredResultElicitationComplete', KEYS],
+  ['input-required-result-ignore-extra-params', 'sep-2322-ignore-unexpected-params IgnoreUnexpectedParams', KEYS],
+  ['input-required-result-multiple-input-requests',
+    'sep-2322-multiple-inputs-incomplete InputRequiredResultMultipleInputsIncomplete', ONE_BY_ONE],
+  ['input-required-result-multiple-input-requests',
+    'sep-2322-multiple-inputs-complete InputRequiredResultMultipleInputsComplete', ONE_BY_ONE],
+  ['server-stateless', 'sep-2575-server-rejects-undeclared-capability ServerRejectsUndeclaredCapability', OWN_WORDS],
+  ['server-stateless', 'sep-2575-missing-capability-http-400 MissingCapabilityHttp400', OWN_WORDS],
+].map(([scenario, check, reason]) => ({ suite: '2026-07-28', scenario, check, reason }))
