@@ -127,7 +127,7 @@ impl Shard {
     /// The conversation has become ready: asks what waited for it.
     pub(crate) fn send_unsent(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(waiting) = self.mcp.legs.get_mut(leg) else { return };
-        let (server, method) = (waiting.server, waiting.method);
+        let (server, method, present) = (waiting.server, waiting.method, waiting.conversation);
         let Some(unsent) = waiting.unsent.take() else { return };
         // It was read when it came.
         let Ok(read) = Params::read(method, unsent.params.as_deref()) else { return };
@@ -138,8 +138,13 @@ impl Shard {
             own: unsent.own.as_deref(),
             headers: &unsent.headers,
         };
-        // What the upstream speaks is known by now, and may ask for another conversation.
-        match self.conversation(outgoing.client, read.meta.client_capabilities, server, cx) {
+        // What the upstream speaks is known by now: the shared conversation may not do for it.
+        let shared = self.mcp.conversations.get(present).is_some_and(|held| held.whose == Whose::Shared);
+        let conversation = match shared {
+            true => self.conversation(outgoing.client, read.meta.client_capabilities, server, cx),
+            false => Ok(present),
+        };
+        match conversation {
             Ok(conversation) => self.send_or_wait(leg, conversation, &outgoing, &read, cx),
             Err(why) => self.leg_failed(leg, why, cx),
         }
