@@ -6,7 +6,7 @@ use weir_transports::http1::{Head, query, response};
 use weir_transports::phoenix::Version;
 use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
 
-use crate::downstream::connection::{Exchange, Link, Parcel, ParcelStage, Speaks, Stage, Watch};
+use crate::downstream::connection::{Link, Parcel, ParcelStage, Speaks, Stage, Watch};
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::lifecycle::WRITE_STALL;
@@ -51,7 +51,6 @@ impl Shard {
     pub(crate) fn upgrade_request(
         &mut self,
         token: Token,
-        exchange: &Exchange,
         head: &Head<'_>,
         endpoint: &Endpoint<'_>,
         raw: Raw<'_>,
@@ -80,12 +79,11 @@ impl Shard {
             if let Err(error) = route::check_client_id(name) {
                 return self.refuse(token, &error, terms, cx);
             }
-            if *endpoint != Endpoint::Echo && self.leaves_for(token, exchange, name, raw, cx) {
+            if *endpoint != Endpoint::Echo && self.leaves_for(token, name, raw, cx) {
                 return Outcome::Gone;
             }
         }
         let mut link = Link::new(speaks, upgrade.deflate, Watch::Once);
-        link.arrived = exchange.arrived;
         link.resume = last_event_id(head).map(Box::new);
         if let Err(error) = self.name_link(&mut link, named, cx) {
             return self.refuse(token, &error, terms, cx);
@@ -214,11 +212,8 @@ impl Shard {
             Speaks::Mcp => (config.message_bytes_max, config.message_bytes_max),
             _ => (config.websocket.frame_bytes_max, config.message_bytes_max),
         };
-        let limits = websocket::Limits {
-            frame_bytes_max,
-            message_bytes_max,
-            deflate: link.deflate.is_some(),
-        };
+        let limits =
+            websocket::Limits { frame_bytes_max, message_bytes_max, deflate: link.deflate.is_some() };
         let mut reader = std::mem::take(&mut link.reader);
         let mut scratch = self.scratch.take().unwrap_or_default();
         let mut at = 0;
