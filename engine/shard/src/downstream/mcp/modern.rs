@@ -61,8 +61,8 @@ fn is_legacy(version: &str) -> bool {
 
 fn read<'a>(message: &Message<'a>) -> Result<Params<'a>, params::DecodeError> {
     match message {
+        // Whether the method has what it needs is asked after whether there is such a method.
         Message::Request { params, .. } | Message::Notification { params, .. } => {
-            // What its method needs is looked for where it is served, if it is.
             Params::read(Method::Other, *params)
         }
         Message::Response { .. } => Ok(Params::default()),
