@@ -295,6 +295,7 @@ impl Shard {
         if held.whose == Whose::Shared {
             self.tell_curious(held.server, &Err(why.clone()), cx);
         }
+        self.mcp.cache.forget_server(held.server);
         self.mcp.faults.insert(held.server, why);
         self.introduce_waiting(cx);
     }

@@ -35,6 +35,9 @@ impl Shard {
         {
             return self.take_up(request, server, &state, cx);
         }
+        if self.answer_kept(request, server, own, cx)? {
+            return Ok(());
+        }
         let call = self.begin(request, Work::Direct { leg: NO_LEG })?;
         let outgoing = Outgoing {
             client: request.from.client,
@@ -107,7 +110,8 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
         let conversation = self.conversation(outgoing.client, read.meta.client_capabilities, server, cx)?;
-        let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None };
+        let wish = self.wish(server, &outgoing);
+        let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None, wish };
         let leg = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
         if self.takes_leg(conversation, leg) {
             self.track_leg(conversation, leg);

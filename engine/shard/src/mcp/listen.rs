@@ -342,6 +342,7 @@ impl Shard {
 
     /// What was learnt of a list that has changed is no longer true.
     pub(crate) fn list_changed(&mut self, server: UpstreamId, method: Method) {
+        self.mcp.cache.forget(server, method);
         match method {
             Method::NotificationToolsListChanged => self.mcp.catalog.forget(Kind::Tool, server),
             Method::NotificationPromptsListChanged => self.mcp.catalog.forget(Kind::Prompt, server),

@@ -228,7 +228,7 @@ impl Shard {
         let Some(held) = self.mcp.conversations.get(conversation).filter(|held| held.ready) else { return };
         let server = held.server;
         let Some(backing) = held.backing else { return };
-        let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None };
+        let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None, wish: None };
         let Ok(leg) = self.mcp.legs.insert(leg) else { return };
         let name = method.name().unwrap_or_default();
         let message =

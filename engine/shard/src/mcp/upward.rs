@@ -62,7 +62,8 @@ impl Shard {
     }
 
     fn leg_answered(&mut self, leg: Token, body: Body<'_>, cx: &mut Cx<'_>) {
-        let Some(ended) = self.end_leg(leg) else { return };
+        let Some(mut ended) = self.end_leg(leg) else { return };
+        self.keep_answer(&mut ended, body, cx);
         let call = match ended.serves {
             Serves::Call(call) => call,
             Serves::Hold(hold) => return self.hold_answered(hold, ended.server, body, cx),
