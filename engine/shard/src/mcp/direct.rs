@@ -166,7 +166,11 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let Some(held) = self.mcp.legs.get_mut(leg) else { return };
-        let moved = std::mem::replace(&mut held.conversation, conversation) != conversation;
+        let before = std::mem::replace(&mut held.conversation, conversation);
+        let moved = before != conversation;
+        if moved && let Some(from) = self.mcp.conversations.get_mut(before) {
+            from.legs.retain(|other| *other != leg);
+        }
         let unsent = Some(Box::new(outgoing.kept()));
         if self.takes_leg(conversation, leg) {
             if moved {
@@ -236,6 +240,9 @@ impl Shard {
     /// Gives up a leg whose answer nobody wants any more, and tells a legacy upstream so.
     pub(crate) fn drop_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(ended) = self.end_leg(leg) else { return };
+        if let Serves::Hold(hold) = ended.serves {
+            self.mcp.holds.remove(hold);
+        }
         if ended.unsent.is_some() {
             return;
         }

@@ -335,11 +335,6 @@ impl Shard {
         }
     }
 
-    /// A call that listened has ended.
-    pub(crate) fn listener_gone(&mut self, call: Token) {
-        self.mcp.listeners.retain(|other| *other != call);
-    }
-
     /// What was learnt of a list that has changed is no longer true.
     pub(crate) fn list_changed(&mut self, server: UpstreamId, method: Method) {
         self.mcp.cache.forget(server, method);

@@ -107,12 +107,15 @@ impl Shard {
 
     /// Gives up a call: its legs are cancelled, and no answer goes out.
     pub(crate) fn drop_call(&mut self, call: Token, cx: &mut Cx<'_>) {
-        self.mcp.introducing.retain(|other| *other != call);
         let Some(ended) = self.end_call(call) else { return };
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }
-        self.listener_gone(call);
+        match ended.work {
+            Work::Introduction => self.mcp.introducing.retain(|other| *other != call),
+            Work::Listen(_) => self.mcp.listeners.retain(|other| *other != call),
+            _ => {}
+        }
         self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
     }
 
@@ -230,6 +233,7 @@ impl Shard {
         let Some(backing) = held.backing else { return };
         let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None, wish: None };
         let Ok(leg) = self.mcp.legs.insert(leg) else { return };
+        self.track_leg(conversation, leg);
         let name = method.name().unwrap_or_default();
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{name}","params":{params}}}"#, wire_id::of(leg));

@@ -196,7 +196,10 @@ impl Shard {
 
     /// The leg that an upstream which does not say so most likely speaks of.
     fn latest_leg(&self, conversation: Token) -> Option<Token> {
-        self.mcp.conversations.get(conversation)?.legs.last().copied()
+        let sent = |leg: &&Token| {
+            self.mcp.legs.get(**leg).is_some_and(|leg| leg.unsent.is_none() && leg.serves != Serves::Nobody)
+        };
+        self.mcp.conversations.get(conversation)?.legs.iter().rev().find(sent).copied()
     }
 
     /// A log message over a pipe: it goes where the call under way goes, else to the session.
