@@ -86,6 +86,9 @@ impl Shard {
         {
             session.calls.push(token);
         }
+        if let Some(connection) = request.from.outlet.connection() {
+            self.mcp.by_connection.insert(entry_of(connection, token));
+        }
         Ok(token)
     }
 
@@ -97,7 +100,18 @@ impl Shard {
         {
             session.calls.retain(|other| *other != call);
         }
+        if let Some(connection) = ended.outlet.connection() {
+            self.mcp.by_connection.remove(&entry_of(connection, call));
+        }
         Some(ended)
+    }
+
+    /// The calls of a connection's clients without a session.
+    pub(crate) fn calls_of(&self, connection: Token) -> Vec<Token> {
+        let Token { index, generation } = connection;
+        let entries = self.mcp.by_connection.range([index, generation, 0, 0]..);
+        let mine = entries.take_while(|[of, life, ..]| (*of, *life) == (index, generation));
+        mine.map(|[.., index, generation]| Token { index: *index, generation: *generation }).collect()
     }
 
     /// Asks one server; later, if the conversation with it is not ready.
@@ -259,4 +273,8 @@ impl Shard {
         }
         self.cancel_leg(backing, leg, cx);
     }
+}
+
+fn entry_of(connection: Token, call: Token) -> [u32; 4] {
+    [connection.index, connection.generation, call.index, call.generation]
 }

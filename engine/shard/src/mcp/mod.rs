@@ -34,7 +34,7 @@ pub(crate) mod wire_id;
 
 pub use remote::Letter;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
@@ -65,7 +65,9 @@ pub(crate) struct Mcp {
     by_id: HashTable<Token>,
     hasher: FixedState,
     /// Requests of clients under way.
-    calls: Slots<Call>,
+    pub(crate) calls: Slots<Call>,
+    /// Those of clients without a session, each behind its connection.
+    by_connection: BTreeSet<[u32; 4]>,
     /// Their parts at upstreams.
     pub(crate) legs: Slots<Leg>,
     /// Legs whose upstream waits for a stateless client.
@@ -109,6 +111,7 @@ impl Mcp {
             by_id: HashTable::new(),
             hasher: FixedState::with_seed(seed),
             calls: Slots::with_max(limits.calls_max),
+            by_connection: BTreeSet::new(),
             legs: Slots::with_max(limits.calls_max.saturating_mul(LEGS_PER_CALL)),
             holds: Slots::with_max(limits.calls_max),
             conversations: Slots::with_max(CONVERSATIONS_MAX),

@@ -11,7 +11,7 @@ use crate::mcp::Mcp;
 use crate::mcp::answer::Refusal;
 use crate::mcp::call::{Leg, Serves, Work};
 use crate::mcp::dispatch::Request;
-use crate::mcp::outlet::{Client, Delivery};
+use crate::mcp::outlet::{Client, Delivery, From, Outlet};
 use crate::mcp::session::{Asked, Carrier, Session};
 use crate::mcp::wire_id;
 use crate::policy::TokenBucket;
@@ -122,16 +122,16 @@ impl Shard {
     /// A client's notification.
     pub(crate) fn mcp_notified(
         &mut self,
-        client: Client,
+        from: From<'_>,
         method: Method,
         params: Option<&str>,
         cx: &mut Cx<'_>,
     ) {
-        match (method, client) {
+        match (method, from.client) {
             (Method::NotificationCancelled, _) => {
                 let request = params.and_then(|params| object::find(params, ["requestId"]).ok());
                 if let Some([Some(request)]) = request {
-                    self.cancel_request(client, request, cx);
+                    self.cancel_request(from, request, cx);
                 }
             }
             (Method::NotificationInitialized, Client::Session(session)) => self.client_is_ready(session, cx),
@@ -150,14 +150,18 @@ impl Shard {
     }
 
     /// The client no longer wants an answer.
-    fn cancel_request(&mut self, client: Client, id: &str, cx: &mut Cx<'_>) {
-        let Client::Session(session) = client else { return };
-        let Some(held) = self.mcp.sessions.get(session) else { return };
+    fn cancel_request(&mut self, from: From<'_>, id: &str, cx: &mut Cx<'_>) {
+        let calls = match (from.client, from.outlet) {
+            (Client::Session(session), _) => self.mcp.sessions.get(session).map(|held| held.calls.clone()),
+            (Client::Stateless, Outlet::Link { connection }) => Some(self.calls_of(connection)),
+            // Over HTTP such a request is cancelled by closing it.
+            (Client::Stateless, _) => None,
+        };
         let asks = |call: &Token| {
             // `initialize` must not be cancelled.
             self.mcp.calls.get(*call).is_some_and(|call| &*call.id == id && call.method != Method::Initialize)
         };
-        if let Some(call) = held.calls.iter().copied().find(asks) {
+        if let Some(call) = calls.unwrap_or_default().into_iter().find(asks) {
             self.drop_call(call, cx);
         }
     }
@@ -255,11 +259,13 @@ impl Shard {
         capabilities.is_some_and(|found| matches!(object::find(found, ["logging"]), Ok([Some(_)])))
     }
 
-    /// A stateless client has given up the request whose answer would go to `outlet`.
-    pub(crate) fn mcp_abandoned(&mut self, outlet: crate::mcp::outlet::Outlet, cx: &mut Cx<'_>) {
-        let abandoned = self.mcp.calls.iter().find(|(_, call)| call.outlet == outlet).map(|(call, _)| call);
-        if let Some(call) = abandoned {
-            self.drop_call(call, cx);
+    /// A stateless client has given up the requests whose answers would go to `outlet`.
+    pub(crate) fn mcp_abandoned(&mut self, outlet: Outlet, cx: &mut Cx<'_>) {
+        let Some(connection) = outlet.connection() else { return };
+        for call in self.calls_of(connection) {
+            if self.mcp.calls.get(call).is_some_and(|call| call.outlet == outlet) {
+                self.drop_call(call, cx);
+            }
         }
     }
 }
