@@ -258,7 +258,26 @@ impl Shard {
         for leg in legs {
             self.send_unsent(leg, cx);
         }
+        self.hear_ready(conversation, cx);
         self.introduce_waiting(cx);
+    }
+
+    /// Sees to it that whoever wants news of a server that is ready hears them.
+    fn hear_ready(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.conversations.get(conversation) else { return };
+        let server = held.server;
+        match held.whose {
+            Whose::Shared if self.is_legacy(server) => self.subscribe_listeners(server, conversation, cx),
+            // The server was not known when the client became ready.
+            Whose::Session(session) if self.is_modern(server) && self.is_initialized(session) => {
+                self.hear_modern(session, server, cx);
+            }
+            _ => {}
+        }
+    }
+
+    fn is_initialized(&self, session: Token) -> bool {
+        self.mcp.sessions.get(session).is_some_and(|held| held.initialized)
     }
 
     /// Leases that have become free take the next leg that waits.
@@ -305,6 +324,7 @@ impl Shard {
         }
         if held.whose == Whose::Shared {
             self.tell_curious(held.server, &Err(why.clone()), cx);
+            self.listeners_lost(held.server, cx);
         }
         self.mcp.cache.forget_server(held.server);
         self.mcp.faults.insert(held.server, why);

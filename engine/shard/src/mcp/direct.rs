@@ -150,6 +150,9 @@ impl Shard {
         let Some(waiting) = self.mcp.legs.get_mut(leg) else { return };
         let (server, method) = (waiting.server, waiting.method);
         let Some(unsent) = waiting.unsent.take() else { return };
+        if method == Method::SubscriptionsListen && self.is_legacy(server) {
+            return self.listen_needless(leg, cx);
+        }
         // It was read when it came.
         let Ok(read) = Params::read(method, unsent.params.as_deref()) else { return };
         let outgoing = Outgoing {

@@ -107,10 +107,12 @@ impl Shard {
 
     /// A session's client is ready: its conversations begin, so that their news reach it.
     pub(crate) fn client_is_ready(&mut self, session: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.sessions.get_mut(session) else { return };
+        held.initialized = true;
         let servers: Vec<UpstreamId> = self.servers().filter(|server| *server != BUILTIN).collect();
         for server in servers {
             if self.is_modern(server) {
-                self.listen_for_session(session, server, Vec::new(), cx);
+                self.hear_modern(session, server, cx);
             } else {
                 // One that cannot be had now is tried again with the first request for it.
                 let _ = self.conversation(Client::Session(session), None, server, cx);

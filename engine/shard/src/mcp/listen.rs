@@ -3,8 +3,10 @@
 //! Modern upstreams are listened to in turn, one leg each; legacy ones send their news in the shared
 //! conversation. A session with modern upstreams has such a stream too, which feeds its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::splice::{splice, with_meta};
 use weir_transports::mcp::{Era, Filter, Method, Params, key, object};
@@ -23,7 +25,10 @@ use crate::upstream::UpstreamId;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How soon an upstream that has hung up is listened to again.
-const AGAIN: Duration = Duration::from_secs(2);
+pub(crate) const AGAIN: Duration = Duration::from_secs(2);
+
+/// How soon one is that has refused: most likely it has nothing to tell.
+pub(crate) const AGAIN_REFUSED: Duration = Duration::from_secs(60);
 
 /// URIs that one listener may name.
 const URIS_MAX: usize = 1_000;
@@ -35,6 +40,8 @@ pub(crate) struct Listen {
     pub(crate) wants: Wants,
     /// Legs at modern upstreams, each with whether it has acknowledged.
     pub(crate) legs: Vec<(Token, UpstreamId, bool)>,
+    /// Upstreams that are not listened to, and when they are to be again.
+    silent: BTreeMap<UpstreamId, Instant>,
     /// The client has been told what it gets.
     pub(crate) acknowledged: bool,
     /// The parameters of the request, for legs to come.
@@ -122,14 +129,16 @@ impl Shard {
         Ok(())
     }
 
+    /// A session whose upstream is modern gets the upstream's news, if it does not yet.
+    pub(crate) fn hear_modern(&mut self, session: Token, server: UpstreamId, cx: &mut Cx<'_>) {
+        let held = self.mcp.sessions.get(session);
+        if held.is_some_and(|held| !held.listens.contains_key(&server)) {
+            self.listen_for_session(session, server, Vec::new(), cx);
+        }
+    }
+
     /// A session whose upstream is modern gets the upstream's news, and news of these resources.
-    pub(crate) fn listen_for_session(
-        &mut self,
-        session: Token,
-        server: UpstreamId,
-        uris: Vec<String>,
-        cx: &mut Cx<'_>,
-    ) {
+    fn listen_for_session(&mut self, session: Token, server: UpstreamId, uris: Vec<String>, cx: &mut Cx<'_>) {
         let before = self.mcp.sessions.get_mut(session).and_then(|held| held.listens.remove(&server));
         if let Some(before) = before {
             self.drop_call(before, cx);
@@ -190,7 +199,11 @@ impl Shard {
         let (mut wants, params) = (listen.wants.clone(), listen.params.clone());
         wants.uris = wants.uris.iter().filter_map(|uri| self.own_uri(server, uri)).collect();
         if self.is_legacy(server) {
-            return self.subscribe_shared(server, &wants, cx);
+            match self.shared_conversation(server, cx) {
+                Ok(conversation) => self.subscribe_uris(conversation, &wants, cx),
+                Err(_) => self.listen_later(call, server, AGAIN, cx),
+            }
+            return;
         }
         let Ok(read) = Params::read(Method::SubscriptionsListen, params.as_deref()) else { return };
         let (Some(text), Some(filter)) = (params.as_deref(), read.notifications) else { return };
@@ -211,8 +224,18 @@ impl Shard {
         };
         match leg {
             Ok(leg) => listen.legs.push((leg, server, false)),
-            Err(_) => self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call)),
+            Err(_) => self.listen_later(call, server, AGAIN, cx),
         }
+    }
+
+    /// A server is listened to after `wait`.
+    fn listen_later(&mut self, call: Token, server: UpstreamId, wait: Duration, cx: &mut Cx<'_>) {
+        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
+        let at = cx.now.mono.plus(wait);
+        listen.silent.insert(server, at);
+        self.alarm(at, Alarm::Mcp(call));
     }
 
     /// What the server calls a resource, if it is the server's.
@@ -223,13 +246,47 @@ impl Shard {
         }
     }
 
-    /// Makes a legacy upstream send its news in the shared conversation.
-    fn subscribe_shared(&mut self, server: UpstreamId, wants: &Wants, cx: &mut Cx<'_>) {
-        let Ok(conversation) = self.shared_conversation(server, cx) else { return };
+    /// Makes a legacy upstream send news of resources in the shared conversation, if that is ready.
+    fn subscribe_uris(&mut self, conversation: Token, wants: &Wants, cx: &mut Cx<'_>) {
         for uri in &wants.uris {
             let params = serde_json::json!({ "uri": uri }).to_string();
             self.errand(conversation, Method::ResourcesSubscribe, &params, cx);
         }
+    }
+
+    /// The shared conversation with a legacy server is ready: it is to send what is listened for.
+    pub(crate) fn subscribe_listeners(&mut self, server: UpstreamId, conversation: Token, cx: &mut Cx<'_>) {
+        for call in self.stateless_listeners() {
+            let Some(Work::Listen(listen)) = self.mcp.calls.get(call).map(|call| &call.work) else {
+                continue;
+            };
+            let uris = listen.wants.uris.iter().filter_map(|uri| self.own_uri(server, uri)).collect();
+            self.subscribe_uris(conversation, &Wants { uris, ..Wants::default() }, cx);
+        }
+    }
+
+    /// The shared conversation with a server is over: whoever listens to it begins another.
+    pub(crate) fn listeners_lost(&mut self, server: UpstreamId, cx: &mut Cx<'_>) {
+        if self.is_legacy(server) {
+            for call in self.stateless_listeners() {
+                self.listen_later(call, server, AGAIN, cx);
+            }
+        }
+    }
+
+    /// A listening leg has waited for a server that turns out to tell news in its conversation.
+    pub(crate) fn listen_needless(&mut self, leg: Token, cx: &mut Cx<'_>) {
+        let Some(call) = self.end_leg(leg).and_then(|leg| leg.serves.call()) else { return };
+        if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
+            listen.legs.retain(|(other, ..)| *other != leg);
+        }
+        self.acknowledge_listen(call, false, cx);
+    }
+
+    fn stateless_listeners(&self) -> Vec<Token> {
+        let stateless =
+            |call: &&Token| self.mcp.calls.get(**call).is_some_and(|held| held.client == Client::Stateless);
+        self.mcp.listeners.iter().filter(stateless).copied().collect()
     }
 
     /// News in the course of a leg that listens.
@@ -246,6 +303,7 @@ impl Shard {
             return self.acknowledge_listen(call, false, cx);
         }
         self.list_changed(server, method);
+        self.spread_stale(server, method, cx);
         let params = self.shown_params(server, method, params.unwrap_or("{}"));
         self.tell_listener(call, method, &params, cx);
     }
@@ -262,11 +320,9 @@ impl Shard {
             return;
         }
         let uri = object::find(params, ["uri"]).ok().and_then(|[uri]| uri).and_then(object::string);
-        for call in self.mcp.listeners.clone() {
+        for call in self.stateless_listeners() {
             let wants = self.mcp.calls.get(call).is_some_and(|held| match &held.work {
-                Work::Listen(listen) => {
-                    held.client == Client::Stateless && listen.wants.wants(method, uri.as_deref())
-                }
+                Work::Listen(listen) => listen.wants.wants(method, uri.as_deref()),
                 _ => false,
             });
             if wants {
@@ -301,37 +357,31 @@ impl Shard {
         self.tell_listener(call, Method::NotificationSubscriptionsAcknowledged, &params, cx);
     }
 
-    /// A leg that listened has ended: the upstream is listened to again.
-    pub(crate) fn listen_ended(&mut self, call: Token, leg: Token, cx: &mut Cx<'_>) {
+    /// A leg that listened has ended: the upstream is listened to again after `wait`.
+    pub(crate) fn listen_ended(&mut self, call: Token, leg: Token, wait: Duration, cx: &mut Cx<'_>) {
         let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
             return;
         };
-        listen.legs.retain(|(other, ..)| *other != leg);
+        let ended = listen.legs.iter().position(|(other, ..)| *other == leg);
+        let Some((_, server, _)) = ended.map(|at| listen.legs.remove(at)) else { return };
         self.acknowledge_listen(call, false, cx);
-        self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call));
+        self.listen_later(call, server, wait, cx);
     }
 
-    /// A listener's time has come: acknowledgements that did not come are not waited for, and upstreams
-    /// that have hung up are listened to again.
+    /// A listener's time has come: upstreams that have hung up are listened to again, or acknowledgements
+    /// that did not come are not waited for.
     pub(crate) fn examine_listen(&mut self, call: Token, cx: &mut Cx<'_>) {
-        self.acknowledge_listen(call, true, cx);
-        let Some(held) = self.mcp.calls.get(call) else { return };
-        let (client, outlet) = (held.client, held.outlet);
-        let Work::Listen(listen) = &held.work else { return };
-        let listened: Vec<UpstreamId> = listen.legs.iter().map(|(_, server, _)| *server).collect();
-        let silent = |server: &UpstreamId| *server != BUILTIN && !listened.contains(server);
-        let silent: Vec<UpstreamId> = match (client, outlet) {
-            (Client::Session(session), _) => {
-                let listens = self.mcp.sessions.get(session).map(|held| &held.listens);
-                let mine = |server: &UpstreamId| listens.is_some_and(|all| all.get(server) == Some(&call));
-                self.servers().filter(silent).filter(mine).collect()
-            }
-            (Client::Stateless, _) => self.servers().filter(silent).collect(),
+        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
         };
-        for server in silent {
-            if !self.is_legacy(server) {
-                self.listen_to(call, server, cx);
-            }
+        let due: Vec<UpstreamId> =
+            listen.silent.iter().filter(|(_, at)| **at <= cx.now.mono).map(|(server, _)| *server).collect();
+        listen.silent.retain(|server, _| !due.contains(server));
+        if due.is_empty() {
+            return self.acknowledge_listen(call, true, cx);
+        }
+        for server in due {
+            self.listen_to(call, server, cx);
         }
     }
 

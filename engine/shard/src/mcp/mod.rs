@@ -38,7 +38,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
+use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
+use weir_transports::mcp::Method;
 
 use crate::limits;
 use crate::mcp::cache::Cache;
@@ -91,6 +93,8 @@ pub(crate) struct Mcp {
     freed: Vec<Token>,
     /// Shards that wait for a server's introduction.
     curious: Vec<(UpstreamId, Member)>,
+    /// Which news of modern servers the other shards were told of in the turn of this instant.
+    told: (Instant, Vec<(UpstreamId, Method)>),
     /// Calls that listen.
     listeners: Vec<Token>,
     catalog: Catalog,
@@ -124,6 +128,7 @@ impl Mcp {
             proxies: BTreeMap::new(),
             freed: Vec::new(),
             curious: Vec::new(),
+            told: (Instant(0), Vec::new()),
             listeners: Vec::new(),
             catalog: Catalog::default(),
             cache: Cache::default(),

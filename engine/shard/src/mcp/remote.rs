@@ -36,6 +36,8 @@ enum Remote {
     Said { leg: Token, text: Box<str> },
     /// `leg` will not be answered.
     Failed { leg: Token, why: UpstreamFault },
+    /// What is kept of the server's answers is no longer true.
+    Stale { server: UpstreamId, method: Method },
     /// News for everyone.
     News { server: UpstreamId, method: Method, params: Box<str> },
 }
@@ -110,6 +112,24 @@ impl Shard {
         }
     }
 
+    /// Tells the other shards, once a turn, that what they keep of a modern server's answers is not true any
+    /// more: it has told those who listen, which may all be here, and often.
+    pub(crate) fn spread_stale(&mut self, server: UpstreamId, method: Method, cx: &mut Cx<'_>) {
+        let told = &mut self.mcp.told;
+        if told.0 != cx.now.mono {
+            *told = (cx.now.mono, Vec::new());
+        }
+        if told.1.contains(&(server, method)) {
+            return;
+        }
+        told.1.push((server, method));
+        for shard in (0..self.config.shards).map(Member) {
+            if shard != self.me {
+                self.mail(shard, Remote::Stale { server, method }, cx);
+            }
+        }
+    }
+
     fn mail(&mut self, to: Member, letter: Remote, cx: &mut Cx<'_>) {
         self.send(to, Mail::Mcp(Box::new(Letter(letter))), cx);
     }
@@ -129,6 +149,7 @@ impl Shard {
             }
             Remote::Said { leg, text } => self.leg_message(leg, &text, cx),
             Remote::Failed { leg, why } => self.leg_failed(leg, why, cx),
+            Remote::Stale { server, method } => self.list_changed(server, method),
             Remote::News { server, method, params } => {
                 self.list_changed(server, method);
                 self.tell_listeners(server, method, &params, cx);

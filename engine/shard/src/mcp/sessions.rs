@@ -60,6 +60,7 @@ impl Shard {
             capabilities: object_or(capabilities, "{}"),
             bucket: TokenBucket::new(),
             heard: cx.now.mono,
+            initialized: false,
             log_level: None,
             backings: BTreeMap::new(),
             listens: BTreeMap::new(),
@@ -233,8 +234,7 @@ impl Shard {
     /// Asks something of a legacy upstream whose answer nobody waits for.
     pub(crate) fn errand(&mut self, conversation: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.conversations.get(conversation).filter(|held| held.ready) else { return };
-        let server = held.server;
-        let Some(backing) = held.backing else { return };
+        let (server, backing) = (held.server, held.backing);
         let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None, wish: None };
         let Ok(leg) = self.mcp.legs.insert(leg) else { return };
         self.track_leg(conversation, leg);
@@ -249,7 +249,10 @@ impl Shard {
             idempotent: true,
             long: false,
         };
-        self.ask(backing, leg, ask, cx);
+        match backing {
+            Some(backing) => self.ask(backing, leg, ask, cx),
+            None => self.ask_remotely(leg, method, message.as_bytes(), cx),
+        }
     }
 
     /// Whether an upstream says that it logs.

@@ -9,6 +9,7 @@ use weir_transports::mcp::{Era, Method, code, hints, object};
 use crate::mcp::answer::{Refusal, status_of};
 use crate::mcp::call::{Call, Serves, Work};
 use crate::mcp::conversation::Whose;
+use crate::mcp::listen::{AGAIN, AGAIN_REFUSED};
 use crate::mcp::outlet::{Delivery, Outlet};
 use crate::turn::{Cx, Shard};
 use crate::upstream::{UpstreamFault, UpstreamId};
@@ -52,7 +53,10 @@ impl Shard {
         };
         match self.mcp.calls.get(call).map(|call| &call.work) {
             Some(Work::Merge(_)) => self.part_failed(call, leg, why, cx),
-            Some(Work::Listen(_)) => self.listen_ended(call, leg, cx),
+            Some(Work::Listen(_)) => {
+                let refused = matches!(why, UpstreamFault::Http(400..=499));
+                self.listen_ended(call, leg, if refused { AGAIN_REFUSED } else { AGAIN }, cx);
+            }
             Some(_) => {
                 let refusal = self.fault(ended.server, &why);
                 self.finish_with_error(call, &refusal, cx);
@@ -71,7 +75,10 @@ impl Shard {
         };
         match self.mcp.calls.get(call).map(|call| &call.work) {
             Some(Work::Merge(_)) => self.part_answered(call, leg, body, cx),
-            Some(Work::Listen(_)) => self.listen_ended(call, leg, cx),
+            Some(Work::Listen(_)) => {
+                let refused = matches!(body, Body::Error(_));
+                self.listen_ended(call, leg, if refused { AGAIN_REFUSED } else { AGAIN }, cx);
+            }
             Some(_) => self.finish_direct(call, ended.server, body, cx),
             None => {}
         }
