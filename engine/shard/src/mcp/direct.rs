@@ -242,9 +242,10 @@ impl Shard {
     }
 
     /// Forgets a leg.
-    pub(crate) fn end_leg(&mut self, leg: Token) -> Option<Leg> {
+    pub(crate) fn end_leg(&mut self, leg: Token, cx: &Cx<'_>) -> Option<Leg> {
         let ended = self.mcp.legs.remove(leg)?;
         if let Some(held) = self.mcp.conversations.get_mut(ended.conversation) {
+            held.idle_since = cx.now.mono;
             held.legs.retain(|other| *other != leg);
             // In a lease over a pipe the next one has waited for this.
             if ended.unsent.is_none() && !held.legs.is_empty() && matches!(held.whose, Whose::Lease(_)) {
@@ -256,7 +257,7 @@ impl Shard {
 
     /// Gives up a leg whose answer nobody wants any more, and tells a legacy upstream so.
     pub(crate) fn drop_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
-        let Some(ended) = self.end_leg(leg) else { return };
+        let Some(ended) = self.end_leg(leg, cx) else { return };
         if let Serves::Hold(hold) = ended.serves {
             self.mcp.holds.remove(hold);
         }

@@ -1,6 +1,7 @@
 //! A modern upstream needs input that a legacy client can give: the client is asked, and the upstream is
 //! asked again with what it said.
 
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::Body;
 use weir_transports::mcp::mrtr::{self, InputRequired};
@@ -11,7 +12,7 @@ use crate::mcp::call::{Serves, Unsent, Work};
 use crate::mcp::compose::Outgoing;
 use crate::mcp::outlet::{Client, Delivery};
 use crate::mcp::session::Asked;
-use crate::turn::{Cx, Shard};
+use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamId;
 
 /// How often one call may need input.
@@ -25,6 +26,8 @@ pub(crate) struct Input {
     open: usize,
     /// Answers by key, JSON.
     answers: Vec<(String, Box<str>)>,
+    /// Until when the client may answer.
+    expires: Instant,
     /// To be given back to the upstream.
     state: Option<Box<str>>,
 }
@@ -42,6 +45,8 @@ impl Shard {
         let Client::Session(session) = held.client else { return false };
         let Some(required) = InputRequired::read(result) else { return false };
         held.rounds += 1;
+        let patience = self.config.upstreams.get(usize::from(server.0)).map(|upstream| upstream.timeout_max);
+        let expires = cx.now.mono.plus(patience.unwrap_or_default());
         let (outlet, tired) = (held.outlet, held.rounds > ROUNDS_MAX);
         let requests: Vec<(String, String, String)> = required
             .requests
@@ -56,6 +61,7 @@ impl Shard {
             server,
             open: requests.len(),
             answers: Vec::new(),
+            expires,
             state: required.request_state.map(|state| state.as_ref().into()),
         };
         if tired {
@@ -70,6 +76,7 @@ impl Shard {
             self.input_complete(call, cx);
             return true;
         }
+        self.alarm(expires, Alarm::Mcp(call));
         for (key, method, params) in requests {
             let Some(number) = self.note_asked(session, Asked::Input { call, key: key.into() }) else {
                 let refusal = Refusal::new(code::INTERNAL_ERROR, "the client has too much to answer already");
@@ -81,6 +88,15 @@ impl Shard {
             self.mcp_deliver(outlet, Delivery::Interim, message.as_bytes(), cx);
         }
         true
+    }
+
+    /// A call's time has come: a client that was asked long ago will not answer.
+    pub(crate) fn examine_input(&mut self, call: Token, cx: &mut Cx<'_>) {
+        let Some(Work::Input(input)) = self.mcp.calls.get(call).map(|call| &call.work) else { return };
+        if cx.now.mono >= input.expires {
+            let message = "the client did not give the input that the server needs in time";
+            self.finish_with_error(call, &Refusal::new(code::INTERNAL_ERROR, message), cx);
+        }
     }
 
     /// The client has answered one question.
@@ -117,12 +133,14 @@ impl Shard {
             return;
         };
         let method = held.method;
-        let Some(Unsent { client, params, own, headers }) = held.asked.as_deref().cloned() else { return };
+        let Some(Unsent { client, params, own, headers }) = held.asked.as_deref().cloned() else {
+            return self.cannot_retry(call, cx);
+        };
         let answers = input.answers.iter().map(|(key, text)| (&**key, &**text));
         let mut again = Vec::new();
         mrtr::write_retry(&mut again, params.as_deref(), answers, input.state.as_deref());
-        let Ok(again) = String::from_utf8(again) else { return };
-        let Ok(read) = Params::read(method, Some(&again)) else { return };
+        let again = String::from_utf8(again).unwrap_or_default();
+        let Ok(read) = Params::read(method, Some(&again)) else { return self.cannot_retry(call, cx) };
         let outgoing =
             Outgoing { client, method, params: Some(&again), own: own.as_deref(), headers: &headers };
         match self.begin_leg(Serves::Call(call), input.server, outgoing, &read, cx) {
@@ -136,5 +154,11 @@ impl Shard {
                 self.finish_with_error(call, &refusal, cx);
             }
         }
+    }
+
+    /// What the client and the server have said makes no request.
+    fn cannot_retry(&mut self, call: Token, cx: &mut Cx<'_>) {
+        let message = "the server's request for input cannot be answered";
+        self.finish_with_error(call, &Refusal::new(code::INTERNAL_ERROR, message), cx);
     }
 }

@@ -34,7 +34,11 @@ impl Shard {
         let call = self.begin(request, Work::Introduction)?;
         let mut waits = false;
         for server in unknown {
-            waits |= self.conversation(request.from.client, None, server, cx).is_ok();
+            match self.conversation(request.from.client, None, server, cx) {
+                // One that has failed before may do so again: nobody waits for it.
+                Ok(_) => waits |= !self.mcp.faults.contains_key(&server),
+                Err(why) => drop(self.mcp.faults.insert(server, why)),
+            }
         }
         self.mcp.introducing.push(call);
         if waits {

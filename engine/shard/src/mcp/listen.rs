@@ -276,7 +276,7 @@ impl Shard {
 
     /// A listening leg has waited for a server that turns out to tell news in its conversation.
     pub(crate) fn listen_needless(&mut self, leg: Token, cx: &mut Cx<'_>) {
-        let Some(call) = self.end_leg(leg).and_then(|leg| leg.serves.call()) else { return };
+        let Some(call) = self.end_leg(leg, cx).and_then(|leg| leg.serves.call()) else { return };
         if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
             listen.legs.retain(|(other, ..)| *other != leg);
         }
@@ -316,9 +316,13 @@ impl Shard {
         params: &str,
         cx: &mut Cx<'_>,
     ) {
-        if self.mcp.listeners.is_empty() || !self.is_legacy(server) {
-            return;
+        if self.is_legacy(server) {
+            self.tell_stateless(method, params, cx);
         }
+    }
+
+    /// Passes news on to all stateless clients that listen for such.
+    pub(crate) fn tell_stateless(&mut self, method: Method, params: &str, cx: &mut Cx<'_>) {
         let uri = object::find(params, ["uri"]).ok().and_then(|[uri]| uri).and_then(object::string);
         for call in self.stateless_listeners() {
             let wants = self.mcp.calls.get(call).is_some_and(|held| match &held.work {

@@ -4,6 +4,7 @@
 //! server. Messages go straight through: an id, a token and a name are exchanged for those of the other
 //! side, and all else is passed on to the byte.
 
+mod absence;
 mod answer;
 mod builtin;
 mod cache;
@@ -43,6 +44,7 @@ use weir_ring::token::{Member, Token};
 use weir_transports::mcp::Method;
 
 use crate::limits;
+use crate::mcp::absence::Absence;
 use crate::mcp::cache::Cache;
 use crate::mcp::call::{Call, Leg};
 use crate::mcp::catalog::Catalog;
@@ -84,7 +86,7 @@ pub(crate) struct Mcp {
     /// Why a conversation with an upstream last ended.
     faults: BTreeMap<UpstreamId, UpstreamFault>,
     /// Upstreams whose part was missing in a list.
-    partial: BTreeMap<UpstreamId, ()>,
+    absent: BTreeMap<UpstreamId, Absence>,
     /// Calls that wait for introductions.
     introducing: Vec<Token>,
     /// Legs that stand for those of other shards.
@@ -123,7 +125,7 @@ impl Mcp {
             leases: BTreeMap::new(),
             abouts: BTreeMap::new(),
             faults: BTreeMap::new(),
-            partial: BTreeMap::new(),
+            absent: BTreeMap::new(),
             introducing: Vec::new(),
             proxies: BTreeMap::new(),
             freed: Vec::new(),

@@ -11,6 +11,7 @@ use weir_transports::mcp::{Era, Method, Params};
 
 use crate::limits::TargetKind;
 use crate::mail::Mail;
+use crate::mcp::cache::made_stale;
 use crate::mcp::call::{Leg, Serves};
 use crate::mcp::conversation::{About, Conversation, Whose};
 use crate::mcp::wire_id;
@@ -67,8 +68,14 @@ impl Shard {
         if !self.has_room(owner, cx) {
             return Err(UpstreamFault::Overloaded);
         }
-        let held =
-            Conversation { backing: None, server, whose: Whose::Shared, ready: false, legs: Vec::new() };
+        let held = Conversation {
+            backing: None,
+            server,
+            whose: Whose::Shared,
+            ready: false,
+            idle_since: cx.now.mono,
+            legs: Vec::new(),
+        };
         let conversation = self.mcp.conversations.insert(held).map_err(|_| UpstreamFault::Overloaded)?;
         self.mail(owner, Remote::Open { from: self.me, server }, cx);
         Ok(conversation)
@@ -115,6 +122,9 @@ impl Shard {
     /// Tells the other shards, once a turn, that what they keep of a modern server's answers is not true any
     /// more: it has told those who listen, which may all be here, and often.
     pub(crate) fn spread_stale(&mut self, server: UpstreamId, method: Method, cx: &mut Cx<'_>) {
+        if made_stale(method).is_empty() {
+            return;
+        }
         let told = &mut self.mcp.told;
         if told.0 != cx.now.mono {
             *told = (cx.now.mono, Vec::new());
@@ -186,6 +196,18 @@ impl Shard {
         let told: Vec<(UpstreamId, Member)> = told;
         for (_, to) in told {
             self.mail(to, Remote::About { server, about: about.clone() }, cx);
+        }
+    }
+
+    /// A child that all share is gone: the others begin anew with it.
+    pub(crate) fn spread_loss(&mut self, server: UpstreamId, why: &UpstreamFault, cx: &mut Cx<'_>) {
+        if !self.is_child(server) || self.owner_of(server).is_some() {
+            return;
+        }
+        for shard in (0..self.config.shards).map(Member) {
+            if shard != self.me {
+                self.mail(shard, Remote::About { server, about: Err(why.clone()) }, cx);
+            }
         }
     }
 
