@@ -248,11 +248,19 @@ impl Shard {
         let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
         held.ready = true;
         let legs = held.legs.clone();
+        let (server, whose) = (held.server, held.whose.clone());
         self.restore_log_level(conversation, cx);
         for leg in legs {
             self.send_unsent(leg, cx);
         }
         self.introduce_waiting(cx);
+        match whose {
+            Whose::Shared => self.listen_waiting(server, cx),
+            Whose::Session(session) if self.is_modern(server) => {
+                self.listen_for_session(session, server, Vec::new(), cx);
+            }
+            Whose::Session(_) | Whose::Lease(_) => {}
+        }
     }
 
     /// Leases that have become free take the next leg that waits.
@@ -293,6 +301,7 @@ impl Shard {
             self.leg_failed(leg, why.clone(), cx);
         }
         if held.whose == Whose::Shared {
+            self.unsubscribed(held.server, cx);
             self.tell_curious(held.server, &Err(why.clone()), cx);
         }
         self.mcp.faults.insert(held.server, why);
