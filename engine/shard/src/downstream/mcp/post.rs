@@ -98,6 +98,11 @@ impl Shard {
         }
     }
 
+    /// Whether a request may speak MCP at all.
+    pub(crate) fn check_guard(&self, head: &Head<'_>) -> Result<(), Fault<'static>> {
+        guard::check(&Headers::of(head), &self.config.mcp.hosts)
+    }
+
     /// From its first MCP request on a connection is read without a pause: a request that waits must see
     /// that its client is gone, and the next one needs no operation to be received.
     fn read_on(&mut self, token: Token, exchange: &mut Exchange, cx: &mut Cx<'_>) {
