@@ -12,6 +12,7 @@ use weir_shard::{Post, Shard};
 use crate::client::{Agent, Phase};
 use crate::fault::Fault;
 use crate::history::Fact;
+use crate::mcp;
 use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
 use crate::options::MS;
@@ -255,8 +256,10 @@ impl<G: Gateway> World<G> {
                 continue;
             };
             self.unanswered = self.unanswered.saturating_sub(1);
+            let shard = ask as usize % control;
+            mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
             stage.history.add(Fact::Counted {
-                shard: ask as usize % control,
+                shard,
                 queue_bytes_peak: stats.queue_bytes_peak,
                 outbox_bytes: stats.outbox_bytes,
                 connections: stats.connections,

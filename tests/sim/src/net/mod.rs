@@ -227,6 +227,13 @@ fn take(stage: &mut Stage, conn: usize) -> Taken {
     Taken { opened: false, bytes, ended }
 }
 
+/// The connection has ended otherwise than by the server's orderly close after all that was sent to it had
+/// been read.
+pub fn was_cut(stage: &Stage, conn: usize) -> bool {
+    let it = &stage.net.conns[conn];
+    it.up.has_unread() || matches!(it.down.ended(stage.now), Some(End::Broken(_)))
+}
+
 /// From now on the client reads a little at a time.
 pub fn slow_down(stage: &mut Stage, conn: usize) {
     stage.faults.count(Fault::SlowReader);
