@@ -178,7 +178,8 @@ impl<G: Gateway> World<G> {
         self.over = true;
         for shard in 0..self.nodes.len() {
             let port = &self.stage.net.ports[shard];
-            let (open, deaf) = (port.open_count(), port.listeners.iter().any(|listener| !listener.armed));
+            let open = self.stage.net.accepted(shard);
+            let deaf = port.listeners.iter().any(|listener| !listener.armed);
             if open > 0 {
                 self.stage.history.violation(17, format!("shard {shard} still holds {open} sockets"));
             }
@@ -262,7 +263,8 @@ impl<G: Gateway> World<G> {
                 shard,
                 queue_bytes_peak: stats.queue_bytes_peak,
                 outbox_bytes: stats.outbox_bytes,
-                connections: stats.connections,
+                // Those to servers are kept.
+                connections: stats.connections - stats.mcp.connections,
             });
         }
         if self.questions.is_empty() {

@@ -26,6 +26,7 @@ impl McpClient {
             net::send(stage, conn, link::upgrade().as_bytes());
             self.links.insert(conn, Link::Socket(Box::default()));
         }
+        self.session = None;
         let params = json!({
             "protocolVersion": self.version,
             "capabilities": self.capabilities(),

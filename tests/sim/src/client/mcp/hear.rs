@@ -18,9 +18,9 @@ const PAGES_MAX: u32 = 60;
 impl McpClient {
     pub(super) fn hear(&mut self, stage: &mut Stage, conn: usize, heard: Heard) {
         match heard {
-            Heard::Head(head) => self.head(stage, conn, head.status, head.field("mcp-session-id")),
+            Heard::Head(id, head) => self.head(&id, head.field("mcp-session-id")),
             Heard::Message(text) => self.message(stage, conn, &text),
-            Heard::Body(status, body) => self.body(stage, conn, status, &body),
+            Heard::Body { exchange, status, body } => self.body(stage, conn, exchange, (status, &body)),
             Heard::Over { exchange, keeps } => {
                 if let Exchange::Ask(id) = exchange {
                     self.lost(stage, conn, &id, false);
@@ -35,9 +35,8 @@ impl McpClient {
         }
     }
 
-    fn head(&mut self, stage: &mut Stage, conn: usize, status: u16, session: Option<&str>) {
-        stage.history.note(|| format!("conn {conn} < {status} {session:?}"));
-        let Some(Exchange::Ask(id)) = self.links.get(&conn).and_then(Link::exchange) else { return };
+    /// The answer to `initialize` names the session.
+    fn head(&mut self, id: &str, session: Option<&str>) {
         let introduces = self.ledger.get(id).is_some_and(|open| open.kind == Kind::Introduce);
         if let Some(session) = session
             && introduces
@@ -60,13 +59,12 @@ impl McpClient {
     }
 
     /// A response that is no stream.
-    fn body(&mut self, stage: &mut Stage, conn: usize, status: u16, body: &[u8]) {
-        let exchange = self.links.get(&conn).and_then(Link::exchange).cloned();
-        if status == 404 && exchange != Some(Exchange::Farewell) && self.manner == Manner::Session {
+    fn body(&mut self, stage: &mut Stage, conn: usize, exchange: Exchange, (status, body): (u16, &[u8])) {
+        if status == 404 && exchange != Exchange::Farewell && self.manner == Manner::Session {
             self.session_lost();
         }
         match exchange {
-            Some(Exchange::Ask(id)) if status >= 400 => {
+            Exchange::Ask(id) if status >= 400 => {
                 let message: Value = serde_json::from_slice(body).unwrap_or_default();
                 stage.history.note(|| format!("conn {conn} < {message}"));
                 let code = message["error"]["code"].as_i64().unwrap_or(i64::from(status));
@@ -74,8 +72,8 @@ impl McpClient {
                 let named = message.get("id").filter(|id| !id.is_null()).map(|id| id.to_string().into());
                 self.answered(stage, conn, &named.unwrap_or(id), Outcome::Error(code), &Value::Null);
             }
-            Some(Exchange::Ask(_)) if status == 200 => self.message(stage, conn, body),
-            Some(Exchange::Farewell) if status == 200 => self.session_lost(),
+            Exchange::Ask(_) if status == 200 => self.message(stage, conn, body),
+            Exchange::Farewell if status == 200 => self.session_lost(),
             _ => {}
         }
     }

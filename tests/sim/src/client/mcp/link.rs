@@ -48,12 +48,12 @@ pub(super) struct Socket {
 /// What a connection heard.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// The head of a response.
-    Head(http::Head),
+    /// The head of the response to a request of this id.
+    Head(Rc<str>, http::Head),
     /// A JSON-RPC message.
     Message(Vec<u8>),
     /// The body of a response that is no event stream.
-    Body(u16, Vec<u8>),
+    Body { exchange: Exchange, status: u16, body: Vec<u8> },
     /// The exchange is over; the connection goes on, or not.
     Over { exchange: Exchange, keeps: bool },
     /// The upgrade is through.
@@ -66,10 +66,12 @@ impl Http {
     /// Reads what has come.
     pub(super) fn read(&mut self, bytes: &[u8], heard: &mut Vec<Heard>) -> Result<(), String> {
         self.reader.push(bytes);
-        while self.busy.is_some() {
+        while let Some(exchange) = self.busy.clone() {
             let Some(head) = &self.head else {
                 let Some(head) = self.reader.head()? else { return Ok(()) };
-                heard.push(Heard::Head(head.clone()));
+                if let Exchange::Ask(id) = exchange {
+                    heard.push(Heard::Head(id, head.clone()));
+                }
                 self.head = Some(head);
                 continue;
             };
@@ -86,7 +88,7 @@ impl Http {
                 }
             } else {
                 let Some(body) = self.reader.body()? else { return Ok(()) };
-                heard.push(Heard::Body(head.status, body));
+                heard.push(Heard::Body { exchange, status: head.status, body });
             }
             self.over(heard);
         }
