@@ -5,6 +5,7 @@ mod http1;
 mod json;
 mod mesh;
 mod policy;
+mod scan;
 mod turn;
 mod websocket;
 
@@ -13,6 +14,7 @@ criterion::criterion_group!(
     http1::benches,
     websocket::benches,
     json::benches,
+    scan::benches,
     mesh::benches,
     policy::benches,
     turn::benches

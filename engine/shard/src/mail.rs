@@ -8,6 +8,7 @@ use weir_ring::token::{Member, Token, Transfer};
 pub use crate::channels::topics::{Past, TopicMessage};
 pub use crate::downstream::Parcel;
 use crate::error::Error;
+pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
 use crate::stream::Position;
@@ -40,6 +41,8 @@ pub enum Mail {
     Fanout { topic: Arc<str>, messages: Vec<TopicMessage> },
     /// A cumulative acknowledgement; sent to the client's home.
     Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, position: Position },
+    /// About MCP servers that one shard talks to for all, and their news.
+    Mcp(Box<Letter>),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
 }

@@ -1,26 +1,65 @@
 //! What is inside of strings: runs that stand for themselves, and escapes.
 
-/// Length of the run before the first quote, backslash or control character, eight bytes at a time.
+/// Length of the run before the first quote, backslash or control character.
 #[inline]
 pub(super) fn plain_len(bytes: &[u8]) -> usize {
+    let mut len = 0;
+    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk) {
+        match special(*chunk) {
+            Some(at) => return len + at,
+            None if len == 8 => return long_plain_len(bytes),
+            None => len += 8,
+        }
+    }
+    len + tail_len(bytes, len)
+}
+
+/// What [`plain_len`] finds, of a run of 16 bytes or more.
+#[inline(never)]
+fn long_plain_len(bytes: &[u8]) -> usize {
+    let mut len = 16;
+    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk::<32>) {
+        // Without an early exit the compiler looks at all of them at once.
+        if chunk.iter().fold(false, |any, &byte| any | is_special(byte)) {
+            break;
+        }
+        len += 32;
+    }
+    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk) {
+        match special(*chunk) {
+            Some(at) => return len + at,
+            None => len += 8,
+        }
+    }
+    len + tail_len(bytes, len)
+}
+
+/// The first special byte of eight.
+#[inline(always)]
+fn special(chunk: [u8; 8]) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
     // The high bit of each byte below `bound`; bytes after the first such byte may be wrong.
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGH;
 
-    let mut len = 0;
-    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk::<8>) {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
-        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
-        let special = below(word, 0x20) | quote | backslash;
-        if special != 0 {
-            return len + special.trailing_zeros() as usize / 8;
-        }
-        len += 8;
-    }
-    let tail = bytes.get(len..).unwrap_or_default();
-    len + tail.iter().take_while(|&&byte| byte >= 0x20 && byte != b'"' && byte != b'\\').count()
+    let word = u64::from_le_bytes(chunk);
+    let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+    let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+    let special = below(word, 0x20) | quote | backslash;
+    (special != 0).then_some(special.trailing_zeros() as usize / 8)
+}
+
+/// Length of the run in the last bytes, from `at` on, which are fewer than eight.
+#[inline(always)]
+fn tail_len(bytes: &[u8], at: usize) -> usize {
+    let tail = bytes.get(at..).unwrap_or_default();
+    tail.iter().take_while(|&&byte| !is_special(byte)).count()
+}
+
+/// Whether a byte does not stand for itself in a string.
+#[inline(always)]
+const fn is_special(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// What the inside of a string says, its escapes replaced. `None`: no such escape, or half a pair.

@@ -118,7 +118,7 @@ proptest! {
 
 #[test]
 fn finds_the_first_special_byte_wherever_it_stands() {
-    for len in 0..40 {
+    for len in 0..90 {
         for at in 0..len {
             for (special, neighbour) in [(b'"', b'#'), (b'\\', b']'), (0x1f, b' '), (0, 0xff), (b'"', b'!')] {
                 let mut bytes = vec![neighbour; len];

@@ -1,6 +1,6 @@
 //! Responses, to the byte.
 
-use weir_transports::http1::{Limits, parse_head, response};
+use weir_transports::http1::{BodyKind, BodyReader, Limits, parse_head, response};
 
 fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut out = b"before ".to_vec();
@@ -44,6 +44,29 @@ fn streams_end_with_the_connection() {
         written(|out| response::write_stream_head(out, 200, &[("Content-Type", "text/event-stream")])),
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
     );
+}
+
+#[test]
+fn streams_in_chunks_hand_the_connection_back() {
+    assert_eq!(
+        written(|out| response::write_chunked_head(out, 200, &[("A", "b")], true)),
+        "HTTP/1.1 200 OK\r\nA: b\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    assert!(written(|out| response::write_chunked_head(out, 200, &[], false)).contains("Connection: close"));
+}
+
+#[test]
+fn chunks_are_read_back_and_an_empty_one_is_none() {
+    let parts = [vec![b'a'], Vec::new(), vec![b'\n'; 300], vec![b'x'; 70_000]];
+    let mut body = b"before".to_vec();
+    for part in &parts {
+        response::write_chunk(&mut body, |out| out.extend_from_slice(part));
+    }
+    body.extend_from_slice(response::LAST_CHUNK);
+    let mut read = Vec::new();
+    let progress = BodyReader::new(BodyKind::Chunked).read(&body[6..], &mut read, 1 << 20).unwrap();
+    assert!(progress.done && progress.consumed == body.len() - 6);
+    assert_eq!(read, parts.concat());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
-use weir_transports::http1::{self, BodyReader, Head, parse_head, response};
+use weir_transports::http1::{self, BodyKind, BodyReader, Head, parse_head, response};
 
 use crate::downstream::connection::{Exchange, PartialBody, Stage, Waiting, Watch};
 use crate::downstream::reply::Terms;
@@ -10,6 +10,35 @@ use crate::turn::{Cx, Shard};
 
 /// A request that other shards have not answered for this long is given up.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// A request as it came, and what came after it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Raw<'a> {
+    /// The head's bytes.
+    pub head: &'a [u8],
+    /// How they say that the body is delimited.
+    pub kind: BodyKind,
+    /// The body, decoded.
+    pub body: &'a [u8],
+    /// Of the requests after it.
+    pub rest: &'a [u8],
+}
+
+impl Raw<'_> {
+    /// Bytes that say the same, for another shard to begin with.
+    pub(crate) fn to_bytes(self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.head.len() + self.body.len() + self.rest.len() + 32);
+        bytes.extend_from_slice(self.head);
+        if self.kind == BodyKind::Chunked {
+            response::write_chunk(&mut bytes, |out| out.extend_from_slice(self.body));
+            bytes.extend_from_slice(response::LAST_CHUNK);
+        } else {
+            bytes.extend_from_slice(self.body);
+        }
+        bytes.extend_from_slice(self.rest);
+        bytes
+    }
+}
 
 /// What became of a request.
 pub(crate) enum Outcome {
@@ -104,22 +133,25 @@ impl Shard {
             Ok(None) => return Step::More,
             Err(e) => return self.refuse_bytes(token, e.status(), e.reason(), cx),
         };
-        let after = &input[head.len..];
+        let (raw_head, after) = input.split_at(head.len);
         let mut reader = BodyReader::new(head.body);
         if let Some(body) = reader.whole(after, config.message_bytes_max) {
-            return self.serve(token, exchange, &head, (body, head.len + body.len()), input, cx);
+            let raw = Raw { head: raw_head, kind: head.body, body, rest: &after[body.len()..] };
+            return self.serve(token, exchange, &head, raw, head.len + body.len(), cx);
         }
         let mut body = Vec::new();
         match reader.read(after, &mut body, config.message_bytes_max) {
             Err(e) => self.refuse_bytes(token, e.status(), e.reason(), cx),
             Ok(progress) if progress.done => {
-                self.serve(token, exchange, &head, (&body, head.len + progress.consumed), input, cx)
+                let rest = &after[progress.consumed..];
+                let raw = Raw { head: raw_head, kind: head.body, body: &body, rest };
+                self.serve(token, exchange, &head, raw, head.len + progress.consumed, cx)
             }
             Ok(_) => {
                 if head.expect_continue {
                     self.put(token, cx, |out| out.extend_from_slice(response::CONTINUE));
                 }
-                self.keep(token, exchange, &input[..head.len], cx);
+                self.keep(token, exchange, raw_head, cx);
                 exchange.body = Some(Box::new(PartialBody { reader, bytes: body }));
                 Step::More
             }
@@ -131,15 +163,15 @@ impl Shard {
         token: Token,
         exchange: &mut Exchange,
         head: &Head<'_>,
-        (body, used): (&[u8], usize),
-        input: &[u8],
+        raw: Raw<'_>,
+        used: usize,
         cx: &mut Cx<'_>,
     ) -> Step {
         (exchange.served, exchange.partial) = (true, false);
         if let Some(conn) = self.conns.get_mut(token) {
             conn.heard = cx.now.mono;
         }
-        match self.request(token, exchange, head, body, (input, used), cx) {
+        match self.request(token, exchange, head, raw, cx) {
             Outcome::Done if head.keep_alive => Step::Used(used),
             Outcome::Done => {
                 self.finish(token, cx);
@@ -171,10 +203,11 @@ impl Shard {
         let spill = std::mem::take(&mut exchange.spill);
         let limits = http1::Limits { head_bytes_max: spill.len(), line_bytes_max: spill.len() };
         let Ok(Some(head)) = parse_head(&spill, &limits) else { return self.close(token, cx) };
-        let served = (&partial.bytes[..], spill.len());
-        match self.serve(token, &mut exchange, &head, served, &spill, cx) {
+        let rest = &bytes[progress.consumed..];
+        let raw = Raw { head: &spill, kind: head.body, body: &partial.bytes, rest };
+        match self.serve(token, &mut exchange, &head, raw, spill.len(), cx) {
             Step::Gone => {}
-            _ => self.requests(token, exchange, &bytes[progress.consumed..], cx),
+            _ => self.requests(token, exchange, rest, cx),
         }
     }
 

@@ -36,6 +36,7 @@ impl Shard {
             Mail::Acknowledge { from, reply_to, client, position } => {
                 self.acknowledge(from, reply_to, &client, position, cx);
             }
+            Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
         }
     }

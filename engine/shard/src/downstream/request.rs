@@ -7,7 +7,7 @@ use weir_transports::http1::{Head, query};
 
 use crate::downstream::connection::{Exchange, Parcel, ParcelStage};
 use crate::downstream::endpoint::{self, Endpoint};
-use crate::downstream::exchange::Outcome;
+use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
@@ -33,8 +33,7 @@ impl Shard {
         token: Token,
         exchange: &mut Exchange,
         head: &Head<'_>,
-        body: &[u8],
-        (input, used): (&[u8], usize),
+        raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let mut terms = Terms { keep_alive: head.keep_alive, standing: None };
@@ -48,13 +47,13 @@ impl Shard {
         match endpoint {
             Endpoint::Sse | Endpoint::Events => {
                 let feed = endpoint == Endpoint::Events;
-                self.stream_request(token, exchange, head, feed, input, cx)
+                self.stream_request(token, exchange, head, feed, raw, cx)
             }
             Endpoint::WebSocket | Endpoint::Phoenix | Endpoint::Echo => {
-                self.upgrade_request(token, exchange, head, &endpoint, (input, used), cx)
+                self.upgrade_request(token, exchange, head, &endpoint, raw, cx)
             }
             Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages => {
-                self.mcp_http(token, exchange, &endpoint, head, (body, input), cx)
+                self.mcp_http(token, exchange, &endpoint, head, raw, cx)
             }
             _ => {
                 let name = head.header("x-client-id");
@@ -64,7 +63,7 @@ impl Shard {
                 if let Verdict::Deny { retry_after } = verdict {
                     return self.refuse(token, &Error::RateLimited { retry_after }, terms, cx);
                 }
-                self.short_request(token, &endpoint, name, body, terms, cx)
+                self.short_request(token, &endpoint, name, raw.body, terms, cx)
             }
         }
     }
@@ -85,14 +84,14 @@ impl Shard {
         token: Token,
         exchange: &Exchange,
         client: &str,
-        input: &[u8],
+        raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> bool {
         let home = route::home(&self.ring, client);
         if home == self.me || exchange.arrived {
             return false;
         }
-        let parcel = Parcel { stage: ParcelStage::Http, bytes: input.to_vec() };
+        let parcel = Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes() };
         self.depart(token, home, parcel, cx);
         true
     }

@@ -8,7 +8,7 @@ use weir_transports::sse;
 use std::time::Duration;
 
 use crate::downstream::connection::{Exchange, Feed, Filter, Stage, Watch};
-use crate::downstream::exchange::Outcome;
+use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::reply::Terms;
 use crate::downstream::request::client_of;
@@ -41,7 +41,7 @@ impl Shard {
         exchange: &Exchange,
         head: &Head<'_>,
         events: bool,
-        input: &[u8],
+        raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let terms = Terms { keep_alive: head.keep_alive, standing: None };
@@ -54,7 +54,7 @@ impl Shard {
             },
             None => return self.refuse(token, &Error::ClientIdRequired, terms, cx),
         };
-        if self.leaves_for(token, exchange, client, input, cx) {
+        if self.leaves_for(token, exchange, client, raw, cx) {
             return Outcome::Gone;
         }
         if self.stats.http_sse.connections >= u64::from(self.config.sse.connections_max) {

@@ -8,7 +8,7 @@ use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close
 
 use crate::downstream::connection::{Exchange, Link, Parcel, ParcelStage, Speaks, Stage, Watch};
 use crate::downstream::endpoint::Endpoint;
-use crate::downstream::exchange::Outcome;
+use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::reply::Terms;
 use crate::downstream::request::client_of;
@@ -54,7 +54,7 @@ impl Shard {
         exchange: &Exchange,
         head: &Head<'_>,
         endpoint: &Endpoint<'_>,
-        (input, used): (&[u8], usize),
+        raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let terms = Terms { keep_alive: head.keep_alive, standing: None };
@@ -80,7 +80,7 @@ impl Shard {
             if let Err(error) = route::check_client_id(name) {
                 return self.refuse(token, &error, terms, cx);
             }
-            if *endpoint != Endpoint::Echo && self.leaves_for(token, exchange, name, input, cx) {
+            if *endpoint != Endpoint::Echo && self.leaves_for(token, exchange, name, raw, cx) {
                 return Outcome::Gone;
             }
         }
@@ -92,7 +92,7 @@ impl Shard {
         }
         self.put(token, cx, |out| handshake::write_response(out, &upgrade, protocol));
         self.start_link(token, link, cx);
-        let mut rest = input[used..].to_vec();
+        let mut rest = raw.rest.to_vec();
         if !rest.is_empty() {
             self.websocket_received(token, &mut rest, cx);
         }
@@ -207,12 +207,15 @@ impl Shard {
         bytes: &mut [u8],
         cx: &mut Cx<'_>,
     ) -> Option<(Member, Box<str>, Vec<u8>)> {
-        let echo = link.speaks == Speaks::Echo;
-        let limits = websocket::Limits {
-            frame_bytes_max: if echo { ECHO_BYTES_MAX } else { self.config.websocket.frame_bytes_max },
-            message_bytes_max: if echo { ECHO_BYTES_MAX } else { self.config.message_bytes_max },
-            deflate: link.deflate.is_some(),
+        let config = &self.config;
+        let (frame_bytes_max, message_bytes_max) = match link.speaks {
+            Speaks::Echo => (ECHO_BYTES_MAX, ECHO_BYTES_MAX),
+            // A message is a frame: no SDK cuts it.
+            Speaks::Mcp => (config.message_bytes_max, config.message_bytes_max),
+            _ => (config.websocket.frame_bytes_max, config.message_bytes_max),
         };
+        let limits =
+            websocket::Limits { frame_bytes_max, message_bytes_max, deflate: link.deflate.is_some() };
         let mut reader = std::mem::take(&mut link.reader);
         let mut scratch = self.scratch.take().unwrap_or_default();
         let mut at = 0;

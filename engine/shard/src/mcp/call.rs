@@ -1,6 +1,6 @@
 //! Requests of clients that are under way, and their parts at upstreams.
 
-use weir_ring::token::Token;
+use weir_ring::token::{Member, Token};
 use weir_transports::mcp::{Era, Method};
 
 use crate::mcp::input::Input;
@@ -59,6 +59,8 @@ pub(crate) enum Serves {
     Call(Token),
     /// A hold: the client was answered with a question, and is to come back.
     Hold(Token),
+    /// A leg of another shard, which asks the server by way of this one.
+    Remote { member: Member, leg: Token },
     /// The gateway, which drops the answer.
     Nobody,
 }
@@ -68,7 +70,7 @@ impl Serves {
     pub(crate) fn call(self) -> Option<Token> {
         match self {
             Serves::Call(call) => Some(call),
-            Serves::Hold(_) | Serves::Nobody => None,
+            Serves::Hold(_) | Serves::Remote { .. } | Serves::Nobody => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
+use crate::limits::{Target, TargetKind};
 use crate::mcp::outlet::Client;
 use crate::turn::{Cx, Shard};
 use crate::upstream::{Opening, UpstreamFault, UpstreamId};
@@ -10,8 +11,8 @@ use crate::upstream::{Opening, UpstreamFault, UpstreamId};
 /// A conversation with one upstream.
 #[derive(Debug)]
 pub(crate) struct Conversation {
-    /// The upstream's side of it.
-    pub(crate) backing: Token,
+    /// The upstream's side of it; `None`: another shard has it.
+    pub(crate) backing: Option<Token>,
     /// With whom.
     pub(crate) server: UpstreamId,
     /// On whose behalf.
@@ -114,8 +115,13 @@ impl Shard {
         if let Some(conversation) = self.mcp.shared.get(&server) {
             return Ok(*conversation);
         }
-        let affinity = self.random.next();
-        let conversation = self.converse(server, Whose::Shared, Opening::plain(affinity), cx)?;
+        let conversation = match self.owner_of(server) {
+            Some(owner) => self.converse_remotely(owner, server, cx)?,
+            None => {
+                let opening = Opening::plain(self.random.next());
+                self.converse(server, Whose::Shared, opening, cx)?
+            }
+        };
         self.mcp.shared.insert(server, conversation);
         Ok(conversation)
     }
@@ -162,14 +168,13 @@ impl Shard {
         mut opening: Opening,
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
-        let nobody = Token { index: u32::MAX, generation: 0 };
-        let held = Conversation { backing: nobody, server, whose, ready: false, legs: Vec::new() };
+        let held = Conversation { backing: None, server, whose, ready: false, legs: Vec::new() };
         let conversation = self.mcp.conversations.insert(held).map_err(|_| UpstreamFault::Overloaded)?;
         opening.owner = conversation;
         match self.open_backing(server, opening, cx) {
             Ok(backing) => {
                 if let Some(held) = self.mcp.conversations.get_mut(conversation) {
-                    held.backing = backing;
+                    held.backing = Some(backing);
                 }
                 Ok(conversation)
             }
@@ -182,8 +187,8 @@ impl Shard {
 
     /// Ends a conversation that nobody needs any more.
     pub(crate) fn end_conversation(&mut self, conversation: Token, cx: &mut Cx<'_>) {
-        if let Some(held) = self.forget_conversation(conversation) {
-            self.close_backing(held.backing, cx);
+        if let Some(backing) = self.forget_conversation(conversation).and_then(|held| held.backing) {
+            self.close_backing(backing, cx);
         }
     }
 
@@ -216,31 +221,54 @@ impl Shard {
         }) else {
             return;
         };
+        self.tell_curious(server, &Ok((era, result.clone())), cx);
         self.mcp.abouts.insert(server, About { era, result });
-        let Some(held) = self.mcp.conversations.get_mut(owner) else { return };
+        self.conversation_ready(owner, cx);
+    }
+
+    /// What waited for a conversation is sent.
+    pub(crate) fn conversation_ready(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
         held.ready = true;
-        let legs = match held.whose {
-            Whose::Shared => std::mem::take(&mut held.legs),
-            _ => held.legs.clone(),
-        };
-        self.restore_log_level(owner, cx);
+        let legs = held.legs.clone();
+        self.restore_log_level(conversation, cx);
         for leg in legs {
             self.send_unsent(leg, cx);
         }
         self.introduce_waiting(cx);
     }
 
+    /// Notes a leg in its conversation, where what the upstream says may have to be told which leg it is
+    /// about: everywhere but over HTTP, in a conversation that many share.
+    pub(crate) fn track_leg(&mut self, conversation: Token, leg: Token) {
+        let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
+        let upstream = self.config.upstreams.get(usize::from(held.server.0));
+        let pipe =
+            upstream.is_some_and(|of| matches!(of.targets[..], [Target { kind: TargetKind::Child, .. }, ..]));
+        if held.whose != Whose::Shared || pipe {
+            held.legs.push(leg);
+        }
+    }
+
     /// A conversation has ended by itself; its legs that were sent have failed before.
     pub(crate) fn backing_lost(&mut self, backing: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(owner) = self.backing(backing).map(|backing| backing.owner) else { return };
-        let Some(held) = self.forget_conversation(owner) else { return };
+        if let Some(session) = self.session_of(owner) {
+            self.forget_asked(session, backing);
+        }
+        self.conversation_lost(owner, why, cx);
+    }
+
+    /// What waited for a conversation will not be sent.
+    pub(crate) fn conversation_lost(&mut self, conversation: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
+        let Some(held) = self.forget_conversation(conversation) else { return };
         for leg in held.legs {
             self.leg_failed(leg, why.clone(), cx);
         }
-        self.mcp.faults.insert(held.server, why);
-        if let Whose::Session(session) = held.whose {
-            self.forget_asked(session, backing);
+        if held.whose == Whose::Shared {
+            self.tell_curious(held.server, &Err(why.clone()), cx);
         }
+        self.mcp.faults.insert(held.server, why);
         self.introduce_waiting(cx);
     }
 }

@@ -111,9 +111,7 @@ impl Shard {
         let leg = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
         let Some(held) = self.mcp.conversations.get_mut(conversation) else { return Ok(leg) };
         if held.ready {
-            if held.whose != Whose::Shared {
-                held.legs.push(leg);
-            }
+            self.track_leg(conversation, leg);
             self.send_leg(leg, outgoing, read, cx);
             return Ok(leg);
         }
@@ -127,7 +125,7 @@ impl Shard {
     /// The conversation has become ready: asks what waited for it.
     pub(crate) fn send_unsent(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(waiting) = self.mcp.legs.get_mut(leg) else { return };
-        let (server, method) = (waiting.server, waiting.method);
+        let (server, method, present) = (waiting.server, waiting.method, waiting.conversation);
         let Some(unsent) = waiting.unsent.take() else { return };
         // It was read when it came.
         let Ok(read) = Params::read(method, unsent.params.as_deref()) else { return };
@@ -138,8 +136,13 @@ impl Shard {
             own: unsent.own.as_deref(),
             headers: &unsent.headers,
         };
-        // What the upstream speaks is known by now, and may ask for another conversation.
-        match self.conversation(outgoing.client, read.meta.client_capabilities, server, cx) {
+        // What the upstream speaks is known by now: the shared conversation may not do for it.
+        let shared = self.mcp.conversations.get(present).is_some_and(|held| held.whose == Whose::Shared);
+        let conversation = match shared {
+            true => self.conversation(outgoing.client, read.meta.client_capabilities, server, cx),
+            false => Ok(present),
+        };
+        match conversation {
             Ok(conversation) => self.send_or_wait(leg, conversation, &outgoing, &read, cx),
             Err(why) => self.leg_failed(leg, why, cx),
         }
@@ -155,14 +158,20 @@ impl Shard {
     ) {
         let Some(held) = self.mcp.legs.get_mut(leg) else { return };
         let moved = std::mem::replace(&mut held.conversation, conversation) != conversation;
+        let unsent = Some(Box::new(outgoing.kept()));
         let Some(to) = self.mcp.conversations.get_mut(conversation) else { return };
-        if moved && (!to.ready || to.whose != Whose::Shared) {
-            to.legs.push(leg);
-        }
         if to.ready {
+            if moved {
+                self.track_leg(conversation, leg);
+            }
             return self.send_leg(leg, *outgoing, read, cx);
         }
-        held.unsent = Some(Box::new(outgoing.kept()));
+        if moved {
+            to.legs.push(leg);
+        }
+        if let Some(held) = self.mcp.legs.get_mut(leg) {
+            held.unsent = unsent;
+        }
     }
 
     /// Asks a server in a conversation that is ready.
@@ -170,7 +179,9 @@ impl Shard {
         let Some(held) = self.mcp.legs.get(leg) else { return };
         let (server, conversation) = (held.server, held.conversation);
         let Some(backing) = self.mcp.conversations.get(conversation).map(|held| held.backing) else { return };
-        let Some(era) = self.backing(backing).and_then(|backing| backing.era) else { return };
+        let own = backing.and_then(|backing| self.backing(backing)).and_then(|backing| backing.era);
+        let known = self.mcp.abouts.get(&server).map(|about| about.era);
+        let Some(era) = own.or(known) else { return };
         if era == Era::Modern
             && matches!(outgoing.client, Client::Session(_))
             && let Some(call) = held.serves.call().and_then(|call| self.mcp.calls.get_mut(call))
@@ -194,7 +205,10 @@ impl Shard {
             idempotent: outgoing.method.is_idempotent(),
             long: outgoing.method == Method::SubscriptionsListen,
         };
-        self.ask(backing, leg, ask, cx);
+        match backing {
+            Some(backing) => self.ask(backing, leg, ask, cx),
+            None => self.ask_remotely(leg, outgoing.method, &message, cx),
+        }
         self.mcp.upward = message;
     }
 
@@ -216,6 +230,7 @@ impl Shard {
         let Some(backing) = self.mcp.conversations.get(ended.conversation).map(|held| held.backing) else {
             return;
         };
+        let Some(backing) = backing else { return self.cancel_remotely(leg, ended.server, cx) };
         if self.is_legacy(ended.server) {
             let cancelled = format!(
                 r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"cancelled by the client"}}}}"#,

@@ -120,6 +120,10 @@ impl Shard {
     fn located(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let Some(uri) = request.read.uri.and_then(object::string) else { return Err(missing("uri")) };
         match self.whose_uri(&uri) {
+            Whose::Of(server, _) if self.is_modern(server) && request.method != Method::ResourcesRead => {
+                self.subscribe_modern(request, server, uri.into_owned(), cx);
+                Ok(())
+            }
             Whose::Of(server, own) => {
                 let own = own.into_owned();
                 self.direct(request, server, (own != uri).then_some(&own), cx)

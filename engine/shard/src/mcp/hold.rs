@@ -18,6 +18,9 @@ use crate::upstream::{UpstreamFault, UpstreamId};
 /// How long a client may take to come back.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long other questions of the same call are waited for before the client is asked.
+const GATHERING: Duration = Duration::from_millis(20);
+
 /// Questions that may be open in one hold.
 const QUESTIONS_MAX: usize = 64;
 
@@ -25,6 +28,8 @@ const QUESTIONS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Hold {
     leg: Token,
+    /// The call that is still to be answered with the questions.
+    call: Option<Token>,
     conversation: Token,
     method: Method,
     questions: Vec<Question>,
@@ -68,8 +73,10 @@ impl Shard {
         let token = match serves {
             Serves::Hold(token) => token,
             _ => {
+                let Serves::Call(call) = serves else { return };
                 let hold = Hold {
                     leg,
+                    call: Some(call),
                     conversation,
                     method: of,
                     questions: Vec::new(),
@@ -80,6 +87,10 @@ impl Shard {
                 let Ok(token) = self.mcp.holds.insert(hold) else {
                     return self.refuse_in(conversation, id, "too many calls are held here", cx);
                 };
+                if let Some(held) = self.mcp.legs.get_mut(leg) {
+                    held.serves = Serves::Hold(token);
+                }
+                self.alarm(cx.now.mono.plus(GATHERING), Alarm::Hold(token));
                 token
             }
         };
@@ -91,16 +102,13 @@ impl Shard {
         let key = format!("{}-{}", method.rsplit('/').next().unwrap_or(method), hold.asked);
         let id = id.as_json().into();
         hold.questions.push(Question { key, id, method: method.into(), params: params.into() });
-        if let Serves::Call(call) = serves {
-            self.ask_stateless(token, call, cx);
-        }
     }
 
     /// Answers the call with the questions of a hold.
     fn ask_stateless(&mut self, token: Token, call: Token, cx: &mut Cx<'_>) {
         let Some(hold) = self.mcp.holds.get_mut(token) else { return };
         hold.expires = cx.now.mono.plus(PATIENCE);
-        let (leg, expires) = (hold.leg, hold.expires);
+        let expires = hold.expires;
         let state = self.mcp.seal.seal(&state_of(self.me, token));
         let questions = self.mcp.holds.get(token).map_or(&[][..], |hold| &hold.questions);
         let requests = questions.iter().map(|asked| InputRequest {
@@ -111,9 +119,6 @@ impl Shard {
         let required = InputRequired { requests: requests.collect(), request_state: Some(state.into()) };
         let mut result = Vec::new();
         required.write(&mut result);
-        if let Some(leg) = self.mcp.legs.get_mut(leg) {
-            leg.serves = Serves::Hold(token);
-        }
         self.alarm(expires, Alarm::Hold(token));
         let Some(call) = self.end_call(call) else { return };
         if let Some(id) = Id::from_json(&call.id) {
@@ -151,7 +156,7 @@ impl Shard {
             }
         }
         let open = !hold.questions.is_empty();
-        let backing = self.mcp.conversations.get(conversation).map(|held| held.backing);
+        let backing = self.mcp.conversations.get(conversation).and_then(|held| held.backing);
         for (id, response) in answers {
             if let (Some(backing), Some(id)) = (backing, Id::from_json(&id)) {
                 let mut message = Vec::new();
@@ -180,8 +185,18 @@ impl Shard {
     }
 
     /// A leg that is held was answered: kept for the client's return.
-    pub(crate) fn hold_answered(&mut self, token: Token, body: Body<'_>) {
+    pub(crate) fn hold_answered(
+        &mut self,
+        token: Token,
+        server: UpstreamId,
+        body: Body<'_>,
+        cx: &mut Cx<'_>,
+    ) {
         let Some(hold) = self.mcp.holds.get_mut(token) else { return };
+        if let Some(call) = hold.call {
+            self.mcp.holds.remove(token);
+            return self.finish_direct(call, server, body, cx);
+        }
         hold.questions.clear();
         hold.outcome = Some(match body {
             Body::Result(result) => Outcome::Result(result.into()),
@@ -190,15 +205,28 @@ impl Shard {
     }
 
     /// A leg that is held has failed.
-    pub(crate) fn hold_failed(&mut self, token: Token, why: UpstreamFault) {
-        if let Some(hold) = self.mcp.holds.get_mut(token) {
-            hold.questions.clear();
-            hold.outcome = Some(Outcome::Fault(why));
+    pub(crate) fn hold_failed(
+        &mut self,
+        token: Token,
+        server: UpstreamId,
+        why: UpstreamFault,
+        cx: &mut Cx<'_>,
+    ) {
+        let Some(hold) = self.mcp.holds.get_mut(token) else { return };
+        if let Some(call) = hold.call {
+            self.mcp.holds.remove(token);
+            let refusal = self.fault(server, &why);
+            return self.finish_with_error(call, &refusal, cx);
         }
+        hold.questions.clear();
+        hold.outcome = Some(Outcome::Fault(why));
     }
 
-    /// A client that was waited for has had its time.
+    /// All questions of the moment are there, or a client that was waited for has had its time.
     pub(crate) fn examine_hold(&mut self, token: Token, cx: &mut Cx<'_>) {
+        if let Some(call) = self.mcp.holds.get_mut(token).and_then(|hold| hold.call.take()) {
+            return self.ask_stateless(token, call, cx);
+        }
         let Some(hold) = self.mcp.holds.get(token).filter(|hold| cx.now.mono >= hold.expires) else { return };
         let leg = hold.leg;
         self.mcp.holds.remove(token);
@@ -212,7 +240,7 @@ impl Shard {
     }
 
     fn refuse_in(&mut self, conversation: Token, id: Id<'_>, why: &str, cx: &mut Cx<'_>) {
-        if let Some(backing) = self.mcp.conversations.get(conversation).map(|held| held.backing) {
+        if let Some(backing) = self.mcp.conversations.get(conversation).and_then(|held| held.backing) {
             self.refuse_upstream(backing, id, why, cx);
         }
     }

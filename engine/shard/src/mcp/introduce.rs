@@ -109,8 +109,12 @@ impl Shard {
     pub(crate) fn client_is_ready(&mut self, session: Token, cx: &mut Cx<'_>) {
         let servers: Vec<UpstreamId> = self.servers().filter(|server| *server != BUILTIN).collect();
         for server in servers {
-            // One that cannot be had now is tried again with the first request for it.
-            let _ = self.conversation(Client::Session(session), None, server, cx);
+            if self.is_modern(server) {
+                self.listen_for_session(session, server, Vec::new(), cx);
+            } else {
+                // One that cannot be had now is tried again with the first request for it.
+                let _ = self.conversation(Client::Session(session), None, server, cx);
+            }
         }
     }
 }

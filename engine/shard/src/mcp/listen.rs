@@ -158,6 +158,30 @@ impl Shard {
         self.listen_to(call, server, cx);
     }
 
+    /// `resources/subscribe` and `unsubscribe` of a legacy client at a modern upstream.
+    pub(crate) fn subscribe_modern(
+        &mut self,
+        request: &Request<'_>,
+        server: UpstreamId,
+        uri: String,
+        cx: &mut Cx<'_>,
+    ) {
+        if let Client::Session(session) = request.from.client {
+            let listen = self.mcp.sessions.get(session).and_then(|held| held.listens.get(&server));
+            let listen = listen.and_then(|call| self.mcp.calls.get(*call)).map(|call| &call.work);
+            let mut uris = match listen {
+                Some(Work::Listen(listen)) => listen.wants.uris.clone(),
+                _ => Vec::new(),
+            };
+            uris.retain(|known| *known != uri);
+            if request.method == Method::ResourcesSubscribe && uris.len() < URIS_MAX {
+                uris.push(uri);
+            }
+            self.listen_for_session(session, server, uris, cx);
+        }
+        self.answer_result(request.from.outlet, request.id, b"{}", cx);
+    }
+
     /// Listens to one server for a call.
     fn listen_to(&mut self, call: Token, server: UpstreamId, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.calls.get(call) else { return };

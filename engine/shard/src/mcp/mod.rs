@@ -21,6 +21,7 @@ mod listen;
 mod local;
 mod merge;
 pub(crate) mod outlet;
+mod remote;
 mod reverse;
 mod seal;
 mod servers;
@@ -29,6 +30,8 @@ mod sessions;
 mod survey;
 mod upward;
 pub(crate) mod wire_id;
+
+pub use remote::Letter;
 
 use std::collections::BTreeMap;
 
@@ -78,6 +81,10 @@ pub(crate) struct Mcp {
     partial: BTreeMap<UpstreamId, ()>,
     /// Calls that wait for introductions.
     introducing: Vec<Token>,
+    /// Legs that stand for those of other shards.
+    proxies: BTreeMap<(Member, u32, u32), Token>,
+    /// Shards that wait for a server's introduction.
+    curious: Vec<(UpstreamId, Member)>,
     /// Calls that listen.
     listeners: Vec<Token>,
     catalog: Catalog,
@@ -105,6 +112,8 @@ impl Mcp {
             faults: BTreeMap::new(),
             partial: BTreeMap::new(),
             introducing: Vec::new(),
+            proxies: BTreeMap::new(),
+            curious: Vec::new(),
             listeners: Vec::new(),
             catalog: Catalog::default(),
             seal: Seal::new(&limits.secret, me, seed),

@@ -27,7 +27,8 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let Some(held) = self.mcp.conversations.get(conversation) else { return };
-        let (backing, server) = (held.backing, held.server);
+        let server = held.server;
+        let Some(backing) = held.backing else { return };
         if Method::of(method) == Method::Ping {
             let mut pong = Vec::new();
             jsonrpc::result(&mut pong, &id, b"{}");
@@ -108,7 +109,7 @@ impl Shard {
         let Some(params) = params else { return };
         let Ok([Some(request)]) = object::find(params, ["requestId"]) else { return };
         let Some(held) = self.mcp.conversations.get(conversation) else { return };
-        let backing = held.backing;
+        let Some(backing) = held.backing else { return };
         let Some(session) = self.session_of(conversation) else { return };
         let Some(owner) = self.mcp.sessions.get_mut(session) else { return };
         let found = owner.asked.iter().find_map(|(number, asked)| match asked {

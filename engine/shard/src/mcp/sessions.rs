@@ -168,7 +168,7 @@ impl Shard {
                 && held.ready
                 && self.is_legacy(held.server)
             {
-                let backing = held.backing;
+                let Some(backing) = held.backing else { continue };
                 self.tell_upstream(backing, message, cx);
             }
         }
@@ -226,7 +226,8 @@ impl Shard {
     /// Asks something of a legacy upstream whose answer nobody waits for.
     pub(crate) fn errand(&mut self, conversation: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.conversations.get(conversation).filter(|held| held.ready) else { return };
-        let (backing, server) = (held.backing, held.server);
+        let server = held.server;
+        let Some(backing) = held.backing else { return };
         let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None };
         let Ok(leg) = self.mcp.legs.insert(leg) else { return };
         let name = method.name().unwrap_or_default();

@@ -16,7 +16,17 @@ use crate::upstream::{UpstreamFault, UpstreamId};
 impl Shard {
     /// A message for a leg; a response is its last.
     pub(crate) fn leg_message(&mut self, leg: Token, text: &str, cx: &mut Cx<'_>) {
-        match jsonrpc::decode(text) {
+        let serves = self.mcp.legs.get(leg).map(|leg| leg.serves);
+        let message = jsonrpc::decode(text);
+        if let Some(Serves::Remote { member, leg: asker }) = serves
+            && !matches!(message, Ok(Message::Request { .. }))
+        {
+            if matches!(message, Ok(Message::Response { .. })) {
+                self.end_leg(leg);
+            }
+            return self.pass_back(member, asker, text, cx);
+        }
+        match message {
             Ok(Message::Response { body, .. }) => self.leg_answered(leg, body, cx),
             Ok(Message::Notification { method, params }) => {
                 let method = Method::of(&method);
@@ -36,7 +46,8 @@ impl Shard {
         let Some(ended) = self.end_leg(leg) else { return };
         let call = match ended.serves {
             Serves::Call(call) => call,
-            Serves::Hold(hold) => return self.hold_failed(hold, why),
+            Serves::Hold(hold) => return self.hold_failed(hold, ended.server, why, cx),
+            Serves::Remote { member, leg } => return self.fail_back(member, leg, why, cx),
             Serves::Nobody => return,
         };
         match self.mcp.calls.get(call).map(|call| &call.work) {
@@ -54,8 +65,8 @@ impl Shard {
         let Some(ended) = self.end_leg(leg) else { return };
         let call = match ended.serves {
             Serves::Call(call) => call,
-            Serves::Hold(hold) => return self.hold_answered(hold, body),
-            Serves::Nobody => return,
+            Serves::Hold(hold) => return self.hold_answered(hold, ended.server, body, cx),
+            Serves::Remote { .. } | Serves::Nobody => return,
         };
         match self.mcp.calls.get(call).map(|call| &call.work) {
             Some(Work::Merge(_)) => self.part_answered(call, leg, body, cx),
@@ -185,7 +196,13 @@ impl Shard {
 
     /// A log message over a pipe: it goes where the call under way goes, else to the session.
     fn log_message(&mut self, conversation: Token, text: &str, cx: &mut Cx<'_>) {
-        let leg = self.latest_leg(conversation).and_then(|leg| self.mcp.legs.get(leg));
+        let leg = self.latest_leg(conversation);
+        if let Some(leg) = leg
+            && let Some(Serves::Remote { .. }) = self.mcp.legs.get(leg).map(|leg| leg.serves)
+        {
+            return self.leg_message(leg, text, cx);
+        }
+        let leg = leg.and_then(|leg| self.mcp.legs.get(leg));
         let call = leg.and_then(|leg| self.mcp.calls.get(leg.serves.call()?));
         let outlet = match (call, self.mcp.conversations.get(conversation).map(|held| &held.whose)) {
             (Some(call), _) if call.logs => call.outlet,
@@ -210,6 +227,11 @@ impl Shard {
         if let Some(session) = self.session_of(conversation) {
             let message = format!(r#"{{"jsonrpc":"2.0","method":"{name}","params":{params}}}"#);
             self.mcp_deliver(Outlet::Session { session }, Delivery::Interim, message.as_bytes(), cx);
+        }
+        // What a session caused is its own; the news of a conversation without session are everyone's, on
+        // every shard.
+        if self.session_of(conversation).is_none() {
+            self.spread_news(server, method, &params, cx);
         }
         self.tell_listeners(server, method, &params, cx);
     }

@@ -59,7 +59,9 @@ impl Shard {
         let session = backing.and_then(|token| self.backing(token)).is_some_and(|b| b.session().is_some());
         let ours = errand.wire_id().is_some_and(|wire_id| answers(text, wire_id));
         // Errors of 2026-07-28 come with 400 and 404, and are answers.
-        if reply.status == 404 && session {
+        if errand.resumed {
+            self.fail_errand(id, UpstreamFault::Broken, cx);
+        } else if reply.status == 404 && session {
             self.backing_forgotten(backing, cx);
         } else if ours {
             self.errand_done(id, text, cx);

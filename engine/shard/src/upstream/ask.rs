@@ -45,7 +45,7 @@ impl Shard {
         let mut line = None;
         match conversation.way {
             Way::Http { .. } => {
-                errand.repeatable = ask.idempotent && conversation.is_stateless();
+                errand.repeatable = ask.idempotent;
                 if conversation.is_stateless() {
                     let target = self.choose_replica(upstream, conversation.affinity(), &[]);
                     errand.target = target.unwrap_or(errand.target);
@@ -81,7 +81,7 @@ impl Shard {
                 let (upstream, target) = (conversation.upstream, conversation.target);
                 let request = self.post_of(backing, message);
                 let errand = Errand::new(Purpose::Tell, upstream, target, cx.now.mono.plus(PATIENCE));
-                self.begin_errand(Errand { backing: Some(backing), request, ..errand }, cx);
+                self.begin_errand(Errand { backing: Some(backing), repeatable: true, request, ..errand }, cx);
             }
             // A pipe that takes no more has a child that does not read: its legs time out.
             Way::Pipe(wire) => drop(self.put_line(wire, message, cx)),

@@ -112,6 +112,9 @@ impl Shard {
         }
         let way = match self.target_kind(upstream, target) {
             Some(TargetKind::Http { .. }) => Way::Http { session: None, stream: OwnStream::default() },
+            Some(TargetKind::Child) | None if self.child_is_far(upstream, cx) => {
+                return Err(UpstreamFault::Exited);
+            }
             Some(TargetKind::Child) | None => Way::NoChild,
         };
         let backing = Backing {

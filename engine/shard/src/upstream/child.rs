@@ -7,7 +7,7 @@ use super::errand::Place;
 use super::look::Look;
 use super::server::Speaks;
 use super::wire::Wire;
-use super::{UpstreamFault, UpstreamId};
+use super::{PATIENCE, UpstreamFault, UpstreamId};
 use crate::downstream::Stage;
 use crate::turn::{Alarm, Cx, Shard};
 
@@ -35,22 +35,27 @@ impl Shard {
         if server.children >= size {
             return self.lose_backing(Some(token), UpstreamFault::Overloaded, cx);
         }
-        let legacy = matches!(server.speaks, Speaks::Legacy);
-        server.children += 1;
-        if !legacy {
-            server.speaks = Speaks::Probed;
-        }
         let Some(wire) = self.dial_wire(Wire::pipe(upstream, target, token), cx) else {
-            return self.child_ended(upstream, None, Some(token), UpstreamFault::Overloaded, cx);
+            return self.lose_backing(Some(token), UpstreamFault::Overloaded, cx);
         };
         if let Some(backing) = self.upstream.backings.get_mut(token) {
             backing.way = Way::Pipe(wire);
         }
-        if legacy {
+        let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
+        server.children += 1;
+        if matches!(server.speaks, Speaks::Legacy) {
             self.initialize_pipe(token, wire, cx);
         } else {
+            server.speaks = Speaks::Probed;
             self.probe_pipe(token, wire, cx);
         }
+    }
+
+    /// Whether a child may not be started within the time that a request may wait for one.
+    pub(super) fn child_is_far(&self, upstream: UpstreamId, cx: &Cx<'_>) -> bool {
+        let patience = self.pool_of(upstream).map_or(PATIENCE, |pool| pool.checkout_timeout);
+        let server = self.upstream_server(upstream);
+        server.is_some_and(|server| server.restarts.not_before() > cx.now.mono.plus(patience))
     }
 
     fn join_child(&mut self, token: Token, wire: Token, about: Option<Box<str>>) {
@@ -77,17 +82,16 @@ impl Shard {
     pub(super) fn child_ended(
         &mut self,
         upstream: UpstreamId,
-        wire: Option<Token>,
-        owner: Option<Token>,
+        wire: Token,
+        owner: Token,
         fault: UpstreamFault,
         cx: &mut Cx<'_>,
     ) {
         let random = self.random.next();
         let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
         server.children = server.children.saturating_sub(1);
-        let shared = wire.is_some() && server.shared == wire;
-        let beginning = |token| self.upstream.backings.get(token).is_some_and(|b| b.life == Life::Beginning);
-        let failed = owner.is_some_and(beginning);
+        let shared = server.shared == Some(wire);
+        let failed = self.upstream.backings.get(owner).is_some_and(|owner| owner.life == Life::Beginning);
         if shared {
             server.shared = None;
             server.speaks = Speaks::Unknown;
@@ -96,29 +100,14 @@ impl Shard {
         if failed {
             server.restarts.failed(random, cx.now.mono);
         }
-        for errand in wire.map(|wire| self.errands_in(wire)).unwrap_or_default() {
+        for errand in self.errands_in(wire) {
             self.fail_errand(errand, fault.clone(), cx);
         }
-        let lost: Vec<Token> = match (shared, wire) {
-            (true, Some(wire)) => {
-                let backings = self.upstream.backings.iter();
-                backings
-                    .filter(|(_, b)| matches!(b.way, Way::Pipe(of) if of == wire))
-                    .map(|(t, _)| t)
-                    .collect()
-            }
-            _ => owner.into_iter().collect(),
-        };
-        for token in lost {
-            // One that was started again meanwhile has another pipe.
-            let same = self.upstream.backings.get(token).is_some_and(|b| match b.way {
-                Way::Pipe(of) => Some(of) == wire,
-                Way::NoChild => wire.is_none(),
-                Way::Http { .. } => false,
-            });
-            if same {
-                self.lose_backing(Some(token), fault.clone(), cx);
-            }
+        // One that was started again meanwhile has another pipe.
+        let backings = self.upstream.backings.iter();
+        let lost = backings.filter(|(_, backing)| matches!(backing.way, Way::Pipe(of) if of == wire));
+        for token in lost.map(|(token, _)| token).collect::<Vec<_>>() {
+            self.lose_backing(Some(token), fault.clone(), cx);
         }
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Errand {
     pub(super) request: Request,
     /// May be sent again, and to another replica, while nothing of an answer has come.
     pub(super) repeatable: bool,
+    /// Asks for the rest of an answer whose stream broke off.
+    pub(super) resumed: bool,
     /// Replicas that failed it.
     pub(super) tried: Vec<u16>,
     pub(super) place: Place,
@@ -86,6 +88,7 @@ impl Errand {
             backing: None,
             request: Request::default(),
             repeatable: false,
+            resumed: false,
             tried: Vec::new(),
             place: Place::Waiting,
             patience: PATIENCE,
@@ -153,7 +156,8 @@ impl Shard {
     }
 
     /// The connection under an errand failed before anything of an answer had come: it is sent again if
-    /// that does no harm. `stale`: the connection had waited in the pool, and tells nothing of its replica.
+    /// that does no harm, to another replica unless a session binds it to this one. `stale`: the connection
+    /// had waited in the pool, and tells nothing of its replica.
     pub(super) fn send_errand_again(
         &mut self,
         id: Token,
@@ -167,24 +171,41 @@ impl Shard {
             errand.tried.push(target);
             self.replica_failed(upstream, target, cx);
         }
-        if !repeatable {
-            return self.fail_errand(id, fault, cx);
-        }
-        let affinity = self.affinity_of(id);
-        let Some(errand) = self.upstream.errands.get(id) else { return };
-        let Some(next) = self.choose_replica(upstream, affinity, &errand.tried) else {
-            return self.fail_errand(id, fault, cx);
+        let next = if self.is_bound(id) {
+            Some(target).filter(|_| stale)
+        } else {
+            let tried = self.upstream.errands.get(id).map_or(&[][..], |errand| &errand.tried);
+            self.choose_replica(upstream, self.affinity_of(id), tried)
         };
+        match next {
+            Some(next) if repeatable => self.redirect(id, next, cx),
+            _ if matches!(fault, UpstreamFault::Refused(_)) && self.is_bound(id) => {
+                let backing = self.upstream.errands.get(id).and_then(|errand| errand.backing);
+                self.lose_backing(backing, UpstreamFault::SessionLost, cx);
+            }
+            _ => self.fail_errand(id, fault, cx),
+        }
+    }
+
+    fn redirect(&mut self, id: Token, next: u16, cx: &mut Cx<'_>) {
         self.stats.upstream.retries += 1;
         let config = std::sync::Arc::clone(&self.config);
-        if let Some(errand) = self.upstream.errands.get_mut(id) {
-            if let Some(site) = site_of(&config, upstream, next).filter(|_| next != target) {
-                errand.request.readdress(&site);
-            }
-            errand.target = next;
-            errand.place = Place::Waiting;
+        let Some(errand) = self.upstream.errands.get_mut(id) else { return };
+        let site = site_of(&config, errand.upstream, next);
+        if let Some(site) = site.filter(|_| next != errand.target) {
+            errand.request.readdress(&site);
         }
+        errand.target = next;
+        errand.place = Place::Waiting;
         self.dispatch_errand(id, cx);
+    }
+
+    /// Whether an errand makes sense at its replica only: a request or notification of a session.
+    fn is_bound(&self, id: Token) -> bool {
+        let Some(errand) = self.upstream.errands.get(id) else { return false };
+        let backing = errand.backing.and_then(|backing| self.upstream.backings.get(backing));
+        let inside = matches!(errand.purpose, Purpose::Ask { .. } | Purpose::Tell | Purpose::Initialized);
+        inside && backing.is_some_and(|backing| !backing.is_stateless())
     }
 
     fn affinity_of(&self, id: Token) -> u64 {
@@ -212,6 +233,7 @@ impl Shard {
             Purpose::Check => self.check_failed(upstream, target, cx),
             Purpose::Initialize | Purpose::Initialized => {
                 self.judge_upstream(upstream, Err(&fault), cx);
+                self.doubt(upstream);
                 self.dismiss_errand(id);
                 return self.lose_backing(backing, fault, cx);
             }

@@ -131,6 +131,9 @@ impl Shard {
         }
         let events = head.header("content-type").is_some_and(is_event_stream);
         let good = (200..300).contains(&head.status);
+        if purpose == Purpose::Listen && good {
+            self.stream_settled(backing);
+        }
         let content = match purpose {
             Purpose::Ask { .. } | Purpose::Initialize | Purpose::Probe | Purpose::Listen
                 if good && events =>

@@ -1,14 +1,20 @@
 //! How a legacy conversation begins: `initialize`, its answer, and the notification that follows.
 
+use std::time::Duration;
+
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{Body, Message, decode};
 use weir_transports::mcp::{Era, Version, object};
 
-use super::backing::Way;
+use super::backing::{Life, Way};
 use super::errand::{Errand, Place, Purpose};
+use super::look::Look;
 use super::request::{self, Headers, Request};
 use super::{PATIENCE, UpstreamFault};
-use crate::turn::{Cx, Shard};
+use crate::turn::{Alarm, Cx, Shard};
+
+/// How long a conversation waits for its own stream before it begins without.
+const STREAM_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Shard {
     /// Opens a session over HTTP.
@@ -69,18 +75,34 @@ impl Shard {
             Way::Http { .. } => {
                 let request = self.post_of(token, request::INITIALIZED);
                 let errand = Errand::new(Purpose::Initialized, upstream, target, cx.now.mono.plus(PATIENCE));
-                self.begin_errand(Errand { backing: Some(token), request, ..errand }, cx);
+                self.begin_errand(Errand { backing: Some(token), repeatable: true, request, ..errand }, cx);
             }
             Way::NoChild => {}
         }
     }
 
-    /// The server knows that the session is open.
+    /// The server knows that the session is open. What it says in the course of the first request may come
+    /// by the session's own stream, so that is there before.
     pub(super) fn backing_opened(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Some(backing) = self.upstream.backings.get(token) else { return };
+        if matches!(backing.way, Way::Http { .. }) {
+            self.ask_for_stream(token, cx);
+            self.alarm(cx.now.mono.plus(STREAM_PATIENCE), Alarm::Upstream(Look::Backing(token)));
+        } else {
+            self.stream_settled(Some(token));
+        }
+    }
+
+    /// The session's own stream is open, or will not be soon.
+    pub(super) fn stream_settled(&mut self, token: Option<Token>) {
+        let Some(token) = token else { return };
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
-        let (Some(era), about) = (backing.era, backing.about.take()) else { return };
-        self.make_ready(token, era, about);
-        self.ask_for_stream(token, cx);
+        if backing.life == Life::Beginning
+            && let Some(era) = backing.era
+        {
+            let about = backing.about.take();
+            self.make_ready(token, era, about);
+        }
     }
 }
 

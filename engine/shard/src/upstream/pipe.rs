@@ -16,12 +16,12 @@ use crate::turn::{Cx, Shard};
 pub(super) struct Pipe {
     lines: Lines,
     /// For whom it was started; the only one it serves, unless it is shared.
-    pub(super) owner: Option<Token>,
+    pub(super) owner: Token,
 }
 
 impl Pipe {
     pub(super) fn new(owner: Token) -> Pipe {
-        Pipe { lines: Lines::default(), owner: Some(owner) }
+        Pipe { lines: Lines::default(), owner }
     }
 }
 
@@ -40,7 +40,7 @@ impl Shard {
                             let shared = self
                                 .upstream_server(upstream)
                                 .is_some_and(|server| server.shared == Some(token));
-                            self.pipe_message(token, owner.filter(|_| !shared), text, cx);
+                            self.pipe_message(token, Some(owner).filter(|_| !shared), text, cx);
                         }
                         Err(_) => self.stats.upstream.garbage += 1,
                     },

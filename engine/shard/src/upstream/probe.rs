@@ -12,6 +12,7 @@ use super::errand::{Errand, Place, Purpose};
 use super::request::{self, Request};
 use super::server::Speaks;
 use super::{PATIENCE, UpstreamFault, UpstreamId};
+use crate::limits::TargetKind;
 use crate::turn::{Cx, Shard};
 
 /// How long a child may be silent before it is taken for a legacy one.
@@ -49,13 +50,12 @@ impl Shard {
         self.judge_upstream(errand.upstream, Ok(()), cx);
         let speaks = understood(text);
         let Some(server) = self.upstream.servers.get_mut(errand.upstream.index()) else { return };
-        let mut waiting = std::mem::take(&mut server.waiting);
+        let waiting = std::mem::take(&mut server.waiting);
         server.speaks = speaks;
-        match (errand.place, errand.backing) {
-            (Place::Piped(wire), Some(backing)) => self.child_probed(backing, wire, cx),
-            _ => {}
+        if let (Place::Piped(wire), Some(backing)) = (errand.place, errand.backing) {
+            self.child_probed(backing, wire, cx);
         }
-        for backing in waiting.drain(..) {
+        for backing in waiting {
             self.start_backing(backing, cx);
         }
     }
@@ -63,6 +63,15 @@ impl Shard {
     /// A child says nothing to the probe: it is a legacy one that waits for `initialize`.
     pub(super) fn probe_was_ignored(&mut self, id: Token, cx: &mut Cx<'_>) {
         self.probe_answered(id, "", cx);
+    }
+
+    /// What was known of an upstream over HTTP may be so no longer: the next conversation asks again.
+    pub(super) fn doubt(&mut self, upstream: UpstreamId) {
+        let child = matches!(self.target_kind(upstream, 0), Some(TargetKind::Child));
+        let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
+        if !child && !matches!(server.speaks, Speaks::Probed) {
+            server.speaks = Speaks::Unknown;
+        }
     }
 
     /// The conversation whose child was asked is closed: the next one asks another.

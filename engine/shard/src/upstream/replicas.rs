@@ -51,6 +51,7 @@ impl Shard {
         replica.failures = replica.failures.saturating_add(1);
         if replica.failures >= threshold && !std::mem::replace(&mut replica.down, true) {
             self.alarm(cx.now.mono.plus(interval), Alarm::Upstream(Look::Replica(upstream, target)));
+            self.doubt(upstream);
         }
     }
 

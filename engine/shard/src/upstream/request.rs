@@ -102,11 +102,6 @@ impl Request {
         Request { bytes, ..Request::default() }
     }
 
-    /// Asks for the rest of a stream.
-    pub(super) fn is_get(&self) -> bool {
-        self.verb == "GET"
-    }
-
     /// What goes over the wire.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes

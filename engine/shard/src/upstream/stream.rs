@@ -71,6 +71,7 @@ impl Shard {
         if let Some(Way::Http { stream, .. }) = backing.map(|backing| &mut backing.way) {
             stream.refused = true;
         }
+        self.stream_settled(token);
     }
 
     /// A message has come on the stream.
@@ -83,6 +84,7 @@ impl Shard {
 
     /// The stream has ended: it is asked for again after a while.
     pub(super) fn stream_ended(&mut self, token: Option<Token>, cut: Option<Cut>, cx: &Cx<'_>) {
+        self.stream_settled(token);
         let Some(token) = token else { return };
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
         let Way::Http { stream, .. } = &mut backing.way else { return };
@@ -104,6 +106,7 @@ impl Shard {
         let Some(backing) = self.upstream.backings.get(token) else { return };
         match (&backing.way, backing.life) {
             (Way::NoChild, Life::Beginning) => self.start_backing(token, cx),
+            (Way::Http { .. }, Life::Beginning) => self.stream_settled(Some(token)),
             (Way::Http { .. }, Life::Ready) if self.draining.is_none() => self.ask_for_stream(token, cx),
             _ => {}
         }
@@ -124,6 +127,7 @@ impl Shard {
         let until = cx.now.mono.plus(cut.wait());
         let Some(errand) = self.upstream.errands.get_mut(id) else { return };
         errand.request = request;
+        (errand.resumed, errand.repeatable) = (true, true);
         errand.place = Place::Paused(until);
         self.look_by(until);
     }

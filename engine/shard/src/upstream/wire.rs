@@ -149,7 +149,7 @@ impl Shard {
         self.upstream.wires -= 1;
         let Wire { upstream, target, errand, speech } = wire;
         match speech {
-            Speech::Pipe(pipe) => self.child_ended(upstream, Some(token), pipe.owner, fault, cx),
+            Speech::Pipe(pipe) => self.child_ended(upstream, token, pipe.owner, fault, cx),
             Speech::Http(http) => {
                 if http.pooled {
                     self.forget_pooled(token, upstream, target, cx);

@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 
 import { Weir } from '../lib/weir.js'
 import { command, Fixture, upstream } from './lib/fixture.js'
-import { found, passed, run, SUITES } from './lib/suites.js'
+import { found, kept, passed, run, SUITES } from './lib/suites.js'
 import { UNTRANSLATABLE } from './untranslatable.js'
 
 const options = { table: { type: 'boolean' } }
@@ -54,7 +54,7 @@ async function through(suite, where) {
 function report(name, direct, via, excused) {
   const rows = [...new Set([...direct.keys(), ...via.keys()])].map(key => {
     const { scenario, check, scored } = direct.get(key) ?? via.get(key)
-    const worse = passed(direct.get(key)) ? !passed(via.get(key)) : !direct.has(key) && found(via.get(key))
+    const worse = passed(direct.get(key)) ? !kept(via.get(key)) : !direct.has(key) && found(via.get(key))
     const excuse = excused.find(entry => entry.scenario === scenario && entry.check === check)
     const verdict = !scored ? 'not scored' : excuse ? (worse ? 'excused' : 'STALE') : worse ? 'LOST' : 'kept'
     return { scenario, check, direct: direct.get(key), via: via.get(key), worse, verdict, reason: excuse?.reason }
@@ -66,8 +66,8 @@ function report(name, direct, via, excused) {
   for (const { scenario, check } of stale) console.log(`STALE       ${scenario} | ${check}: no run has this check`)
   const count = verdict => rows.filter(row => row.verdict === verdict).length
   const [lost, old] = [count('LOST'), count('STALE') + stale.length]
-  const kept = rows.filter(row => row.verdict === 'kept' && passed(row.direct)).length
-  console.log(`${name}: ${kept} scored checks kept, ${count('excused')} excused, ${lost} lost, ${old} stale`)
+  const same = rows.filter(row => row.verdict === 'kept' && passed(row.direct)).length
+  console.log(`${name}: ${same} scored checks kept, ${count('excused')} excused, ${lost} lost, ${old} stale`)
   return lost + old
 }
 

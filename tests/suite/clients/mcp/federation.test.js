@@ -5,6 +5,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test'
 
 import { Weir } from '../lib/weir.js'
 import { CLIENTS } from './lib/clients.js'
+import { provoke } from './lib/exercises.js'
 import { command, Fixture, upstream } from './lib/fixture.js'
 import { prompts, resources, text, tools } from './lib/lists.js'
 import { PROMPTS } from './fixture/prompts.js'
@@ -68,10 +69,9 @@ describe('two servers', () => {
         it(`tell of what was subscribed to: ${upstream}`, async () => {
           const uri = `${upstream}+${WATCHED}`
           await client.subscribeResource({ uri })
-          const updated = ({ method }) => method === 'notifications/resources/updated'
-          do await client.use(`${upstream}__test_trigger_resource_update`, { uri: WATCHED })
-          while (!client.heard.items.some(updated))
-          assert.equal((await client.heard.take('the update', updated)).params.uri, uri)
+          const tool = `${upstream}__test_trigger_resource_update`
+          const { params } = await provoke(client, tool, { uri: WATCHED }, 'notifications/resources/updated')
+          assert.equal(params.uri, uri)
         })
       }
 

@@ -180,7 +180,7 @@ describe('a server over HTTP', () => {
     return withServer(work, [breaker], async ({ server, client }) => {
       for (const input of inputs('fails', 10)) failed(await client.work('server', input))
       const tried = server.calls.items.length
-      assert.ok(tried >= 5 && tried < 10, `${tried} of 10 calls came through`)
+      assert.ok(tried > 0 && tried < 10, `${tried} of 10 calls came through`)
       broken = false
       assert.equal(worked(await client.workAgain('server', 'whole')), 'worked on whole')
     })

@@ -1,5 +1,6 @@
 //! Batches, which only 2025-03-26 has: several messages in one POST, their answers in one stream.
 
+use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Message, Refused};
 use weir_transports::mcp::{Version, code, object};
 
@@ -36,22 +37,19 @@ impl Shard {
             }
             return Ok(self.accept_post(request, cx));
         }
+        let messages: Vec<_> = messages
+            .into_iter()
+            .map(|message| {
+                let refusal = self.refusal(exchange, request, session, &message, cx);
+                (message, refusal)
+            })
+            .collect();
         let stream = self.open_stream(session, request.token, requests as u32);
         request.form = Form::Sse;
         let pending = request.pending(Source::Stream { session, stream, cursor: 0 });
         self.serving.request = Some((request.token, pending));
         let outlet = Outlet::Stream { session, stream };
-        for message in messages {
-            let refusal = match &message {
-                Err(refused) => Some(Fault::undecodable(*refused)),
-                Ok(Message::Request { id, method, .. }) if method == "initialize" => {
-                    Some(Fault::invalid("initialize stands alone.").to(Some(*id)))
-                }
-                Ok(Message::Request { id, .. }) => {
-                    self.charge_mcp(exchange, request, Some(session), Some(*id), cx).err()
-                }
-                Ok(_) => None,
-            };
+        for (message, refusal) in messages {
             match (message, refusal) {
                 (_, Some(fault)) => {
                     let mut body = Vec::new();
@@ -68,6 +66,27 @@ impl Shard {
             }
         }
         Ok(self.asked_hub(request.token))
+    }
+
+    /// Why a message of a batch is not handed on.
+    fn refusal<'a>(
+        &mut self,
+        exchange: &mut Exchange,
+        request: &mut Request<'a>,
+        session: Token,
+        message: &Result<Message<'a>, Refused<'a>>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Fault<'a>> {
+        match message {
+            Err(refused) => Some(Fault::undecodable(*refused)),
+            Ok(Message::Request { id, method, .. }) if method == "initialize" => {
+                Some(Fault::invalid("initialize stands alone.").to(Some(*id)))
+            }
+            Ok(Message::Request { id, .. }) => {
+                self.charge_mcp(exchange, request, Some(session), Some(*id), cx).err()
+            }
+            Ok(_) => None,
+        }
     }
 }
 

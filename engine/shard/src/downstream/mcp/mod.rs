@@ -18,6 +18,8 @@ mod pending;
 mod post;
 mod sessions;
 mod streams;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -7,7 +7,7 @@ use weir_transports::mcp::{self, Version};
 
 use crate::downstream::connection::{Exchange, Stage, Waiting, Watch};
 use crate::downstream::endpoint::Endpoint;
-use crate::downstream::exchange::Outcome;
+use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::{Headers, accepts};
 use crate::downstream::mcp::pending::{Form, Pending, Source};
@@ -28,10 +28,8 @@ pub(crate) struct Request<'a> {
     pub(crate) head: &'a Head<'a>,
     /// What of its head is MCP's.
     pub(crate) headers: Headers<'a>,
-    /// Its body.
-    pub(crate) body: &'a [u8],
-    /// What the connection has received, from its first byte on.
-    pub(crate) input: &'a [u8],
+    /// It as it came.
+    pub(crate) raw: Raw<'a>,
     /// Headers of the answer.
     pub(crate) terms: Terms,
     /// The client knows chunks.
@@ -62,7 +60,7 @@ impl Shard {
         exchange: &mut Exchange,
         endpoint: &Endpoint<'_>,
         head: &Head<'_>,
-        (body, input): (&[u8], &[u8]),
+        raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         self.read_on(token, exchange, cx);
@@ -70,8 +68,7 @@ impl Shard {
             token,
             head,
             headers: Headers::of(head),
-            body,
-            input,
+            raw,
             terms: Terms { keep_alive: head.keep_alive, standing: None },
             chunked: head.version == Http::Http11,
             form: Form::Undecided,
@@ -127,6 +124,12 @@ impl Shard {
             let mirror = request.head.all_headers().collect();
             mcp::headers::check(&mirror, &message, &params)
                 .map_err(|fault| Fault::of_headers(&fault).to(modern::id_of(&message)))?;
+            // What the state speaks of is held by one shard.
+            if let Some(home) = params.request_state.and_then(|state| self.state_home(state))
+                && self.moves_to(request.token, home, request.raw, cx)
+            {
+                return Ok(Outcome::Gone);
+            }
             return self.post_stateless(exchange, request, message, cx);
         }
         match message {
@@ -187,7 +190,7 @@ impl Shard {
                 "The header Mcp-Session-Id is missing; send what initialize answered.",
             ));
         };
-        if self.moves_home(request.token, id, request.input, cx) {
+        if self.moves_home(request.token, id, request.raw, cx) {
             return Ok(None);
         }
         let found = self.mcp.find(id).ok_or_else(Fault::no_session)?;
@@ -301,7 +304,7 @@ pub(crate) fn text<'a>(request: &Request<'a>) -> Result<&'a str, Fault<'a>> {
     if !media.eq_ignore_ascii_case("application/json") {
         return Err(Fault::http(415, "Content-Type must be application/json."));
     }
-    std::str::from_utf8(request.body)
+    std::str::from_utf8(request.raw.body)
         .map_err(|_| Fault { code: mcp::code::PARSE_ERROR, ..Fault::http(400, "The body is not UTF-8.") })
 }
 

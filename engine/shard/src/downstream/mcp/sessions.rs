@@ -1,11 +1,12 @@
 //! Sessions as their carriers see them: moved to, aged, ended.
 
 use weir_ring::time::Instant;
-use weir_ring::token::Token;
+use weir_ring::token::{Member, Token};
 
 use std::time::Duration;
 
 use crate::downstream::connection::{Parcel, ParcelStage};
+use crate::downstream::exchange::Raw;
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::pending::{Form, Source};
 use crate::downstream::mcp::streams::Stream;
@@ -17,15 +18,18 @@ use crate::turn::{Alarm, Cx, Shard};
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Shard {
-    /// Hands the connection to the home of the session `id`, unless it is there. A connection moves as often
-    /// as its requests name sessions of other homes.
-    pub(crate) fn moves_home(&mut self, token: Token, id: &str, input: &[u8], cx: &mut Cx<'_>) -> bool {
-        let home = route::home(&self.ring, id);
-        if home == self.me {
-            return false;
+    /// Hands the connection to the home of what `id` names, unless it is there. A connection moves as often
+    /// as its requests name what is at home elsewhere.
+    pub(crate) fn moves_home(&mut self, token: Token, id: &str, raw: Raw<'_>, cx: &mut Cx<'_>) -> bool {
+        self.moves_to(token, route::home(&self.ring, id), raw, cx)
+    }
+
+    /// Hands the connection to this shard, unless it is there.
+    pub(crate) fn moves_to(&mut self, token: Token, home: Member, raw: Raw<'_>, cx: &mut Cx<'_>) -> bool {
+        if home != self.me {
+            self.depart(token, home, Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes() }, cx);
         }
-        self.depart(token, home, Parcel { stage: ParcelStage::Http, bytes: input.to_vec() }, cx);
-        true
+        home != self.me
     }
 
     /// A session over Streamable HTTP was opened: from now on its age is looked at.

@@ -75,7 +75,7 @@ pub(super) struct World {
     /// Connections that the shard has asked for and nobody has answered yet, in order.
     pub(super) dialled: VecDeque<(Token, Address)>,
     /// What the shard has written to each connection since it was looked at.
-    written: BTreeMap<u32, Vec<u8>>,
+    written: BTreeMap<(u32, u32), Vec<u8>>,
     pub(super) closed: Vec<Token>,
     legs: u32,
 }
@@ -127,7 +127,7 @@ impl World {
                 Op::Connect { token, to } => self.dialled.push_back((token, to)),
                 Op::Send { token, source, .. } => {
                     let bytes = self.out.bytes(source).to_vec();
-                    self.written.entry(token.index).or_default().extend(bytes);
+                    self.written.entry((token.index, token.generation)).or_default().extend(bytes);
                 }
                 Op::Close { token, .. } => {
                     self.closed.push(token);
@@ -231,7 +231,8 @@ impl World {
 
     /// What was written to a connection since the last time.
     pub(super) fn written(&mut self, token: Token) -> String {
-        String::from_utf8(self.written.remove(&token.index).unwrap_or_default()).expect("UTF-8")
+        String::from_utf8(self.written.remove(&(token.index, token.generation)).unwrap_or_default())
+            .expect("UTF-8")
     }
 
     /// What was told since the last time.

@@ -162,6 +162,12 @@ fn children_that_fail_are_started_later_and_later() {
         world.refuse();
         assert_eq!(world.heard(), [Heard::Lost(backing, UpstreamFault::Refused(REFUSED))]);
     }
+    for _ in 0..3 {
+        world.open();
+        world.pass(Duration::from_millis(3_300));
+        world.refuse();
+    }
+    assert_eq!(world.try_open(), Err(UpstreamFault::Exited), "too long to wait for");
 }
 
 #[test]

@@ -44,6 +44,7 @@ fn who_waits_too_long_is_told() {
     let mut world = World::new(small());
     let backing = world.modern();
     let legs: Vec<Token> = (0..3).map(|_| world.call(backing)).collect();
+    world.accept();
     world.pass(Duration::from_millis(5_100));
     let heard = world.heard();
     assert!(heard.contains(&Heard::Failed(legs[2], UpstreamFault::Overloaded)), "{heard:?}");

@@ -38,7 +38,8 @@ fn what_is_not_modern_is_initialized() {
             assert!(request.contains(part), "{part} is not in {request}");
         }
         assert!(!request.contains("MCP-Protocol-Version"));
-        world.receive(wire, events(&[&format!("data: {INITIALIZED}\n\n")], true).as_bytes());
+        world.receive(wire, events(&[&format!("data: {INITIALIZED}\n\n")], false).as_bytes());
+        let wire = world.accept();
         assert!(world.written(wire).contains("notifications/initialized"));
         assert_eq!(world.heard(), [], "not before the server knows");
         world.receive(wire, ACCEPTED.as_bytes());

@@ -88,7 +88,7 @@ fn the_breaker_refuses_without_asking() {
     config.breaker = Breaker { minimum: 3, ..config.breaker };
     let mut world = World::new(config);
     let backing = world.modern();
-    for n in 0..4 {
+    for n in 0..2 {
         let leg = world.call(backing);
         if n == 0 {
             let (wire, _) = world.shard.conns.iter().next().expect("one");
@@ -110,4 +110,34 @@ fn the_breaker_refuses_without_asking() {
     world.heard();
     world.call(backing);
     assert_eq!(world.heard(), []);
+}
+
+#[test]
+fn a_stale_connection_tells_nothing_of_its_replica() {
+    let mut world = World::new(server(vec![http(1)]));
+    let backing = world.modern();
+    let (wire, _) = world.shard.conns.iter().next().expect("one");
+    let leg = world.ask(backing, true, false);
+    world.end(wire);
+    let fresh = world.accept();
+    world.receive(fresh, json(200, &result(leg)).as_bytes());
+    assert_eq!(world.heard(), [Heard::Leg(leg, result(leg))]);
+}
+
+#[test]
+fn a_session_whose_replica_is_gone_is_lost() {
+    let mut world = World::new(server(vec![http(1), http(2)]));
+    let backing = world.legacy();
+    let leg = world.ask(backing, true, false);
+    let (wire, _) = world.shard.conns.iter().find(|(_, conn)| conn.speaks()).expect("one");
+    let home = world.written(wire);
+    world.end(wire);
+    let again = world.accept();
+    assert_eq!(world.written(again), home, "the same replica: it alone knows the session");
+    world.end(again);
+    assert_eq!(world.heard(), [Heard::Failed(leg, UpstreamFault::Broken)]);
+    let leg = world.ask(backing, true, false);
+    world.refuse();
+    let lost = UpstreamFault::SessionLost;
+    assert_eq!(world.heard(), [Heard::Failed(leg, lost.clone()), Heard::Lost(backing, lost)]);
 }

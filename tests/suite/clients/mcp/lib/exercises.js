@@ -1,12 +1,16 @@
 // What every client must be able to do with the fixture behind the gateway, whatever the eras of both.
 
 import assert from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
 
 import { Inbox } from '../../lib/inbox.js'
 import { all, prompts, resources, text, tools } from './lists.js'
 import { PROMPTS } from '../fixture/prompts.js'
 import { RESOURCES } from '../fixture/resources.js'
 import { TOOLS } from '../fixture/tools.js'
+
+/** Between two attempts at what cannot be waited for, milliseconds. */
+const PACE = 50
 
 const WATCHED = 'test://watched-resource'
 
@@ -93,13 +97,19 @@ export const EXERCISES = {
 }
 
 /**
- * Calls a tool that causes a notification until one has come: the streams that carry it on open in their own time, and
- * what happens before is nobody's.
+ * Calls a tool that causes a notification until one has come, and answers it: the streams that carry it on open in their
+ * own time, and what happens before is nobody's.
  */
-async function provoke(client, tool, args, method) {
-  const come = notification => notification.method === method
-  do await client.use(tool, args); while (!client.heard.items.some(come))
-  return client.heard.take(method, come)
+export async function provoke(client, tool, args, method) {
+  const wanted = notification => notification.method === method
+  const come = client.heard.take(`${method} after ${tool}`, wanted)
+  let waiting = true
+  come.catch(() => {}).finally(() => { waiting = false })
+  do {
+    await client.use(tool, args)
+    await pause(PACE)
+  } while (waiting)
+  return come
 }
 
 /** What the server said until now and nobody took. */

@@ -1,0 +1,107 @@
+//! WebSockets and channels.
+
+use weir_transports::phoenix::client as phoenix;
+use weir_transports::websocket::{Opcode, client};
+
+use super::*;
+
+const MODERN: &str = r#""params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}"#;
+
+impl World {
+    fn upgrade(&mut self, path: &str, protocol: &str) -> Token {
+        let token = self.accept();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{protocol}\r\n"
+        );
+        assert_eq!(status(&self.ask(token, &request)), 101);
+        token
+    }
+
+    /// The texts that answer a text.
+    fn tell(&mut self, token: Token, text: &str) -> Vec<String> {
+        let mut bytes = Vec::new();
+        client::write_frame(&mut bytes, client::FIN | Opcode::Text as u8, text.as_bytes(), [1, 2, 3, 4]);
+        self.events.push_back(Event::Received(token, bytes));
+        self.turn();
+        self.texts(token)
+    }
+
+    fn texts(&mut self, token: Token) -> Vec<String> {
+        let bytes = self.read_bytes(token);
+        let (mut rest, mut texts) = (&bytes[..], Vec::new());
+        while let Some(frame) = client::read_frame(rest).expect("a frame") {
+            texts.push(String::from_utf8(frame.payload.to_vec()).expect("text"));
+            rest = &rest[frame.bytes..];
+        }
+        texts
+    }
+
+    fn push(&mut self, token: Token, topic: &str, event: &str, payload: &str) -> Vec<String> {
+        let mut text = Vec::new();
+        phoenix::push(&mut text, Some("1"), Some("2"), topic, event, payload.as_bytes());
+        self.tell(token, &String::from_utf8(text).expect("text"))
+    }
+}
+
+fn rpc(id: u32, rest: &str) -> String {
+    format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#)
+}
+
+fn initialize(id: u32) -> String {
+    rpc(id, r#""method":"initialize","params":{"protocolVersion":"2025-06-18"}"#)
+}
+
+#[test]
+fn a_websocket_is_a_session_once_it_is_initialized() {
+    let mut world = World::new();
+    let token = world.upgrade("/mcp/ws", "Sec-WebSocket-Protocol: mcp\r\n");
+    assert_eq!(world.tell(token, &rpc(1, r#""method":"ping""#)), [rpc(1, r#""result":{}"#)]);
+    assert!(world.tell(token, &rpc(2, r#""method":"tools/list""#))[0].contains("-32600"));
+    assert!(world.tell(token, "{")[0].contains("-32700"));
+    let answers = world.tell(token, &initialize(3));
+    assert!(answers[0].contains(r#""id":3"#) && answers[0].contains("2025-06-18"), "{answers:?}");
+    assert!(world.tell(token, &initialize(4))[0].contains("-32600"));
+    let (session, _) = world.shard.mcp.sessions.iter().next().expect("a session");
+    world.deliver(Outlet::Session { session }, Delivery::Interim, "{\"n\":1}");
+    assert_eq!(world.texts(token), ["{\"n\":1}"]);
+    world.end(token);
+    assert_eq!(world.slots(), 0, "the session ends with its connection");
+}
+
+#[test]
+fn stateless_messages_need_no_session() {
+    let mut world = World::new();
+    let token = world.upgrade("/mcp/ws", "");
+    let discovered = world.tell(token, &rpc(1, &format!(r#""method":"server/discover",{MODERN}"#)));
+    assert!(discovered[0].contains("supportedVersions"), "{discovered:?}");
+    assert_eq!(world.slots(), 0);
+    world.deliver(Outlet::Link { connection: token }, Delivery::Interim, "{}");
+    world.deliver(Outlet::Link { connection: token }, Delivery::Nothing, "");
+    assert_eq!(world.texts(token), ["{}"]);
+}
+
+#[test]
+fn each_channel_is_a_session_of_its_own() {
+    let mut world = World::new();
+    let token = world.upgrade("/mcp/ws/websocket?vsn=2.0.0", "");
+    for topic in ["mcp:a", "mcp:b"] {
+        assert_eq!(world.push(token, topic, "phx_join", "{}").len(), 1);
+        let answers = world.push(token, topic, "mcp", &initialize(5));
+        assert_eq!(
+            answers[0],
+            format!(r#"["1","2","{topic}","phx_reply",{{"status":"ok","response":{{}}}}]"#)
+        );
+        assert!(answers[1].starts_with(&format!(r#"["1",null,"{topic}","mcp",{{"jsonrpc":"2.0","id":5"#)));
+    }
+    assert_eq!(world.slots(), 2);
+    let (session, _) = world.shard.mcp.sessions.iter().nth(1).expect("the second session");
+    world.deliver(Outlet::Session { session }, Delivery::Interim, "{}");
+    assert_eq!(world.texts(token), [r#"["1",null,"mcp:b","mcp",{}]"#]);
+    world.push(token, "mcp:a", "phx_leave", "{}");
+    assert_eq!(world.slots(), 1, "a session ends with its channel");
+    let pong = world.push(token, "mcp:b", "mcp", &rpc(6, r#""method":"ping""#));
+    assert_eq!(pong[1], format!(r#"["1",null,"mcp:b","mcp",{}]"#, rpc(6, r#""result":{}"#)));
+    world.end(token);
+    assert_eq!(world.slots(), 0);
+}

@@ -1,0 +1,242 @@
+//! A shard whose world is written by hand: what clients send goes in as completions, what they would read
+//! comes out of the sends.
+
+mod http;
+mod link;
+mod streams;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use weir_ring::op::{Completion, Completions, Errno, Op, Output};
+use weir_ring::time::{Instant, Now, Wall};
+use weir_ring::token::{Listener, Member, Socket, Token};
+
+use crate::limits::{Config, Rate};
+use crate::mail::Mail;
+use crate::mcp::outlet::{Delivery, Outlet};
+use crate::message::Stamp;
+use crate::turn::{Cx, Post, Shard};
+
+/// A call that the built-in server answers only when its time has come.
+const SLEEP: &str = r#""method":"tools/call","params":{"name":"sleep","arguments":{"seconds":30}}"#;
+
+struct World {
+    shard: Shard,
+    out: Output,
+    post: Post,
+    now: u64,
+    sockets: u32,
+    /// What the last turns asked for, sends aside.
+    ops: Vec<Op>,
+    /// What was sent and not looked at yet, by connection.
+    sent: Vec<(Token, Vec<u8>)>,
+    /// Completions of the next turn.
+    events: VecDeque<Event>,
+}
+
+enum Event {
+    Accepted(Socket),
+    Received(Token, Vec<u8>),
+    Ended(Token, Option<Errno>),
+    Unsent(Token, Vec<u8>),
+    Drained(Token),
+    Closed(Token),
+}
+
+struct Script<'a> {
+    events: &'a mut VecDeque<Event>,
+    bytes: Vec<u8>,
+}
+
+impl Completions for Script<'_> {
+    fn next(&mut self) -> Option<Completion<'_>> {
+        Some(match self.events.pop_front()? {
+            Event::Accepted(socket) => Completion::Accepted { listener: Listener(0), socket },
+            Event::Received(token, bytes) => {
+                self.bytes = bytes;
+                Completion::Received { token, bytes: &mut self.bytes }
+            }
+            Event::Ended(token, errno) => Completion::Ended { token, errno },
+            Event::Unsent(token, tail) => {
+                self.bytes = tail;
+                Completion::Unsent { token, tail: &self.bytes, errno: None }
+            }
+            Event::Drained(token) => Completion::Drained { token, errno: None },
+            Event::Closed(token) => Completion::Closed { token },
+        })
+    }
+}
+
+impl World {
+    fn new() -> World {
+        World::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Config)) -> World {
+        let mut config = Config { client_rate: Rate { per_second: 0.0, burst: 1 }, ..Config::default() };
+        change(&mut config);
+        let mut world = World {
+            shard: Shard::new(Arc::new(config), Member(0), 1),
+            out: Output::default(),
+            post: Post { room: vec![100; 2], ..Post::default() },
+            now: 1_000_000_000,
+            sockets: 0,
+            ops: Vec::new(),
+            sent: Vec::new(),
+            events: VecDeque::new(),
+        };
+        world.turn();
+        world
+    }
+
+    fn now(&self) -> Now {
+        Now { mono: Instant(self.now), wall: Wall(1_700_000_000_000) }
+    }
+
+    /// Turns until nothing is due any more.
+    fn turn(&mut self) {
+        loop {
+            let mut script = Script { events: &mut self.events, bytes: Vec::new() };
+            let now = Now { mono: Instant(self.now), wall: Wall(1_700_000_000_000) };
+            let next = self.shard.turn(now, &mut script, &mut self.post, &mut self.out);
+            for op in std::mem::take(&mut self.out.ops) {
+                match op {
+                    Op::Send { token, source, .. } => {
+                        self.sent.push((token, self.out.bytes(source).to_vec()));
+                    }
+                    Op::Drain { token, ref bytes, .. } => self.sent.push((token, bytes.clone())),
+                    Op::Close { token, .. } => {
+                        self.events.push_back(Event::Closed(token));
+                        self.ops.push(op);
+                    }
+                    op => self.ops.push(op),
+                }
+            }
+            self.out.clear();
+            if next.0 > self.now && self.events.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn accept(&mut self) -> Token {
+        self.sockets += 1;
+        let socket = Socket(self.sockets);
+        self.events.push_back(Event::Accepted(socket));
+        self.turn();
+        let named = |op: &Op| match op {
+            Op::Recv { token, socket: of, .. } if *of == socket => Some(*token),
+            _ => None,
+        };
+        self.ops.iter().find_map(named).expect("an accepted connection is read")
+    }
+
+    /// What `token` is sent in answer to these bytes, in the same turn.
+    fn ask(&mut self, token: Token, bytes: &str) -> String {
+        self.events.push_back(Event::Received(token, bytes.into()));
+        self.turn();
+        self.read(token)
+    }
+
+    /// What `token` was sent since it was last asked for.
+    fn read(&mut self, token: Token) -> String {
+        String::from_utf8(self.read_bytes(token)).expect("text")
+    }
+
+    fn read_bytes(&mut self, token: Token) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.sent.retain(|(to, sent)| {
+            if *to == token {
+                bytes.extend_from_slice(sent);
+            }
+            *to != token
+        });
+        bytes
+    }
+
+    fn end(&mut self, token: Token) {
+        self.events.push_back(Event::Ended(token, None));
+        self.turn();
+    }
+
+    fn wait(&mut self, duration: Duration) {
+        self.now += duration.as_nanos() as u64;
+        self.turn();
+    }
+
+    fn drain(&mut self) {
+        self.post.inbox.push(Mail::Drain);
+        self.turn();
+    }
+
+    /// The hub sends a message.
+    fn deliver(&mut self, outlet: Outlet, delivery: Delivery, message: &str) {
+        let now = self.now();
+        let mut cx = Cx { now, stamp: Stamp::new(now.wall), out: &mut self.out, post: &mut self.post };
+        self.shard.mcp_deliver(outlet, delivery, message.as_bytes(), &mut cx);
+        self.turn();
+    }
+
+    /// Initializes a session with `version`; its id.
+    fn initialize(&mut self, token: Token, version: &str) -> String {
+        let params = format!(r#""method":"initialize","params":{{"protocolVersion":"{version}"}}"#);
+        let answer = self.ask(token, &post("", 0, &params));
+        let (_, rest) = answer.split_once("Mcp-Session-Id: ").expect("an answer with a session");
+        rest.split_once("\r\n").expect("a header line").0.to_owned()
+    }
+
+    fn session(&self, id: &str) -> Token {
+        self.shard.mcp.find(id).expect("a session")
+    }
+
+    fn closed(&self, token: Token) -> bool {
+        self.shard.conns.get(token).is_none()
+    }
+
+    fn slots(&self) -> u32 {
+        self.shard.mcp.sessions.len()
+    }
+}
+
+/// A POST of a request; `headers` are whole lines.
+fn post(headers: &str, id: u32, rest: &str) -> String {
+    body(headers, &format!(r#"{{"jsonrpc":"2.0","id":{id},{rest}}}"#))
+}
+
+fn body(headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Accept: application/json, text/event-stream\r\n{headers}Content-Length: {length}\r\n\r\n{body}"
+    )
+}
+
+fn get(headers: &str) -> String {
+    format!("GET /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{headers}\r\n")
+}
+
+fn of_session(id: &str) -> String {
+    format!("Mcp-Session-Id: {id}\r\n")
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default()
+}
+
+/// The parts of a body in chunks; the last is empty if it has ended.
+fn chunks(answer: &str) -> Vec<&str> {
+    let mut rest = match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/") => body,
+        _ => answer,
+    };
+    let mut chunks = Vec::new();
+    while let Some((size, after)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a chunk's size");
+        chunks.push(&after[..size]);
+        rest = after[size..].strip_prefix("\r\n").expect("a chunk's end");
+    }
+    assert!(rest.is_empty(), "{rest:?}");
+    chunks
+}
