@@ -93,6 +93,8 @@ impl Shard {
             && let Some(session) = self.mcp.sessions.get_mut(session)
         {
             session.calls.retain(|other| *other != call);
+            // What was asked in its course need not be answered any more.
+            session.asked.retain(|_, asked| asked.call() != Some(call));
         }
         Some(ended)
     }

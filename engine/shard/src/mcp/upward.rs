@@ -183,6 +183,8 @@ impl Shard {
             Ok(Message::Notification { method, params }) => match Method::of(&method) {
                 Method::NotificationMessage => self.log_message(conversation, text, cx),
                 Method::NotificationCancelled => self.upstream_cancels(conversation, params, cx),
+                // Of a request that nobody waits for any more.
+                Method::NotificationProgress => {}
                 method => self.server_notified(server, conversation, method, params, cx),
             },
             Ok(Message::Response { .. }) | Err(_) => {}

@@ -86,7 +86,9 @@ impl McpClient {
 
     /// Sends a request. False: there is no connection for it now.
     pub(super) fn ask(&mut self, stage: &mut Stage, kind: Kind, text: &str, params: Value) -> bool {
-        if self.manner == Manner::Socket && self.ledger.len() >= OPEN_MAX {
+        let leaves = |link: &Link| link.exchange() == Some(&Exchange::Farewell);
+        let full = self.manner == Manner::Socket && self.ledger.len() >= OPEN_MAX;
+        if full || self.links.values().any(leaves) {
             return false;
         }
         let method = match kind {
