@@ -108,8 +108,6 @@ pub(crate) struct Exchange {
     pub watch: Watch,
     /// What an MCP client that has neither name nor session may ask for.
     pub bucket: TokenBucket,
-    /// Came here by hand-over: does not move again.
-    pub arrived: bool,
     /// The peer has sent its last byte.
     pub ended: bool,
     /// Has had at least one request.

@@ -95,8 +95,7 @@ impl Shard {
     }
 
     fn arrive(&mut self, socket: Socket, parcel: Parcel, cx: &mut Cx<'_>) {
-        let exchange = Exchange { arrived: true, ..Exchange::default() };
-        let Some(token) = self.open(socket, exchange, cx) else { return };
+        let Some(token) = self.open(socket, Exchange::default(), cx) else { return };
         let mut bytes = parcel.bytes;
         match parcel.stage {
             ParcelStage::Http => self.http_received(token, &bytes, cx),

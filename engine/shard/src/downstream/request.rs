@@ -47,10 +47,10 @@ impl Shard {
         match endpoint {
             Endpoint::Sse | Endpoint::Events => {
                 let feed = endpoint == Endpoint::Events;
-                self.stream_request(token, exchange, head, feed, raw, cx)
+                self.stream_request(token, head, feed, raw, cx)
             }
             Endpoint::WebSocket | Endpoint::Phoenix | Endpoint::Echo => {
-                self.upgrade_request(token, exchange, head, &endpoint, raw, cx)
+                self.upgrade_request(token, head, &endpoint, raw, cx)
             }
             Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages => {
                 self.mcp_http(token, exchange, &endpoint, head, raw, cx)
@@ -78,22 +78,18 @@ impl Shard {
         Outcome::Gone
     }
 
-    /// Hands the connection to the home of `client` unless it is there, or has moved before.
-    pub(crate) fn leaves_for(
-        &mut self,
-        token: Token,
-        exchange: &Exchange,
-        client: &str,
-        raw: Raw<'_>,
-        cx: &mut Cx<'_>,
-    ) -> bool {
-        let home = route::home(&self.ring, client);
-        if home == self.me || exchange.arrived {
-            return false;
+    /// Hands the connection to the home of `name`, a client or a session, unless it is there. A connection
+    /// moves as often as its requests name what is at home elsewhere.
+    pub(crate) fn leaves_for(&mut self, token: Token, name: &str, raw: Raw<'_>, cx: &mut Cx<'_>) -> bool {
+        self.leaves_to(token, route::home(&self.ring, name), raw, cx)
+    }
+
+    /// Hands the connection to this shard, unless it is there.
+    pub(crate) fn leaves_to(&mut self, token: Token, home: Member, raw: Raw<'_>, cx: &mut Cx<'_>) -> bool {
+        if home != self.me {
+            self.depart(token, home, Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes() }, cx);
         }
-        let parcel = Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes() };
-        self.depart(token, home, parcel, cx);
-        true
+        home != self.me
     }
 
     /// Requests that are answered and done.

@@ -7,7 +7,7 @@ use weir_transports::sse;
 
 use std::time::Duration;
 
-use crate::downstream::connection::{Exchange, Feed, Filter, Stage, Watch};
+use crate::downstream::connection::{Feed, Filter, Stage, Watch};
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::reply::Terms;
@@ -38,7 +38,6 @@ impl Shard {
     pub(crate) fn stream_request(
         &mut self,
         token: Token,
-        exchange: &Exchange,
         head: &Head<'_>,
         events: bool,
         raw: Raw<'_>,
@@ -54,7 +53,7 @@ impl Shard {
             },
             None => return self.refuse(token, &Error::ClientIdRequired, terms, cx),
         };
-        if self.leaves_for(token, exchange, client, raw, cx) {
+        if self.leaves_for(token, client, raw, cx) {
             return Outcome::Gone;
         }
         if self.stats.http_sse.connections >= u64::from(self.config.sse.connections_max) {

@@ -6,7 +6,7 @@ use weir_transports::http1::{Head, query, response};
 use weir_transports::phoenix::Version;
 use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
 
-use crate::downstream::connection::{Exchange, Link, Parcel, ParcelStage, Speaks, Stage, Watch};
+use crate::downstream::connection::{Link, Parcel, ParcelStage, Speaks, Stage, Watch};
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::lifecycle::WRITE_STALL;
@@ -51,7 +51,6 @@ impl Shard {
     pub(crate) fn upgrade_request(
         &mut self,
         token: Token,
-        exchange: &Exchange,
         head: &Head<'_>,
         endpoint: &Endpoint<'_>,
         raw: Raw<'_>,
@@ -80,12 +79,11 @@ impl Shard {
             if let Err(error) = route::check_client_id(name) {
                 return self.refuse(token, &error, terms, cx);
             }
-            if *endpoint != Endpoint::Echo && self.leaves_for(token, exchange, name, raw, cx) {
+            if *endpoint != Endpoint::Echo && self.leaves_for(token, name, raw, cx) {
                 return Outcome::Gone;
             }
         }
         let mut link = Link::new(speaks, upgrade.deflate, Watch::Once);
-        link.arrived = exchange.arrived;
         link.resume = last_event_id(head).map(Box::new);
         if let Err(error) = self.name_link(&mut link, named, cx) {
             return self.refuse(token, &error, terms, cx);

@@ -76,5 +76,5 @@ pub(crate) enum Carrier {
     /// A WebSocket: the session lives as long as it.
     WebSocket { connection: Token },
     /// A Phoenix channel of a WebSocket.
-    Channel { connection: Token, topic: Box<str> },
+    Channel { connection: Token },
 }

@@ -172,9 +172,13 @@ impl Shard {
 
     /// A message of an upstream that belongs to no leg.
     pub(crate) fn backing_message(&mut self, backing: Token, text: &str, cx: &mut Cx<'_>) {
-        let Some(conversation) = self.backing(backing).map(|backing| backing.owner) else { return };
-        let Some(held) = self.mcp.conversations.get(conversation) else { return };
-        let server = held.server;
+        let Some((owner, server)) = self.backing(backing).map(|backing| (backing.owner, backing.upstream))
+        else {
+            return;
+        };
+        // A modern server knows no conversations: whoever began to talk to it, it speaks to all.
+        let shared = self.mcp.shared.get(&server).filter(|_| self.is_modern(server));
+        let conversation = shared.copied().unwrap_or(owner);
         match jsonrpc::decode(text) {
             Ok(Message::Request { id, method, params }) => {
                 let leg = self.latest_leg(conversation);

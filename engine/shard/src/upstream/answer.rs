@@ -7,7 +7,6 @@ use weir_transports::mcp::object;
 use super::UpstreamFault;
 use super::backing::Life;
 use super::errand::Purpose;
-use super::http::Reply;
 use crate::turn::{Cx, Shard};
 
 /// Which request a notification of 2026-07-28 belongs to (patterns/subscriptions).
@@ -15,35 +14,33 @@ const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 impl Shard {
     /// The whole answer to an errand over HTTP that is no stream.
-    pub(super) fn errand_answered(&mut self, id: Token, reply: Reply, text: &str, cx: &mut Cx<'_>) {
+    pub(super) fn errand_answered(&mut self, id: Token, status: u16, text: &str, cx: &mut Cx<'_>) {
         let Some(errand) = self.upstream.errands.get(id) else { return };
         let (upstream, target, backing) = (errand.upstream, errand.target, errand.backing);
-        let good = (200..300).contains(&reply.status);
+        let good = (200..300).contains(&status);
         match errand.purpose {
-            Purpose::Ask { .. } => self.ask_answered(id, reply, text, cx),
-            Purpose::Tell if reply.status == 404 => {
+            Purpose::Ask { .. } => self.ask_answered(id, status, text, cx),
+            Purpose::Tell if status == 404 => {
                 self.dismiss_errand(id);
                 self.backing_forgotten(backing, cx);
             }
             Purpose::Initialize if good => self.initialize_answered(id, text, cx),
-            Purpose::Initialize => self.fail_errand(id, UpstreamFault::Http(reply.status), cx),
+            Purpose::Initialize => self.fail_errand(id, UpstreamFault::Http(status), cx),
             Purpose::Initialized if good => {
                 self.dismiss_errand(id);
                 if let Some(backing) = backing {
                     self.backing_opened(backing, cx);
                 }
             }
-            Purpose::Initialized => self.fail_errand(id, UpstreamFault::Http(reply.status), cx),
+            Purpose::Initialized => self.fail_errand(id, UpstreamFault::Http(status), cx),
             Purpose::Listen => {
-                if reply.status < 500 {
+                if status < 500 {
                     self.stream_refused(backing);
                 }
                 self.dismiss_errand(id);
                 self.stream_ended(backing, None, cx);
             }
-            Purpose::Probe if reply.status >= 500 => {
-                self.fail_errand(id, UpstreamFault::Http(reply.status), cx)
-            }
+            Purpose::Probe if status >= 500 => self.fail_errand(id, UpstreamFault::Http(status), cx),
             Purpose::Probe => self.probe_answered(id, text, cx),
             Purpose::Check => {
                 self.dismiss_errand(id);
@@ -53,7 +50,7 @@ impl Shard {
         }
     }
 
-    fn ask_answered(&mut self, id: Token, reply: Reply, text: &str, cx: &mut Cx<'_>) {
+    fn ask_answered(&mut self, id: Token, status: u16, text: &str, cx: &mut Cx<'_>) {
         let Some(errand) = self.upstream.errands.get(id) else { return };
         let backing = errand.backing;
         let session = backing.and_then(|token| self.backing(token)).is_some_and(|b| b.session().is_some());
@@ -61,15 +58,15 @@ impl Shard {
         // Errors of 2026-07-28 come with 400 and 404, and are answers.
         if errand.resumed {
             self.fail_errand(id, UpstreamFault::Broken, cx);
-        } else if reply.status == 404 && session {
+        } else if status == 404 && session {
             self.backing_forgotten(backing, cx);
         } else if ours {
             self.errand_done(id, text, cx);
-        } else if (200..300).contains(&reply.status) && !text.is_empty() {
+        } else if (200..300).contains(&status) && !text.is_empty() {
             self.stats.upstream.garbage += 1;
             self.fail_errand(id, UpstreamFault::Garbage, cx);
         } else {
-            self.fail_errand(id, UpstreamFault::Http(reply.status), cx);
+            self.fail_errand(id, UpstreamFault::Http(status), cx);
         }
     }
 

@@ -34,17 +34,11 @@ pub(super) struct Http {
 /// A response that has begun.
 #[derive(Debug)]
 struct Response {
-    reply: Reply,
+    status: u16,
     keep_alive: bool,
     until_close: bool,
     reader: BodyReader,
     content: Content,
-}
-
-/// What the head of a response says of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) status: u16,
 }
 
 /// What its body is.
@@ -120,7 +114,6 @@ impl Shard {
         let Some(head) = head else { return Ok(None) };
         let errand = self.upstream.errands.get(id).map(|errand| (errand.purpose, errand.backing));
         let (purpose, backing) = errand.ok_or(Unreadable)?;
-        let reply = Reply { status: head.status };
         if let Speech::Http(http) = &mut wire.speech {
             http.idle_max = head.header("keep-alive").and_then(keep_alive_timeout);
         }
@@ -147,7 +140,7 @@ impl Shard {
             _ => Content::Nothing,
         };
         let response = Response {
-            reply,
+            status: head.status,
             keep_alive: head.keep_alive,
             until_close: head.body == BodyKind::UntilClose,
             reader: BodyReader::new(head.body),
@@ -285,7 +278,7 @@ impl Shard {
         let Some(id) = errand else { return };
         match response.content {
             Content::Whole(_) | Content::Nothing => match std::str::from_utf8(&body) {
-                Ok(text) => self.errand_answered(id, response.reply, text, cx),
+                Ok(text) => self.errand_answered(id, response.status, text, cx),
                 Err(_) => self.fail_errand(id, UpstreamFault::Garbage, cx),
             },
             Content::Events(decoder) => {

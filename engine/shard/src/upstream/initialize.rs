@@ -16,6 +16,9 @@ use crate::turn::{Alarm, Cx, Shard};
 /// How long a conversation waits for its own stream before it begins without.
 const STREAM_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long a child may take for `initialize`: it may have to be fetched and built first, as `npx` does.
+const START_PATIENCE: Duration = Duration::from_secs(30);
+
 impl Shard {
     /// Opens a session over HTTP.
     pub(super) fn initialize_http(&mut self, token: Token, cx: &mut Cx<'_>) {
@@ -28,14 +31,15 @@ impl Shard {
         self.begin_errand(Errand { backing: Some(token), repeatable: true, request, ..errand }, cx);
     }
 
-    /// Opens a session over the pipe of its child; `write`: the pipe is open.
+    /// Opens a session over the pipe of its child.
     pub(super) fn initialize_pipe(&mut self, token: Token, wire: Token, cx: &mut Cx<'_>) {
         let Some(backing) = self.upstream.backings.get(token) else { return };
         let message = request::initialize_message(&backing.opening);
-        let limit = cx.now.mono.plus(PATIENCE);
+        let limit = cx.now.mono.plus(START_PATIENCE);
         let mut errand = Errand::new(Purpose::Initialize, backing.upstream, backing.target, limit);
         errand.backing = Some(token);
         errand.place = Place::Piped(wire);
+        errand.patience = START_PATIENCE;
         errand.request = Request::line(&message);
         if let Some(id) = self.enrol_errand(errand) {
             self.shake_hands(wire, id, cx);

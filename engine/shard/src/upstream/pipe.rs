@@ -3,7 +3,8 @@
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{Message, decode};
 
-use super::backing::Life;
+use super::Backing;
+use super::backing::{Life, Way};
 use super::errand::{Place, Purpose};
 use super::lines::{Line, Lines};
 use super::request::{INITIALIZE_ID, PROBE_ID, write_line};
@@ -57,12 +58,12 @@ impl Shard {
         match decode(text) {
             Err(_) | Ok(Message::Response { id: None, .. }) => self.stats.upstream.garbage += 1,
             Ok(Message::Response { id: Some(id), .. }) => self.pipe_response(wire, id.as_json(), text, cx),
-            Ok(Message::Request { .. }) => self.tell_owner(owner, text, cx),
+            Ok(Message::Request { .. }) => self.tell_owner(wire, owner, text, cx),
             Ok(Message::Notification { method, params }) => {
                 let errand = self.errand_of_notification(&method, params);
                 match errand.filter(|id| self.is_in(wire, *id)) {
                     Some(id) => self.errand_progressed(id, text, cx),
-                    None => self.tell_owner(owner, text, cx),
+                    None => self.tell_owner(wire, owner, text, cx),
                 }
             }
         }
@@ -85,10 +86,14 @@ impl Shard {
         }
     }
 
-    /// A message that belongs to no leg.
-    fn tell_owner(&mut self, owner: Option<Token>, text: &str, cx: &mut Cx<'_>) {
+    /// A message that belongs to no leg. Of a child that many share, whoever it was started for may be gone.
+    fn tell_owner(&mut self, wire: Token, owner: Option<Token>, text: &str, cx: &mut Cx<'_>) {
         let ready = |token: &Token| self.backing(*token).is_some_and(|backing| backing.life == Life::Ready);
-        match owner.filter(ready) {
+        let in_pipe = |backing: &Backing| {
+            backing.life == Life::Ready && matches!(backing.way, Way::Pipe(of) if of == wire)
+        };
+        let other = || self.upstream.backings.iter().find(|(_, of)| in_pipe(of)).map(|(token, _)| token);
+        match owner.filter(ready).or_else(other) {
             Some(backing) => self.tell_backing(backing, text, cx),
             None => self.stats.upstream.garbage += 1,
         }

@@ -37,10 +37,17 @@ describe('two servers', () => {
       beforeEach(async () => { client = await connect(weir) })
       afterEach(() => client.close())
 
-      it('have their lists merged in their order, nothing lost over pages', async () => {
-        assert.deepEqual(await tools(client), of(OLD_AND_NEW, TOOLS, prefixed))
-        assert.deepEqual(await prompts(client), of(OLD_AND_NEW, PROMPTS, prefixed))
-        assert.deepEqual(await resources(client), of(OLD_AND_NEW, RESOURCES, (upstream, { uri }) => `${upstream}+${uri}`))
+      it('have their lists merged: nothing lost over pages, nothing twice, always in the same order', async () => {
+        const uri = (upstream, { uri }) => `${upstream}+${uri}`
+        for (const [list, expected] of [
+          [tools, of(OLD_AND_NEW, TOOLS, prefixed)],
+          [prompts, of(OLD_AND_NEW, PROMPTS, prefixed)],
+          [resources, of(OLD_AND_NEW, RESOURCES, uri)],
+        ]) {
+          const listed = await list(client)
+          assert.deepEqual(listed.toSorted(), expected.toSorted())
+          assert.deepEqual(await list(client), listed)
+        }
       })
 
       for (const upstream of OLD_AND_NEW) {

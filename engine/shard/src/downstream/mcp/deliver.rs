@@ -200,7 +200,7 @@ impl Shard {
         let (connection, sse) = match of.carrier {
             Carrier::Streamable(_) => return self.deliver_stream(session, 0, delivery, message, cx),
             Carrier::HttpSse { connection } => (connection, true),
-            Carrier::WebSocket { connection } | Carrier::Channel { connection, .. } => (connection, false),
+            Carrier::WebSocket { connection } | Carrier::Channel { connection } => (connection, false),
         };
         if delivery == Delivery::Nothing {
             return;

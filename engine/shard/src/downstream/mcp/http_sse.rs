@@ -47,7 +47,7 @@ impl Shard {
         let Some(id) = request.head.query.and_then(|query| query::get(query, "sessionId")) else {
             return Err(Fault::http(400, "The query names no sessionId; use what the endpoint event said."));
         };
-        if self.moves_home(request.token, &id, request.raw, cx) {
+        if self.leaves_for(request.token, &id, request.raw, cx) {
             return Ok(Outcome::Gone);
         }
         let stream = *self.serving.http_sse.get(&*id).ok_or_else(Fault::no_session)?;

@@ -132,7 +132,10 @@ impl Shard {
                 return Ok(());
             }
             (None, Message::Request { id, .. }) => {
-                let message = "Send initialize first, or what 2026-07-28 wants in params._meta.";
+                let message = match topic {
+                    Some(_) => "Send initialize first; a channel carries a session.",
+                    None => "Send initialize first, or what 2026-07-28 wants in params._meta.",
+                };
                 return Err(Fault { code: code::INVALID_REQUEST, ..Fault::invalid(message) }.to(Some(*id)));
             }
             (None, _) => return Ok(()),
@@ -185,7 +188,7 @@ impl Shard {
 fn carrier(connection: Token, topic: Option<&str>) -> Carrier {
     match topic {
         None => Carrier::WebSocket { connection },
-        Some(topic) => Carrier::Channel { connection, topic: topic.into() },
+        Some(_) => Carrier::Channel { connection },
     }
 }
 

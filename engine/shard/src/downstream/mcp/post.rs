@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
 use crate::mcp::session::Carrier;
 use crate::policy::Verdict;
+use crate::route::CLIENT_ID_BYTES_MAX;
 use crate::turn::{Cx, Shard};
 
 /// One HTTP request to an MCP endpoint.
@@ -126,7 +127,7 @@ impl Shard {
                 .map_err(|fault| Fault::of_headers(&fault).to(modern::id_of(&message)))?;
             // What the state speaks of is held by one shard.
             if let Some(home) = params.request_state.and_then(|state| self.state_home(state))
-                && self.moves_to(request.token, home, request.raw, cx)
+                && self.leaves_to(request.token, home, request.raw, cx)
             {
                 return Ok(Outcome::Gone);
             }
@@ -190,7 +191,7 @@ impl Shard {
                 "The header Mcp-Session-Id is missing; send what initialize answered.",
             ));
         };
-        if self.moves_home(request.token, id, request.raw, cx) {
+        if self.leaves_for(request.token, id, request.raw, cx) {
             return Ok(None);
         }
         let found = self.mcp.find(id).ok_or_else(Fault::no_session)?;
@@ -219,7 +220,8 @@ impl Shard {
     ) -> Result<(), Fault<'a>> {
         let (rate, now) = (self.config.client_rate, cx.now.mono);
         let session = session.and_then(|session| self.mcp.sessions.get_mut(session));
-        let (verdict, standing) = match (request.headers.client, session) {
+        let named = request.headers.client.filter(|name| name.len() <= CLIENT_ID_BYTES_MAX);
+        let (verdict, standing) = match (named, session) {
             (Some(name), _) => self.serving.clients.take(Some(name), &rate, now),
             (None, session) => {
                 let bucket = session.map_or(&mut exchange.bucket, |session| &mut session.bucket);

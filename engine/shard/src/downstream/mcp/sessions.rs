@@ -1,37 +1,20 @@
-//! Sessions as their carriers see them: moved to, aged, ended.
+//! Sessions as their carriers see them: aged and ended.
 
 use weir_ring::time::Instant;
-use weir_ring::token::{Member, Token};
+use weir_ring::token::Token;
 
 use std::time::Duration;
 
-use crate::downstream::connection::{Parcel, ParcelStage};
-use crate::downstream::exchange::Raw;
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::pending::{Form, Source};
 use crate::downstream::mcp::streams::Stream;
 use crate::mcp::session::Carrier;
-use crate::route;
 use crate::turn::{Alarm, Cx, Shard};
 
 /// How often a session's old events are looked at, at least.
 const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Shard {
-    /// Hands the connection to the home of what `id` names, unless it is there. A connection moves as often
-    /// as its requests name what is at home elsewhere.
-    pub(crate) fn moves_home(&mut self, token: Token, id: &str, raw: Raw<'_>, cx: &mut Cx<'_>) -> bool {
-        self.moves_to(token, route::home(&self.ring, id), raw, cx)
-    }
-
-    /// Hands the connection to this shard, unless it is there.
-    pub(crate) fn moves_to(&mut self, token: Token, home: Member, raw: Raw<'_>, cx: &mut Cx<'_>) -> bool {
-        if home != self.me {
-            self.depart(token, home, Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes() }, cx);
-        }
-        home != self.me
-    }
-
     /// A session over Streamable HTTP was opened: from now on its age is looked at.
     pub(crate) fn watch_session(&mut self, session: Token, now: Instant) {
         self.alarm(now.plus(self.look_interval()), Alarm::McpSession(session));

@@ -227,9 +227,11 @@ fn a_session_has_a_stream_of_its_own_and_ends_with_a_delete() {
     world.receive(wire, initialized.as_bytes());
     world.receive(wire, ACCEPTED.as_bytes());
     let stream = world.accept();
-    world.heard();
+    world.receive(stream, events(&[], false).as_bytes());
+    assert_eq!(world.heard(), [Heard::Ready(backing)]);
     let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
-    world.receive(stream, events(&[&format!("id: a1\ndata: {changed}\n\n")], false).as_bytes());
+    let event = format!("id: a1\ndata: {changed}\n\n");
+    world.receive(stream, format!("{:x}\r\n{event}\r\n", event.len()).as_bytes());
     assert_eq!(world.heard(), [Heard::Backing(backing, changed.into())]);
     world.end(stream);
     world.pass(Duration::from_millis(1_100));

@@ -43,7 +43,9 @@ fn what_is_not_modern_is_initialized() {
         assert!(world.written(wire).contains("notifications/initialized"));
         assert_eq!(world.heard(), [], "not before the server knows");
         world.receive(wire, ACCEPTED.as_bytes());
-        assert_eq!(world.heard(), [Heard::Ready(backing)]);
+        assert!(world.dialled.len() == 1 && world.heard().is_empty(), "its stream is asked for");
+        world.pass(Duration::from_millis(1_100));
+        assert_eq!(world.heard(), [Heard::Ready(backing)], "and not waited for any longer");
     }
 }
 
