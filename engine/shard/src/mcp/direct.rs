@@ -241,5 +241,6 @@ impl Shard {
             self.tell_upstream(backing, cancelled.as_bytes(), cx);
         }
         self.cancel_leg(backing, leg, cx);
+        self.end_lease(ended.conversation, cx);
     }
 }

@@ -44,6 +44,7 @@ impl Shard {
     /// A leg will not be answered.
     pub(crate) fn leg_failed(&mut self, leg: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(ended) = self.end_leg(leg) else { return };
+        self.end_lease(ended.conversation, cx);
         let call = match ended.serves {
             Serves::Call(call) => call,
             Serves::Hold(hold) => return self.hold_failed(hold, ended.server, why, cx),

@@ -35,6 +35,8 @@ pub struct Terms {
     pub outbox_bytes_max: usize,
     /// The run ended with a drain: the last counters are from before it.
     pub drains: bool,
+    /// Clients may send as much as they like: nothing is left out.
+    pub unlimited: bool,
     /// How long an MCP request may take, ns.
     pub mcp_patience: u64,
 }
