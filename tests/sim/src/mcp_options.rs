@@ -20,6 +20,8 @@ pub struct McpOptions {
     pub mischief: u32,
     /// The kinds of it that are on, a bit each.
     pub kinds: u32,
+    /// Servers may be silent from the start: the gateway waits long for one that may have to be built first.
+    pub stubborn: bool,
     /// Mean time between two outages of a server, ms; 0: none.
     pub outage: u64,
     /// A server changes its list, at each of its actions.
@@ -52,6 +54,7 @@ impl McpOptions {
             clients: rng.between(2, 6) as usize,
             mischief: strength(rng, 250, 250),
             kinds: rng.draw() as u32,
+            stubborn: rng.chance(120),
             outage: if rng.chance(500) { 0 } else { rng.pick(&[300, 1000, 3000]) },
             change: strength(rng, 300, 20),
             cancel: strength(rng, 300, 150),

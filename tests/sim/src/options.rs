@@ -13,7 +13,7 @@ pub const MS: u64 = 1_000_000;
 
 /// How long an MCP request may take at the worst, ns: a server that has to be found out about, introduced
 /// to, and that then answers nothing.
-pub const MCP_PATIENCE: u64 = 25_000 * MS;
+pub const MCP_PATIENCE: u64 = 50_000 * MS;
 
 /// Everything a run takes from its seed.
 #[derive(Clone, Debug)]

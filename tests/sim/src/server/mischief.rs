@@ -54,6 +54,11 @@ const OVER_PIPES: [Mischief; 7] = [
 ];
 
 impl Mischief {
+    /// There may be no answer at all, and no end of the connection either.
+    pub(super) fn may_be_silent(self) -> bool {
+        matches!(self, Mischief::Hang | Mischief::WrongId | Mischief::Garbage)
+    }
+
     pub(super) fn fault(self) -> Fault {
         match self {
             Mischief::Late => Fault::LateAnswer,

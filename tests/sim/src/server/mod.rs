@@ -276,6 +276,9 @@ impl Server {
             return None;
         }
         let found = mischief::draw(&stage.options.mcp, &mut self.rng, self.seat.is_pipe())?;
+        if introduces && found.may_be_silent() && !stage.options.mcp.stubborn {
+            return None;
+        }
         stage.faults.count(found.fault());
         Some(found)
     }
