@@ -244,6 +244,7 @@ impl Shard {
         self.feed_hungry(cx);
         self.local_letters(cx);
         self.fan_out(cx);
+        self.serve_freed(cx);
         self.serve_rest(cx);
         self.finish_pending(cx);
         self.leave_pending(cx);
@@ -261,7 +262,7 @@ impl Shard {
 
     fn next_deadline(&self, now: Instant) -> Instant {
         let idle = self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty();
-        if !idle || !self.serving.is_done() || self.has_news() {
+        if !idle || !self.serving.is_done() || self.has_news() || self.mcp.has_freed() {
             return now;
         }
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);

@@ -3,7 +3,6 @@
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
-use crate::limits::{Target, TargetKind};
 use crate::mcp::outlet::Client;
 use crate::turn::{Cx, Shard};
 use crate::upstream::{Opening, UpstreamFault, UpstreamId};
@@ -126,7 +125,9 @@ impl Shard {
         Ok(conversation)
     }
 
-    /// A conversation of a legacy upstream for one stateless request that has these capabilities.
+    /// A conversation of a legacy upstream for stateless requests that have these capabilities. Over a pipe
+    /// nobody can tell which request the upstream asks about, so it is one request's at a time, and others
+    /// wait; more children are started one after the other.
     fn lease(
         &mut self,
         server: UpstreamId,
@@ -134,22 +135,38 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
         let leases = self.mcp.leases.get(&server).map_or(&[][..], Vec::as_slice);
-        let free = leases.iter().copied().find(|lease| {
-            self.mcp.conversations.get(*lease).is_some_and(|held| {
-                held.legs.is_empty() && matches!(&held.whose, Whose::Lease(told) if **told == *capabilities)
-            })
+        let fit = leases.iter().filter_map(|lease| {
+            let held = self.mcp.conversations.get(*lease)?;
+            let told = matches!(&held.whose, Whose::Lease(told) if **told == *capabilities);
+            told.then_some((held.legs.len(), held.ready, *lease))
         });
-        if let Some(lease) = free {
+        let fit: Vec<(usize, bool, Token)> = fit.collect();
+        let most = self.config.upstreams.get(usize::from(server.0)).map_or(0, |upstream| upstream.pool.size);
+        let full = leases.len() >= most as usize;
+        let starting = fit.iter().any(|(_, ready, _)| !ready);
+        if let Some((legs, _, lease)) = fit.into_iter().min_by_key(|(legs, ..)| *legs)
+            && (legs == 0 || starting || full || !self.is_child(server))
+        {
             return Ok(lease);
         }
-        let most = self.config.upstreams.get(usize::from(server.0)).map_or(0, |upstream| upstream.pool.size);
-        if leases.len() >= most as usize && !self.end_idle_lease(server, cx) {
+        if full && !self.end_idle_lease(server, cx) {
             return Err(UpstreamFault::Overloaded);
         }
         let opening = Opening { capabilities: capabilities.into(), ..Opening::plain(self.random.next()) };
         let lease = self.converse(server, Whose::Lease(capabilities.into()), opening, cx)?;
         self.mcp.leases.entry(server).or_default().push(lease);
         Ok(lease)
+    }
+
+    /// Whether a leg of this conversation may be sent: not if another is under way where only one may be.
+    pub(crate) fn takes_leg(&self, conversation: Token, leg: Token) -> bool {
+        let Some(held) = self.mcp.conversations.get(conversation) else { return false };
+        let alone = matches!(held.whose, Whose::Lease(_)) && self.is_child(held.server);
+        held.ready && (!alone || held.legs.iter().all(|other| *other == leg || !self.is_sent(*other)))
+    }
+
+    fn is_sent(&self, leg: Token) -> bool {
+        self.mcp.legs.get(leg).is_some_and(|leg| leg.unsent.is_none())
     }
 
     /// Makes room among the leases by ending one that nobody uses.
@@ -240,21 +257,39 @@ impl Shard {
         let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
         held.ready = true;
         let legs = held.legs.clone();
+        let (server, whose) = (held.server, held.whose.clone());
         self.restore_log_level(conversation, cx);
         for leg in legs {
             self.send_unsent(leg, cx);
         }
         self.introduce_waiting(cx);
+        match whose {
+            Whose::Shared => self.listen_waiting(server, cx),
+            Whose::Session(session) if self.is_modern(server) => {
+                self.listen_for_session(session, server, Vec::new(), cx);
+            }
+            Whose::Session(_) | Whose::Lease(_) => {}
+        }
+    }
+
+    /// Leases that have become free take the next leg that waits.
+    pub(crate) fn serve_freed(&mut self, cx: &mut Cx<'_>) {
+        for conversation in std::mem::take(&mut self.mcp.freed) {
+            let legs =
+                self.mcp.conversations.get(conversation).map_or_else(Vec::new, |held| held.legs.clone());
+            for leg in legs {
+                self.send_unsent(leg, cx);
+            }
+        }
     }
 
     /// Notes a leg in its conversation, where what the upstream says may have to be told which leg it is
     /// about: everywhere but over HTTP, in a conversation that many share.
     pub(crate) fn track_leg(&mut self, conversation: Token, leg: Token) {
-        let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
-        let upstream = self.config.upstreams.get(usize::from(held.server.0));
-        let pipe =
-            upstream.is_some_and(|of| matches!(of.targets[..], [Target { kind: TargetKind::Child, .. }, ..]));
-        if held.whose != Whose::Shared || pipe {
+        let Some(held) = self.mcp.conversations.get(conversation) else { return };
+        if (held.whose != Whose::Shared || self.is_child(held.server))
+            && let Some(held) = self.mcp.conversations.get_mut(conversation)
+        {
             held.legs.push(leg);
         }
     }
@@ -275,10 +310,18 @@ impl Shard {
             self.leg_failed(leg, why.clone(), cx);
         }
         if held.whose == Whose::Shared {
+            self.unsubscribed(held.server, cx);
             self.tell_curious(held.server, &Err(why.clone()), cx);
         }
         self.mcp.faults.insert(held.server, why);
         self.introduce_waiting(cx);
+    }
+}
+
+impl crate::mcp::Mcp {
+    /// Whether a lease has become free since leases were last served.
+    pub(crate) fn has_freed(&self) -> bool {
+        !self.freed.is_empty()
     }
 }
 

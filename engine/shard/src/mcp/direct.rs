@@ -111,13 +111,14 @@ impl Shard {
         let conversation = self.conversation(outgoing.client, read.meta.client_capabilities, server, cx)?;
         let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None };
         let leg = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
-        let Some(held) = self.mcp.conversations.get_mut(conversation) else { return Ok(leg) };
-        if held.ready {
+        if self.takes_leg(conversation, leg) {
             self.track_leg(conversation, leg);
             self.send_leg(leg, outgoing, read, cx);
             return Ok(leg);
         }
-        held.legs.push(leg);
+        if let Some(held) = self.mcp.conversations.get_mut(conversation) {
+            held.legs.push(leg);
+        }
         if let Some(leg) = self.mcp.legs.get_mut(leg) {
             leg.unsent = Some(Box::new(outgoing.kept()));
         }
@@ -126,8 +127,12 @@ impl Shard {
 
     /// The conversation has become ready: asks what waited for it.
     pub(crate) fn send_unsent(&mut self, leg: Token, cx: &mut Cx<'_>) {
+        let Some(present) = self.mcp.legs.get(leg).map(|leg| leg.conversation) else { return };
+        if !self.takes_leg(present, leg) {
+            return;
+        }
         let Some(waiting) = self.mcp.legs.get_mut(leg) else { return };
-        let (server, method, present) = (waiting.server, waiting.method, waiting.conversation);
+        let (server, method) = (waiting.server, waiting.method);
         let Some(unsent) = waiting.unsent.take() else { return };
         // It was read when it came.
         let Ok(read) = Params::read(method, unsent.params.as_deref()) else { return };
@@ -161,14 +166,13 @@ impl Shard {
         let Some(held) = self.mcp.legs.get_mut(leg) else { return };
         let moved = std::mem::replace(&mut held.conversation, conversation) != conversation;
         let unsent = Some(Box::new(outgoing.kept()));
-        let Some(to) = self.mcp.conversations.get_mut(conversation) else { return };
-        if to.ready {
+        if self.takes_leg(conversation, leg) {
             if moved {
                 self.track_leg(conversation, leg);
             }
             return self.send_leg(leg, *outgoing, read, cx);
         }
-        if moved {
+        if moved && let Some(to) = self.mcp.conversations.get_mut(conversation) {
             to.legs.push(leg);
         }
         if let Some(held) = self.mcp.legs.get_mut(leg) {
@@ -219,6 +223,10 @@ impl Shard {
         let ended = self.mcp.legs.remove(leg)?;
         if let Some(held) = self.mcp.conversations.get_mut(ended.conversation) {
             held.legs.retain(|other| *other != leg);
+            // In a lease over a pipe the next one has waited for this.
+            if ended.unsent.is_none() && !held.legs.is_empty() && matches!(held.whose, Whose::Lease(_)) {
+                self.mcp.freed.push(ended.conversation);
+            }
         }
         Some(ended)
     }

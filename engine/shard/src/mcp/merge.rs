@@ -15,6 +15,7 @@ use weir_transports::mcp::list::{self, Page};
 use weir_transports::mcp::show::{self, Shown};
 use weir_transports::mcp::{Era, Method, Params, code, object};
 
+use crate::limits::Prefix;
 use crate::mcp::answer::Refusal;
 use crate::mcp::call::{Call, Serves, Work};
 use crate::mcp::catalog::Kind;
@@ -62,7 +63,7 @@ pub(crate) enum PartState {
 impl Shard {
     /// A page of a list.
     pub(crate) fn list(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        let prefixed = self.config.mcp.prefix == crate::limits::Prefix::Always;
+        let prefixed = self.config.mcp.prefix == Prefix::Always;
         if let Some(sole) = self.sole_server()
             && (!prefixed || Kind::listed_by(request.method).is_none_or(|kind| kind == Kind::Resource))
         {
@@ -240,7 +241,7 @@ impl Shard {
                 continue;
             };
             let Some(page) = Page::read(call.method, result) else { continue };
-            for item in &page.items {
+            for item in page.items.iter().filter(|item| self.is_shown(call.method, part.server, item)) {
                 let mut shown = Vec::with_capacity(item.len() + 32);
                 self.write_item(&mut shown, call.method, part.server, item);
                 items.push(shown);
@@ -255,6 +256,17 @@ impl Shard {
         let mut out = Vec::new();
         list::write_page(&mut out, call.method, items.iter().map(Vec::as_slice), next.as_deref(), hints);
         out
+    }
+
+    /// Whether clients see an item: where nothing tells two of the same name apart, they see the first.
+    fn is_shown(&self, method: Method, server: UpstreamId, item: &str) -> bool {
+        if self.config.mcp.prefix != Prefix::Never {
+            return true;
+        }
+        let (Some(kind), Some(name)) = (Kind::listed_by(method), list::name_of(method, item)) else {
+            return true;
+        };
+        self.mcp.catalog.owners(kind, &name).first().is_none_or(|first| *first == server)
     }
 
     /// An item as clients see it.

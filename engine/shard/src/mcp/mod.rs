@@ -83,6 +83,8 @@ pub(crate) struct Mcp {
     introducing: Vec<Token>,
     /// Legs that stand for those of other shards.
     proxies: BTreeMap<(Member, u32, u32), Token>,
+    /// Leases whose leg has ended while others wait.
+    freed: Vec<Token>,
     /// Shards that wait for a server's introduction.
     curious: Vec<(UpstreamId, Member)>,
     /// Calls that listen.
@@ -113,6 +115,7 @@ impl Mcp {
             partial: BTreeMap::new(),
             introducing: Vec::new(),
             proxies: BTreeMap::new(),
+            freed: Vec::new(),
             curious: Vec::new(),
             listeners: Vec::new(),
             catalog: Catalog::default(),

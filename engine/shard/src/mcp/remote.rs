@@ -44,9 +44,15 @@ impl Shard {
     /// The shard that has the child which all share; `None`: each shard talks to the server itself.
     pub(crate) fn owner_of(&self, server: UpstreamId) -> Option<Member> {
         let upstream = self.config.upstreams.get(usize::from(server.0))?;
-        let child = matches!(upstream.targets.first()?.kind, TargetKind::Child);
         let owner = route::home(&self.ring, &upstream.name);
-        (child && owner != self.me).then_some(owner)
+        (self.is_child(server) && owner != self.me).then_some(owner)
+    }
+
+    /// Whether a server is a child that is spoken to over a pipe.
+    pub(crate) fn is_child(&self, server: UpstreamId) -> bool {
+        let upstream = self.config.upstreams.get(usize::from(server.0));
+        let first = upstream.and_then(|upstream| upstream.targets.first());
+        first.is_some_and(|target| matches!(target.kind, TargetKind::Child))
     }
 
     /// Begins to talk to a server by way of its owner.
@@ -91,9 +97,12 @@ impl Shard {
         }
     }
 
-    /// Tells the other shards what a server has said. News that find no room are lost, as if nobody had
-    /// listened.
+    /// Tells the other shards what a server has said that they do not talk to themselves. News that find no
+    /// room are lost, as if nobody had listened.
     pub(crate) fn spread_news(&mut self, server: UpstreamId, method: Method, params: &str, cx: &mut Cx<'_>) {
+        if !self.is_child(server) {
+            return;
+        }
         for shard in (0..self.config.shards).map(Member) {
             if shard != self.me && self.has_room(shard, cx) {
                 self.mail(shard, Remote::News { server, method, params: params.into() }, cx);

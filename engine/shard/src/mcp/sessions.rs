@@ -241,16 +241,23 @@ impl Shard {
         if !ready || !self.is_legacy(server) || !self.logs(server) {
             return;
         }
-        self.errand(conversation, Method::LoggingSetLevel, &format!(r#"{{"level":{level}}}"#), cx);
+        let params = format!(r#"{{"level":{level}}}"#);
+        self.errand(conversation, Serves::Nobody, Method::LoggingSetLevel, &params, cx);
     }
 
-    /// Asks something of a legacy upstream whose answer nobody waits for.
-    pub(crate) fn errand(&mut self, conversation: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
-        let Some(held) = self.mcp.conversations.get(conversation).filter(|held| held.ready) else { return };
-        let server = held.server;
-        let Some(backing) = held.backing else { return };
-        let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None };
-        let Ok(leg) = self.mcp.legs.insert(leg) else { return };
+    /// Asks something of a legacy upstream that no client has asked. `None`: it cannot be asked now.
+    pub(crate) fn errand(
+        &mut self,
+        conversation: Token,
+        serves: Serves,
+        method: Method,
+        params: &str,
+        cx: &mut Cx<'_>,
+    ) -> Option<Token> {
+        let held = self.mcp.conversations.get(conversation).filter(|held| held.ready)?;
+        let (backing, server) = (held.backing, held.server);
+        let leg = Leg { serves, server, conversation, method, unsent: None };
+        let leg = self.mcp.legs.insert(leg).ok()?;
         let name = method.name().unwrap_or_default();
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{name}","params":{params}}}"#, wire_id::of(leg));
@@ -262,7 +269,11 @@ impl Shard {
             idempotent: true,
             long: false,
         };
-        self.ask(backing, leg, ask, cx);
+        match backing {
+            Some(backing) => self.ask(backing, leg, ask, cx),
+            None => self.ask_remotely(leg, method, message.as_bytes(), cx),
+        }
+        Some(leg)
     }
 
     /// Whether an upstream says that it logs.

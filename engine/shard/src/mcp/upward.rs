@@ -235,12 +235,12 @@ impl Shard {
             let message = format!(r#"{{"jsonrpc":"2.0","method":"{name}","params":{params}}}"#);
             self.mcp_deliver(Outlet::Session { session }, Delivery::Interim, message.as_bytes(), cx);
         }
-        // What a session caused is its own; the news of a conversation without session are everyone's, on
-        // every shard.
-        if self.session_of(conversation).is_none() {
+        // A session's news are its own, and those of a lease come in the shared conversation too.
+        let shared = self.mcp.conversations.get(conversation).is_some_and(|held| held.whose == Whose::Shared);
+        if shared {
             self.spread_news(server, method, &params, cx);
+            self.tell_listeners(server, method, &params, cx);
         }
-        self.tell_listeners(server, method, &params, cx);
     }
 
     /// Parameters that an upstream wrote, as clients see them.
