@@ -106,7 +106,15 @@ pub struct Saboteur {
 impl Saboteur {
     /// Does what `canary` says.
     pub fn new(canary: Option<Canary>, seed: u64) -> Saboteur {
-        Saboteur { canary, rng: Rng::new(seed ^ 0xca), held: None, victim: None, resumed: None, earlier: None, strikes: 0 }
+        Saboteur {
+            canary,
+            rng: Rng::new(seed ^ 0xca),
+            held: None,
+            victim: None,
+            resumed: None,
+            earlier: None,
+            strikes: 0,
+        }
     }
 
     /// The bound the oracle is to check instead of `limit`.
@@ -126,7 +134,9 @@ impl Saboteur {
             Fact::Delivered { .. } => self.message(canary, &fact),
             Fact::Attached { .. } => self.attached(canary, &fact),
             Fact::Answered { .. } => self.reply(canary, &fact),
-            Fact::Mcp(ref fact) => self.mcp(canary, fact).map(|facts| facts.into_iter().map(Fact::Mcp).collect()),
+            Fact::Mcp(ref fact) => {
+                self.mcp(canary, fact).map(|facts| facts.into_iter().map(Fact::Mcp).collect())
+            }
             _ => None,
         };
         self.strikes += u64::from(struck.is_some());

@@ -58,8 +58,9 @@ impl Tally {
             self.short.iter().map(|seed| format!("seed {seed} has less than {TURNS_MIN} turns")).collect();
         if self.seeds >= SEEDS_FOR_RATES {
             let rare = (0..NAMES.len()).filter(|kind| self.fired.counts()[*kind] * 10 < self.seeds);
-            found
-                .extend(rare.map(|kind| format!("{} fired in {} seeds only", NAMES[kind], self.fired.counts()[kind])));
+            found.extend(
+                rare.map(|kind| format!("{} fired in {} seeds only", NAMES[kind], self.fired.counts()[kind])),
+            );
         }
         found
     }

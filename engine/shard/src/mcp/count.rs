@@ -8,9 +8,10 @@ impl Shard {
     /// What the shard holds for MCP clients now.
     pub(crate) fn mcp_stats(&self) -> McpStats {
         let mcp = &self.mcp;
-        let leased = mcp.conversations.iter().filter(|(_, held)| {
-            matches!(held.whose, Whose::Lease(_)) && !held.legs.is_empty()
-        });
+        let leased = mcp
+            .conversations
+            .iter()
+            .filter(|(_, held)| matches!(held.whose, Whose::Lease(_)) && !held.legs.is_empty());
         McpStats {
             sessions: mcp.sessions.len().into(),
             calls: mcp.calls.len().into(),

@@ -34,7 +34,11 @@ impl Upstreams {
     /// Pooled connections that do not wait for work.
     pub(crate) fn busy(&self) -> u64 {
         let pools = self.servers.iter().flat_map(|server| &server.replicas);
-        pools.map(|replica| u64::from(replica.connections.open).abs_diff(replica.connections.idle.len() as u64)).sum()
+        pools
+            .map(|replica| {
+                u64::from(replica.connections.open).abs_diff(replica.connections.idle.len() as u64)
+            })
+            .sum()
     }
 }
 

@@ -121,7 +121,8 @@ impl Calls {
         let newest = self.reached.entry(conn).or_default();
         *newest = asked.unwrap_or_default().max(*newest);
         request.answers += 1;
-        let wrong = text_wrong(request, outcome, self.told.get(&(name.0, call_in(&request.text).unwrap_or(0))));
+        let wrong =
+            text_wrong(request, outcome, self.told.get(&(name.0, call_in(&request.text).unwrap_or(0))));
         if request.answers > 1 {
             Some(format!("{} answers", request.answers))
         } else if request.conn != conn {

@@ -112,7 +112,6 @@ impl Server {
         answer.headers = format!("Mcp-Session-Id: {name}\r\n");
         self.reply(stage, way, answer, wrong);
     }
-
 }
 
 /// What the headers of a modern request say otherwise than its body.

@@ -218,7 +218,8 @@ impl Server {
 
     /// A request on a pipe is answered; older ones may not be.
     fn settle_order(&mut self, stage: &mut Stage, way: Way) {
-        let (Frame::Line { order }, Some(Conn::Pipe { open, .. })) = (way.frame, self.conns.get_mut(&way.conn))
+        let (Frame::Line { order }, Some(Conn::Pipe { open, .. })) =
+            (way.frame, self.conns.get_mut(&way.conn))
         else {
             return;
         };

@@ -196,7 +196,8 @@ impl Server {
 
     /// One page of the list.
     fn page(&self, params: &Value) -> Value {
-        let fillers = (0..self.edition % 3 + 2).map(|number| format!("filler-{number}-{}", self.seat.upstream));
+        let fillers =
+            (0..self.edition % 3 + 2).map(|number| format!("filler-{number}-{}", self.seat.upstream));
         let names: Vec<String> = TOOLS.iter().map(|name| (*name).to_owned()).chain(fillers).collect();
         let start = params["cursor"].as_str().and_then(|cursor| cursor.strip_prefix('p'));
         let start = start.and_then(|start| start.parse::<usize>().ok()).unwrap_or(0).min(names.len());

@@ -78,7 +78,8 @@ impl Reader {
         }
         let mut taken = Vec::new();
         while !self.over
-            && let Some(line) = self.bytes.windows(2).position(|window| window == b"\r\n") {
+            && let Some(line) = self.bytes.windows(2).position(|window| window == b"\r\n")
+        {
             let size = std::str::from_utf8(&self.bytes[..line]).unwrap_or("not UTF-8");
             let size = usize::from_str_radix(size, 16).map_err(|e| format!("chunk size {size:?}: {e}"))?;
             if self.bytes.len() < line + 4 + size {

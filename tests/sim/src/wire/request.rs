@@ -70,9 +70,14 @@ mod tests {
     #[test]
     fn requests_come_apart() {
         let mut reader = Reader::default();
-        reader.push(b"POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET / HTTP/1.1\r\nHOST: a\r\n\r");
+        reader.push(
+            b"POST /mcp HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhiGET / HTTP/1.1\r\nHOST: a\r\n\r",
+        );
         let post = reader.read().unwrap().unwrap();
-        assert_eq!((post.method.as_str(), &post.body[..], post.field("host")), ("POST", &b"hi"[..], Some("a")));
+        assert_eq!(
+            (post.method.as_str(), &post.body[..], post.field("host")),
+            ("POST", &b"hi"[..], Some("a"))
+        );
         assert_eq!(reader.read(), Ok(None));
         reader.push(b"\n");
         assert_eq!(reader.read().unwrap().unwrap().method, "GET");
@@ -80,7 +85,9 @@ mod tests {
 
     #[test]
     fn what_is_no_request_is_named() {
-        for wrong in ["GET /\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n"] {
+        for wrong in
+            ["GET /\r\n\r\n", "GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nnonsense\r\n\r\n"]
+        {
             let mut reader = Reader::default();
             reader.push(wrong.as_bytes());
             assert!(reader.read().is_err(), "{wrong:?}");

@@ -58,7 +58,8 @@ impl McpClient {
             return;
         }
         let unknown = self.tools.is_empty() || self.rng.chance(20);
-        let name = if unknown { "nobodys".to_owned() } else { self.tools[self.rng.index(self.tools.len())].clone() };
+        let name =
+            if unknown { "nobodys".to_owned() } else { self.tools[self.rng.index(self.tools.len())].clone() };
         let kind = match name.rsplit("__").next() {
             Some("echo") => Kind::Echo,
             Some("slow") => Kind::Slow,
@@ -79,7 +80,8 @@ impl McpClient {
     /// A text that nobody else sends, with letters that want care.
     fn text(&mut self, stage: &mut Stage) -> Rc<str> {
         let call = stage.history.next_call();
-        let ornament = self.rng.pick(&["", " \"quoted\"", " \\ \n\t", " äö€😀", " {\"id\":1}", " \u{1}\u{7f}"]);
+        let ornament =
+            self.rng.pick(&["", " \"quoted\"", " \\ \n\t", " äö€😀", " {\"id\":1}", " \u{1}\u{7f}"]);
         let padding = "x".repeat(self.rng.below(stage.options.cast.padding + 1) as usize);
         format!("u{call}{ornament}{padding}").into()
     }
@@ -106,7 +108,11 @@ impl McpClient {
             sent["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({"name": "sim", "version": "1"});
         }
         let message = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": sent});
-        let written = if self.rng.chance(50) { serde_json::to_string_pretty(&message) } else { Ok(message.to_string()) };
+        let written = if self.rng.chance(50) {
+            serde_json::to_string_pretty(&message)
+        } else {
+            Ok(message.to_string())
+        };
         let id: Rc<str> = id.to_string().into();
         let open = Open { conn: usize::MAX, kind, text: text.into(), params, cancelled: false };
         self.post(stage, &written.unwrap_or_default(), Some((id, open)), &message)
@@ -206,7 +212,8 @@ impl McpClient {
         let Some(id) = self.ledger.cancellable(at) else { return };
         let request: Value = serde_json::from_str(&id).unwrap_or_default();
         let params = json!({"requestId": request, "reason": "enough"});
-        let text = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).to_string();
+        let text =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).to_string();
         if self.post(stage, &text, None, &json!({})) {
             stage.faults.count(Fault::Cancelled);
             self.ledger.cancel(stage, &id);

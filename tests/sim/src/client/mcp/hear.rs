@@ -96,7 +96,9 @@ impl McpClient {
     /// Progress comes only where a request of its token is under way.
     fn progressed(&mut self, stage: &mut Stage, conn: usize, params: &Value) {
         let token = params["progressToken"].as_str().unwrap_or_default();
-        if !self.ledger.progresses(conn, token) || params["message"].as_str().is_some_and(|text| text != token) {
+        if !self.ledger.progresses(conn, token)
+            || params["message"].as_str().is_some_and(|text| text != token)
+        {
             stage.history.violation(PAIRING, format!("conn {conn}: progress of another request: {params}"));
         }
     }

@@ -78,7 +78,13 @@ impl McpClient {
         McpClient {
             id,
             number,
-            manner: rng.pick(&[Manner::Session, Manner::Session, Manner::Stateless, Manner::Stateless, Manner::Socket]),
+            manner: rng.pick(&[
+                Manner::Session,
+                Manner::Session,
+                Manner::Stateless,
+                Manner::Stateless,
+                Manner::Socket,
+            ]),
             version: rng.pick(&["2025-03-26", "2025-06-18", "2025-11-25"]),
             elicits: rng.chance(750),
             standing: Standing::Unknown,
