@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::ledger::Open;
 use super::link::{self, Exchange, Link};
-use super::{Manner, McpClient, OPEN_MAX, Standing};
+use super::{McpClient, OPEN_MAX, Standing};
 use crate::fault::Fault;
 use crate::mcp::Kind;
 use crate::net;
@@ -16,15 +16,18 @@ use crate::stage::Stage;
 const MODERN: &str = "2026-07-28";
 
 impl McpClient {
-    /// `initialize`; first of all a WebSocket, where that is the manner.
+    /// `initialize`; first of all a WebSocket, if it talks over one.
     pub(super) fn introduce(&mut self, stage: &mut Stage) {
         if self.standing == Standing::Asked {
             return;
         }
-        if self.manner == Manner::Socket && self.links.is_empty() {
+        if self.socket && self.links.is_empty() {
             let conn = net::connect(stage, self.id);
             net::send(stage, conn, link::upgrade().as_bytes());
             self.links.insert(conn, Link::Socket(Box::default()));
+        }
+        if self.modern {
+            return;
         }
         self.session = None;
         let params = json!({
@@ -44,22 +47,31 @@ impl McpClient {
     /// A request of the seed's choice.
     pub(super) fn request(&mut self, stage: &mut Stage) {
         if self.walk.is_none() && (self.tools.is_empty() || self.rng.chance(100)) {
-            self.walk = Some((Vec::new(), 0));
             let forged = self.rng.chance(stage.options.mcp.forged);
             let params = if forged { json!({"cursor": "bm8gY3Vyc29y"}) } else { json!({}) };
-            if !self.ask(stage, Kind::List, "", params) {
-                self.walk = None;
-            }
-            return;
+            return self.list(stage, params);
         }
         if self.rng.chance(80) {
-            let kind = if self.manner == Manner::Stateless { Kind::Introduce } else { Kind::Ping };
+            let kind = if self.modern { Kind::Introduce } else { Kind::Ping };
             self.ask(stage, kind, "", json!({}));
             return;
         }
         let unknown = self.tools.is_empty() || self.rng.chance(20);
         let name =
             if unknown { "nobodys".to_owned() } else { self.tools[self.rng.index(self.tools.len())].clone() };
+        self.call(stage, name);
+    }
+
+    /// Begins to read the list of tools.
+    pub(super) fn list(&mut self, stage: &mut Stage, params: Value) {
+        self.walk = Some((Vec::new(), 0));
+        if !self.ask(stage, Kind::List, "", params) {
+            self.walk = None;
+        }
+    }
+
+    /// Calls a tool.
+    pub(super) fn call(&mut self, stage: &mut Stage, name: String) {
         let kind = match name.rsplit("__").next() {
             Some("echo") => Kind::Echo,
             Some("slow") => Kind::Slow,
@@ -71,7 +83,7 @@ impl McpClient {
         if kind == Kind::Slow && self.rng.chance(700) {
             params["_meta"] = json!({"progressToken": &*text});
         }
-        if self.rng.chance(stage.options.mcp.forged) {
+        if !stage.healed && self.rng.chance(stage.options.mcp.forged) {
             params["requestState"] = "Zm9yZ2VkIHN0YXRl".into();
         }
         self.ask(stage, kind, &text, params);
@@ -89,12 +101,12 @@ impl McpClient {
     /// Sends a request. False: there is no connection for it now.
     pub(super) fn ask(&mut self, stage: &mut Stage, kind: Kind, text: &str, params: Value) -> bool {
         let leaves = |link: &Link| link.exchange() == Some(&Exchange::Farewell);
-        let full = self.manner == Manner::Socket && self.ledger.len() >= OPEN_MAX;
+        let full = self.socket && self.ledger.len() >= OPEN_MAX;
         if full || self.links.values().any(leaves) {
             return false;
         }
         let method = match kind {
-            Kind::Introduce if self.manner == Manner::Stateless => "server/discover",
+            Kind::Introduce if self.modern => "server/discover",
             Kind::Introduce => "initialize",
             Kind::List => "tools/list",
             Kind::Ping => "ping",
@@ -102,7 +114,7 @@ impl McpClient {
         };
         let id = self.ledger.fresh_id();
         let mut sent = params.clone();
-        if self.manner == Manner::Stateless {
+        if self.modern {
             sent["_meta"]["io.modelcontextprotocol/protocolVersion"] = MODERN.into();
             sent["_meta"]["io.modelcontextprotocol/clientCapabilities"] = self.capabilities();
             sent["_meta"]["io.modelcontextprotocol/clientInfo"] = json!({"name": "sim", "version": "1"});
@@ -126,7 +138,7 @@ impl McpClient {
         asked: Option<(Rc<str>, Open)>,
         message: &Value,
     ) -> bool {
-        if self.manner == Manner::Socket {
+        if self.socket {
             let Some(conn) = self.links.keys().next().copied() else { return false };
             if let Some((id, open)) = asked {
                 self.ledger.asked(stage, &id, Open { conn, ..open });
@@ -136,7 +148,7 @@ impl McpClient {
             return true;
         }
         let mut headers = String::new();
-        if self.manner == Manner::Stateless {
+        if self.modern {
             let name = message["params"]["name"].as_str();
             let name = name.map_or(String::new(), |name| format!("Mcp-Name: {name}\r\n"));
             let method = message["method"].as_str().unwrap_or_default();
@@ -205,7 +217,7 @@ impl McpClient {
 
     /// Says that a request need not be answered any more.
     pub(super) fn cancel(&mut self, stage: &mut Stage) {
-        if self.manner == Manner::Stateless {
+        if self.modern && !self.socket {
             return;
         }
         let at = self.rng.index(self.ledger.len());

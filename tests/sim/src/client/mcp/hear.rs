@@ -5,7 +5,7 @@ use std::rc::Rc;
 use serde_json::{Value, json};
 
 use super::link::{Exchange, Heard, Link};
-use super::{Manner, McpClient, Standing};
+use super::{McpClient, Standing};
 use crate::fault::Fault;
 use crate::mcp::{Fact, Kind, Outcome, call_in, note};
 use crate::net;
@@ -60,7 +60,7 @@ impl McpClient {
 
     /// A response that is no stream.
     fn body(&mut self, stage: &mut Stage, conn: usize, exchange: Exchange, (status, body): (u16, &[u8])) {
-        if status == 404 && exchange != Exchange::Farewell && self.manner == Manner::Session {
+        if status == 404 && exchange != Exchange::Farewell {
             self.session_lost();
         }
         match exchange {
@@ -125,12 +125,13 @@ impl McpClient {
         let Some(open) = self.ledger.answered(stage, conn, id, outcome) else { return };
         match open.kind {
             _ if required => self.give_input(stage, &open.text, open.params, result),
-            Kind::Introduce if good && self.manner != Manner::Stateless => {
+            Kind::Introduce if good && !self.modern => {
                 self.standing = Standing::Known;
                 let text = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
                 self.outbox.push_back(text);
             }
             Kind::List if good => self.walk_on(stage, result),
+            Kind::Echo if good => self.content |= stage.healed,
             kind if !good => self.failed(Some(kind)),
             _ => {}
         }

@@ -19,17 +19,6 @@ use crate::stage::Stage;
 use ledger::Ledger;
 use link::{Exchange, Link};
 
-/// How a client talks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Manner {
-    /// A session over Streamable HTTP.
-    Session,
-    /// 2026-07-28 over POSTs.
-    Stateless,
-    /// A session that is a WebSocket.
-    Socket,
-}
-
 /// How far a client with a session is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
@@ -48,7 +37,10 @@ pub struct McpClient {
     pub id: usize,
     number: usize,
     rng: Rng,
-    manner: Manner,
+    /// Talks over a WebSocket; else over POSTs.
+    socket: bool,
+    /// Speaks 2026-07-28, without sessions.
+    modern: bool,
     version: &'static str,
     /// Can be asked for input.
     elicits: bool,
@@ -67,6 +59,8 @@ pub struct McpClient {
     /// The names of the list that is being read, and its pages so far.
     walk: Option<(Vec<String>, u32)>,
     replies: u64,
+    /// Faults are over, and an echo has come back since.
+    content: bool,
 }
 
 /// Requests that a WebSocket may have under way.
@@ -78,13 +72,8 @@ impl McpClient {
         McpClient {
             id,
             number,
-            manner: rng.pick(&[
-                Manner::Session,
-                Manner::Session,
-                Manner::Stateless,
-                Manner::Stateless,
-                Manner::Socket,
-            ]),
+            socket: rng.chance(300),
+            modern: rng.chance(450),
             version: rng.pick(&["2025-03-26", "2025-06-18", "2025-11-25"]),
             elicits: rng.chance(750),
             standing: Standing::Unknown,
@@ -97,6 +86,7 @@ impl McpClient {
             tools: Vec::new(),
             walk: None,
             replies: 0,
+            content: false,
             rng,
         }
     }
@@ -108,7 +98,7 @@ impl McpClient {
 
     /// Goes; half of those with a session say so.
     pub fn leave(&mut self, stage: &mut Stage) {
-        if self.manner == Manner::Session && self.session.is_some() && self.rng.chance(500) {
+        if self.session.is_some() && self.rng.chance(500) {
             self.farewell(stage);
         }
         for conn in self.links.keys().copied().collect::<Vec<_>>() {
@@ -123,10 +113,10 @@ impl McpClient {
             return None;
         }
         self.flush(stage);
-        if phase == Phase::Storm {
-            for _ in 0..self.rng.between(1, 3) {
-                self.play(stage);
-            }
+        match phase {
+            Phase::Storm => (0..self.rng.between(1, 3)).for_each(|_| self.play(stage)),
+            Phase::Resumed if !self.content => self.try_again(stage),
+            _ => {}
         }
         pace(stage)
     }
@@ -135,40 +125,71 @@ impl McpClient {
     fn play(&mut self, stage: &mut Stage) {
         let (cast, mcp) = (stage.options.cast.clone(), stage.options.mcp.clone());
         if self.rng.chance(cast.reset / 4) {
-            return self.cut(stage, true);
+            return self.cut(stage, net::reset);
         }
-        if self.manner != Manner::Socket && self.rng.chance(mcp.cancel / 4) {
-            return self.cut(stage, false);
+        if self.rng.chance(cast.half_open / 4) {
+            return self.cut(stage, net::vanish);
+        }
+        if !self.socket && self.rng.chance(mcp.cancel / 4) {
+            return self.cut(stage, net::close);
+        }
+        if self.rng.chance(cast.slow / 8)
+            && let Some(conn) = self.any_link()
+        {
+            net::slow_down(stage, conn);
         }
         if self.rng.chance(mcp.farewell) {
-            match self.manner {
-                Manner::Session if self.session.is_some() => return self.farewell(stage),
-                Manner::Socket => return self.cut(stage, false),
-                _ => {}
+            if self.socket {
+                return self.cut(stage, net::close);
+            } else if self.session.is_some() {
+                return self.farewell(stage);
             }
         }
         if self.rng.chance(mcp.cancel) {
             return self.cancel(stage);
         }
-        if self.manner != Manner::Stateless && self.standing != Standing::Known {
+        if !self.is_introduced() {
             return self.introduce(stage);
         }
-        if self.manner == Manner::Session && self.rng.chance(100) {
+        if self.session.is_some() && self.rng.chance(100) {
             return self.listen(stage);
         }
         self.request(stage);
     }
 
-    /// Cuts a connection in the middle of things, or closes it.
-    fn cut(&mut self, stage: &mut Stage, reset: bool) {
+    /// It may ask for anything.
+    fn is_introduced(&self) -> bool {
+        if self.modern { !self.socket || !self.links.is_empty() } else { self.standing == Standing::Known }
+    }
+
+    /// Faults are over: everything works again.
+    fn try_again(&mut self, stage: &mut Stage) {
+        if self.ledger.len() > 0 {
+            return;
+        }
+        if !self.is_introduced() {
+            return self.introduce(stage);
+        }
+        let echo = self.tools.iter().find(|name| name.ends_with("echo")).cloned();
+        match echo {
+            Some(name) => self.call(stage, name),
+            None => self.list(stage, json!({})),
+        }
+    }
+
+    fn any_link(&mut self) -> Option<usize> {
         let at = self.rng.index(self.links.len());
-        let Some(conn) = self.links.keys().nth(at).copied() else { return };
-        let asks = matches!(self.links[&conn].exchange(), Some(Exchange::Ask(_)));
-        if asks && !reset {
+        self.links.keys().nth(at).copied()
+    }
+
+    /// Leaves a connection in the middle of things.
+    fn cut(&mut self, stage: &mut Stage, leave: fn(&mut Stage, usize)) {
+        let Some(conn) = self.any_link() else { return };
+        if matches!(self.links[&conn].exchange(), Some(Exchange::Ask(_))) {
             stage.faults.count(Fault::Abandoned);
         }
         self.drop_link(stage, conn);
-        if reset { net::reset(stage, conn) } else { net::close(stage, conn) }
+        leave(stage, conn);
     }
 
     /// Forgets a connection that the client, or the network, has cut.
