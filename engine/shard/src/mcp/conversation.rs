@@ -209,6 +209,15 @@ impl Shard {
         }
     }
 
+    /// A request was given up in this conversation. If it is a lease, nobody may have it next: the upstream
+    /// could still ask something in the course of that request.
+    pub(crate) fn end_lease(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let held = self.mcp.conversations.get(conversation);
+        if held.is_some_and(|held| matches!(held.whose, Whose::Lease(_))) {
+            self.end_conversation(conversation, cx);
+        }
+    }
+
     /// Takes a conversation out of all lists.
     fn forget_conversation(&mut self, conversation: Token) -> Option<Conversation> {
         let held = self.mcp.conversations.remove(conversation)?;

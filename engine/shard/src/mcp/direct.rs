@@ -93,6 +93,8 @@ impl Shard {
             && let Some(session) = self.mcp.sessions.get_mut(session)
         {
             session.calls.retain(|other| *other != call);
+            // What was asked in its course need not be answered any more.
+            session.asked.retain(|_, asked| asked.call() != Some(call));
         }
         Some(ended)
     }
@@ -247,5 +249,6 @@ impl Shard {
             self.tell_upstream(backing, cancelled.as_bytes(), cx);
         }
         self.cancel_leg(backing, leg, cx);
+        self.end_lease(ended.conversation, cx);
     }
 }

@@ -10,6 +10,7 @@ mod call;
 mod catalog;
 mod compose;
 mod conversation;
+mod count;
 mod direct;
 mod dispatch;
 mod examine;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use weir_ring::token::Token;
+use weir_transports::jsonrpc::Id;
 use weir_transports::mcp::{LEGACY_NEWEST, Method, Version, code, object};
 
 use crate::error::Error;
 use crate::mcp::Mcp;
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::{Leg, Serves, Work};
+use crate::mcp::call::{Call, Leg, Serves, Work};
 use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::{Client, Delivery};
 use crate::mcp::session::{Asked, Carrier, Session};
@@ -105,15 +106,35 @@ impl Shard {
         self.mcp.sessions.remove(session);
     }
 
+    /// A session is about to end: what is under way for it is given up and answered so.
+    pub(crate) fn refuse_calls(&mut self, session: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.sessions.get(session) else { return };
+        let listens: Vec<Token> = held.listens.values().copied().collect();
+        let calls: Vec<Token> = held.calls.iter().copied().filter(|call| !listens.contains(call)).collect();
+        let refusal = Refusal::new(code::INTERNAL_ERROR, "the session has ended");
+        for call in calls {
+            let Some(ended) = self.give_up(call, cx) else { continue };
+            if let Some(id) = Id::from_json(&ended.id) {
+                self.answer_error(ended.outlet, ended.era, id, &refusal, cx);
+            }
+        }
+    }
+
     /// Gives up a call: its legs are cancelled, and no answer goes out.
     pub(crate) fn drop_call(&mut self, call: Token, cx: &mut Cx<'_>) {
+        if let Some(ended) = self.give_up(call, cx) {
+            self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
+        }
+    }
+
+    fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
         self.mcp.introducing.retain(|other| *other != call);
-        let Some(ended) = self.end_call(call) else { return };
+        let ended = self.end_call(call)?;
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }
         self.listener_gone(call);
-        self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
+        Some(ended)
     }
 
     /// A client's notification.
