@@ -204,8 +204,22 @@ impl Shard {
 
     /// Ends a conversation that nobody needs any more.
     pub(crate) fn end_conversation(&mut self, conversation: Token, cx: &mut Cx<'_>) {
-        if let Some(backing) = self.forget_conversation(conversation).and_then(|held| held.backing) {
+        let Some(held) = self.forget_conversation(conversation) else { return };
+        // What the gateway asked for itself: nothing more will be heard of it.
+        for leg in held.legs {
+            self.mcp.legs.remove(leg);
+        }
+        if let Some(backing) = held.backing {
             self.close_backing(backing, cx);
+        }
+    }
+
+    /// A request was given up in this conversation. If it is a lease, nobody may have it next: the upstream
+    /// could still ask something in the course of that request.
+    pub(crate) fn end_lease(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let held = self.mcp.conversations.get(conversation);
+        if held.is_some_and(|held| matches!(held.whose, Whose::Lease(_))) {
+            self.end_conversation(conversation, cx);
         }
     }
 
@@ -245,14 +259,23 @@ impl Shard {
 
     /// What waited for a conversation is sent.
     pub(crate) fn conversation_ready(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let tracks = self.tracks_legs(conversation);
         let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
         held.ready = true;
-        let legs = held.legs.clone();
+        let legs = if tracks { held.legs.clone() } else { std::mem::take(&mut held.legs) };
+        let (server, whose) = (held.server, held.whose.clone());
         self.restore_log_level(conversation, cx);
         for leg in legs {
             self.send_unsent(leg, cx);
         }
         self.introduce_waiting(cx);
+        match whose {
+            Whose::Shared => self.listen_waiting(server, cx),
+            Whose::Session(session) if self.is_modern(server) => {
+                self.listen_for_session(session, server, Vec::new(), cx);
+            }
+            Whose::Session(_) | Whose::Lease(_) => {}
+        }
     }
 
     /// Leases that have become free take the next leg that waits.
@@ -266,11 +289,16 @@ impl Shard {
         }
     }
 
-    /// Notes a leg in its conversation, where what the upstream says may have to be told which leg it is
-    /// about: everywhere but over HTTP, in a conversation that many share.
+    /// Whether a conversation notes its legs: where what the upstream says may have to be told which leg it
+    /// is about, which is everywhere but over HTTP in a conversation that many share.
+    fn tracks_legs(&self, conversation: Token) -> bool {
+        let held = self.mcp.conversations.get(conversation);
+        held.is_some_and(|held| held.whose != Whose::Shared || self.is_child(held.server))
+    }
+
+    /// Notes a leg in its conversation.
     pub(crate) fn track_leg(&mut self, conversation: Token, leg: Token) {
-        let Some(held) = self.mcp.conversations.get(conversation) else { return };
-        if (held.whose != Whose::Shared || self.is_child(held.server))
+        if self.tracks_legs(conversation)
             && let Some(held) = self.mcp.conversations.get_mut(conversation)
         {
             held.legs.push(leg);
@@ -293,8 +321,10 @@ impl Shard {
             self.leg_failed(leg, why.clone(), cx);
         }
         if held.whose == Whose::Shared {
+            self.unsubscribed(held.server, cx);
             self.tell_curious(held.server, &Err(why.clone()), cx);
         }
+        self.mcp.cache.forget_server(held.server);
         self.mcp.faults.insert(held.server, why);
         self.introduce_waiting(cx);
     }

@@ -1,6 +1,9 @@
 //! A modern upstream needs input that a legacy client can give: the client is asked, and the upstream is
 //! asked again with what it said.
 
+use std::time::Duration;
+
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::Body;
 use weir_transports::mcp::mrtr::{self, InputRequired};
@@ -11,7 +14,7 @@ use crate::mcp::call::{Serves, Unsent, Work};
 use crate::mcp::compose::Outgoing;
 use crate::mcp::outlet::{Client, Delivery};
 use crate::mcp::session::Asked;
-use crate::turn::{Cx, Shard};
+use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamId;
 
 /// How often one call may need input.
@@ -27,6 +30,8 @@ pub(crate) struct Input {
     answers: Vec<(String, Box<str>)>,
     /// To be given back to the upstream.
     state: Option<Box<str>>,
+    /// How long the client may take.
+    expires: Instant,
 }
 
 impl Shard {
@@ -57,7 +62,9 @@ impl Shard {
             open: requests.len(),
             answers: Vec::new(),
             state: required.request_state.map(|state| state.as_ref().into()),
+            expires: cx.now.mono.plus(self.answer_time(server)),
         };
+        self.alarm(input.expires, Alarm::Mcp(call));
         if tired {
             let refusal = Refusal::new(code::INTERNAL_ERROR, "the server asks for input again and again");
             self.finish_with_error(call, &refusal, cx);
@@ -81,6 +88,21 @@ impl Shard {
             self.mcp_deliver(outlet, Delivery::Interim, message.as_bytes(), cx);
         }
         true
+    }
+
+    /// How long an answer may take with all that is asked in its course.
+    fn answer_time(&self, server: UpstreamId) -> Duration {
+        let upstream = self.config.upstreams.get(usize::from(server.0));
+        upstream.map_or(Duration::ZERO, |upstream| upstream.timeout_max)
+    }
+
+    /// A look at a call whose client is being asked: it may have had its time.
+    pub(crate) fn input_overdue(&mut self, call: Token, cx: &mut Cx<'_>) {
+        let Some(Work::Input(input)) = self.mcp.calls.get(call).map(|call| &call.work) else { return };
+        if cx.now.mono >= input.expires {
+            let message = "the client did not give the input that the server needs in time";
+            self.finish_with_error(call, &Refusal::new(code::INTERNAL_ERROR, message), cx);
+        }
     }
 
     /// The client has answered one question.

@@ -35,6 +35,8 @@ pub(crate) struct Listen {
     pub(crate) wants: Wants,
     /// Legs at modern upstreams, each with whether it has acknowledged.
     pub(crate) legs: Vec<(Token, UpstreamId, bool)>,
+    /// Legacy upstreams that send their news in the shared conversation.
+    pub(crate) subscribed: Vec<UpstreamId>,
     /// The client has been told what it gets.
     pub(crate) acknowledged: bool,
     /// The parameters of the request, for legs to come.
@@ -190,7 +192,12 @@ impl Shard {
         let (mut wants, params) = (listen.wants.clone(), listen.params.clone());
         wants.uris = wants.uris.iter().filter_map(|uri| self.own_uri(server, uri)).collect();
         if self.is_legacy(server) {
-            return self.subscribe_shared(server, &wants, cx);
+            return self.subscribe_shared(call, server, &wants, cx);
+        }
+        if !self.is_modern(server) {
+            // Which it is will be known once a conversation with it can begin.
+            let _ = self.shared_conversation(server, cx);
+            return;
         }
         let Ok(read) = Params::read(Method::SubscriptionsListen, params.as_deref()) else { return };
         let (Some(text), Some(filter)) = (params.as_deref(), read.notifications) else { return };
@@ -224,11 +231,37 @@ impl Shard {
     }
 
     /// Makes a legacy upstream send its news in the shared conversation.
-    fn subscribe_shared(&mut self, server: UpstreamId, wants: &Wants, cx: &mut Cx<'_>) {
+    fn subscribe_shared(&mut self, call: Token, server: UpstreamId, wants: &Wants, cx: &mut Cx<'_>) {
         let Ok(conversation) = self.shared_conversation(server, cx) else { return };
+        if self.mcp.conversations.get(conversation).is_none_or(|held| !held.ready) {
+            return;
+        }
+        let mut legs = Vec::new();
         for uri in &wants.uris {
             let params = serde_json::json!({ "uri": uri }).to_string();
-            self.errand(conversation, Method::ResourcesSubscribe, &params, cx);
+            let leg = self.errand(conversation, Serves::Call(call), Method::ResourcesSubscribe, &params, cx);
+            legs.extend(leg.map(|leg| (leg, server, false)));
+        }
+        if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
+            listen.subscribed.push(server);
+            listen.legs.extend(legs);
+        }
+    }
+
+    /// What waited for a server to be known is asked of it.
+    pub(crate) fn listen_waiting(&mut self, server: UpstreamId, cx: &mut Cx<'_>) {
+        for call in self.mcp.listeners.clone() {
+            self.examine_listen_at(call, Some(server), cx);
+        }
+    }
+
+    /// A shared conversation has ended, and with it the subscriptions in it.
+    pub(crate) fn unsubscribed(&mut self, server: UpstreamId, cx: &Cx<'_>) {
+        for call in self.mcp.listeners.clone() {
+            if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
+                listen.subscribed.retain(|other| *other != server);
+                self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call));
+            }
         }
     }
 
@@ -291,9 +324,10 @@ impl Shard {
 
     /// Tells the client what it gets, once every upstream has said what it grants, or has had its time.
     fn acknowledge_listen(&mut self, call: Token, overdue: bool, cx: &mut Cx<'_>) {
+        let waits = self.servers().any(|server| self.is_awaited(call, server));
         let Some(held) = self.mcp.calls.get_mut(call) else { return };
         let Work::Listen(listen) = &mut held.work else { return };
-        if listen.acknowledged || !overdue && listen.legs.iter().any(|(_, _, acknowledged)| !acknowledged) {
+        if listen.acknowledged || !overdue && waits {
             return;
         }
         listen.acknowledged = true;
@@ -301,47 +335,71 @@ impl Shard {
         self.tell_listener(call, Method::NotificationSubscriptionsAcknowledged, &params, cx);
     }
 
+    /// Whether a server has not said yet what it grants, but may.
+    fn is_awaited(&self, call: Token, server: UpstreamId) -> bool {
+        let Some(Work::Listen(listen)) = self.mcp.calls.get(call).map(|call| &call.work) else {
+            return false;
+        };
+        let mut legs = listen.legs.iter().filter(|(_, of, _)| *of == server).peekable();
+        if legs.peek().is_some() {
+            return legs.any(|(_, _, acknowledged)| !acknowledged);
+        }
+        let failed = self.mcp.faults.contains_key(&server) && !self.mcp.abouts.contains_key(&server);
+        server != BUILTIN && !failed && !listen.subscribed.contains(&server)
+    }
+
     /// A leg that listened has ended: the upstream is listened to again.
     pub(crate) fn listen_ended(&mut self, call: Token, leg: Token, cx: &mut Cx<'_>) {
         let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
             return;
         };
+        let server = listen.legs.iter().find(|(other, ..)| *other == leg).map(|(_, server, _)| *server);
+        let subscribed = server.is_some_and(|server| listen.subscribed.contains(&server));
         listen.legs.retain(|(other, ..)| *other != leg);
         self.acknowledge_listen(call, false, cx);
-        self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call));
+        if !subscribed {
+            self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call));
+        }
     }
 
     /// A listener's time has come: acknowledgements that did not come are not waited for, and upstreams
     /// that have hung up are listened to again.
     pub(crate) fn examine_listen(&mut self, call: Token, cx: &mut Cx<'_>) {
         self.acknowledge_listen(call, true, cx);
+        self.examine_listen_at(call, None, cx);
+    }
+
+    /// Listens again to those servers, or to `only` one, that are not listened to.
+    fn examine_listen_at(&mut self, call: Token, only: Option<UpstreamId>, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.calls.get(call) else { return };
-        let (client, outlet) = (held.client, held.outlet);
+        let client = held.client;
         let Work::Listen(listen) = &held.work else { return };
-        let listened: Vec<UpstreamId> = listen.legs.iter().map(|(_, server, _)| *server).collect();
-        let silent = |server: &UpstreamId| *server != BUILTIN && !listened.contains(server);
-        let silent: Vec<UpstreamId> = match (client, outlet) {
-            (Client::Session(session), _) => {
+        let listened: Vec<UpstreamId> = listen
+            .legs
+            .iter()
+            .map(|(_, server, _)| *server)
+            .chain(listen.subscribed.iter().copied())
+            .collect();
+        let silent = |server: &UpstreamId| {
+            *server != BUILTIN && !listened.contains(server) && only.is_none_or(|only| only == *server)
+        };
+        let silent: Vec<UpstreamId> = match client {
+            Client::Session(session) => {
                 let listens = self.mcp.sessions.get(session).map(|held| &held.listens);
                 let mine = |server: &UpstreamId| listens.is_some_and(|all| all.get(server) == Some(&call));
                 self.servers().filter(silent).filter(mine).collect()
             }
-            (Client::Stateless, _) => self.servers().filter(silent).collect(),
+            Client::Stateless => self.servers().filter(silent).collect(),
         };
         for server in silent {
-            if !self.is_legacy(server) {
-                self.listen_to(call, server, cx);
-            }
+            self.listen_to(call, server, cx);
         }
-    }
-
-    /// A call that listened has ended.
-    pub(crate) fn listener_gone(&mut self, call: Token) {
-        self.mcp.listeners.retain(|other| *other != call);
+        self.acknowledge_listen(call, false, cx);
     }
 
     /// What was learnt of a list that has changed is no longer true.
     pub(crate) fn list_changed(&mut self, server: UpstreamId, method: Method) {
+        self.mcp.cache.forget(server, method);
         match method {
             Method::NotificationToolsListChanged => self.mcp.catalog.forget(Kind::Tool, server),
             Method::NotificationPromptsListChanged => self.mcp.catalog.forget(Kind::Prompt, server),

@@ -71,7 +71,9 @@ impl Shard {
         }
         let places: Vec<(u16, Option<String>)> = match request.read.cursor.and_then(object::string) {
             Some(cursor) => {
-                let cursor = Cursor::decode(&cursor).map_err(|_| foreign_cursor())?;
+                let cursor = Cursor::decode(&cursor).ok();
+                let cursor = cursor.filter(|cursor| cursor.generation == CURSOR_GENERATION);
+                let cursor = cursor.ok_or_else(foreign_cursor)?;
                 cursor.upstreams.into_iter().map(|(server, cursor)| (server, Some(cursor))).collect()
             }
             None => self.servers().map(|server| (server.0, None)).collect(),
@@ -116,6 +118,8 @@ impl Shard {
                 Some(page) => PartState::Here(page.into()),
                 None => return,
             }
+        } else if let Some(page) = self.kept_result(server, method, Some(&params), None, cx) {
+            PartState::Here(page.into())
         } else {
             let outgoing = Outgoing {
                 client: request.from.client,
@@ -172,6 +176,9 @@ impl Shard {
         let Some(Work::Merge(merge)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
             return;
         };
+        if let Some(survey) = &mut merge.survey {
+            survey.end();
+        }
         let mut late = Vec::new();
         for part in &mut merge.parts {
             if let PartState::Asked(leg) = part.state {
@@ -252,7 +259,9 @@ impl Shard {
             hints = Some(hints.map_or(page.hints, |before| before.and(page.hints)));
         }
         let next = if next.upstreams.is_empty() { None } else { next.encode() };
-        let hints = (call.era == Era::Modern).then(|| hints.unwrap_or(Hints::NONE));
+        // What is not whole is not to be kept.
+        let whole = merge.parts.iter().all(|part| !matches!(part.state, PartState::Missing(_)));
+        let hints = (call.era == Era::Modern).then(|| hints.filter(|_| whole).unwrap_or(Hints::NONE));
         let mut out = Vec::new();
         list::write_page(&mut out, call.method, items.iter().map(Vec::as_slice), next.as_deref(), hints);
         out

@@ -56,6 +56,16 @@ pub(crate) enum Asked {
     Input { call: Token, key: Box<str> },
 }
 
+impl Asked {
+    /// The call in whose course it is asked, if that is known.
+    pub(crate) fn call(&self) -> Option<Token> {
+        match self {
+            Asked::Request { call, .. } => *call,
+            Asked::Input { call, .. } => Some(*call),
+        }
+    }
+}
+
 /// What carries a session's own messages.
 #[derive(Debug)]
 pub(crate) enum Carrier {

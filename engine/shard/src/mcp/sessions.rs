@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use weir_ring::token::Token;
+use weir_transports::jsonrpc::Id;
 use weir_transports::mcp::{LEGACY_NEWEST, Method, Version, code, object};
 
 use crate::error::Error;
 use crate::mcp::Mcp;
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::{Leg, Serves, Work};
+use crate::mcp::call::{Call, Leg, Serves, Work};
 use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::{Client, Delivery};
 use crate::mcp::session::{Asked, Carrier, Session};
@@ -105,15 +106,38 @@ impl Shard {
         self.mcp.sessions.remove(session);
     }
 
+    /// A session is about to end: what is under way for it is given up and answered so.
+    pub(crate) fn refuse_calls(&mut self, session: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.sessions.get(session) else { return };
+        let listens: Vec<Token> = held.listens.values().copied().collect();
+        let calls: Vec<Token> = held.calls.iter().copied().filter(|call| !listens.contains(call)).collect();
+        let refusal = Refusal::new(code::INTERNAL_ERROR, "the session has ended");
+        for call in calls {
+            let Some(ended) = self.give_up(call, cx) else { continue };
+            if let Some(id) = Id::from_json(&ended.id) {
+                self.answer_error(ended.outlet, ended.era, id, &refusal, cx);
+            }
+        }
+    }
+
     /// Gives up a call: its legs are cancelled, and no answer goes out.
     pub(crate) fn drop_call(&mut self, call: Token, cx: &mut Cx<'_>) {
-        self.mcp.introducing.retain(|other| *other != call);
-        let Some(ended) = self.end_call(call) else { return };
+        if let Some(ended) = self.give_up(call, cx) {
+            self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
+        }
+    }
+
+    fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
+        let ended = self.end_call(call)?;
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }
-        self.listener_gone(call);
-        self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
+        match ended.work {
+            Work::Introduction => self.mcp.introducing.retain(|other| *other != call),
+            Work::Listen(_) => self.mcp.listeners.retain(|other| *other != call),
+            _ => {}
+        }
+        Some(ended)
     }
 
     /// A client's notification.
@@ -220,16 +244,24 @@ impl Shard {
         if !ready || !self.is_legacy(server) || !self.logs(server) {
             return;
         }
-        self.errand(conversation, Method::LoggingSetLevel, &format!(r#"{{"level":{level}}}"#), cx);
+        let params = format!(r#"{{"level":{level}}}"#);
+        self.errand(conversation, Serves::Nobody, Method::LoggingSetLevel, &params, cx);
     }
 
-    /// Asks something of a legacy upstream whose answer nobody waits for.
-    pub(crate) fn errand(&mut self, conversation: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
-        let Some(held) = self.mcp.conversations.get(conversation).filter(|held| held.ready) else { return };
-        let server = held.server;
-        let Some(backing) = held.backing else { return };
-        let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None };
-        let Ok(leg) = self.mcp.legs.insert(leg) else { return };
+    /// Asks something of a legacy upstream that no client has asked. `None`: it cannot be asked now.
+    pub(crate) fn errand(
+        &mut self,
+        conversation: Token,
+        serves: Serves,
+        method: Method,
+        params: &str,
+        cx: &mut Cx<'_>,
+    ) -> Option<Token> {
+        let held = self.mcp.conversations.get(conversation).filter(|held| held.ready)?;
+        let (backing, server) = (held.backing, held.server);
+        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None };
+        let leg = self.mcp.legs.insert(leg).ok()?;
+        self.track_leg(conversation, leg);
         let name = method.name().unwrap_or_default();
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{name}","params":{params}}}"#, wire_id::of(leg));
@@ -241,7 +273,11 @@ impl Shard {
             idempotent: true,
             long: false,
         };
-        self.ask(backing, leg, ask, cx);
+        match backing {
+            Some(backing) => self.ask(backing, leg, ask, cx),
+            None => self.ask_remotely(leg, method, message.as_bytes(), cx),
+        }
+        Some(leg)
     }
 
     /// Whether an upstream says that it logs.

@@ -44,6 +44,7 @@ impl Shard {
     /// A leg will not be answered.
     pub(crate) fn leg_failed(&mut self, leg: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(ended) = self.end_leg(leg) else { return };
+        self.end_lease(ended.conversation, cx);
         let call = match ended.serves {
             Serves::Call(call) => call,
             Serves::Hold(hold) => return self.hold_failed(hold, ended.server, why, cx),
@@ -62,7 +63,8 @@ impl Shard {
     }
 
     fn leg_answered(&mut self, leg: Token, body: Body<'_>, cx: &mut Cx<'_>) {
-        let Some(ended) = self.end_leg(leg) else { return };
+        let Some(mut ended) = self.end_leg(leg) else { return };
+        self.keep_answer(&mut ended, body, cx);
         let call = match ended.serves {
             Serves::Call(call) => call,
             Serves::Hold(hold) => return self.hold_answered(hold, ended.server, body, cx),
@@ -187,6 +189,8 @@ impl Shard {
             Ok(Message::Notification { method, params }) => match Method::of(&method) {
                 Method::NotificationMessage => self.log_message(conversation, text, cx),
                 Method::NotificationCancelled => self.upstream_cancels(conversation, params, cx),
+                // Of a request that nobody waits for any more.
+                Method::NotificationProgress => {}
                 method => self.server_notified(server, conversation, method, params, cx),
             },
             Ok(Message::Response { .. }) | Err(_) => {}
@@ -195,7 +199,10 @@ impl Shard {
 
     /// The leg that an upstream which does not say so most likely speaks of.
     fn latest_leg(&self, conversation: Token) -> Option<Token> {
-        self.mcp.conversations.get(conversation)?.legs.last().copied()
+        let sent = |leg: &&Token| {
+            self.mcp.legs.get(**leg).is_some_and(|leg| leg.unsent.is_none() && leg.serves != Serves::Nobody)
+        };
+        self.mcp.conversations.get(conversation)?.legs.iter().rev().find(sent).copied()
     }
 
     /// A log message over a pipe: it goes where the call under way goes, else to the session.
