@@ -198,7 +198,8 @@ impl Shard {
 
     /// The leg that an upstream which does not say so most likely speaks of.
     fn latest_leg(&self, conversation: Token) -> Option<Token> {
-        self.mcp.conversations.get(conversation)?.legs.last().copied()
+        let legs = &self.mcp.conversations.get(conversation)?.legs;
+        legs.iter().rev().copied().find(|leg| self.is_sent(*leg))
     }
 
     /// A log message over a pipe: it goes where the call under way goes, else to the session.
