@@ -25,6 +25,9 @@ pub(super) const KEY: &str = "upstream";
 const OWN_KEYS: [&str; 7] = ["name", "command", "url", "urls", "env", "cwd", "headers"];
 
 /// Letters, digits and hyphens of a name.
+/// What the built-in server is called beside others.
+const BUILTIN: &str = "weir";
+
 const NAME_BYTES_MAX: usize = 32;
 /// Replicas of one upstream.
 const URLS_MAX: usize = 256;
@@ -205,7 +208,7 @@ impl Reading<'_> {
                 && text.bytes().all(allowed)
         })?;
         let taken = self.settings.upstreams.iter().any(|other| *other.bounds.name == name);
-        if taken { Err(Fault::Taken(name)) } else { Ok(name) }
+        if taken || name == BUILTIN { Err(Fault::Taken(name)) } else { Ok(name) }
     }
 
     /// A key that sets a bound.

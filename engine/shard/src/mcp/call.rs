@@ -3,6 +3,7 @@
 use weir_ring::token::{Member, Token};
 use weir_transports::mcp::{Era, Method};
 
+use crate::mcp::cache::Wish;
 use crate::mcp::input::Input;
 use crate::mcp::listen::Listen;
 use crate::mcp::local::Nap;
@@ -88,6 +89,8 @@ pub(crate) struct Leg {
     pub(crate) method: Method,
     /// Not asked yet: the conversation is not ready.
     pub(crate) unsent: Option<Box<Unsent>>,
+    /// What its answer may be kept as.
+    pub(crate) wish: Option<Box<Wish>>,
 }
 
 /// A request whose conversation is not ready.

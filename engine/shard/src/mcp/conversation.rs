@@ -165,8 +165,7 @@ impl Shard {
         held.ready && (!alone || held.legs.iter().all(|other| *other == leg || !self.is_sent(*other)))
     }
 
-    /// Whether the upstream knows of a leg.
-    pub(crate) fn is_sent(&self, leg: Token) -> bool {
+    fn is_sent(&self, leg: Token) -> bool {
         self.mcp.legs.get(leg).is_some_and(|leg| leg.unsent.is_none())
     }
 
@@ -205,7 +204,12 @@ impl Shard {
 
     /// Ends a conversation that nobody needs any more.
     pub(crate) fn end_conversation(&mut self, conversation: Token, cx: &mut Cx<'_>) {
-        if let Some(backing) = self.forget_conversation(conversation).and_then(|held| held.backing) {
+        let Some(held) = self.forget_conversation(conversation) else { return };
+        // What the gateway asked for itself: nothing more will be heard of it.
+        for leg in held.legs {
+            self.mcp.legs.remove(leg);
+        }
+        if let Some(backing) = held.backing {
             self.close_backing(backing, cx);
         }
     }
@@ -260,9 +264,10 @@ impl Shard {
 
     /// What waited for a conversation is sent.
     pub(crate) fn conversation_ready(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let tracks = self.tracks_legs(conversation);
         let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
         held.ready = true;
-        let legs = held.legs.clone();
+        let legs = if tracks { held.legs.clone() } else { std::mem::take(&mut held.legs) };
         let (server, whose) = (held.server, held.whose.clone());
         self.restore_log_level(conversation, cx);
         for leg in legs {
@@ -289,11 +294,16 @@ impl Shard {
         }
     }
 
-    /// Notes a leg in its conversation, where what the upstream says may have to be told which leg it is
-    /// about: everywhere but over HTTP, in a conversation that many share.
+    /// Whether a conversation notes its legs: where what the upstream says may have to be told which leg it
+    /// is about, which is everywhere but over HTTP in a conversation that many share.
+    fn tracks_legs(&self, conversation: Token) -> bool {
+        let held = self.mcp.conversations.get(conversation);
+        held.is_some_and(|held| held.whose != Whose::Shared || self.is_child(held.server))
+    }
+
+    /// Notes a leg in its conversation.
     pub(crate) fn track_leg(&mut self, conversation: Token, leg: Token) {
-        let Some(held) = self.mcp.conversations.get(conversation) else { return };
-        if (held.whose != Whose::Shared || self.is_child(held.server))
+        if self.tracks_legs(conversation)
             && let Some(held) = self.mcp.conversations.get_mut(conversation)
         {
             held.legs.push(leg);
@@ -319,6 +329,7 @@ impl Shard {
             self.unsubscribed(held.server, cx);
             self.tell_curious(held.server, &Err(why.clone()), cx);
         }
+        self.mcp.cache.forget_server(held.server);
         self.mcp.faults.insert(held.server, why);
         self.introduce_waiting(cx);
     }

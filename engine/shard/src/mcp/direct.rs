@@ -35,6 +35,9 @@ impl Shard {
         {
             return self.take_up(request, server, &state, cx);
         }
+        if self.answer_kept(request, server, own, cx)? {
+            return Ok(());
+        }
         let call = self.begin(request, Work::Direct { leg: NO_LEG })?;
         let outgoing = Outgoing {
             client: request.from.client,
@@ -109,7 +112,8 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
         let conversation = self.conversation(outgoing.client, read.meta.client_capabilities, server, cx)?;
-        let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None };
+        let wish = self.wish(server, &outgoing);
+        let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None, wish };
         let leg = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
         if self.takes_leg(conversation, leg) {
             self.track_leg(conversation, leg);
@@ -168,7 +172,11 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let Some(held) = self.mcp.legs.get_mut(leg) else { return };
-        let moved = std::mem::replace(&mut held.conversation, conversation) != conversation;
+        let before = std::mem::replace(&mut held.conversation, conversation);
+        let moved = before != conversation;
+        if moved && let Some(from) = self.mcp.conversations.get_mut(before) {
+            from.legs.retain(|other| *other != leg);
+        }
         let unsent = Some(Box::new(outgoing.kept()));
         if self.takes_leg(conversation, leg) {
             if moved {
@@ -238,6 +246,9 @@ impl Shard {
     /// Gives up a leg whose answer nobody wants any more, and tells a legacy upstream so.
     pub(crate) fn drop_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(ended) = self.end_leg(leg) else { return };
+        if let Serves::Hold(hold) = ended.serves {
+            self.mcp.holds.remove(hold);
+        }
         if ended.unsent.is_some() {
             return;
         }

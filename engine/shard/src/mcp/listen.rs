@@ -397,13 +397,9 @@ impl Shard {
         self.acknowledge_listen(call, false, cx);
     }
 
-    /// A call that listened has ended.
-    pub(crate) fn listener_gone(&mut self, call: Token) {
-        self.mcp.listeners.retain(|other| *other != call);
-    }
-
     /// What was learnt of a list that has changed is no longer true.
     pub(crate) fn list_changed(&mut self, server: UpstreamId, method: Method) {
+        self.mcp.cache.forget(server, method);
         match method {
             Method::NotificationToolsListChanged => self.mcp.catalog.forget(Kind::Tool, server),
             Method::NotificationPromptsListChanged => self.mcp.catalog.forget(Kind::Prompt, server),

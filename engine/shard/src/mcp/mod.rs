@@ -6,6 +6,8 @@
 
 mod answer;
 mod builtin;
+mod cache;
+mod caching;
 mod call;
 mod catalog;
 mod compose;
@@ -40,6 +42,7 @@ use hashbrown::HashTable;
 use weir_ring::token::{Member, Token};
 
 use crate::limits;
+use crate::mcp::cache::Cache;
 use crate::mcp::call::{Call, Leg};
 use crate::mcp::catalog::Catalog;
 use crate::mcp::conversation::{About, Conversation};
@@ -90,6 +93,8 @@ pub(crate) struct Mcp {
     /// Calls that listen.
     listeners: Vec<Token>,
     catalog: Catalog,
+    /// What upstreams let be kept for everyone.
+    cache: Cache,
     seal: Seal,
     /// Where messages to clients are put together.
     message: Vec<u8>,
@@ -119,6 +124,7 @@ impl Mcp {
             curious: Vec::new(),
             listeners: Vec::new(),
             catalog: Catalog::default(),
+            cache: Cache::default(),
             seal: Seal::new(&limits.secret, me, seed),
             message: Vec::new(),
             upward: Vec::new(),

@@ -128,12 +128,15 @@ impl Shard {
     }
 
     fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
-        self.mcp.introducing.retain(|other| *other != call);
         let ended = self.end_call(call)?;
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }
-        self.listener_gone(call);
+        match ended.work {
+            Work::Introduction => self.mcp.introducing.retain(|other| *other != call),
+            Work::Listen(_) => self.mcp.listeners.retain(|other| *other != call),
+            _ => {}
+        }
         Some(ended)
     }
 
@@ -266,8 +269,9 @@ impl Shard {
     ) -> Option<Token> {
         let held = self.mcp.conversations.get(conversation).filter(|held| held.ready)?;
         let (backing, server) = (held.backing, held.server);
-        let leg = Leg { serves, server, conversation, method, unsent: None };
+        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None };
         let leg = self.mcp.legs.insert(leg).ok()?;
+        self.track_leg(conversation, leg);
         let name = method.name().unwrap_or_default();
         let message =
             format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{name}","params":{params}}}"#, wire_id::of(leg));

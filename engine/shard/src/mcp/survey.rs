@@ -3,6 +3,7 @@
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::Id;
 use weir_transports::mcp::list::Page;
+use weir_transports::mcp::params::Meta;
 use weir_transports::mcp::{Method, Params, code, object};
 
 use crate::mcp::answer::Refusal;
@@ -28,6 +29,13 @@ pub(crate) struct Survey {
     params: Option<Box<str>>,
     headers: Vec<(Box<str>, Box<str>)>,
     pages: u32,
+}
+
+impl Survey {
+    /// No further pages are asked for.
+    pub(crate) fn end(&mut self) {
+        self.pages = PAGES_MAX;
+    }
 }
 
 impl Shard {
@@ -64,16 +72,23 @@ impl Shard {
 
     /// All servers that were asked have answered: the next pages, or the end of the survey.
     pub(crate) fn survey_page(&mut self, call: Token, cx: &mut Cx<'_>) {
-        let Some(held) = self.mcp.calls.get_mut(call) else { return };
+        // Pages that are kept here, and refusals, are there at once.
+        while self.ask_next_pages(call, cx) {}
+    }
+
+    /// False: pages are waited for, or the survey has ended.
+    fn ask_next_pages(&mut self, call: Token, cx: &mut Cx<'_>) -> bool {
+        let Some(held) = self.mcp.calls.get_mut(call) else { return false };
         let (client, era, outlet) = (held.client, held.era, held.outlet);
-        let Work::Merge(merge) = &mut held.work else { return };
+        let Work::Merge(merge) = &mut held.work else { return false };
         if merge.parts.iter().any(|part| matches!(part.state, PartState::Asked(_))) {
-            return;
+            return false;
         }
         let parts = std::mem::take(&mut merge.parts);
-        let Some(survey) = &mut merge.survey else { return };
+        let Some(survey) = &mut merge.survey else { return false };
         survey.pages += 1;
         let (kind, more) = (survey.kind, survey.pages < PAGES_MAX);
+        let (method, survey_params) = (survey.method, survey.params.clone());
         let mut next = Vec::new();
         for part in &parts {
             let PartState::Here(result) = &part.state else { continue };
@@ -85,15 +100,20 @@ impl Shard {
             }
         }
         if next.is_empty() {
-            return self.end_survey(call, cx);
+            self.end_survey(call, cx);
+            return false;
         }
-        let read = Params::default();
+        // Modern servers want every request to say who asks.
+        let params = survey_params.as_deref();
+        let meta = Params::read(method, params).map_or(Meta::default(), |read| read.meta);
+        let read = Params { meta, ..Params::default() };
         let from = From { outlet, client, headers: &[] };
-        let Some(id) = Id::from_json("0") else { return };
+        let Some(id) = Id::from_json("0") else { return false };
         let request = Request { from, era, id, method: kind.list(), params: None, read: &read };
         for (server, cursor) in next {
             self.ask_part(call, server, kind.list(), Some(&cursor), &request, cx);
         }
+        true
     }
 
     /// Serves the request that waited. What is still not known then is nobody's.

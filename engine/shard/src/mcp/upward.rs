@@ -63,7 +63,8 @@ impl Shard {
     }
 
     fn leg_answered(&mut self, leg: Token, body: Body<'_>, cx: &mut Cx<'_>) {
-        let Some(ended) = self.end_leg(leg) else { return };
+        let Some(mut ended) = self.end_leg(leg) else { return };
+        self.keep_answer(&mut ended, body, cx);
         let call = match ended.serves {
             Serves::Call(call) => call,
             Serves::Hold(hold) => return self.hold_answered(hold, ended.server, body, cx),
@@ -198,8 +199,10 @@ impl Shard {
 
     /// The leg that an upstream which does not say so most likely speaks of.
     fn latest_leg(&self, conversation: Token) -> Option<Token> {
-        let legs = &self.mcp.conversations.get(conversation)?.legs;
-        legs.iter().rev().copied().find(|leg| self.is_sent(*leg))
+        let sent = |leg: &&Token| {
+            self.mcp.legs.get(**leg).is_some_and(|leg| leg.unsent.is_none() && leg.serves != Serves::Nobody)
+        };
+        self.mcp.conversations.get(conversation)?.legs.iter().rev().find(sent).copied()
     }
 
     /// A log message over a pipe: it goes where the call under way goes, else to the session.
