@@ -52,6 +52,7 @@ pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
         outbox_bytes_max: stage.options.config.outbox_bytes_total_max,
         drains: stage.options.drains,
         unlimited: stage.options.config.client_rate.per_second == 0.0,
+        ample: stage.options.mcp.is_ample(&stage.options.config),
         mcp_patience: stage.saboteur.patience(options::MCP_PATIENCE),
     };
     let violations = oracle::judge(&stage.history, terms);

@@ -63,6 +63,8 @@ pub enum Fact {
     Inquired { server: usize, call: CallId },
     /// A server was answered what it had asked for a call.
     Heard { server: usize, call: CallId, reply: Rc<str> },
+    /// Faults have been over for a while: what is asked from now on gets what it asks for.
+    Healed,
     /// What a shard holds, as it says.
     Held { shard: usize, held: weir_shard::metrics::McpStats },
 }

@@ -9,6 +9,9 @@ use crate::options::strength;
 use crate::rng::Rng;
 use crate::server::Seat;
 
+/// More than all clients of a run need at once.
+const AMPLE: u32 = 30;
+
 /// The part of the options that is about MCP; rates are per mille.
 #[derive(Clone, Debug)]
 pub struct McpOptions {
@@ -35,6 +38,16 @@ pub struct McpOptions {
 }
 
 impl McpOptions {
+    /// No bound of sessions, calls or connections to servers can be reached, nor a client's rate.
+    pub fn is_ample(&self, config: &Config) -> bool {
+        let mcp = &config.mcp;
+        let roomy = |upstream: &Upstream| upstream.pool.size >= AMPLE && upstream.pool.queue >= AMPLE;
+        mcp.sessions_max.min(mcp.calls_max) >= 10 * AMPLE
+            && config.upstreams.iter().all(roomy)
+            && config.client_rate.per_second == 0.0
+            && !self.stubborn
+    }
+
     /// Draws servers and clients; `config` learns of the servers.
     pub fn draw(rng: &mut Rng, config: &mut Config) -> McpOptions {
         let upstreams = rng.below(5) as usize;
@@ -90,17 +103,17 @@ fn upstream(rng: &mut Rng, replicas: &[Seat]) -> Upstream {
         },
         weight: 1,
     };
-    let number = replicas.first().map_or(0, |seat| seat.upstream);
+    let (ample, number) = (rng.chance(500), replicas.first().map_or(0, |seat| seat.upstream));
     Upstream {
         name: format!("u{number}").into(),
         targets: replicas.iter().map(target).collect(),
         share: rng.chance(150),
         pool: Pool {
-            size: rng.pick(&[1, 2, 8]),
+            size: if ample { AMPLE } else { rng.pick(&[1, 2, 8]) },
             overflow: rng.pick(&[0, 1, 4]),
             checkout_timeout: ms(rng.pick(&[50, 300])),
             idle_timeout: ms(rng.pick(&[100, 2000])),
-            queue: rng.pick(&[1, 100]),
+            queue: if ample { 100 } else { rng.pick(&[1, 100]) },
         },
         timeout: ms(rng.pick(&[100, 400])),
         timeout_max: ms(rng.pick(&[300, 1000])),

@@ -156,6 +156,7 @@ impl<G: Gateway> World<G> {
                 self.stage.healed = true;
                 self.stage.weather = self.stage.weather.calm();
             }
+            (_, Phase::Resumed) => mcp::note(&mut self.stage, mcp::Fact::Healed),
             (Phase::Resumed, Phase::Empty) => {
                 self.stage.history.add(Fact::Settled);
                 for agent in &self.agents {

@@ -214,12 +214,17 @@ impl Shard {
         }
     }
 
-    /// A request was given up in this conversation. If it is a lease, nobody may have it next: the upstream
-    /// could still ask something in the course of that request.
+    /// A request was given up in this conversation. If it is leased and over a pipe, nobody may have it next:
+    /// the upstream could still ask something in the course of that request. Those that wait get another.
     pub(crate) fn end_lease(&mut self, conversation: Token, cx: &mut Cx<'_>) {
-        let held = self.mcp.conversations.get(conversation);
-        if held.is_some_and(|held| matches!(held.whose, Whose::Lease(_))) {
-            self.end_conversation(conversation, cx);
+        let Some(held) = self.mcp.conversations.get(conversation) else { return };
+        if !matches!(held.whose, Whose::Lease(_)) || !self.is_child(held.server) {
+            return;
+        }
+        let waiting = held.legs.clone();
+        self.end_conversation(conversation, cx);
+        for leg in waiting {
+            self.place_leg(leg, cx);
         }
     }
 

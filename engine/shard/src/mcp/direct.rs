@@ -132,11 +132,15 @@ impl Shard {
     /// The conversation has become ready: asks what waited for it.
     pub(crate) fn send_unsent(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(present) = self.mcp.legs.get(leg).map(|leg| leg.conversation) else { return };
-        if !self.takes_leg(present, leg) {
-            return;
+        if self.takes_leg(present, leg) {
+            self.place_leg(leg, cx);
         }
+    }
+
+    /// Sends what waits, in the conversation it waits for or, if that will not do or is gone, in another.
+    pub(crate) fn place_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(waiting) = self.mcp.legs.get_mut(leg) else { return };
-        let (server, method) = (waiting.server, waiting.method);
+        let (server, method, present) = (waiting.server, waiting.method, waiting.conversation);
         let Some(unsent) = waiting.unsent.take() else { return };
         // It was read when it came.
         let Ok(read) = Params::read(method, unsent.params.as_deref()) else { return };
@@ -148,10 +152,10 @@ impl Shard {
             headers: &unsent.headers,
         };
         // What the upstream speaks is known by now: the shared conversation may not do for it.
-        let shared = self.mcp.conversations.get(present).is_some_and(|held| held.whose == Whose::Shared);
-        let conversation = match shared {
-            true => self.conversation(outgoing.client, read.meta.client_capabilities, server, cx),
-            false => Ok(present),
+        let does = self.mcp.conversations.get(present).is_some_and(|held| held.whose != Whose::Shared);
+        let conversation = match does {
+            true => Ok(present),
+            false => self.conversation(outgoing.client, read.meta.client_capabilities, server, cx),
         };
         match conversation {
             Ok(conversation) => self.send_or_wait(leg, conversation, &outgoing, &read, cx),

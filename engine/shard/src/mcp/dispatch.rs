@@ -34,7 +34,7 @@ impl Shard {
         match message {
             Message::Request { id, method, params } => self.mcp_request(from, id, &method, params, cx),
             Message::Notification { method, params } => {
-                self.mcp_notified(from.client, Method::of(&method), params, cx);
+                self.mcp_notified(from, Method::of(&method), params, cx);
             }
             Message::Response { id: Some(id), body } => self.client_answered(from.client, id, body, cx),
             // An error about nobody knows what.

@@ -12,7 +12,7 @@ use crate::mcp::Mcp;
 use crate::mcp::answer::Refusal;
 use crate::mcp::call::{Call, Leg, Serves, Work};
 use crate::mcp::dispatch::Request;
-use crate::mcp::outlet::{Client, Delivery};
+use crate::mcp::outlet::{Client, Delivery, From, Outlet};
 use crate::mcp::session::{Asked, Carrier, Session};
 use crate::mcp::wire_id;
 use crate::policy::TokenBucket;
@@ -143,16 +143,16 @@ impl Shard {
     /// A client's notification.
     pub(crate) fn mcp_notified(
         &mut self,
-        client: Client,
+        from: From<'_>,
         method: Method,
         params: Option<&str>,
         cx: &mut Cx<'_>,
     ) {
-        match (method, client) {
+        match (method, from.client) {
             (Method::NotificationCancelled, _) => {
                 let request = params.and_then(|params| object::find(params, ["requestId"]).ok());
                 if let Some([Some(request)]) = request {
-                    self.cancel_request(client, request, cx);
+                    self.cancel_request(from, request, cx);
                 }
             }
             (Method::NotificationInitialized, Client::Session(session)) => self.client_is_ready(session, cx),
@@ -171,16 +171,26 @@ impl Shard {
     }
 
     /// The client no longer wants an answer.
-    fn cancel_request(&mut self, client: Client, id: &str, cx: &mut Cx<'_>) {
-        let Client::Session(session) = client else { return };
-        let Some(held) = self.mcp.sessions.get(session) else { return };
+    fn cancel_request(&mut self, from: From<'_>, id: &str, cx: &mut Cx<'_>) {
         let asks = |call: &Token| {
             // `initialize` must not be cancelled.
             self.mcp.calls.get(*call).is_some_and(|call| &*call.id == id && call.method != Method::Initialize)
         };
-        if let Some(call) = held.calls.iter().copied().find(asks) {
+        let found = match from.client {
+            Client::Session(session) => {
+                let Some(held) = self.mcp.sessions.get(session) else { return };
+                held.calls.iter().copied().find(asks)
+            }
+            Client::Stateless => self.calls_for(from.outlet).find(asks),
+        };
+        if let Some(call) = found {
             self.drop_call(call, cx);
         }
+    }
+
+    /// The calls whose answers go to `outlet`.
+    fn calls_for(&self, outlet: Outlet) -> impl Iterator<Item = Token> {
+        self.mcp.calls.iter().filter(move |(_, call)| call.outlet == outlet).map(|(call, _)| call)
     }
 
     /// Tells every upstream with which a session converses.
@@ -287,10 +297,10 @@ impl Shard {
         capabilities.is_some_and(|found| matches!(object::find(found, ["logging"]), Ok([Some(_)])))
     }
 
-    /// A stateless client has given up the request whose answer would go to `outlet`.
-    pub(crate) fn mcp_abandoned(&mut self, outlet: crate::mcp::outlet::Outlet, cx: &mut Cx<'_>) {
-        let abandoned = self.mcp.calls.iter().find(|(_, call)| call.outlet == outlet).map(|(call, _)| call);
-        if let Some(call) = abandoned {
+    /// A stateless client has given up all whose answers would go to `outlet`.
+    pub(crate) fn mcp_abandoned(&mut self, outlet: Outlet, cx: &mut Cx<'_>) {
+        let abandoned: Vec<Token> = self.calls_for(outlet).collect();
+        for call in abandoned {
             self.drop_call(call, cx);
         }
     }

@@ -11,6 +11,9 @@ use crate::mcp::{Fact, Kind, Outcome, call_in};
 /// A client's request, by its id.
 type Name = (usize, Rc<str>);
 
+/// The code of a session that has aged.
+const SESSION_LOST: i64 = -32001;
+
 /// What is known of a request.
 struct Request {
     conn: usize,
@@ -22,6 +25,8 @@ struct Request {
     cancelled: Option<usize>,
     /// No answer may come any more: what has ended it.
     over: Option<&'static str>,
+    /// Was asked when faults had been over for a while.
+    calm: bool,
 }
 
 #[derive(Default)]
@@ -35,10 +40,13 @@ struct Calls {
     asked: BTreeMap<Name, usize>,
     /// A notification may have been left out for its client's rate.
     limited: bool,
+    /// Nothing can be refused for want of room.
+    ample: bool,
+    healed: bool,
 }
 
 pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
-    let mut calls = Calls { limited: !terms.unlimited, ..Calls::default() };
+    let mut calls = Calls { limited: !terms.unlimited, ample: terms.ample, ..Calls::default() };
     for (number, (at, fact)) in history.facts.iter().enumerate() {
         let history::Fact::Mcp(fact) = fact else { continue };
         if let Some((invariant, wrong)) = calls.step(number, *at, fact, terms.mcp_patience) {
@@ -67,6 +75,7 @@ impl Calls {
                     answers: 0,
                     cancelled: None,
                     over: None,
+                    calm: self.healed,
                 };
                 self.texts.extend(call_in(text));
                 self.asked.insert((*client, id.clone()), number);
@@ -100,7 +109,12 @@ impl Calls {
             Fact::Answered { client, conn, id, outcome } => {
                 let name = (*client, id.clone());
                 let late = self.is_late(&name, at, patience);
+                let late = late.or_else(|| self.still_fails(&name, outcome));
                 late.or_else(|| self.answered(&name, *conn, outcome).map(|wrong| (PAIRING, wrong)))
+            }
+            Fact::Healed => {
+                self.healed = true;
+                None
             }
             _ => None,
         }
@@ -110,6 +124,13 @@ impl Calls {
         let request = self.requests.get(name)?;
         let took = at - request.at;
         (took > patience).then(|| (17, format!("{:?} took {took} ns", request.kind)))
+    }
+
+    fn still_fails(&self, name: &Name, outcome: &Outcome) -> Option<(u8, String)> {
+        let request = self.requests.get(name)?;
+        let Outcome::Error(code) = *outcome else { return None };
+        let fails = self.ample && request.calm && code != SESSION_LOST;
+        fails.then(|| (17, format!("{:?} fails although faults are over", request.kind)))
     }
 
     fn answered(&mut self, name: &Name, conn: usize, outcome: &Outcome) -> Option<String> {

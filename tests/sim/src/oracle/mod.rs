@@ -37,6 +37,8 @@ pub struct Terms {
     pub drains: bool,
     /// Clients may send as much as they like: nothing is left out.
     pub unlimited: bool,
+    /// No bound of sessions, calls or connections to servers can be reached.
+    pub ample: bool,
     /// How long an MCP request may take, ns.
     pub mcp_patience: u64,
 }

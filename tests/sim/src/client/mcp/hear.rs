@@ -28,6 +28,8 @@ impl McpClient {
                 if !keeps {
                     self.links.remove(&conn);
                     net::close(stage, conn);
+                } else if let Some(Link::Http(http)) = self.links.get_mut(&conn) {
+                    http.rested = Some(stage.now);
                 }
             }
             Heard::Upgraded => {}
@@ -50,6 +52,7 @@ impl McpClient {
         let excused = net::was_cut(stage, conn);
         if !excused
             && let Some(Link::Http(http)) = self.links.get_mut(&conn)
+            && !http.crossed(stage)
             && let Some(Exchange::Ask(id)) = http.busy.take()
         {
             self.lost(stage, conn, &id, false);
@@ -131,7 +134,7 @@ impl McpClient {
                 self.outbox.push_back(text);
             }
             Kind::List if good => self.walk_on(stage, result),
-            Kind::Echo if good => self.content |= stage.healed,
+            Kind::Echo if good && stage.healed => self.tries = 0,
             kind if !good => self.failed(Some(kind)),
             _ => {}
         }

@@ -59,8 +59,8 @@ pub struct McpClient {
     /// The names of the list that is being read, and its pages so far.
     walk: Option<(Vec<String>, u32)>,
     replies: u64,
-    /// Faults are over, and an echo has come back since.
-    content: bool,
+    /// Faults are over: how often it may still ask for an echo.
+    tries: u32,
 }
 
 /// Requests that a WebSocket may have under way.
@@ -86,7 +86,7 @@ impl McpClient {
             tools: Vec::new(),
             walk: None,
             replies: 0,
-            content: false,
+            tries: 20,
             rng,
         }
     }
@@ -115,7 +115,7 @@ impl McpClient {
         self.flush(stage);
         match phase {
             Phase::Storm => (0..self.rng.between(1, 3)).for_each(|_| self.play(stage)),
-            Phase::Resumed if !self.content => self.try_again(stage),
+            Phase::Resumed if self.tries > 0 => self.try_again(stage),
             _ => {}
         }
         pace(stage)
@@ -167,6 +167,7 @@ impl McpClient {
         if self.ledger.len() > 0 {
             return;
         }
+        self.tries -= 1;
         if !self.is_introduced() {
             return self.introduce(stage);
         }
