@@ -20,6 +20,8 @@ pub enum Error {
     ClientIdRequired,
     /// Two parts of the request name different clients.
     ClientIdMismatch,
+    /// MCP may not be spoken from there.
+    Origin,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
     /// The server is stopping.
@@ -54,7 +56,7 @@ impl Error {
                 "invalid_message"
             }
             Error::ClientIdRequired => "client_id_required",
-            Error::ClientIdMismatch => "forbidden",
+            Error::ClientIdMismatch | Error::Origin => "forbidden",
             Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
@@ -69,6 +71,7 @@ impl Error {
             Error::MissingField { .. } => "missing_fields",
             Error::Malformed { .. } => "malformed",
             Error::ClientIdMismatch => "client_id_mismatch",
+            Error::Origin => "origin",
             Error::InsufficientResources { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired | Error::NotFound { .. } | Error::MethodNotAllowed { .. } => self.error(),
@@ -79,7 +82,7 @@ impl Error {
     pub const fn http_status(&self) -> u16 {
         match self {
             Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
-            Error::ClientIdMismatch => 403,
+            Error::ClientIdMismatch | Error::Origin => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::MessageTooLarge { .. } => 413,
@@ -108,6 +111,9 @@ impl Error {
                 "The request names a client other than the one its connection or path \
                                         belongs to; use one client_id."
                     .into()
+            }
+            Error::Origin => {
+                "MCP may not be spoken from this Host or Origin; add it to mcp.hosts if it should.".into()
             }
             Error::InsufficientResources { .. } => {
                 "The server is at its limit of memory or connections; wait and try again.".into()
@@ -168,7 +174,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 10] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 11] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -176,6 +182,7 @@ mod tests {
             (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
+            (Error::Origin, "forbidden", "origin", 403),
             (
                 Error::InsufficientResources { retry_after: WAIT },
                 "unavailable",

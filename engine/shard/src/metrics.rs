@@ -35,6 +35,27 @@ pub struct Stats {
     pub turns: u64,
     /// Requests to MCP servers.
     pub upstream: Upstream,
+    /// What is under way for MCP clients.
+    pub mcp: McpStats,
+}
+
+/// What one shard holds for MCP clients, now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct McpStats {
+    /// Sessions of legacy clients.
+    pub sessions: u64,
+    /// Requests of clients under way.
+    pub calls: u64,
+    /// Their parts at upstreams.
+    pub legs: u64,
+    /// Legs whose upstream waits for a stateless client to come back.
+    pub holds: u64,
+    /// Conversations that serve one stateless request at this moment.
+    pub leases: u64,
+    /// Pooled connections to upstreams that are at work or being opened.
+    pub busy: u64,
+    /// Connections to upstreams.
+    pub connections: u64,
 }
 
 /// Counters of the servers' side.
@@ -107,6 +128,7 @@ impl Stats {
         self.handed_over += other.handed_over;
         self.turns += other.turns;
         self.upstream.add(&other.upstream);
+        self.mcp.add(&other.mcp);
     }
 }
 
@@ -117,6 +139,18 @@ impl Upstream {
         self.retries += other.retries;
         self.breaker_opened += other.breaker_opened;
         self.garbage += other.garbage;
+    }
+}
+
+impl McpStats {
+    fn add(&mut self, other: &McpStats) {
+        self.sessions += other.sessions;
+        self.calls += other.calls;
+        self.legs += other.legs;
+        self.holds += other.holds;
+        self.leases += other.leases;
+        self.busy += other.busy;
+        self.connections += other.connections;
     }
 }
 

@@ -1,7 +1,10 @@
 //! Canaries: a saboteur between the server's output and the clients breaks one invariant on purpose, and
 //! the oracle must notice. An oracle that lets a canary live is blind in that eye.
 
+use std::rc::Rc;
+
 use crate::history::{Delivery, Fact, Stream};
+use crate::mcp::{self, Outcome};
 use crate::rng::Rng;
 use crate::text::Text;
 
@@ -34,10 +37,32 @@ pub enum Canary {
     ForeignJoin,
     /// Pretends that queues may hold only a quarter of what they may.
     Bound,
+    /// Loses the answer to an MCP request.
+    McpLose,
+    /// Answers an MCP request twice.
+    McpTwice,
+    /// Gives an MCP client the text of another answer.
+    McpSwap,
+    /// Answers under an id of another type.
+    McpRetype,
+    /// Answers on another connection.
+    McpElsewhere,
+    /// Answers an MCP request that was cancelled and is over.
+    McpRevive,
+    /// Shows a server's question to another client.
+    McpStray,
+    /// Gives a server what was said to another question.
+    McpMishear,
+    /// Runs a tool call twice.
+    McpRerun,
+    /// Loses a lease.
+    McpLeak,
+    /// Pretends that an MCP request may take no time.
+    McpPatience,
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 13] = [
+pub const ALL: [(Canary, &str, u8); 24] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -51,6 +76,17 @@ pub const ALL: [(Canary, &str, u8); 13] = [
     (Canary::ReplyTwice, "reply-twice", 10),
     (Canary::ForeignJoin, "foreign-join", 10),
     (Canary::Bound, "bound", 11),
+    (Canary::McpLose, "mcp-lose", 18),
+    (Canary::McpTwice, "mcp-twice", 18),
+    (Canary::McpSwap, "mcp-swap", 18),
+    (Canary::McpRetype, "mcp-retype", 18),
+    (Canary::McpElsewhere, "mcp-elsewhere", 18),
+    (Canary::McpRevive, "mcp-revive", 18),
+    (Canary::McpStray, "mcp-stray", 19),
+    (Canary::McpMishear, "mcp-mishear", 19),
+    (Canary::McpRerun, "mcp-rerun", 20),
+    (Canary::McpLeak, "mcp-leak", 21),
+    (Canary::McpPatience, "mcp-patience", 17),
 ];
 
 /// Stands between server and clients; without a canary it lets everything pass.
@@ -61,6 +97,8 @@ pub struct Saboteur {
     held: Option<Fact>,
     victim: Option<Stream>,
     resumed: Option<(usize, Stream)>,
+    /// The text of an earlier answer, or an earlier reply.
+    earlier: Option<Rc<str>>,
     /// How often it struck.
     pub strikes: u64,
 }
@@ -68,12 +106,25 @@ pub struct Saboteur {
 impl Saboteur {
     /// Does what `canary` says.
     pub fn new(canary: Option<Canary>, seed: u64) -> Saboteur {
-        Saboteur { canary, rng: Rng::new(seed ^ 0xca), held: None, victim: None, resumed: None, strikes: 0 }
+        Saboteur {
+            canary,
+            rng: Rng::new(seed ^ 0xca),
+            held: None,
+            victim: None,
+            resumed: None,
+            earlier: None,
+            strikes: 0,
+        }
     }
 
     /// The bound the oracle is to check instead of `limit`.
     pub fn bound(&self, limit: usize) -> usize {
         if self.canary == Some(Canary::Bound) { limit / 4 } else { limit }
+    }
+
+    /// The time that an MCP request may take instead of `limit`.
+    pub fn patience(&self, limit: u64) -> u64 {
+        if self.canary == Some(Canary::McpPatience) { 0 } else { limit }
     }
 
     /// What the client learns instead of `fact`.
@@ -83,6 +134,9 @@ impl Saboteur {
             Fact::Delivered { .. } => self.message(canary, &fact),
             Fact::Attached { .. } => self.attached(canary, &fact),
             Fact::Answered { .. } => self.reply(canary, &fact),
+            Fact::Mcp(ref fact) => {
+                self.mcp(canary, fact).map(|facts| facts.into_iter().map(Fact::Mcp).collect())
+            }
             _ => None,
         };
         self.strikes += u64::from(struck.is_some());
@@ -156,6 +210,46 @@ impl Saboteur {
             (Canary::ForeignJoin, Some(join_ref)) => {
                 let join_ref = Some(Some(join_ref.map_or(77, |join_ref| join_ref + 1)));
                 Some(vec![Fact::Answered { conn, reference, join_ref }])
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Saboteur {
+    fn mcp(&mut self, canary: Canary, fact: &mcp::Fact) -> Option<Vec<mcp::Fact>> {
+        use mcp::Fact;
+        let strikes = self.rng.chance(100);
+        match (canary, fact.clone()) {
+            (Canary::McpLose, Fact::Answered { .. }) if strikes => Some(Vec::new()),
+            (Canary::McpTwice, Fact::Answered { .. }) if strikes => Some(vec![fact.clone(), fact.clone()]),
+            (Canary::McpSwap, Fact::Answered { client, conn, id, outcome: Outcome::Result(Some(text)) }) => {
+                let outcome = Outcome::Result(self.earlier.replace(text));
+                Some(vec![Fact::Answered { client, conn, id, outcome }])
+            }
+            (Canary::McpRetype, Fact::Answered { client, conn, id, outcome }) if strikes => {
+                let bare = id.trim_matches('"');
+                let id = if bare.len() < id.len() { bare.into() } else { format!("\"{bare}\"").into() };
+                Some(vec![Fact::Answered { client, conn, id, outcome }])
+            }
+            (Canary::McpElsewhere, Fact::Answered { client, conn, id, outcome }) if strikes => {
+                Some(vec![Fact::Answered { client, conn: conn + 1, id, outcome }])
+            }
+            (Canary::McpRevive, Fact::Unanswered { client, conn, id }) => {
+                let answer = Fact::Answered { client, conn, id, outcome: Outcome::Error(0) };
+                Some(vec![fact.clone(), answer])
+            }
+            (Canary::McpStray, Fact::Questioned { client, call }) => {
+                Some(vec![Fact::Questioned { client: client + 1, call }])
+            }
+            (Canary::McpMishear, Fact::Heard { server, call, reply }) => {
+                let reply = self.earlier.replace(reply)?;
+                Some(vec![Fact::Heard { server, call, reply }])
+            }
+            (Canary::McpRerun, Fact::Ran { .. }) if strikes => Some(vec![fact.clone(), fact.clone()]),
+            (Canary::McpLeak, Fact::Held { shard, mut held }) => {
+                held.leases += 1;
+                Some(vec![Fact::Held { shard, held }])
             }
             _ => None,
         }

@@ -50,10 +50,42 @@ pub enum Fault {
     Switch,
     /// A client opened a second connection beside its first.
     Double,
+    /// A connect of a shard was refused or timed out.
+    ConnectFailed,
+    /// A server answered late.
+    LateAnswer,
+    /// A server never answered.
+    Hang,
+    /// A server ended the connection in the middle of an answer.
+    BrokenAnswer,
+    /// A server answered twice.
+    DoubleAnswer,
+    /// A server answered what nobody asked.
+    WrongId,
+    /// A server sent what is no MCP.
+    GarbageAnswer,
+    /// A server closed a connection between two requests.
+    ClosedIdle,
+    /// A server ended the connection instead of answering.
+    Death,
+    /// A server forgot a session.
+    LostSession,
+    /// A server refused a request with an HTTP status.
+    RefusedRequest,
+    /// A server answered over a pipe what was asked later before what was asked earlier.
+    Reordered,
+    /// A server went down with everything, and came back.
+    Outage,
+    /// An MCP client cancelled a request.
+    Cancelled,
+    /// An MCP client closed the connection of a request.
+    Abandoned,
+    /// An MCP client did not answer a question.
+    Silence,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 39] = [
     "cut",
     "delay",
     "short-send",
@@ -77,13 +109,47 @@ pub const NAMES: [&str; 23] = [
     "forged-cursor",
     "switch",
     "double",
+    "connect-failed",
+    "late-answer",
+    "hang",
+    "broken-answer",
+    "double-answer",
+    "wrong-id",
+    "garbage-answer",
+    "closed-idle",
+    "death",
+    "lost-session",
+    "refused-request",
+    "reordered",
+    "outage",
+    "cancelled",
+    "abandoned",
+    "silence",
 ];
 
 /// Counts of one run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Faults([u64; NAMES.len()]);
 
+impl Default for Faults {
+    fn default() -> Faults {
+        Faults([0; NAMES.len()])
+    }
+}
+
 impl Faults {
+    /// Adds another run's.
+    pub fn add(&mut self, other: &Faults) {
+        for (sum, count) in self.0.iter_mut().zip(other.0) {
+            *sum += count;
+        }
+    }
+
+    /// 1 for each kind that fired.
+    pub fn fired(&self) -> Faults {
+        Faults(self.0.map(|count| count.min(1)))
+    }
+
     /// One more of `fault`.
     pub fn count(&mut self, fault: Fault) {
         self.0[fault as usize] += 1;

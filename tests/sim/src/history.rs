@@ -101,6 +101,8 @@ pub enum Fact {
     ChannelClosed { conn: usize, join_ref: Option<u64> },
     /// Every receiver has come back and had time to catch up.
     Settled,
+    /// Something of MCP.
+    Mcp(crate::mcp::Fact),
     /// A shard's counters came.
     Counted { shard: usize, queue_bytes_peak: u64, outbox_bytes: u64, connections: u64 },
 }
@@ -136,6 +138,7 @@ pub struct History {
     /// Violations found while the run went on.
     pub violations: Vec<Violation>,
     epochs: BTreeMap<String, Epoch>,
+    calls: usize,
     /// Prints facts as they come.
     pub trace: bool,
     /// Time of the present event, ns.
@@ -171,6 +174,12 @@ impl History {
     /// The name of an epoch; numbers that were never given out name an epoch that never was.
     pub fn epoch_name(&self, epoch: Epoch) -> &str {
         self.epochs.iter().find(|(_, number)| **number == epoch).map_or("zzzzzzzz", |(name, _)| name)
+    }
+
+    /// A number for a tool call.
+    pub fn next_call(&mut self) -> usize {
+        self.calls += 1;
+        self.calls
     }
 
     /// A new body; its publish is attempted now.

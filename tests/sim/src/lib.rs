@@ -9,6 +9,8 @@ pub mod canary;
 pub mod client;
 pub mod fault;
 pub mod history;
+pub mod mcp;
+pub mod mcp_options;
 pub mod mesh;
 pub mod net;
 pub mod options;
@@ -16,6 +18,7 @@ pub mod oracle;
 pub mod pipe;
 pub mod report;
 pub mod rng;
+pub mod server;
 pub mod stage;
 pub mod text;
 pub mod wire;
@@ -48,6 +51,9 @@ pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
         queue_bytes_max: stage.saboteur.bound(stage.options.config.queue_bytes_max),
         outbox_bytes_max: stage.options.config.outbox_bytes_total_max,
         drains: stage.options.drains,
+        unlimited: stage.options.config.client_rate.per_second == 0.0,
+        ample: stage.options.mcp.is_ample(&stage.options.config),
+        mcp_patience: stage.saboteur.patience(options::MCP_PATIENCE),
     };
     let violations = oracle::judge(&stage.history, terms);
     let is_delivery = |(_, fact): &&(u64, Fact)| matches!(fact, Fact::Delivered { .. } | Fact::Binary { .. });

@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use weir_shard::limits::{Config, Http, Outbox, Rate, Sse, WebSocket};
 
+use crate::mcp_options::McpOptions;
 use crate::rng::Rng;
 
 /// One millisecond of simulated time.
 pub const MS: u64 = 1_000_000;
+
+/// How long an MCP request may take at the worst, ns: a server that has to be found out about, introduced
+/// to, and that then answers nothing.
+pub const MCP_PATIENCE: u64 = 50_000 * MS;
 
 /// Everything a run takes from its seed.
 #[derive(Clone, Debug)]
@@ -25,6 +30,8 @@ pub struct Options {
     pub weather: Weather,
     /// The clients' habits.
     pub cast: Cast,
+    /// MCP clients and servers.
+    pub mcp: McpOptions,
 }
 
 /// Strengths of faults; per mille of the occasions, 0 = off.
@@ -109,7 +116,9 @@ impl Options {
         let roomy = rng.chance(350);
         let turns = rng.between(5_000, 7_000);
         let drains = rng.chance(250);
-        Options { config: config(rng, roomy), roomy, turns, drains, weather: weather(rng), cast: cast(rng) }
+        let (mut config, weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
+        let mcp = McpOptions::draw(rng, &mut config);
+        Options { config, roomy, turns, drains, weather, cast, mcp }
     }
 }
 
@@ -135,7 +144,7 @@ impl Weather {
 }
 
 /// 0 in `off` of 1,000 seeds, else up to `max`.
-fn strength(rng: &mut Rng, off: u32, max: u64) -> u32 {
+pub(crate) fn strength(rng: &mut Rng, off: u32, max: u64) -> u32 {
     if rng.chance(off) { 0 } else { rng.between(1, max) as u32 }
 }
 

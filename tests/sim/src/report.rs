@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::canary::{self, Canary};
-use crate::fault::NAMES;
+use crate::fault::{Faults, NAMES};
 use crate::run;
 use crate::world::Outcome;
 
@@ -14,8 +14,9 @@ pub struct Tally {
     turns: u64,
     deliveries: u64,
     span: Duration,
-    fired: [u64; NAMES.len()],
-    counts: [u64; NAMES.len()],
+    /// Seeds in which each kind fired.
+    fired: Faults,
+    faults: Faults,
     /// Seeds with a violation.
     pub failed: Vec<u64>,
     /// Seeds with fewer turns than a seed must have.
@@ -41,10 +42,8 @@ impl Tally {
         self.turns += outcome.turns;
         self.deliveries += outcome.deliveries;
         self.span += outcome.span;
-        for (kind, count) in outcome.faults.counts().iter().enumerate() {
-            self.counts[kind] += count;
-            self.fired[kind] += u64::from(*count > 0);
-        }
+        self.faults.add(&outcome.faults);
+        self.fired.add(&outcome.faults.fired());
         if !outcome.violations.is_empty() {
             self.failed.push(outcome.seed);
         }
@@ -58,9 +57,10 @@ impl Tally {
         let mut found: Vec<String> =
             self.short.iter().map(|seed| format!("seed {seed} has less than {TURNS_MIN} turns")).collect();
         if self.seeds >= SEEDS_FOR_RATES {
-            let rare = (0..NAMES.len()).filter(|kind| self.fired[*kind] * 10 < self.seeds);
-            found
-                .extend(rare.map(|kind| format!("{} fired in {} seeds only", NAMES[kind], self.fired[kind])));
+            let rare = (0..NAMES.len()).filter(|kind| self.fired.counts()[*kind] * 10 < self.seeds);
+            found.extend(
+                rare.map(|kind| format!("{} fired in {} seeds only", NAMES[kind], self.fired.counts()[kind])),
+            );
         }
         found
     }
@@ -77,8 +77,8 @@ impl Tally {
             self.failed.len()
         );
         for (kind, name) in NAMES.iter().enumerate() {
-            let share = self.fired[kind] * 100 / self.seeds.max(1);
-            println!("  {name:<17} {:>9}  in {share:>3} % of seeds", self.counts[kind]);
+            let share = self.fired.counts()[kind] * 100 / self.seeds.max(1);
+            println!("  {name:<17} {:>9}  in {share:>3} % of seeds", self.faults.counts()[kind]);
         }
     }
 }
@@ -108,7 +108,7 @@ pub fn catch(canary: Canary, invariant: u8, start: u64) -> Option<u64> {
     (start..start + CANARY_SEEDS).find(|seed| {
         let outcome = run(*seed, Some(canary), false);
         outcome.strikes > 0 && outcome.violations.iter().any(|violation| violation.invariant == invariant)
-            || canary == Canary::Bound
+            || matches!(canary, Canary::Bound | Canary::McpPatience)
                 && outcome.violations.iter().any(|violation| violation.invariant == invariant)
     })
 }

@@ -12,6 +12,7 @@ use weir_shard::{Post, Shard};
 use crate::client::{Agent, Phase};
 use crate::fault::Fault;
 use crate::history::Fact;
+use crate::mcp;
 use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
 use crate::options::MS;
@@ -67,6 +68,9 @@ const STORM_MAX: u64 = 300_000 * MS;
 
 /// How long each phase after the storm lasts; longer than every time-out a seed can draw.
 const PHASE: u64 = 6_000 * MS;
+
+/// How long the calm lasts where servers may be silent from the start.
+const LONG_CALM: u64 = 45_000 * MS;
 
 /// Letters that may wait at a sender: many turns' worth, but not without bound.
 const OUTBOX_MAX: usize = 5_000;
@@ -152,6 +156,7 @@ impl<G: Gateway> World<G> {
                 self.stage.healed = true;
                 self.stage.weather = self.stage.weather.calm();
             }
+            (_, Phase::Resumed) => mcp::note(&mut self.stage, mcp::Fact::Healed),
             (Phase::Resumed, Phase::Empty) => {
                 self.stage.history.add(Fact::Settled);
                 for agent in &self.agents {
@@ -169,7 +174,8 @@ impl<G: Gateway> World<G> {
         } else {
             self.agents.iter_mut().for_each(|agent| agent.enter(&mut self.stage, phase));
         }
-        self.stage.at(self.stage.now + PHASE, Event::Next);
+        let long = phase == Phase::Calm && self.stage.options.mcp.stubborn;
+        self.stage.at(self.stage.now + if long { LONG_CALM } else { PHASE }, Event::Next);
     }
 
     /// Everyone has left: nothing may be left over.
@@ -177,7 +183,8 @@ impl<G: Gateway> World<G> {
         self.over = true;
         for shard in 0..self.nodes.len() {
             let port = &self.stage.net.ports[shard];
-            let (open, deaf) = (port.open_count(), port.listeners.iter().any(|listener| !listener.armed));
+            let open = self.stage.net.accepted(shard);
+            let deaf = port.listeners.iter().any(|listener| !listener.armed);
             if open > 0 {
                 self.stage.history.violation(17, format!("shard {shard} still holds {open} sockets"));
             }
@@ -255,11 +262,14 @@ impl<G: Gateway> World<G> {
                 continue;
             };
             self.unanswered = self.unanswered.saturating_sub(1);
+            let shard = ask as usize % control;
+            mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
             stage.history.add(Fact::Counted {
-                shard: ask as usize % control,
+                shard,
                 queue_bytes_peak: stats.queue_bytes_peak,
                 outbox_bytes: stats.outbox_bytes,
-                connections: stats.connections,
+                // Those to servers are kept.
+                connections: stats.connections - stats.mcp.connections,
             });
         }
         if self.questions.is_empty() {

@@ -171,6 +171,8 @@ pub(crate) struct Link {
     pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
+    /// Where it comes from, MCP may be spoken (`Host` and `Origin` of its upgrade).
+    pub welcome: bool,
     /// The session of the MCP messages that it carries by themselves.
     pub rpc: Option<Token>,
     /// A ping waits for its pong.
@@ -309,6 +311,8 @@ pub(crate) enum ParcelStage {
         speaks: Speaks,
         /// What was agreed on permessage-deflate.
         deflate: Option<DeflateParams>,
+        /// Whether it may speak MCP.
+        welcome: bool,
         /// The join.
         join: Box<str>,
     },
@@ -329,6 +333,7 @@ impl Link {
             speaks,
             deflate,
             gateway: false,
+            welcome: true,
             rpc: None,
             pinged: false,
             watch,

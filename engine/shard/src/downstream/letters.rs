@@ -46,6 +46,7 @@ impl Shard {
             Question::Stats => {
                 self.stats.sessions = self.sessions.len().into();
                 self.stats.topics = self.topics.len() as u64;
+                self.stats.mcp = self.mcp_stats();
                 Answer::Stats(Box::new(self.stats.clone()))
             }
             Question::Health { client } => Answer::Health(self.health(client, cx)),

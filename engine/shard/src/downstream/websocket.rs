@@ -84,6 +84,13 @@ impl Shard {
             }
         }
         let mut link = Link::new(speaks, upgrade.deflate, Watch::Once);
+        // An application's own protocol is open to all pages; tools are not.
+        if let Err(fault) = self.check_guard(head) {
+            if speaks == Speaks::Mcp {
+                return self.refuse_mcp(token, &fault, terms, cx);
+            }
+            link.welcome = false;
+        }
         link.resume = last_event_id(head).map(Box::new);
         if let Err(error) = self.name_link(&mut link, named, cx) {
             return self.refuse(token, &error, terms, cx);
@@ -172,7 +179,8 @@ impl Shard {
         }
         let flow = self.messages(token, &mut link, bytes, cx);
         if let Some((to, join, rest)) = flow {
-            let stage = ParcelStage::WebSocket { speaks: link.speaks, deflate: link.deflate, join };
+            let Link { speaks, deflate, welcome, .. } = *link;
+            let stage = ParcelStage::WebSocket { speaks, deflate, welcome, join };
             self.stats.websocket.connections -= 1;
             return self.depart(token, to, Parcel { stage, bytes: rest }, cx);
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use weir_ring::token::Token;
 use weir_transports::mcp::{Method, Version, key};
 
+use crate::mcp::call::Serves;
 use crate::mcp::conversation::CLIENT_INFO;
 use crate::mcp::outlet::{Delivery, Outlet};
 use crate::turn::{Alarm, Cx, Shard};
@@ -68,7 +69,8 @@ impl Shard {
     /// Asks a server something that costs nothing, if it can be asked.
     fn knock(&mut self, server: UpstreamId, conversation: Token, cx: &mut Cx<'_>) {
         if self.is_legacy(server) {
-            return self.errand(conversation, Method::Ping, "{}", cx);
+            self.errand(conversation, Serves::Nobody, Method::Ping, "{}", cx);
+            return;
         }
         let params = format!(
             r#"{{"_meta":{{"{}":"{}","{}":{{}},"{}":{CLIENT_INFO}}}}}"#,
@@ -77,7 +79,7 @@ impl Shard {
             key::CLIENT_CAPABILITIES,
             key::CLIENT_INFO,
         );
-        self.errand(conversation, Method::Discover, &params, cx);
+        self.errand(conversation, Serves::Nobody, Method::Discover, &params, cx);
     }
 
     /// A conversation with a server can begin. One that is missing again and again has to answer too.

@@ -243,6 +243,20 @@ impl Shard {
         }
     }
 
+    /// A request was given up in this conversation. If it is leased and over a pipe, nobody may have it next:
+    /// the upstream could still ask something in the course of that request. Those that wait get another.
+    pub(crate) fn end_lease(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.conversations.get(conversation) else { return };
+        if !matches!(held.whose, Whose::Lease(_)) || !self.is_child(held.server) {
+            return;
+        }
+        let waiting = held.legs.clone();
+        self.end_conversation(conversation, cx);
+        for leg in waiting {
+            self.place_leg(leg, cx);
+        }
+    }
+
     /// Takes a conversation out of all lists.
     fn forget_conversation(&mut self, conversation: Token) -> Option<Conversation> {
         let held = self.mcp.conversations.remove(conversation)?;
@@ -301,12 +315,12 @@ impl Shard {
         let Some(held) = self.mcp.conversations.get(conversation) else { return };
         let server = held.server;
         match held.whose {
-            Whose::Shared if self.is_legacy(server) => self.subscribe_listeners(server, conversation, cx),
+            Whose::Shared => self.listen_waiting(server, cx),
             // The server was not known when the client became ready.
             Whose::Session(session) if self.is_modern(server) && self.is_initialized(session) => {
                 self.hear_modern(session, server, cx);
             }
-            _ => {}
+            Whose::Session(_) | Whose::Lease(_) => {}
         }
     }
 
@@ -357,9 +371,9 @@ impl Shard {
             self.leg_failed(leg, why.clone(), cx);
         }
         if held.whose == Whose::Shared {
+            self.unsubscribed(held.server, cx);
             self.tell_curious(held.server, &Err(why.clone()), cx);
             self.spread_loss(held.server, &why, cx);
-            self.listeners_lost(held.server, cx);
         }
         self.mcp.cache.forget_server(held.server);
         self.mcp.faults.insert(held.server, why);

@@ -99,6 +99,8 @@ impl Shard {
             && let Some(session) = self.mcp.sessions.get_mut(session)
         {
             session.calls.retain(|other| *other != call);
+            // What was asked in its course need not be answered any more.
+            session.asked.retain(|_, asked| asked.call() != Some(call));
         }
         if let Some(connection) = ended.outlet.connection() {
             self.mcp.by_connection.remove(&entry_of(connection, call));
@@ -144,15 +146,16 @@ impl Shard {
     /// The conversation has become ready: asks what waited for it.
     pub(crate) fn send_unsent(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(present) = self.mcp.legs.get(leg).map(|leg| leg.conversation) else { return };
-        if !self.takes_leg(present, leg) {
-            return;
+        if self.takes_leg(present, leg) {
+            self.place_leg(leg, cx);
         }
+    }
+
+    /// Sends what waits, in the conversation it waits for or, if that will not do or is gone, in another.
+    pub(crate) fn place_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(waiting) = self.mcp.legs.get_mut(leg) else { return };
-        let (server, method) = (waiting.server, waiting.method);
+        let (server, method, present) = (waiting.server, waiting.method, waiting.conversation);
         let Some(unsent) = waiting.unsent.take() else { return };
-        if method == Method::SubscriptionsListen && self.is_legacy(server) {
-            return self.listen_needless(leg, cx);
-        }
         // It was read when it came.
         let Ok(read) = Params::read(method, unsent.params.as_deref()) else { return };
         let outgoing = Outgoing {
@@ -163,10 +166,10 @@ impl Shard {
             headers: &unsent.headers,
         };
         // What the upstream speaks is known by now: the shared conversation may not do for it.
-        let shared = self.mcp.conversations.get(present).is_some_and(|held| held.whose == Whose::Shared);
-        let conversation = match shared {
-            true => self.conversation(outgoing.client, read.meta.client_capabilities, server, cx),
-            false => Ok(present),
+        let does = self.mcp.conversations.get(present).is_some_and(|held| held.whose != Whose::Shared);
+        let conversation = match does {
+            true => Ok(present),
+            false => self.conversation(outgoing.client, read.meta.client_capabilities, server, cx),
         };
         match conversation {
             Ok(conversation) => self.send_or_wait(leg, conversation, &outgoing, &read, cx),
@@ -276,6 +279,7 @@ impl Shard {
             self.tell_upstream(backing, cancelled.as_bytes(), cx);
         }
         self.cancel_leg(backing, leg, cx);
+        self.end_lease(ended.conversation, cx);
     }
 }
 

@@ -13,7 +13,7 @@ impl Shard {
             Some(Work::Listen(_)) => self.examine_listen(call, cx),
             Some(Work::Introduction) => self.end_introduction(call, cx),
             Some(Work::Sleep(_)) => self.sleep_on(call, cx),
-            Some(Work::Input(_)) => self.examine_input(call, cx),
+            Some(Work::Input(_)) => self.input_overdue(call, cx),
             Some(Work::Direct { .. }) | None => {}
         }
     }

@@ -15,7 +15,7 @@ use crate::mcp::dispatch::Request;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::{UpstreamFault, UpstreamId};
 
-/// How long a client may take to come back.
+/// How long a client may take to come back, where sessions do not age.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// How long other questions of the same call are waited for before the client is asked.
@@ -82,7 +82,7 @@ impl Shard {
                     questions: Vec::new(),
                     asked: 0,
                     outcome: None,
-                    expires: cx.now.mono.plus(PATIENCE),
+                    expires: cx.now.mono.plus(self.hold_time()),
                 };
                 let Ok(token) = self.mcp.holds.insert(hold) else {
                     return self.refuse_in(conversation, id, "too many calls are held here", cx);
@@ -104,11 +104,17 @@ impl Shard {
         hold.questions.push(Question { key, id, method: method.into(), params: params.into() });
     }
 
+    /// How long a client may take to come back: as long as one with a session may be silent.
+    fn hold_time(&self) -> Duration {
+        let idle = self.config.mcp.session_idle_timeout;
+        if idle.is_zero() { PATIENCE } else { idle }
+    }
+
     /// Answers the call with the questions of a hold.
     fn ask_stateless(&mut self, token: Token, call: Token, cx: &mut Cx<'_>) {
+        let expires = cx.now.mono.plus(self.hold_time());
         let Some(hold) = self.mcp.holds.get_mut(token) else { return };
-        hold.expires = cx.now.mono.plus(PATIENCE);
-        let expires = hold.expires;
+        hold.expires = expires;
         let state = self.mcp.seal.seal(&state_of(self.me, token));
         let questions = self.mcp.holds.get(token).map_or(&[][..], |hold| &hold.questions);
         let requests = questions.iter().map(|asked| InputRequest {

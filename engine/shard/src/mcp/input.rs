@@ -1,6 +1,8 @@
 //! A modern upstream needs input that a legacy client can give: the client is asked, and the upstream is
 //! asked again with what it said.
 
+use std::time::Duration;
+
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::Body;
@@ -26,10 +28,10 @@ pub(crate) struct Input {
     open: usize,
     /// Answers by key, JSON.
     answers: Vec<(String, Box<str>)>,
-    /// Until when the client may answer.
-    expires: Instant,
     /// To be given back to the upstream.
     state: Option<Box<str>>,
+    /// How long the client may take.
+    expires: Instant,
 }
 
 impl Shard {
@@ -45,8 +47,6 @@ impl Shard {
         let Client::Session(session) = held.client else { return false };
         let Some(required) = InputRequired::read(result) else { return false };
         held.rounds += 1;
-        let patience = self.config.upstreams.get(usize::from(server.0)).map(|upstream| upstream.timeout_max);
-        let expires = cx.now.mono.plus(patience.unwrap_or_default());
         let (outlet, tired) = (held.outlet, held.rounds > ROUNDS_MAX);
         let requests: Vec<(String, String, String)> = required
             .requests
@@ -61,9 +61,10 @@ impl Shard {
             server,
             open: requests.len(),
             answers: Vec::new(),
-            expires,
             state: required.request_state.map(|state| state.as_ref().into()),
+            expires: cx.now.mono.plus(self.answer_time(server)),
         };
+        self.alarm(input.expires, Alarm::Mcp(call));
         if tired {
             let refusal = Refusal::new(code::INTERNAL_ERROR, "the server asks for input again and again");
             self.finish_with_error(call, &refusal, cx);
@@ -76,7 +77,6 @@ impl Shard {
             self.input_complete(call, cx);
             return true;
         }
-        self.alarm(expires, Alarm::Mcp(call));
         for (key, method, params) in requests {
             let Some(number) = self.note_asked(session, Asked::Input { call, key: key.into() }) else {
                 let refusal = Refusal::new(code::INTERNAL_ERROR, "the client has too much to answer already");
@@ -90,8 +90,14 @@ impl Shard {
         true
     }
 
-    /// A call's time has come: a client that was asked long ago will not answer.
-    pub(crate) fn examine_input(&mut self, call: Token, cx: &mut Cx<'_>) {
+    /// How long an answer may take with all that is asked in its course.
+    fn answer_time(&self, server: UpstreamId) -> Duration {
+        let upstream = self.config.upstreams.get(usize::from(server.0));
+        upstream.map_or(Duration::ZERO, |upstream| upstream.timeout_max)
+    }
+
+    /// A look at a call whose client is being asked: it may have had its time.
+    pub(crate) fn input_overdue(&mut self, call: Token, cx: &mut Cx<'_>) {
         let Some(Work::Input(input)) = self.mcp.calls.get(call).map(|call| &call.work) else { return };
         if cx.now.mono >= input.expires {
             let message = "the client did not give the input that the server needs in time";

@@ -40,6 +40,8 @@ pub(crate) struct Listen {
     pub(crate) wants: Wants,
     /// Legs at modern upstreams, each with whether it has acknowledged.
     pub(crate) legs: Vec<(Token, UpstreamId, bool)>,
+    /// Legacy upstreams that send their news in the shared conversation.
+    pub(crate) subscribed: Vec<UpstreamId>,
     /// Upstreams that are not listened to, and when they are to be again.
     silent: BTreeMap<UpstreamId, Instant>,
     /// The client has been told what it gets.
@@ -199,9 +201,12 @@ impl Shard {
         let (mut wants, params) = (listen.wants.clone(), listen.params.clone());
         wants.uris = wants.uris.iter().filter_map(|uri| self.own_uri(server, uri)).collect();
         if self.is_legacy(server) {
-            match self.shared_conversation(server, cx) {
-                Ok(conversation) => self.subscribe_uris(conversation, &wants, cx),
-                Err(_) => self.listen_later(call, server, AGAIN, cx),
+            return self.subscribe_shared(call, server, &wants, cx);
+        }
+        if !self.is_modern(server) {
+            // Which it is will be known once a conversation with it can begin.
+            if self.shared_conversation(server, cx).is_err() {
+                self.listen_later(call, server, AGAIN, cx);
             }
             return;
         }
@@ -229,7 +234,7 @@ impl Shard {
     }
 
     /// A server is listened to after `wait`.
-    fn listen_later(&mut self, call: Token, server: UpstreamId, wait: Duration, cx: &mut Cx<'_>) {
+    fn listen_later(&mut self, call: Token, server: UpstreamId, wait: Duration, cx: &Cx<'_>) {
         let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
             return;
         };
@@ -246,47 +251,61 @@ impl Shard {
         }
     }
 
-    /// Makes a legacy upstream send news of resources in the shared conversation, if that is ready.
-    fn subscribe_uris(&mut self, conversation: Token, wants: &Wants, cx: &mut Cx<'_>) {
+    /// Makes a legacy upstream send its news in the shared conversation.
+    fn subscribe_shared(&mut self, call: Token, server: UpstreamId, wants: &Wants, cx: &mut Cx<'_>) {
+        let Ok(conversation) = self.shared_conversation(server, cx) else {
+            return self.listen_later(call, server, AGAIN, cx);
+        };
+        if self.mcp.conversations.get(conversation).is_none_or(|held| !held.ready) {
+            return;
+        }
+        let mut legs = Vec::new();
         for uri in &wants.uris {
             let params = serde_json::json!({ "uri": uri }).to_string();
-            self.errand(conversation, Method::ResourcesSubscribe, &params, cx);
+            let leg = self.errand(conversation, Serves::Call(call), Method::ResourcesSubscribe, &params, cx);
+            legs.extend(leg.map(|leg| (leg, server, false)));
+        }
+        if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
+            listen.subscribed.push(server);
+            listen.legs.extend(legs);
         }
     }
 
-    /// The shared conversation with a legacy server is ready: it is to send what is listened for.
-    pub(crate) fn subscribe_listeners(&mut self, server: UpstreamId, conversation: Token, cx: &mut Cx<'_>) {
-        for call in self.stateless_listeners() {
-            let Some(Work::Listen(listen)) = self.mcp.calls.get(call).map(|call| &call.work) else {
-                continue;
-            };
-            let uris = listen.wants.uris.iter().filter_map(|uri| self.own_uri(server, uri)).collect();
-            self.subscribe_uris(conversation, &Wants { uris, ..Wants::default() }, cx);
+    /// What waited for a server to be known is asked of it.
+    pub(crate) fn listen_waiting(&mut self, server: UpstreamId, cx: &mut Cx<'_>) {
+        for call in self.mcp.listeners.clone() {
+            if self.lacks(call, server) {
+                self.listen_to(call, server, cx);
+                self.acknowledge_listen(call, false, cx);
+            }
         }
     }
 
-    /// The shared conversation with a server is over: whoever listens to it begins another.
-    pub(crate) fn listeners_lost(&mut self, server: UpstreamId, cx: &mut Cx<'_>) {
-        if self.is_legacy(server) {
-            for call in self.stateless_listeners() {
+    /// A shared conversation has ended, and with it the subscriptions in it.
+    pub(crate) fn unsubscribed(&mut self, server: UpstreamId, cx: &Cx<'_>) {
+        for call in self.mcp.listeners.clone() {
+            if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
+                listen.subscribed.retain(|other| *other != server);
+            }
+            if self.lacks(call, server) {
                 self.listen_later(call, server, AGAIN, cx);
             }
         }
     }
 
-    /// A listening leg has waited for a server that turns out to tell news in its conversation.
-    pub(crate) fn listen_needless(&mut self, leg: Token, cx: &mut Cx<'_>) {
-        let Some(call) = self.end_leg(leg, cx).and_then(|leg| leg.serves.call()) else { return };
-        if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
-            listen.legs.retain(|(other, ..)| *other != leg);
-        }
-        self.acknowledge_listen(call, false, cx);
-    }
-
-    fn stateless_listeners(&self) -> Vec<Token> {
-        let stateless =
-            |call: &&Token| self.mcp.calls.get(**call).is_some_and(|held| held.client == Client::Stateless);
-        self.mcp.listeners.iter().filter(stateless).copied().collect()
+    /// Whether a call that wants news of a server does not listen to it.
+    fn lacks(&self, call: Token, server: UpstreamId) -> bool {
+        let Some(held) = self.mcp.calls.get(call) else { return false };
+        let Work::Listen(listen) = &held.work else { return false };
+        let wanted = match held.client {
+            Client::Session(session) => {
+                let session = self.mcp.sessions.get(session);
+                session.is_some_and(|session| session.listens.get(&server) == Some(&call))
+            }
+            Client::Stateless => server != BUILTIN,
+        };
+        let asked = listen.legs.iter().any(|(_, of, _)| *of == server);
+        wanted && !asked && !listen.subscribed.contains(&server)
     }
 
     /// News in the course of a leg that listens.
@@ -324,9 +343,11 @@ impl Shard {
     /// Passes news on to all stateless clients that listen for such.
     pub(crate) fn tell_stateless(&mut self, method: Method, params: &str, cx: &mut Cx<'_>) {
         let uri = object::find(params, ["uri"]).ok().and_then(|[uri]| uri).and_then(object::string);
-        for call in self.stateless_listeners() {
+        for call in self.mcp.listeners.clone() {
             let wants = self.mcp.calls.get(call).is_some_and(|held| match &held.work {
-                Work::Listen(listen) => listen.wants.wants(method, uri.as_deref()),
+                Work::Listen(listen) => {
+                    held.client == Client::Stateless && listen.wants.wants(method, uri.as_deref())
+                }
                 _ => false,
             });
             if wants {
@@ -351,14 +372,29 @@ impl Shard {
 
     /// Tells the client what it gets, once every upstream has said what it grants, or has had its time.
     fn acknowledge_listen(&mut self, call: Token, overdue: bool, cx: &mut Cx<'_>) {
+        let waits = self.servers().any(|server| self.is_awaited(call, server));
         let Some(held) = self.mcp.calls.get_mut(call) else { return };
         let Work::Listen(listen) = &mut held.work else { return };
-        if listen.acknowledged || !overdue && listen.legs.iter().any(|(_, _, acknowledged)| !acknowledged) {
+        if listen.acknowledged || !overdue && waits {
             return;
         }
         listen.acknowledged = true;
         let params = format!(r#"{{"notifications":{}}}"#, listen.wants.write());
         self.tell_listener(call, Method::NotificationSubscriptionsAcknowledged, &params, cx);
+    }
+
+    /// Whether a server has not said yet what it grants, but may.
+    fn is_awaited(&self, call: Token, server: UpstreamId) -> bool {
+        let Some(Work::Listen(listen)) = self.mcp.calls.get(call).map(|call| &call.work) else {
+            return false;
+        };
+        let mut legs = listen.legs.iter().filter(|(_, of, _)| *of == server).peekable();
+        if legs.peek().is_some() {
+            return legs.any(|(_, _, acknowledged)| !acknowledged);
+        }
+        let failed = self.mcp.faults.contains_key(&server) && !self.mcp.abouts.contains_key(&server);
+        let left = listen.silent.contains_key(&server) || listen.subscribed.contains(&server);
+        server != BUILTIN && !failed && !left
     }
 
     /// A leg that listened has ended: the upstream is listened to again after `wait`.
@@ -367,9 +403,11 @@ impl Shard {
             return;
         };
         let ended = listen.legs.iter().position(|(other, ..)| *other == leg);
-        let Some((_, server, _)) = ended.map(|at| listen.legs.remove(at)) else { return };
+        let Some((_, server, _)) = ended.map(|at| listen.legs.swap_remove(at)) else { return };
+        if self.lacks(call, server) {
+            self.listen_later(call, server, wait, cx);
+        }
         self.acknowledge_listen(call, false, cx);
-        self.listen_later(call, server, wait, cx);
     }
 
     /// A listener's time has come: upstreams that have hung up are listened to again, or acknowledgements
@@ -385,7 +423,9 @@ impl Shard {
             return self.acknowledge_listen(call, true, cx);
         }
         for server in due {
-            self.listen_to(call, server, cx);
+            if self.lacks(call, server) {
+                self.listen_to(call, server, cx);
+            }
         }
     }
 

@@ -30,9 +30,6 @@ use crate::upstream::{UpstreamFault, UpstreamId};
 /// How long the others wait for the last server of a merged list.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What the gateway's cursors mean: another meaning gets another number.
-const CURSOR_GENERATION: u32 = 1;
-
 /// A list under way at several servers.
 #[derive(Debug)]
 pub(crate) struct Merge {
@@ -72,7 +69,7 @@ impl Shard {
         let places: Vec<(u16, Option<String>)> = match request.read.cursor.and_then(object::string) {
             Some(cursor) => {
                 let cursor = Cursor::decode(&cursor).ok();
-                let cursor = cursor.filter(|cursor| cursor.generation == CURSOR_GENERATION);
+                let cursor = cursor.filter(|cursor| cursor.generation == self.cursor_generation());
                 let cursor = cursor.ok_or_else(foreign_cursor)?;
                 cursor.upstreams.into_iter().map(|(server, cursor)| (server, Some(cursor))).collect()
             }
@@ -254,16 +251,22 @@ impl Shard {
                 self.learn_page(call.method, part.server, result);
             }
         }
-        let page = self.merged(&call, merge);
+        let Some(page) = self.merged(&call, merge) else {
+            let refusal = Refusal::new(
+                code::INTERNAL_ERROR,
+                "the servers' cursors are too long for one of the gateway's",
+            );
+            return self.answer_error(call.outlet, call.era, id, &refusal, cx);
+        };
         let mut message = Vec::with_capacity(page.len() + 64);
         jsonrpc::result(&mut message, &id, &page);
         self.mcp_deliver(call.outlet, Delivery::Answer { status: 200 }, &message, cx);
     }
 
-    /// The result of the call, out of its parts.
-    fn merged(&self, call: &Call, merge: &Merge) -> Vec<u8> {
+    /// The result of the call, out of its parts. `None`: the next pages cannot be named.
+    fn merged(&self, call: &Call, merge: &Merge) -> Option<Vec<u8>> {
         let mut items: Vec<Vec<u8>> = Vec::new();
-        let mut next = Cursor { generation: CURSOR_GENERATION, upstreams: Vec::new() };
+        let mut next = Cursor { generation: self.cursor_generation(), upstreams: Vec::new() };
         let mut hints: Option<Hints> = None;
         for part in &merge.parts {
             let PartState::Here(result) = &part.state else {
@@ -280,13 +283,20 @@ impl Shard {
             }
             hints = Some(hints.map_or(page.hints, |before| before.and(page.hints)));
         }
-        let next = if next.upstreams.is_empty() { None } else { next.encode() };
+        let next = if next.upstreams.is_empty() { None } else { Some(next.encode()?) };
         // What is not whole is not to be kept.
         let whole = merge.parts.iter().all(|part| !matches!(part.state, PartState::Missing(_)));
         let hints = (call.era == Era::Modern).then(|| hints.filter(|_| whole).unwrap_or(Hints::NONE));
         let mut out = Vec::new();
         list::write_page(&mut out, call.method, items.iter().map(Vec::as_slice), next.as_deref(), hints);
-        out
+        Some(out)
+    }
+
+    /// Which servers the gateway's cursors speak of: with other servers configured, they mean nothing.
+    fn cursor_generation(&self) -> u32 {
+        let names = self.config.upstreams.iter().flat_map(|upstream| upstream.name.bytes().chain([0]));
+        // FNV-1a.
+        names.fold(0x811c_9dc5, |hash: u32, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
     }
 
     /// Whether clients see an item: where nothing tells two of the same name apart, they see the first.

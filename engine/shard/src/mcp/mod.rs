@@ -13,6 +13,7 @@ mod call;
 mod catalog;
 mod compose;
 mod conversation;
+mod count;
 mod direct;
 mod dispatch;
 mod examine;

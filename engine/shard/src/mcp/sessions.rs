@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::hash::BuildHasher;
 
 use weir_ring::token::Token;
+use weir_transports::jsonrpc::Id;
 use weir_transports::mcp::{LEGACY_NEWEST, Method, Version, code, object};
 
 use crate::error::Error;
 use crate::mcp::Mcp;
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::{Leg, Serves, Work};
+use crate::mcp::call::{Call, Leg, Serves, Work};
 use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::{Client, Delivery, From, Outlet};
 use crate::mcp::session::{Asked, Carrier, Session};
@@ -106,9 +107,29 @@ impl Shard {
         self.mcp.sessions.remove(session);
     }
 
+    /// A session is about to end: what is under way for it is given up and answered so.
+    pub(crate) fn refuse_calls(&mut self, session: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.sessions.get(session) else { return };
+        let listens: Vec<Token> = held.listens.values().copied().collect();
+        let calls: Vec<Token> = held.calls.iter().copied().filter(|call| !listens.contains(call)).collect();
+        let refusal = Refusal::new(code::INTERNAL_ERROR, "the session has ended");
+        for call in calls {
+            let Some(ended) = self.give_up(call, cx) else { continue };
+            if let Some(id) = Id::from_json(&ended.id) {
+                self.answer_error(ended.outlet, ended.era, id, &refusal, cx);
+            }
+        }
+    }
+
     /// Gives up a call: its legs are cancelled, and no answer goes out.
     pub(crate) fn drop_call(&mut self, call: Token, cx: &mut Cx<'_>) {
-        let Some(ended) = self.end_call(call) else { return };
+        if let Some(ended) = self.give_up(call, cx) {
+            self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
+        }
+    }
+
+    fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
+        let ended = self.end_call(call)?;
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }
@@ -117,7 +138,7 @@ impl Shard {
             Work::Listen(_) => self.mcp.listeners.retain(|other| *other != call),
             _ => {}
         }
-        self.mcp_deliver(ended.outlet, Delivery::Nothing, b"", cx);
+        Some(ended)
     }
 
     /// A client's notification.
@@ -152,19 +173,28 @@ impl Shard {
 
     /// The client no longer wants an answer.
     fn cancel_request(&mut self, from: From<'_>, id: &str, cx: &mut Cx<'_>) {
-        let calls = match (from.client, from.outlet) {
-            (Client::Session(session), _) => self.mcp.sessions.get(session).map(|held| held.calls.clone()),
-            (Client::Stateless, Outlet::Link { connection }) => Some(self.calls_of(connection)),
-            // Over HTTP such a request is cancelled by closing it.
-            (Client::Stateless, _) => None,
-        };
         let asks = |call: &Token| {
             // `initialize` must not be cancelled.
             self.mcp.calls.get(*call).is_some_and(|call| &*call.id == id && call.method != Method::Initialize)
         };
-        if let Some(call) = calls.unwrap_or_default().into_iter().find(asks) {
+        let found = match from.client {
+            Client::Session(session) => {
+                let Some(held) = self.mcp.sessions.get(session) else { return };
+                held.calls.iter().copied().find(asks)
+            }
+            Client::Stateless => self.calls_for(from.outlet).find(asks),
+        };
+        if let Some(call) = found {
             self.drop_call(call, cx);
         }
+    }
+
+    /// The calls whose answers go to `outlet`.
+    fn calls_for(&self, outlet: Outlet) -> impl Iterator<Item = Token> {
+        let calls = outlet.connection().map_or_else(Vec::new, |connection| self.calls_of(connection));
+        calls
+            .into_iter()
+            .filter(move |call| self.mcp.calls.get(*call).is_some_and(|call| call.outlet == outlet))
     }
 
     /// Tells every upstream with which a session converses.
@@ -228,15 +258,23 @@ impl Shard {
         if !ready || !self.is_legacy(server) || !self.logs(server) {
             return;
         }
-        self.errand(conversation, Method::LoggingSetLevel, &format!(r#"{{"level":{level}}}"#), cx);
+        let params = format!(r#"{{"level":{level}}}"#);
+        self.errand(conversation, Serves::Nobody, Method::LoggingSetLevel, &params, cx);
     }
 
-    /// Asks something of a legacy upstream whose answer nobody waits for.
-    pub(crate) fn errand(&mut self, conversation: Token, method: Method, params: &str, cx: &mut Cx<'_>) {
-        let Some(held) = self.mcp.conversations.get(conversation).filter(|held| held.ready) else { return };
-        let (server, backing) = (held.server, held.backing);
-        let leg = Leg { serves: Serves::Nobody, server, conversation, method, unsent: None, wish: None };
-        let Ok(leg) = self.mcp.legs.insert(leg) else { return };
+    /// Asks something of a legacy upstream that no client has asked. `None`: it cannot be asked now.
+    pub(crate) fn errand(
+        &mut self,
+        conversation: Token,
+        serves: Serves,
+        method: Method,
+        params: &str,
+        cx: &mut Cx<'_>,
+    ) -> Option<Token> {
+        let held = self.mcp.conversations.get(conversation).filter(|held| held.ready)?;
+        let (backing, server) = (held.backing, held.server);
+        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None };
+        let leg = self.mcp.legs.insert(leg).ok()?;
         self.track_leg(conversation, leg);
         let name = method.name().unwrap_or_default();
         let message =
@@ -253,6 +291,7 @@ impl Shard {
             Some(backing) => self.ask(backing, leg, ask, cx),
             None => self.ask_remotely(leg, method, message.as_bytes(), cx),
         }
+        Some(leg)
     }
 
     /// Whether an upstream says that it logs.
@@ -262,13 +301,11 @@ impl Shard {
         capabilities.is_some_and(|found| matches!(object::find(found, ["logging"]), Ok([Some(_)])))
     }
 
-    /// A stateless client has given up the requests whose answers would go to `outlet`.
+    /// A stateless client has given up all whose answers would go to `outlet`.
     pub(crate) fn mcp_abandoned(&mut self, outlet: Outlet, cx: &mut Cx<'_>) {
-        let Some(connection) = outlet.connection() else { return };
-        for call in self.calls_of(connection) {
-            if self.mcp.calls.get(call).is_some_and(|call| call.outlet == outlet) {
-                self.drop_call(call, cx);
-            }
+        let abandoned: Vec<Token> = self.calls_for(outlet).collect();
+        for call in abandoned {
+            self.drop_call(call, cx);
         }
     }
 }

@@ -45,6 +45,7 @@ impl Shard {
     /// A leg will not be answered.
     pub(crate) fn leg_failed(&mut self, leg: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(ended) = self.end_leg(leg, cx) else { return };
+        self.end_lease(ended.conversation, cx);
         let call = match ended.serves {
             Serves::Call(call) => call,
             Serves::Hold(hold) => return self.hold_failed(hold, ended.server, why, cx),
@@ -196,6 +197,8 @@ impl Shard {
             Ok(Message::Notification { method, params }) => match Method::of(&method) {
                 Method::NotificationMessage => self.log_message(conversation, text, cx),
                 Method::NotificationCancelled => self.upstream_cancels(conversation, params, cx),
+                // Of a request that nobody waits for any more.
+                Method::NotificationProgress => {}
                 method => self.server_notified(server, conversation, method, params, cx),
             },
             Ok(Message::Response { .. }) | Err(_) => {}

@@ -1,4 +1,4 @@
-//! The ids that requests carry upstream: they name the leg, so that an answer finds it by itself.
+//! The ids that requests carry upstream: no two legs under way have the same.
 
 use weir_ring::token::Token;
 
@@ -12,30 +12,17 @@ pub(crate) fn of(leg: Token) -> u64 {
     u64::from(leg.generation & GENERATION_MASK) << INDEX_BITS | u64::from(leg.index)
 }
 
-/// Index and generation of the leg that an id names; the generation is cut to 28 bits.
-pub(crate) fn parts(id: u64) -> Option<(u32, u32)> {
-    let generation = u32::try_from(id >> INDEX_BITS).ok().filter(|life| *life <= GENERATION_MASK)?;
-    Some(((id & ((1 << INDEX_BITS) - 1)) as u32, generation))
-}
-
-/// Whether `leg` is the one that these parts name.
-pub(crate) fn names(parts: (u32, u32), leg: Token) -> bool {
-    parts == (leg.index, leg.generation & GENERATION_MASK)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_id_names_its_leg() {
-        for (index, generation) in [(0, 0), (7, 1), ((1 << 24) - 1, u32::MAX)] {
-            let leg = Token { index, generation };
-            let id = of(leg);
-            assert!(id < 1 << 53);
-            assert!(parts(id).is_some_and(|parts| names(parts, leg)));
+    fn ids_are_exact_in_every_json_and_differ() {
+        let legs = [(0, 0), (7, 1), (7, 2), ((1 << 24) - 1, u32::MAX)];
+        let ids = legs.map(|(index, generation)| of(Token { index, generation }));
+        assert!(ids.iter().all(|id| *id < 1 << 53));
+        for (at, id) in ids.iter().enumerate() {
+            assert!(!ids[..at].contains(id));
         }
-        assert_eq!(parts(1 << 52), None);
-        assert!(!names((7, 2), Token { index: 7, generation: 1 }));
     }
 }

@@ -88,8 +88,12 @@ impl Shard {
                 }
                 false
             }
-            (Purpose::Ask { .. }, _) => {
+            (Purpose::Ask { .. }, message) => {
+                let asks = matches!(message, Message::Request { .. });
                 self.errand_progressed(id, text, cx);
+                if asks {
+                    self.suspend_clock(id);
+                }
                 self.upstream.errands.get(id).is_some()
             }
             (Purpose::Initialize, Message::Response { .. }) => {

@@ -155,6 +155,13 @@ impl Shard {
         self.put_off(id, due);
     }
 
+    /// The server has asked something of the client, who may take time to answer: only the absolute limit
+    /// holds until the next sign.
+    pub(super) fn suspend_clock(&mut self, id: Token) {
+        let Some(limit) = self.upstream.errands.get(id).map(|errand| errand.limit) else { return };
+        self.put_off(id, limit);
+    }
+
     /// The connection under an errand failed before anything of an answer had come: it is sent again if
     /// that does no harm, to another replica unless a session binds it to this one. `stale`: the connection
     /// had waited in the pool, and tells nothing of its replica.

@@ -9,7 +9,7 @@ use weir_ring::token::Token;
 
 use super::errand::Place;
 use super::wire::{CONNECT_PATIENCE, Wire};
-use super::{UpstreamFault, UpstreamId};
+use super::{UpstreamFault, UpstreamId, Upstreams};
 use crate::downstream::{Connection, Stage};
 use crate::limits::Pool;
 use crate::turn::{Alarm, Cx, Shard};
@@ -23,6 +23,23 @@ pub(super) struct Connections {
     pub(super) open: u32,
     /// Errands that wait.
     pub(super) queue: VecDeque<Token>,
+}
+
+impl Upstreams {
+    /// Connections to upstreams, open or being opened.
+    pub(crate) fn connections(&self) -> u64 {
+        self.wires.into()
+    }
+
+    /// Pooled connections that do not wait for work.
+    pub(crate) fn busy(&self) -> u64 {
+        let pools = self.servers.iter().flat_map(|server| &server.replicas);
+        pools
+            .map(|replica| {
+                u64::from(replica.connections.open).abs_diff(replica.connections.idle.len() as u64)
+            })
+            .sum()
+    }
 }
 
 impl Shard {

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
@@ -30,6 +31,8 @@ pub(super) struct OwnStream {
     refused: bool,
     /// It is open, or asked for.
     open: bool,
+    /// When it may be asked for.
+    not_before: Instant,
 }
 
 /// Where a stream broke off.
@@ -52,7 +55,8 @@ impl Shard {
     pub(super) fn ask_for_stream(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
         let Way::Http { stream, .. } = &mut backing.way else { return };
-        if stream.refused || std::mem::replace(&mut stream.open, true) {
+        let early = cx.now.mono < stream.not_before;
+        if stream.refused || early || std::mem::replace(&mut stream.open, true) {
             return;
         }
         let last_event_id = stream.last_event_id.clone();
@@ -98,7 +102,9 @@ impl Shard {
         if let Some(cut) = cut.filter(|cut| !cut.last_event_id.is_empty()) {
             stream.last_event_id = cut.last_event_id;
         }
-        self.alarm(cx.now.mono.plus(wait), Alarm::Upstream(Look::Backing(token)));
+        stream.not_before = cx.now.mono.plus(wait);
+        let at = stream.not_before;
+        self.alarm(at, Alarm::Upstream(Look::Backing(token)));
     }
 
     /// A look at a conversation that waits: for its child, or for its stream.

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod cursor;
 pub mod garbler;
+pub mod mcp;
 pub mod phoenix;
 pub mod pinger;
 pub mod publisher;
@@ -11,6 +12,7 @@ pub mod sse;
 
 use crate::history::Fact;
 use crate::net::Taken;
+use crate::server::Server;
 use crate::stage::{Event, Stage};
 
 /// One participant.
@@ -24,6 +26,10 @@ pub enum Agent {
     Pinger(Box<pinger::Pinger>),
     /// Sends garbage, or comes as a crowd.
     Garbler(garbler::Garbler),
+    /// Asks MCP servers.
+    Mcp(Box<mcp::McpClient>),
+    /// Is one.
+    Server(Box<Server>),
 }
 
 /// What a client's connection heard.
@@ -87,6 +93,16 @@ impl Agent {
             let rng = stage.rng.fork();
             agents.push(Agent::Garbler(garbler::Garbler::new(agents.len(), rng, cast.crowd)));
         }
+        for number in 0..stage.options.mcp.clients {
+            let rng = stage.rng.fork();
+            agents.push(Agent::Mcp(Box::new(mcp::McpClient::new(agents.len(), number, rng))));
+        }
+        for seat in stage.options.mcp.seats.clone() {
+            let rng = stage.rng.fork();
+            let mut server = Server::new(agents.len(), seat, rng);
+            server.start(stage);
+            agents.push(Agent::Server(Box::new(server)));
+        }
         for agent in 0..agents.len() {
             let due = stage.soon(cast.pace);
             stage.at(due, Event::Timer { agent });
@@ -101,6 +117,8 @@ impl Agent {
             Agent::Publisher(it) => (it.id, it.act(stage, phase)),
             Agent::Pinger(it) => (it.id, it.act(stage, phase)),
             Agent::Garbler(it) => (it.id, it.act(stage, phase)),
+            Agent::Mcp(it) => (it.id, it.act(stage, phase)),
+            Agent::Server(it) => (it.id, it.act(stage, phase)),
         };
         if let Some(next) = next {
             stage.at(next, Event::Timer { agent: id });
@@ -114,6 +132,8 @@ impl Agent {
             Agent::Publisher(it) => it.input(stage, conn, taken),
             Agent::Pinger(it) => it.input(stage, conn, taken),
             Agent::Garbler(it) => it.input(stage, conn, taken),
+            Agent::Mcp(it) => it.input(stage, conn, taken),
+            Agent::Server(it) => it.input(stage, conn, taken),
         }
     }
 
@@ -125,6 +145,7 @@ impl Agent {
             (Agent::Publisher(it), Phase::Empty) => it.leave(stage),
             (Agent::Pinger(it), Phase::Empty) => it.leave(stage),
             (Agent::Garbler(it), Phase::Calm) => it.leave(stage),
+            (Agent::Mcp(it), Phase::Empty) => it.leave(stage),
             _ => {}
         }
     }
@@ -135,7 +156,8 @@ impl Agent {
             Agent::Receiver(it) => it.waits_for(),
             Agent::Publisher(it) => it.waits_for(),
             Agent::Pinger(it) => it.waits_for(),
-            Agent::Garbler(_) => None,
+            Agent::Mcp(it) => it.waits_for(),
+            Agent::Garbler(_) | Agent::Server(_) => None,
         }
     }
 }

@@ -94,7 +94,7 @@ impl Pinger {
         let conn = net::connect(stage, self.id);
         let protocol = self.rng.pick(&["", "Sec-WebSocket-Protocol: mcp\r\n"]);
         let request = format!(
-            "GET /mcp/ws HTTP/1.1\r\nHost: weir\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{protocol}\
+            "GET /mcp/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{protocol}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
             websocket::KEY
         );

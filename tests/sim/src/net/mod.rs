@@ -68,6 +68,8 @@ pub struct Conn {
     pub place: Place,
     /// The agent's side.
     pub client: Client,
+    /// A shard opened it.
+    pub outbound: bool,
     /// Reads at most so many bytes at a time, so often (ns).
     pub slow: Option<(usize, u64)>,
     /// The end of `down` was told to the agent.
@@ -85,6 +87,7 @@ impl Conn {
             down: Pipe::new(window),
             place,
             client: Client::Open,
+            outbound: place != Place::Backlog,
             slow: None,
             told: false,
         }
@@ -123,6 +126,14 @@ impl Net {
             jobs: Vec::new(),
             listening: BTreeMap::new(),
         }
+    }
+}
+
+impl Net {
+    /// Open sockets of a shard that came from its listeners, or from another shard's.
+    pub fn accepted(&self, shard: usize) -> usize {
+        let socks = self.ports[shard].table.iter().flatten();
+        socks.filter(|sock| !self.conns[sock.conn].outbound).count()
     }
 }
 
@@ -225,6 +236,13 @@ fn take(stage: &mut Stage, conn: usize) -> Taken {
         driver::drained_some(stage, conn);
     }
     Taken { opened: false, bytes, ended }
+}
+
+/// The connection has ended otherwise than by the server's orderly close after all that was sent to it had
+/// been read.
+pub fn was_cut(stage: &Stage, conn: usize) -> bool {
+    let it = &stage.net.conns[conn];
+    it.up.has_unread() || matches!(it.down.ended(stage.now), Some(End::Broken(_)))
 }
 
 /// From now on the client reads a little at a time.

@@ -45,6 +45,7 @@ pub(super) fn connect(stage: &mut Stage, shard: usize, token: Token, to: Address
     if !stage.rng.chance(stage.weather.connect_failed) {
         return job(stage, shard, Job::Connect { token, to }, span);
     }
+    stage.faults.count(Fault::ConnectFailed);
     let errno = stage.rng.pick(&[errno::ECONNREFUSED, errno::ETIMEDOUT]);
     if errno == errno::ETIMEDOUT {
         span += 4_000 * MS;

@@ -1,16 +1,28 @@
 //! Reads the record of a run and says which promises were not kept. One file per group of invariants;
 //! their numbers are those of the project's list: 1 no fabrication, 2 order, 3 contiguity, 4 accepted is
-//! seen, 5 epoch honesty, 6 seam, 10 reply pairing, 11 bounded, 17 liveness, and 0 the contract with the
-//! driver and the wire itself.
+//! seen, 5 epoch honesty, 6 seam, 10 reply pairing, 11 bounded, 17 liveness; then those of MCP: 18 pairing, 19
+//! questions, 20 once, 21 leases; and 0 the contract with the driver and the wire itself.
 
 mod bounds;
+mod calls;
 mod epochs;
+mod leases;
 mod origin;
+mod questions;
 mod replies;
 mod seen;
 mod sequence;
 
 use crate::history::{History, Violation};
+
+/// Every MCP request gets exactly one answer, its own, where it was asked.
+pub const PAIRING: u8 = 18;
+/// What a server asks and is told stays between it and the client of the call.
+pub const QUESTIONS: u8 = 19;
+/// A tool call is run at most once.
+pub const ONCE: u8 = 20;
+/// Nothing is left over when everyone has left.
+pub const LEASES: u8 = 21;
 
 /// What the oracle must know beside the record.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +35,12 @@ pub struct Terms {
     pub outbox_bytes_max: usize,
     /// The run ended with a drain: the last counters are from before it.
     pub drains: bool,
+    /// Clients may send as much as they like: nothing is left out.
+    pub unlimited: bool,
+    /// No bound of sessions, calls or connections to servers can be reached.
+    pub ample: bool,
+    /// How long an MCP request may take, ns.
+    pub mcp_patience: u64,
 }
 
 /// Every violation of a run, those found on the way first.
@@ -37,6 +55,9 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     replies::check(history, &mut found);
     bounds::check(history, terms, &mut found);
     seen::check(history, &mut found);
+    calls::check(history, terms, &mut found);
+    questions::check(history, &mut found);
+    leases::check(history, terms, &mut found);
     found.violations
 }
 

@@ -30,6 +30,8 @@ enum Framing {
 pub struct Reader {
     bytes: Vec<u8>,
     framing: Option<Framing>,
+    /// The last chunk of a body has come.
+    over: bool,
 }
 
 impl Reader {
@@ -45,6 +47,7 @@ impl Reader {
         };
         let head = parse_head(&self.bytes[..end])?;
         self.bytes.drain(..end + 4);
+        self.over = false;
         let length = head.field("content-length").map(str::parse).transpose();
         let length = length.map_err(|e| format!("content-length: {e}"))?;
         self.framing = Some(match (head.field("transfer-encoding"), length) {
@@ -74,7 +77,9 @@ impl Reader {
             return Ok(std::mem::take(&mut self.bytes));
         }
         let mut taken = Vec::new();
-        while let Some(line) = self.bytes.windows(2).position(|window| window == b"\r\n") {
+        while !self.over
+            && let Some(line) = self.bytes.windows(2).position(|window| window == b"\r\n")
+        {
             let size = std::str::from_utf8(&self.bytes[..line]).unwrap_or("not UTF-8");
             let size = usize::from_str_radix(size, 16).map_err(|e| format!("chunk size {size:?}: {e}"))?;
             if self.bytes.len() < line + 4 + size {
@@ -85,8 +90,19 @@ impl Reader {
             }
             taken.extend_from_slice(&self.bytes[line + 2..line + 2 + size]);
             self.bytes.drain(..line + 4 + size);
+            self.over = size == 0;
         }
         Ok(taken)
+    }
+
+    /// Whether a chunked body has come to its end.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Whether all that came has been taken.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
     }
 }
 
@@ -124,7 +140,9 @@ mod tests {
         reader.push(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nd");
         reader.head().unwrap().unwrap();
         assert_eq!(reader.rest().unwrap(), b"abc");
-        reader.push(b"e\r\n");
-        assert_eq!(reader.rest().unwrap(), b"de");
+        reader.push(b"e\r\n0\r\n");
+        assert_eq!((reader.rest().unwrap(), reader.is_over()), (b"de".to_vec(), false));
+        reader.push(b"\r\nHTTP");
+        assert_eq!((reader.rest().unwrap(), reader.is_over(), reader.is_empty()), (Vec::new(), true, false));
     }
 }

@@ -11,7 +11,7 @@ export const PING = 9
 
 /** A good upgrade request for `path`. */
 export function upgrade(path, fields = '') {
-  return `GET ${path} HTTP/1.1\r\nHost: weir\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n`
+  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n`
     + `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Version: 13\r\n${fields}\r\n`
 }
 

@@ -39,10 +39,11 @@ const OUTSIDE: [&str; 11] = [
 const RING_VALUES: [&str; 5] = ["op", "token", "buffer", "mesh", "time"];
 
 /// Codecs are siblings: each may use these others.
-const CODECS: [(&str, &[&str]); 6] = [
+const CODECS: [(&str, &[&str]); 7] = [
     ("http1", &[]),
     ("json", &[]),
     ("jsonrpc", &["json"]),
+    ("mcp", &["json", "jsonrpc"]),
     ("phoenix", &["json"]),
     ("sse", &["http1"]),
     ("websocket", &["http1"]),
@@ -53,13 +54,13 @@ const SHARD: [&[&str]; 6] = [
     &["chunks", "error", "hash_ring", "limits", "random", "slots", "stream", "timers"],
     &["policy"],
     &["message", "metrics", "outbox", "route", "session"],
-    &["channels", "mcp"],
-    &["downstream", "mail", "upstream"],
+    &["channels"],
+    &["downstream", "mail", "mcp", "upstream"],
     &["turn"],
 ];
 
 /// Declared beside the turn because they are what it works on; whoever adds to `impl Shard` names them.
-const STATE: [&str; 3] = ["Shard", "Cx", "Alarm"];
+const STATE: [&str; 4] = ["Shard", "Cx", "Alarm", "Post"];
 
 /// Modules of the shard that know no codec; `error` writes JSON and may use that one.
 const WITHOUT_CODECS: [&str; 12] = [

@@ -65,7 +65,7 @@ impl Shard {
                 (Err(_), None) => {}
             }
         }
-        Ok(self.asked_hub(request.token))
+        Ok(self.asked_hub(request.token, cx))
     }
 
     /// Why a message of a batch is not handed on.

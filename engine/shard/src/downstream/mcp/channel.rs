@@ -22,6 +22,10 @@ impl Shard {
         text: Option<&str>,
         cx: &mut Cx<'_>,
     ) -> Flow {
+        if !link.welcome {
+            self.reply_error(token, link, frame, &Error::Origin, cx);
+            return Flow::Go;
+        }
         let identified = if link.session.is_none() && join.client_id.is_none() {
             let name = self.mint();
             self.open_session(&name, cx).map(|session| {

@@ -122,6 +122,7 @@ impl Shard {
             stream.left = stream.left.saturating_sub(1);
         }
         self.pull_stream(session, number, cx);
+        self.relieve(session, number);
     }
 
     /// Keeps a message of a stream for its carrier, and for a client that comes back.
@@ -134,15 +135,31 @@ impl Shard {
         let Some(session) = mcp.sessions.get_mut(session) else { return };
         let Carrier::Streamable(streams) = &mut session.carrier else { return };
         let Some(stream) = streams.get(number) else { return };
+        let carried = stream.carrier.is_some();
         let log = stream.log();
         let mut evicted = log.append(now, &config.outbox, message.into(), 0).evicted_bytes;
         stats.outbox_bytes += message.len() as u64;
         stats.appended += 1;
         // The shard's memory is used up: the oldest of what this client is kept goes.
-        while stats.outbox_bytes - evicted as u64 > max && log.len() > 1 {
+        let kept = usize::from(carried);
+        while stats.outbox_bytes - evicted as u64 > max && log.len() > kept {
             evicted += log.evict_oldest();
         }
         stats.outbox_bytes -= evicted as u64;
+    }
+
+    /// The shard's memory is used up: what a stream's client has been sent is not kept for another time.
+    fn relieve(&mut self, session: Token, number: u32) {
+        let max = self.config.outbox_bytes_total_max as u64;
+        let held = self.stats.outbox_bytes;
+        let Some(stream) = self.stream(session, number) else { return };
+        let delivered = stream.delivered;
+        let Some(log) = stream.log.as_mut() else { return };
+        let mut evicted = 0;
+        while held - evicted > max && !log.is_empty() && log.floor() <= delivered {
+            evicted += log.evict_oldest() as u64;
+        }
+        self.stats.outbox_bytes -= evicted;
     }
 
     /// Lets the carrier of a stream take what it has not been sent, while its peer keeps up, and ends it

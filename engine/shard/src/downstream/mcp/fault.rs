@@ -49,11 +49,6 @@ impl<'a> Fault<'a> {
         Fault { code: code::INVALID_REQUEST, ..Fault::http(400, message) }
     }
 
-    /// Not from there.
-    pub(crate) fn forbidden(message: &'static str) -> Fault<'a> {
-        Fault::http(403, message)
-    }
-
     /// No session of this id, or none any more.
     pub(crate) fn no_session() -> Fault<'a> {
         let message = "There is no such session, or it has ended; initialize a new one.";

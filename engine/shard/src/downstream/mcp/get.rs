@@ -50,7 +50,7 @@ impl Shard {
         self.begin_stream(request.token, &mut pending, cx);
         self.serving.request = Some((request.token, pending));
         self.pull_stream(session, number, cx);
-        Ok(self.asked_hub(request.token))
+        Ok(self.asked_hub(request.token, cx))
     }
 
     /// Ends a session on its client's wish.

@@ -3,17 +3,18 @@
 
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::Headers;
+use crate::error::Error;
 
 /// Checks `Host` and `Origin` against the hosts that are allowed: lower case, without port. With none named,
 /// any `Host` will do, and an `Origin` must be the request's own host.
 ///
 /// # Errors
-/// 403, and which of the two it was.
+/// 403.
 pub(crate) fn check(headers: &Headers<'_>, hosts: &[Box<str>]) -> Result<(), Fault<'static>> {
     let host = headers.host.map(without_port);
     let allowed = |name: &str| hosts.iter().any(|host| name.eq_ignore_ascii_case(host));
     if !hosts.is_empty() && !host.is_some_and(allowed) {
-        return Err(Fault::forbidden("Host is not one of this server's names; see mcp.hosts"));
+        return Err(Fault::http(403, Error::Origin.message()));
     }
     let Some(origin) = headers.origin else { return Ok(()) };
     let origin = origin.split_once("://").map(|(_, authority)| without_port(authority));
@@ -22,7 +23,7 @@ pub(crate) fn check(headers: &Headers<'_>, hosts: &[Box<str>]) -> Result<(), Fau
         (Some(origin), Some(host)) if hosts.is_empty() => origin.eq_ignore_ascii_case(host),
         (Some(origin), _) => allowed(origin),
     };
-    if welcome { Ok(()) } else { Err(Fault::forbidden("Origin is not allowed here; see mcp.hosts")) }
+    if welcome { Ok(()) } else { Err(Fault::http(403, Error::Origin.message())) }
 }
 
 /// `[::1]:80` and `name:80` without the port.

@@ -4,7 +4,7 @@
 
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Message};
-use weir_transports::mcp::code;
+use weir_transports::mcp::{Method, code};
 use weir_transports::phoenix;
 
 use crate::downstream::connection::{Joined, Link};
@@ -113,36 +113,51 @@ impl Shard {
             self.mcp_message(From { outlet, client: Client::Stateless, headers: &[] }, message, cx);
             return Ok(());
         }
-        let session = match (session, &message) {
-            (Some(_), Message::Request { id, method, .. }) if method == "initialize" => {
-                return Err(Fault::invalid("The session is initialized already.").to(Some(*id)));
-            }
-            (Some(session), _) => session,
-            (None, Message::Request { id, method, params }) if method == "initialize" => {
+        let Some(session) = self.link_session(token, link, topic, session, &message, cx)? else {
+            return Ok(());
+        };
+        let outlet = Outlet::Session { session };
+        self.mcp_message(From { outlet, client: Client::Session(session), headers: &[] }, message, cx);
+        Ok(())
+    }
+
+    /// The session that a message belongs to, opened by `initialize`; `None`: the message is dealt with.
+    fn link_session<'a>(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        topic: Option<&str>,
+        session: Option<Token>,
+        message: &Message<'a>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Option<Token>, Fault<'a>> {
+        let Message::Request { id, method, params } = message else { return Ok(session) };
+        let fault = match (session, Method::of(method)) {
+            (Some(_), Method::Initialize) => Fault::invalid("The session is initialized already."),
+            (Some(session), _) => return Ok(Some(session)),
+            (None, Method::Initialize) => {
                 let opened = self.mcp_open(*params, carrier(token, topic), cx);
                 let opened = opened.map_err(|error| Fault::of(&error, Some(*id)))?;
                 match topic.and_then(|topic| link.channel_mut(topic)) {
                     Some(channel) => channel.state = Joined::Mcp { session: Some(opened) },
                     None => link.rpc = Some(opened),
                 }
-                opened
+                return Ok(Some(opened));
             }
-            (None, Message::Request { id, method, .. }) if method == "ping" => {
+            (None, Method::Ping) => {
                 self.serving.replies.push(None, |out| jsonrpc::result(out, id, b"{}"));
-                return Ok(());
+                return Ok(None);
             }
-            (None, Message::Request { id, .. }) => {
-                let message = match topic {
-                    Some(_) => "Send initialize first; a channel carries a session.",
-                    None => "Send initialize first, or what 2026-07-28 wants in params._meta.",
-                };
-                return Err(Fault { code: code::INVALID_REQUEST, ..Fault::invalid(message) }.to(Some(*id)));
+            (None, Method::Other) => {
+                let fault = Fault::invalid(format!("{method:?} is no method of MCP."));
+                Fault { code: code::METHOD_NOT_FOUND, ..fault }
             }
-            (None, _) => return Ok(()),
+            (None, _) if topic.is_some() => {
+                Fault::invalid("Send initialize first; a channel carries a session.")
+            }
+            (None, _) => Fault::invalid("Send initialize first, or what 2026-07-28 wants in params._meta."),
         };
-        let outlet = Outlet::Session { session };
-        self.mcp_message(From { outlet, client: Client::Session(session), headers: &[] }, message, cx);
-        Ok(())
+        Err(fault.to(Some(*id)))
     }
 
     /// A message of the hub for a WebSocket.

@@ -103,7 +103,7 @@ impl Shard {
         pending.long = method == LISTEN;
         self.serving.request = Some((token, pending));
         self.mcp_message(from, message, cx);
-        Ok(self.asked_hub(token))
+        Ok(self.asked_hub(token, cx))
     }
 }
 

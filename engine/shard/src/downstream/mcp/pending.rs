@@ -16,7 +16,7 @@ use crate::mcp::outlet::Outlet;
 use crate::turn::{Cx, Shard};
 
 /// Something is sent at least this often, so that proxies do not take the stream for dead.
-const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
+pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Against buffering and rewriting on the way (nginx, caches, transforming proxies).
 const SSE_HEADERS: [(&str, &str); 3] = [
@@ -268,27 +268,49 @@ impl Shard {
         self.answered_pending(connection, pending, cx);
     }
 
-    /// A look at a request that waits: a comment where a stream is quiet, and whether the peer still reads.
+    /// A look at a request that waits: a comment where a stream is quiet, a stream where an answer takes its
+    /// time, and whether the peer still reads.
     pub(crate) fn examine_pending(&mut self, connection: Token, cx: &mut Cx<'_>) -> Option<Instant> {
         let conn = self.conns.get(connection)?;
         let Stage::Http(exchange) = &conn.stage else { return None };
         let Some(Waiting::Mcp(pending)) = &exchange.waiting else { return None };
-        let blocked = conn.egress.is_blocked();
-        if blocked && cx.now.mono >= conn.heard.plus(WRITE_STALL) {
-            self.broken(connection, cx);
-            return None;
+        let next = Some(cx.now.mono.plus(COMMENT_INTERVAL));
+        let (form, chunked) = (pending.form, pending.chunked);
+        if conn.egress.is_blocked() {
+            if cx.now.mono >= conn.heard.plus(WRITE_STALL) {
+                self.broken(connection, cx);
+                return None;
+            }
+            return next;
         }
-        if !blocked && pending.form == Form::Streaming {
-            let chunked = pending.chunked;
-            self.put_control(connection, cx, |out| {
+        match form {
+            Form::Json => {}
+            Form::Streaming => self.put_control(connection, cx, |out| {
                 if chunked {
                     response::write_chunk(out, |out| sse::comment(out, ""));
                 } else {
                     sse::comment(out, "");
                 }
-            });
+            }),
+            // The first look may be early.
+            Form::Undecided | Form::Sse if cx.now.mono < conn.heard.plus(COMMENT_INTERVAL) => {
+                return Some(conn.heard.plus(COMMENT_INTERVAL));
+            }
+            Form::Undecided | Form::Sse => self.begin_waiting(connection, cx),
         }
-        Some(cx.now.mono.plus(COMMENT_INTERVAL))
+        next
+    }
+
+    /// An answer takes its time: as a stream it shows that it is alive, and a client can come back for it.
+    fn begin_waiting(&mut self, connection: Token, cx: &mut Cx<'_>) {
+        let Some(mut pending) = self.take_pending(connection) else { return };
+        if let Source::Stream { session, stream, .. } = pending.source
+            && let Some(stream) = self.stream(session, stream)
+        {
+            stream.log();
+        }
+        self.begin_stream(connection, &mut pending, cx);
+        self.put_pending(connection, pending);
     }
 
     /// The id of the session that a request has opened.

@@ -10,7 +10,7 @@ use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::{Headers, accepts};
-use crate::downstream::mcp::pending::{Form, Pending, Source};
+use crate::downstream::mcp::pending::{COMMENT_INTERVAL, Form, Pending, Source};
 use crate::downstream::mcp::{guard, modern};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
@@ -96,6 +96,11 @@ impl Shard {
             (_, Method::Delete) => self.delete_session(request, cx),
             _ => Err(Fault::http(405, "This path serves GET, POST and DELETE.")),
         }
+    }
+
+    /// Whether a request may speak MCP at all.
+    pub(crate) fn check_guard(&self, head: &Head<'_>) -> Result<(), Fault<'static>> {
+        guard::check(&Headers::of(head), &self.config.mcp.hosts)
     }
 
     /// From its first MCP request on a connection is read without a pause: a request that waits must see
@@ -254,7 +259,7 @@ impl Shard {
             From { outlet: Outlet::Stream { session, stream }, client: Client::Session(session), headers };
         self.serving.request = Some((request.token, pending));
         self.mcp_message(from, message, cx);
-        self.asked_hub(request.token)
+        self.asked_hub(request.token, cx)
     }
 
     /// Opens the stream of a POST with so many requests.
@@ -278,7 +283,7 @@ impl Shard {
     }
 
     /// What became of the request that was at hand.
-    pub(crate) fn asked_hub(&mut self, token: Token) -> Outcome {
+    pub(crate) fn asked_hub(&mut self, token: Token, cx: &Cx<'_>) -> Outcome {
         let request = self.serving.request.take();
         let gone = self.conns.get(token).is_none_or(|conn| !matches!(conn.stage, Stage::Lent));
         match request {
@@ -286,7 +291,10 @@ impl Shard {
                 self.forget_pending(token, pending);
                 Outcome::Gone
             }
-            Some((_, pending)) => Outcome::Waiting(Waiting::Mcp(pending)),
+            Some((_, pending)) => {
+                self.wake_by(token, cx.now.mono.plus(COMMENT_INTERVAL));
+                Outcome::Waiting(Waiting::Mcp(pending))
+            }
             None if gone => Outcome::Gone,
             None => Outcome::Done,
         }

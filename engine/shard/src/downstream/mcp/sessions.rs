@@ -46,8 +46,9 @@ impl Shard {
         self.alarm(if idle.is_zero() { next } else { next.min(end) }, Alarm::McpSession(id));
     }
 
-    /// Ends a session: its requests get no answer any more, its own stream is over, and the hub forgets it.
+    /// Ends a session: its requests are answered so, its own stream is over, and the hub forgets it.
     pub(crate) fn end_session(&mut self, session: Token, cx: &mut Cx<'_>) {
+        self.refuse_calls(session, cx);
         let (carriers, bytes) = match self.streams(session) {
             Some(streams) => (streams.carriers().collect::<Vec<_>>(), streams.bytes()),
             None => (Vec::new(), 0),

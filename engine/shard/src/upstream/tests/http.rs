@@ -233,8 +233,11 @@ fn a_session_has_a_stream_of_its_own_and_ends_with_a_delete() {
     let event = format!("id: a1\ndata: {changed}\n\n");
     world.receive(stream, format!("{:x}\r\n{event}\r\n", event.len()).as_bytes());
     assert_eq!(world.heard(), [Heard::Backing(backing, changed.into())]);
+    world.receive(stream, b"c\r\nretry: 2000\n\r\n");
     world.end(stream);
-    world.pass(Duration::from_millis(1_100));
+    world.pass(Duration::from_millis(1_900));
+    assert!(world.dialled.is_empty(), "not before the server wants it");
+    world.pass(Duration::from_millis(200));
     let stream = world.accept();
     assert!(world.written(stream).contains("Last-Event-ID: a1\r\n"));
     world.written(wire);

@@ -236,3 +236,61 @@ fn a_stop_waits_for_answers_and_ends_what_has_no_end() {
     world.end(listener);
     assert!(world.shard.is_drained());
 }
+
+#[test]
+fn a_body_in_chunks_moves_in_chunks() {
+    let mut world = World::with(|config| config.shards = 2);
+    let mut ids = (0..).map(|n| format!("session-{n}"));
+    let id = ids.find(|id| crate::route::home(&world.shard.ring, id) == Member(1)).expect("one of the other");
+    let head = body(&of_session(&id), "").replace("Content-Length: 0", "Transfer-Encoding: chunked");
+    let head = head.trim_end();
+    let token = world.accept();
+    for part in [head, "\r\n\r\n", "3\r\n[{}", "\r\n1;x=y\r\n]\r\n", "0\r\n\r\nGET"] {
+        world.ask(token, part);
+    }
+    let conn = world.shard.conns.get(token).expect("leaving");
+    let crate::downstream::connection::Stage::Leaving(departure) = &conn.stage else { panic!() };
+    let moved = String::from_utf8(departure.parcel.bytes.clone()).expect("text");
+    assert_eq!(moved, format!("{head}\r\n\r\n00000004\r\n[{{}}]\r\n0\r\n\r\nGET"));
+}
+
+#[test]
+fn a_client_of_http_1_0_gets_its_stream_until_the_end() {
+    let mut world = World::new();
+    let token = world.accept();
+    world.ask(token, &sleep(1).replace("HTTP/1.1", "HTTP/1.0"));
+    let outlet = outlet(&world, token);
+    world.deliver(outlet, Delivery::Interim, "1");
+    world.deliver(outlet, Delivery::Answer { status: 200 }, "2");
+    let answer = world.read(token);
+    assert!(answer.contains("Connection: close\r\n") && !answer.contains("chunked"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\nevent: message\ndata: 1\n\nevent: message\ndata: 2\n\n"), "{answer}");
+    world.turn();
+    assert!(world.ops.iter().any(|op| matches!(op, Op::Shutdown { .. })));
+}
+
+#[test]
+fn a_client_that_takes_no_stream_gets_the_answer_alone_and_one_that_takes_no_json_a_stream() {
+    let mut world = World::new();
+    let token = world.accept();
+    let taking = |media: &str| sleep(1).replace("application/json, text/event-stream", media);
+    world.ask(token, &taking("application/json"));
+    let outlet = outlet(&world, token);
+    world.deliver(outlet, Delivery::Interim, "1");
+    world.deliver(outlet, Delivery::Answer { status: 200 }, "2");
+    assert!(world.read(token).ends_with("Content-Length: 1\r\n\r\n2"));
+    world.ask(token, &taking("text/event-stream"));
+    let outlet = self::outlet(&world, token);
+    world.deliver(outlet, Delivery::Answer { status: 200 }, "3");
+    assert_eq!(chunks(&world.read(token)), ["event: message\ndata: 3\n\n", ""]);
+}
+
+#[test]
+fn a_stateless_request_with_a_session_id_is_stateless() {
+    let mut world = World::new();
+    let token = world.accept();
+    let discover = stateless(1, "server/discover", "").replace("Accept:", "Mcp-Session-Id: any\r\nAccept:");
+    let answer = world.ask(token, &discover);
+    assert_eq!(status(&answer), 200, "{answer}");
+    assert!(!answer.contains("Mcp-Session-Id"));
+}

@@ -31,7 +31,7 @@ impl World {
         let bytes = self.read_bytes(token);
         let (mut rest, mut texts) = (&bytes[..], Vec::new());
         while let Some(frame) = client::read_frame(rest).expect("a frame") {
-            texts.push(String::from_utf8(frame.payload.to_vec()).expect("text"));
+            texts.push(String::from_utf8_lossy(frame.payload).into_owned());
             rest = &rest[frame.bytes..];
         }
         texts
@@ -67,6 +67,25 @@ fn a_websocket_is_a_session_once_it_is_initialized() {
     assert_eq!(world.texts(token), ["{\"n\":1}"]);
     world.end(token);
     assert_eq!(world.slots(), 0, "the session ends with its connection");
+}
+
+#[test]
+fn a_page_from_elsewhere_gets_its_application_and_no_tools() {
+    let mut world = World::new();
+    let token = world.accept();
+    let origin = "Origin: http://evil.example\r\n";
+    let request = format!(
+        "GET /mcp/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: mcp\r\n{origin}\r\n"
+    );
+    assert_eq!(status(&world.ask(token, &request)), 403);
+    let token = world.upgrade("/mcp/ws?client_id=a", origin);
+    assert!(world.tell(token, &initialize(1))[0].contains("mcp.hosts"));
+    let token = world.upgrade("/mcp/ws/websocket?vsn=2.0.0&client_id=a", origin);
+    assert!(world.push(token, "mcp:gateway", "phx_join", "{}")[0].contains(r#""status":"ok""#));
+    assert!(world.push(token, "mcp:a", "phx_join", "{}")[0].contains(r#""reason":"origin""#));
+    assert_eq!(world.slots(), 0);
 }
 
 #[test]

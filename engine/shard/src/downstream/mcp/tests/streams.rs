@@ -85,6 +85,22 @@ fn of_a_json_answer_that_finds_no_connection_nothing_is_kept() {
 }
 
 #[test]
+fn an_answer_that_takes_its_time_is_a_stream_that_can_be_resumed() {
+    let mut world = World::new();
+    let (id, session, token) = calling(&mut world, "2025-11-25");
+    world.wait(Duration::from_secs(14));
+    assert_eq!(world.read(token), "");
+    world.wait(Duration::from_secs(2));
+    assert_eq!(chunks(&world.read(token)), ["id: 2-0\ndata: \n\nretry: 1000\n\n"]);
+    world.events.push_back(Event::Ended(token, Some(Errno(104))));
+    world.turn();
+    let token = world.accept();
+    world.ask(token, &resume(&id, "2-0"));
+    world.deliver(Outlet::Stream { session, stream: 2 }, ANSWER, "{}");
+    assert_eq!(chunks(&world.read(token)), ["id: 2-1\nevent: message\ndata: {}\n\n", ""]);
+}
+
+#[test]
 fn a_half_closed_legacy_request_still_gets_its_answer() {
     let mut world = World::new();
     let (_, session, token) = calling(&mut world, "2025-06-18");

@@ -1,0 +1,25 @@
+//! What is under way, in numbers.
+
+use crate::mcp::conversation::Whose;
+use crate::metrics::McpStats;
+use crate::turn::Shard;
+
+impl Shard {
+    /// What the shard holds for MCP clients now.
+    pub(crate) fn mcp_stats(&self) -> McpStats {
+        let mcp = &self.mcp;
+        let leased = mcp
+            .conversations
+            .iter()
+            .filter(|(_, held)| matches!(held.whose, Whose::Lease(_)) && !held.legs.is_empty());
+        McpStats {
+            sessions: mcp.sessions.len().into(),
+            calls: mcp.calls.len().into(),
+            legs: mcp.legs.len().into(),
+            holds: mcp.holds.len().into(),
+            leases: leased.count() as u64,
+            busy: self.upstream.busy(),
+            connections: self.upstream.connections(),
+        }
+    }
+}
