@@ -6,6 +6,7 @@ use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
+use crate::mcp::call::Serves;
 use crate::mcp::outlet::Client;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::{Opening, UpstreamFault, UpstreamId};
@@ -236,7 +237,9 @@ impl Shard {
         let Some(held) = self.forget_conversation(conversation) else { return };
         // What the gateway asked for itself: nothing more will be heard of it.
         for leg in held.legs {
-            self.mcp.legs.remove(leg);
+            if self.mcp.legs.get(leg).is_some_and(|leg| leg.serves == Serves::Nobody) {
+                self.mcp.legs.remove(leg);
+            }
         }
         if let Some(backing) = held.backing {
             self.close_backing(backing, cx);
