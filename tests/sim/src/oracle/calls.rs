@@ -11,6 +11,9 @@ use crate::mcp::{Fact, Kind, Outcome, call_in};
 /// A client's request, by its id.
 type Name = (usize, Rc<str>);
 
+/// The status of a message that is larger than the seed allows.
+const TOO_LARGE: i64 = 413;
+
 /// The code of a session that has aged.
 const SESSION_LOST: i64 = -32001;
 
@@ -129,7 +132,7 @@ impl Calls {
     fn still_fails(&self, name: &Name, outcome: &Outcome) -> Option<(u8, String)> {
         let request = self.requests.get(name)?;
         let Outcome::Error(code) = *outcome else { return None };
-        let fails = self.ample && request.calm && code != SESSION_LOST;
+        let fails = self.ample && request.calm && code != SESSION_LOST && code != TOO_LARGE;
         fails.then(|| (17, format!("{:?} fails although faults are over", request.kind)))
     }
 
