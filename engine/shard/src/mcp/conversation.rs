@@ -217,7 +217,8 @@ impl Shard {
     /// A request was given up in this conversation. If it is leased and over a pipe, nobody may have it next:
     /// the upstream could still ask something in the course of that request. Those that wait get another.
     pub(crate) fn end_lease(&mut self, conversation: Token, cx: &mut Cx<'_>) {
-        let leased = |held: &&Conversation| matches!(held.whose, Whose::Lease(_)) && self.is_child(held.server);
+        let leased =
+            |held: &&Conversation| matches!(held.whose, Whose::Lease(_)) && self.is_child(held.server);
         if self.mcp.conversations.get(conversation).filter(leased).is_none() {
             return;
         }
