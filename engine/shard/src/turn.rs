@@ -22,7 +22,7 @@ use crate::random::Random;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
-use crate::upstream::{Look, Upstreams};
+use crate::upstream::{Look, UpstreamId, Upstreams};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
@@ -60,6 +60,8 @@ pub(crate) enum Alarm {
     Accept(Listener),
     Mcp(Token),
     Hold(Token),
+    Lease(Token),
+    Absent(UpstreamId),
     Upstream(Look),
 }
 
@@ -228,6 +230,8 @@ impl Shard {
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
                 Alarm::Mcp(call) => self.examine_call(call, cx),
                 Alarm::Hold(hold) => self.examine_hold(hold, cx),
+                Alarm::Lease(lease) => self.examine_lease(lease, cx),
+                Alarm::Absent(server) => self.examine_absent(server, cx),
                 Alarm::Upstream(look) => self.examine_upstream(look, cx),
             }
         }

@@ -24,10 +24,10 @@ pub(super) const KEY: &str = "upstream";
 /// Keys beside those that set bounds.
 const OWN_KEYS: [&str; 7] = ["name", "command", "url", "urls", "env", "cwd", "headers"];
 
-/// Letters, digits and hyphens of a name.
 /// What the built-in server is called beside others.
 const BUILTIN: &str = "weir";
 
+/// Letters, digits and hyphens of a name.
 const NAME_BYTES_MAX: usize = 32;
 /// Replicas of one upstream.
 const URLS_MAX: usize = 256;

@@ -171,7 +171,7 @@ impl Cache {
 
 /// The requests whose answers may differ after such news. Those of one resource are about all below its URI
 /// too (server/resources, Subscriptions), so they count for every resource of the server.
-fn made_stale(news: Method) -> &'static [Method] {
+pub(crate) fn made_stale(news: Method) -> &'static [Method] {
     match news {
         Method::NotificationToolsListChanged => &[Method::ToolsList],
         Method::NotificationPromptsListChanged => &[Method::PromptsList],

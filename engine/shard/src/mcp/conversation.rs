@@ -1,10 +1,13 @@
 //! Conversations with upstreams: whose they are, and what waits for them or is under way in them.
 
+use std::time::Duration;
+
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
 use crate::mcp::outlet::Client;
-use crate::turn::{Cx, Shard};
+use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::{Opening, UpstreamFault, UpstreamId};
 
 /// A conversation with one upstream.
@@ -18,6 +21,8 @@ pub(crate) struct Conversation {
     pub(crate) whose: Whose,
     /// Requests may be sent.
     pub(crate) ready: bool,
+    /// When its last leg ended.
+    pub(crate) idle_since: Instant,
     /// Legs that wait for it, or, unless it is shared, are under way in it; oldest first.
     pub(crate) legs: Vec<Token>,
 }
@@ -46,6 +51,9 @@ pub(crate) struct About {
 /// What the gateway calls itself where it speaks for no client in particular.
 pub(crate) const CLIENT_INFO: &str =
     concat!(r#"{"name":"weir","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+
+/// How often a lease is looked at, at most.
+const LOOK_MIN: Duration = Duration::from_millis(100);
 
 impl Shard {
     /// The conversation in which `client` asks `server`; begun if there is none.
@@ -155,7 +163,21 @@ impl Shard {
         let opening = Opening { capabilities: capabilities.into(), ..Opening::plain(self.random.next()) };
         let lease = self.converse(server, Whose::Lease(capabilities.into()), opening, cx)?;
         self.mcp.leases.entry(server).or_default().push(lease);
+        self.examine_lease(lease, cx);
         Ok(lease)
+    }
+
+    /// A lease that nobody has used for the pool's idle time ends; else it is looked at again.
+    pub(crate) fn examine_lease(&mut self, lease: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.conversations.get(lease) else { return };
+        let pool = self.config.upstreams.get(usize::from(held.server.0)).map(|upstream| &upstream.pool);
+        let most = pool.map_or(LOOK_MIN, |pool| pool.idle_timeout.max(LOOK_MIN));
+        let now = cx.now.mono;
+        let end = if held.legs.is_empty() { held.idle_since.plus(most) } else { now.plus(most) };
+        if now >= end {
+            return self.end_conversation(lease, cx);
+        }
+        self.alarm(end, Alarm::Lease(lease));
     }
 
     /// Whether a leg of this conversation may be sent: not if another is under way where only one may be.
@@ -185,7 +207,14 @@ impl Shard {
         mut opening: Opening,
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
-        let held = Conversation { backing: None, server, whose, ready: false, legs: Vec::new() };
+        let held = Conversation {
+            backing: None,
+            server,
+            whose,
+            ready: false,
+            idle_since: cx.now.mono,
+            legs: Vec::new(),
+        };
         let conversation = self.mcp.conversations.insert(held).map_err(|_| UpstreamFault::Overloaded)?;
         opening.owner = conversation;
         match self.open_backing(server, opening, cx) {
@@ -259,7 +288,9 @@ impl Shard {
         }) else {
             return;
         };
-        self.tell_curious(server, &Ok((era, result.clone())), cx);
+        if self.mcp.shared.get(&server) == Some(&owner) {
+            self.tell_curious(server, &Ok((era, result.clone())), cx);
+        }
         self.mcp.abouts.insert(server, About { era, result });
         self.conversation_ready(owner, cx);
     }
@@ -269,20 +300,34 @@ impl Shard {
         let tracks = self.tracks_legs(conversation);
         let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
         held.ready = true;
+        let server = held.server;
         let legs = if tracks { held.legs.clone() } else { std::mem::take(&mut held.legs) };
-        let (server, whose) = (held.server, held.whose.clone());
+        self.mcp.faults.remove(&server);
         self.restore_log_level(conversation, cx);
         for leg in legs {
             self.send_unsent(leg, cx);
         }
+        self.hear_ready(conversation, cx);
+        self.server_ready(server, cx);
         self.introduce_waiting(cx);
-        match whose {
+    }
+
+    /// Sees to it that whoever wants news of a server that is ready hears them.
+    fn hear_ready(&mut self, conversation: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.conversations.get(conversation) else { return };
+        let server = held.server;
+        match held.whose {
             Whose::Shared => self.listen_waiting(server, cx),
-            Whose::Session(session) if self.is_modern(server) => {
-                self.listen_for_session(session, server, Vec::new(), cx);
+            // The server was not known when the client became ready.
+            Whose::Session(session) if self.is_modern(server) && self.is_initialized(session) => {
+                self.hear_modern(session, server, cx);
             }
             Whose::Session(_) | Whose::Lease(_) => {}
         }
+    }
+
+    fn is_initialized(&self, session: Token) -> bool {
+        self.mcp.sessions.get(session).is_some_and(|held| held.initialized)
     }
 
     /// Leases that have become free take the next leg that waits.
@@ -330,6 +375,7 @@ impl Shard {
         if held.whose == Whose::Shared {
             self.unsubscribed(held.server, cx);
             self.tell_curious(held.server, &Err(why.clone()), cx);
+            self.spread_loss(held.server, &why, cx);
         }
         self.mcp.cache.forget_server(held.server);
         self.mcp.faults.insert(held.server, why);

@@ -86,6 +86,9 @@ impl Shard {
         {
             session.calls.push(token);
         }
+        if let Some(connection) = request.from.outlet.connection() {
+            self.mcp.by_connection.insert(entry_of(connection, token));
+        }
         Ok(token)
     }
 
@@ -99,7 +102,18 @@ impl Shard {
             // What was asked in its course need not be answered any more.
             session.asked.retain(|_, asked| asked.call() != Some(call));
         }
+        if let Some(connection) = ended.outlet.connection() {
+            self.mcp.by_connection.remove(&entry_of(connection, call));
+        }
         Some(ended)
+    }
+
+    /// The calls of a connection's clients without a session.
+    pub(crate) fn calls_of(&self, connection: Token) -> Vec<Token> {
+        let Token { index, generation } = connection;
+        let entries = self.mcp.by_connection.range([index, generation, 0, 0]..);
+        let mine = entries.take_while(|[of, life, ..]| (*of, *life) == (index, generation));
+        mine.map(|[.., index, generation]| Token { index: *index, generation: *generation }).collect()
     }
 
     /// Asks one server; later, if the conversation with it is not ready.
@@ -231,9 +245,10 @@ impl Shard {
     }
 
     /// Forgets a leg.
-    pub(crate) fn end_leg(&mut self, leg: Token) -> Option<Leg> {
+    pub(crate) fn end_leg(&mut self, leg: Token, cx: &Cx<'_>) -> Option<Leg> {
         let ended = self.mcp.legs.remove(leg)?;
         if let Some(held) = self.mcp.conversations.get_mut(ended.conversation) {
+            held.idle_since = cx.now.mono;
             held.legs.retain(|other| *other != leg);
             // In a lease over a pipe the next one has waited for this.
             if ended.unsent.is_none() && !held.legs.is_empty() && matches!(held.whose, Whose::Lease(_)) {
@@ -245,7 +260,7 @@ impl Shard {
 
     /// Gives up a leg whose answer nobody wants any more, and tells a legacy upstream so.
     pub(crate) fn drop_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
-        let Some(ended) = self.end_leg(leg) else { return };
+        let Some(ended) = self.end_leg(leg, cx) else { return };
         if let Serves::Hold(hold) = ended.serves {
             self.mcp.holds.remove(hold);
         }
@@ -266,4 +281,8 @@ impl Shard {
         self.cancel_leg(backing, leg, cx);
         self.end_lease(ended.conversation, cx);
     }
+}
+
+fn entry_of(connection: Token, call: Token) -> [u32; 4] {
+    [connection.index, connection.generation, call.index, call.generation]
 }

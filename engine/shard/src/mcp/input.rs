@@ -139,12 +139,14 @@ impl Shard {
             return;
         };
         let method = held.method;
-        let Some(Unsent { client, params, own, headers }) = held.asked.as_deref().cloned() else { return };
+        let Some(Unsent { client, params, own, headers }) = held.asked.as_deref().cloned() else {
+            return self.cannot_retry(call, cx);
+        };
         let answers = input.answers.iter().map(|(key, text)| (&**key, &**text));
         let mut again = Vec::new();
         mrtr::write_retry(&mut again, params.as_deref(), answers, input.state.as_deref());
-        let Ok(again) = String::from_utf8(again) else { return };
-        let Ok(read) = Params::read(method, Some(&again)) else { return };
+        let again = String::from_utf8(again).unwrap_or_default();
+        let Ok(read) = Params::read(method, Some(&again)) else { return self.cannot_retry(call, cx) };
         let outgoing =
             Outgoing { client, method, params: Some(&again), own: own.as_deref(), headers: &headers };
         match self.begin_leg(Serves::Call(call), input.server, outgoing, &read, cx) {
@@ -158,5 +160,11 @@ impl Shard {
                 self.finish_with_error(call, &refusal, cx);
             }
         }
+    }
+
+    /// What the client and the server have said makes no request.
+    fn cannot_retry(&mut self, call: Token, cx: &mut Cx<'_>) {
+        let message = "the server's request for input cannot be answered";
+        self.finish_with_error(call, &Refusal::new(code::INTERNAL_ERROR, message), cx);
     }
 }

@@ -34,7 +34,11 @@ impl Shard {
         let call = self.begin(request, Work::Introduction)?;
         let mut waits = false;
         for server in unknown {
-            waits |= self.conversation(request.from.client, None, server, cx).is_ok();
+            match self.conversation(request.from.client, None, server, cx) {
+                // One that has failed before may do so again: nobody waits for it.
+                Ok(_) => waits |= !self.mcp.faults.contains_key(&server),
+                Err(why) => drop(self.mcp.faults.insert(server, why)),
+            }
         }
         self.mcp.introducing.push(call);
         if waits {
@@ -107,10 +111,12 @@ impl Shard {
 
     /// A session's client is ready: its conversations begin, so that their news reach it.
     pub(crate) fn client_is_ready(&mut self, session: Token, cx: &mut Cx<'_>) {
+        let Some(held) = self.mcp.sessions.get_mut(session) else { return };
+        held.initialized = true;
         let servers: Vec<UpstreamId> = self.servers().filter(|server| *server != BUILTIN).collect();
         for server in servers {
             if self.is_modern(server) {
-                self.listen_for_session(session, server, Vec::new(), cx);
+                self.hear_modern(session, server, cx);
             } else {
                 // One that cannot be had now is tried again with the first request for it.
                 let _ = self.conversation(Client::Session(session), None, server, cx);

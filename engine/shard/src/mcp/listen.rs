@@ -3,8 +3,10 @@
 //! Modern upstreams are listened to in turn, one leg each; legacy ones send their news in the shared
 //! conversation. A session with modern upstreams has such a stream too, which feeds its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::splice::{splice, with_meta};
 use weir_transports::mcp::{Era, Filter, Method, Params, key, object};
@@ -23,7 +25,10 @@ use crate::upstream::UpstreamId;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How soon an upstream that has hung up is listened to again.
-const AGAIN: Duration = Duration::from_secs(2);
+pub(crate) const AGAIN: Duration = Duration::from_secs(2);
+
+/// How soon one is that has refused: most likely it has nothing to tell.
+pub(crate) const AGAIN_REFUSED: Duration = Duration::from_secs(60);
 
 /// URIs that one listener may name.
 const URIS_MAX: usize = 1_000;
@@ -37,6 +42,8 @@ pub(crate) struct Listen {
     pub(crate) legs: Vec<(Token, UpstreamId, bool)>,
     /// Legacy upstreams that send their news in the shared conversation.
     pub(crate) subscribed: Vec<UpstreamId>,
+    /// Upstreams that are not listened to, and when they are to be again.
+    silent: BTreeMap<UpstreamId, Instant>,
     /// The client has been told what it gets.
     pub(crate) acknowledged: bool,
     /// The parameters of the request, for legs to come.
@@ -124,14 +131,16 @@ impl Shard {
         Ok(())
     }
 
+    /// A session whose upstream is modern gets the upstream's news, if it does not yet.
+    pub(crate) fn hear_modern(&mut self, session: Token, server: UpstreamId, cx: &mut Cx<'_>) {
+        let held = self.mcp.sessions.get(session);
+        if held.is_some_and(|held| !held.listens.contains_key(&server)) {
+            self.listen_for_session(session, server, Vec::new(), cx);
+        }
+    }
+
     /// A session whose upstream is modern gets the upstream's news, and news of these resources.
-    pub(crate) fn listen_for_session(
-        &mut self,
-        session: Token,
-        server: UpstreamId,
-        uris: Vec<String>,
-        cx: &mut Cx<'_>,
-    ) {
+    fn listen_for_session(&mut self, session: Token, server: UpstreamId, uris: Vec<String>, cx: &mut Cx<'_>) {
         let before = self.mcp.sessions.get_mut(session).and_then(|held| held.listens.remove(&server));
         if let Some(before) = before {
             self.drop_call(before, cx);
@@ -196,7 +205,9 @@ impl Shard {
         }
         if !self.is_modern(server) {
             // Which it is will be known once a conversation with it can begin.
-            let _ = self.shared_conversation(server, cx);
+            if self.shared_conversation(server, cx).is_err() {
+                self.listen_later(call, server, AGAIN, cx);
+            }
             return;
         }
         let Ok(read) = Params::read(Method::SubscriptionsListen, params.as_deref()) else { return };
@@ -218,8 +229,18 @@ impl Shard {
         };
         match leg {
             Ok(leg) => listen.legs.push((leg, server, false)),
-            Err(_) => self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call)),
+            Err(_) => self.listen_later(call, server, AGAIN, cx),
         }
+    }
+
+    /// A server is listened to after `wait`.
+    fn listen_later(&mut self, call: Token, server: UpstreamId, wait: Duration, cx: &Cx<'_>) {
+        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
+        };
+        let at = cx.now.mono.plus(wait);
+        listen.silent.insert(server, at);
+        self.alarm(at, Alarm::Mcp(call));
     }
 
     /// What the server calls a resource, if it is the server's.
@@ -232,7 +253,9 @@ impl Shard {
 
     /// Makes a legacy upstream send its news in the shared conversation.
     fn subscribe_shared(&mut self, call: Token, server: UpstreamId, wants: &Wants, cx: &mut Cx<'_>) {
-        let Ok(conversation) = self.shared_conversation(server, cx) else { return };
+        let Ok(conversation) = self.shared_conversation(server, cx) else {
+            return self.listen_later(call, server, AGAIN, cx);
+        };
         if self.mcp.conversations.get(conversation).is_none_or(|held| !held.ready) {
             return;
         }
@@ -251,7 +274,10 @@ impl Shard {
     /// What waited for a server to be known is asked of it.
     pub(crate) fn listen_waiting(&mut self, server: UpstreamId, cx: &mut Cx<'_>) {
         for call in self.mcp.listeners.clone() {
-            self.examine_listen_at(call, Some(server), cx);
+            if self.lacks(call, server) {
+                self.listen_to(call, server, cx);
+                self.acknowledge_listen(call, false, cx);
+            }
         }
     }
 
@@ -260,9 +286,26 @@ impl Shard {
         for call in self.mcp.listeners.clone() {
             if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
                 listen.subscribed.retain(|other| *other != server);
-                self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call));
+            }
+            if self.lacks(call, server) {
+                self.listen_later(call, server, AGAIN, cx);
             }
         }
+    }
+
+    /// Whether a call that wants news of a server does not listen to it.
+    fn lacks(&self, call: Token, server: UpstreamId) -> bool {
+        let Some(held) = self.mcp.calls.get(call) else { return false };
+        let Work::Listen(listen) = &held.work else { return false };
+        let wanted = match held.client {
+            Client::Session(session) => {
+                let session = self.mcp.sessions.get(session);
+                session.is_some_and(|session| session.listens.get(&server) == Some(&call))
+            }
+            Client::Stateless => server != BUILTIN,
+        };
+        let asked = listen.legs.iter().any(|(_, of, _)| *of == server);
+        wanted && !asked && !listen.subscribed.contains(&server)
     }
 
     /// News in the course of a leg that listens.
@@ -279,6 +322,7 @@ impl Shard {
             return self.acknowledge_listen(call, false, cx);
         }
         self.list_changed(server, method);
+        self.spread_stale(server, method, cx);
         let params = self.shown_params(server, method, params.unwrap_or("{}"));
         self.tell_listener(call, method, &params, cx);
     }
@@ -291,9 +335,13 @@ impl Shard {
         params: &str,
         cx: &mut Cx<'_>,
     ) {
-        if self.mcp.listeners.is_empty() || !self.is_legacy(server) {
-            return;
+        if self.is_legacy(server) {
+            self.tell_stateless(method, params, cx);
         }
+    }
+
+    /// Passes news on to all stateless clients that listen for such.
+    pub(crate) fn tell_stateless(&mut self, method: Method, params: &str, cx: &mut Cx<'_>) {
         let uri = object::find(params, ["uri"]).ok().and_then(|[uri]| uri).and_then(object::string);
         for call in self.mcp.listeners.clone() {
             let wants = self.mcp.calls.get(call).is_some_and(|held| match &held.work {
@@ -345,56 +393,40 @@ impl Shard {
             return legs.any(|(_, _, acknowledged)| !acknowledged);
         }
         let failed = self.mcp.faults.contains_key(&server) && !self.mcp.abouts.contains_key(&server);
-        server != BUILTIN && !failed && !listen.subscribed.contains(&server)
+        let left = listen.silent.contains_key(&server) || listen.subscribed.contains(&server);
+        server != BUILTIN && !failed && !left
     }
 
-    /// A leg that listened has ended: the upstream is listened to again.
-    pub(crate) fn listen_ended(&mut self, call: Token, leg: Token, cx: &mut Cx<'_>) {
+    /// A leg that listened has ended: the upstream is listened to again after `wait`.
+    pub(crate) fn listen_ended(&mut self, call: Token, leg: Token, wait: Duration, cx: &mut Cx<'_>) {
         let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
             return;
         };
-        let server = listen.legs.iter().find(|(other, ..)| *other == leg).map(|(_, server, _)| *server);
-        let subscribed = server.is_some_and(|server| listen.subscribed.contains(&server));
-        listen.legs.retain(|(other, ..)| *other != leg);
-        self.acknowledge_listen(call, false, cx);
-        if !subscribed {
-            self.alarm(cx.now.mono.plus(AGAIN), Alarm::Mcp(call));
+        let ended = listen.legs.iter().position(|(other, ..)| *other == leg);
+        let Some((_, server, _)) = ended.map(|at| listen.legs.swap_remove(at)) else { return };
+        if self.lacks(call, server) {
+            self.listen_later(call, server, wait, cx);
         }
+        self.acknowledge_listen(call, false, cx);
     }
 
-    /// A listener's time has come: acknowledgements that did not come are not waited for, and upstreams
-    /// that have hung up are listened to again.
+    /// A listener's time has come: upstreams that have hung up are listened to again, or acknowledgements
+    /// that did not come are not waited for.
     pub(crate) fn examine_listen(&mut self, call: Token, cx: &mut Cx<'_>) {
-        self.acknowledge_listen(call, true, cx);
-        self.examine_listen_at(call, None, cx);
-    }
-
-    /// Listens again to those servers, or to `only` one, that are not listened to.
-    fn examine_listen_at(&mut self, call: Token, only: Option<UpstreamId>, cx: &mut Cx<'_>) {
-        let Some(held) = self.mcp.calls.get(call) else { return };
-        let client = held.client;
-        let Work::Listen(listen) = &held.work else { return };
-        let listened: Vec<UpstreamId> = listen
-            .legs
-            .iter()
-            .map(|(_, server, _)| *server)
-            .chain(listen.subscribed.iter().copied())
-            .collect();
-        let silent = |server: &UpstreamId| {
-            *server != BUILTIN && !listened.contains(server) && only.is_none_or(|only| only == *server)
+        let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) else {
+            return;
         };
-        let silent: Vec<UpstreamId> = match client {
-            Client::Session(session) => {
-                let listens = self.mcp.sessions.get(session).map(|held| &held.listens);
-                let mine = |server: &UpstreamId| listens.is_some_and(|all| all.get(server) == Some(&call));
-                self.servers().filter(silent).filter(mine).collect()
-            }
-            Client::Stateless => self.servers().filter(silent).collect(),
-        };
-        for server in silent {
-            self.listen_to(call, server, cx);
+        let due: Vec<UpstreamId> =
+            listen.silent.iter().filter(|(_, at)| **at <= cx.now.mono).map(|(server, _)| *server).collect();
+        listen.silent.retain(|server, _| !due.contains(server));
+        if due.is_empty() {
+            return self.acknowledge_listen(call, true, cx);
         }
-        self.acknowledge_listen(call, false, cx);
+        for server in due {
+            if self.lacks(call, server) {
+                self.listen_to(call, server, cx);
+            }
+        }
     }
 
     /// What was learnt of a list that has changed is no longer true.

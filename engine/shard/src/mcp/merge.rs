@@ -131,7 +131,10 @@ impl Shard {
             };
             match leg {
                 Ok(leg) => PartState::Asked(leg),
-                Err(why) => PartState::Missing(why.to_string()),
+                Err(why) => {
+                    self.note_absence(server, cx);
+                    PartState::Missing(why.to_string())
+                }
             }
         };
         if let Some(Work::Merge(merge)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
@@ -140,9 +143,19 @@ impl Shard {
     }
 
     /// A server has answered with its page, or with an error.
-    pub(crate) fn part_answered(&mut self, call: Token, leg: Token, body: Body<'_>, cx: &mut Cx<'_>) {
+    pub(crate) fn part_answered(
+        &mut self,
+        call: Token,
+        leg: Token,
+        server: UpstreamId,
+        body: Body<'_>,
+        cx: &mut Cx<'_>,
+    ) {
         let state = match body {
-            Body::Result(result) => PartState::Here(result.into()),
+            Body::Result(result) => {
+                self.lists_again(server, cx);
+                PartState::Here(result.into())
+            }
             Body::Error(error) => {
                 let found = object::find(error, ["message"]).ok().and_then(|[message]| message);
                 let message = found.and_then(object::string).unwrap_or_default();
@@ -153,7 +166,15 @@ impl Shard {
     }
 
     /// A server will not answer.
-    pub(crate) fn part_failed(&mut self, call: Token, leg: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
+    pub(crate) fn part_failed(
+        &mut self,
+        call: Token,
+        leg: Token,
+        server: UpstreamId,
+        why: UpstreamFault,
+        cx: &mut Cx<'_>,
+    ) {
+        self.note_absence(server, cx);
         self.part_done(call, leg, PartState::Missing(why.to_string()), cx);
     }
 
@@ -179,12 +200,13 @@ impl Shard {
         let mut late = Vec::new();
         for part in &mut merge.parts {
             if let PartState::Asked(leg) = part.state {
-                late.push(leg);
+                late.push((leg, part.server));
                 part.state = PartState::Missing(UpstreamFault::TimedOut.to_string());
             }
         }
-        for leg in late {
+        for (leg, server) in late {
             self.drop_leg(leg, cx);
+            self.note_absence(server, cx);
         }
         self.finish_merge_if_whole(call, cx);
     }
@@ -320,7 +342,6 @@ impl Shard {
 
     /// Tells the client that a page is not whole.
     fn tell_missing(&mut self, call: &Call, server: UpstreamId, why: &str, cx: &mut Cx<'_>) {
-        self.mcp.partial.insert(server, ());
         if !call.logs {
             return;
         }

@@ -4,6 +4,7 @@
 //! server. Messages go straight through: an id, a token and a name are exchanged for those of the other
 //! side, and all else is passed on to the byte.
 
+mod absence;
 mod answer;
 mod builtin;
 mod cache;
@@ -35,13 +36,16 @@ pub(crate) mod wire_id;
 
 pub use remote::Letter;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
+use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
+use weir_transports::mcp::Method;
 
 use crate::limits;
+use crate::mcp::absence::Absence;
 use crate::mcp::cache::Cache;
 use crate::mcp::call::{Call, Leg};
 use crate::mcp::catalog::Catalog;
@@ -66,7 +70,9 @@ pub(crate) struct Mcp {
     by_id: HashTable<Token>,
     hasher: FixedState,
     /// Requests of clients under way.
-    calls: Slots<Call>,
+    pub(crate) calls: Slots<Call>,
+    /// Those of clients without a session, each behind its connection.
+    by_connection: BTreeSet<[u32; 4]>,
     /// Their parts at upstreams.
     pub(crate) legs: Slots<Leg>,
     /// Legs whose upstream waits for a stateless client.
@@ -81,7 +87,7 @@ pub(crate) struct Mcp {
     /// Why a conversation with an upstream last ended.
     faults: BTreeMap<UpstreamId, UpstreamFault>,
     /// Upstreams whose part was missing in a list.
-    partial: BTreeMap<UpstreamId, ()>,
+    absent: BTreeMap<UpstreamId, Absence>,
     /// Calls that wait for introductions.
     introducing: Vec<Token>,
     /// Legs that stand for those of other shards.
@@ -90,6 +96,8 @@ pub(crate) struct Mcp {
     freed: Vec<Token>,
     /// Shards that wait for a server's introduction.
     curious: Vec<(UpstreamId, Member)>,
+    /// Which news of modern servers the other shards were told of in the turn of this instant.
+    told: (Instant, Vec<(UpstreamId, Method)>),
     /// Calls that listen.
     listeners: Vec<Token>,
     catalog: Catalog,
@@ -110,6 +118,7 @@ impl Mcp {
             by_id: HashTable::new(),
             hasher: FixedState::with_seed(seed),
             calls: Slots::with_max(limits.calls_max),
+            by_connection: BTreeSet::new(),
             legs: Slots::with_max(limits.calls_max.saturating_mul(LEGS_PER_CALL)),
             holds: Slots::with_max(limits.calls_max),
             conversations: Slots::with_max(CONVERSATIONS_MAX),
@@ -117,11 +126,12 @@ impl Mcp {
             leases: BTreeMap::new(),
             abouts: BTreeMap::new(),
             faults: BTreeMap::new(),
-            partial: BTreeMap::new(),
+            absent: BTreeMap::new(),
             introducing: Vec::new(),
             proxies: BTreeMap::new(),
             freed: Vec::new(),
             curious: Vec::new(),
+            told: (Instant(0), Vec::new()),
             listeners: Vec::new(),
             catalog: Catalog::default(),
             cache: Cache::default(),

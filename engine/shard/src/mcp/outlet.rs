@@ -15,6 +15,16 @@ pub(crate) enum Outlet {
     Link { connection: Token },
 }
 
+impl Outlet {
+    /// The connection of a client without a session.
+    pub(crate) fn connection(self) -> Option<Token> {
+        match self {
+            Outlet::Post { connection, .. } | Outlet::Link { connection } => Some(connection),
+            Outlet::Stream { .. } | Outlet::Session { .. } => None,
+        }
+    }
+}
+
 /// What a message is to its outlet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {

@@ -11,6 +11,7 @@ use weir_transports::mcp::{Era, Method, Params};
 
 use crate::limits::TargetKind;
 use crate::mail::Mail;
+use crate::mcp::cache::made_stale;
 use crate::mcp::call::{Leg, Serves};
 use crate::mcp::conversation::{About, Conversation, Whose};
 use crate::mcp::wire_id;
@@ -36,6 +37,8 @@ enum Remote {
     Said { leg: Token, text: Box<str> },
     /// `leg` will not be answered.
     Failed { leg: Token, why: UpstreamFault },
+    /// What is kept of the server's answers is no longer true.
+    Stale { server: UpstreamId, method: Method },
     /// News for everyone.
     News { server: UpstreamId, method: Method, params: Box<str> },
 }
@@ -65,8 +68,14 @@ impl Shard {
         if !self.has_room(owner, cx) {
             return Err(UpstreamFault::Overloaded);
         }
-        let held =
-            Conversation { backing: None, server, whose: Whose::Shared, ready: false, legs: Vec::new() };
+        let held = Conversation {
+            backing: None,
+            server,
+            whose: Whose::Shared,
+            ready: false,
+            idle_since: cx.now.mono,
+            legs: Vec::new(),
+        };
         let conversation = self.mcp.conversations.insert(held).map_err(|_| UpstreamFault::Overloaded)?;
         self.mail(owner, Remote::Open { from: self.me, server }, cx);
         Ok(conversation)
@@ -110,6 +119,27 @@ impl Shard {
         }
     }
 
+    /// Tells the other shards, once a turn, that what they keep of a modern server's answers is not true any
+    /// more: it has told those who listen, which may all be here, and often.
+    pub(crate) fn spread_stale(&mut self, server: UpstreamId, method: Method, cx: &mut Cx<'_>) {
+        if made_stale(method).is_empty() {
+            return;
+        }
+        let told = &mut self.mcp.told;
+        if told.0 != cx.now.mono {
+            *told = (cx.now.mono, Vec::new());
+        }
+        if told.1.contains(&(server, method)) {
+            return;
+        }
+        told.1.push((server, method));
+        for shard in (0..self.config.shards).map(Member) {
+            if shard != self.me {
+                self.mail(shard, Remote::Stale { server, method }, cx);
+            }
+        }
+    }
+
     fn mail(&mut self, to: Member, letter: Remote, cx: &mut Cx<'_>) {
         self.send(to, Mail::Mcp(Box::new(Letter(letter))), cx);
     }
@@ -129,6 +159,7 @@ impl Shard {
             }
             Remote::Said { leg, text } => self.leg_message(leg, &text, cx),
             Remote::Failed { leg, why } => self.leg_failed(leg, why, cx),
+            Remote::Stale { server, method } => self.list_changed(server, method),
             Remote::News { server, method, params } => {
                 self.list_changed(server, method);
                 self.tell_listeners(server, method, &params, cx);
@@ -165,6 +196,18 @@ impl Shard {
         let told: Vec<(UpstreamId, Member)> = told;
         for (_, to) in told {
             self.mail(to, Remote::About { server, about: about.clone() }, cx);
+        }
+    }
+
+    /// A child that all share is gone: the others begin anew with it.
+    pub(crate) fn spread_loss(&mut self, server: UpstreamId, why: &UpstreamFault, cx: &mut Cx<'_>) {
+        if !self.is_child(server) || self.owner_of(server).is_some() {
+            return;
+        }
+        for shard in (0..self.config.shards).map(Member) {
+            if shard != self.me {
+                self.mail(shard, Remote::About { server, about: Err(why.clone()) }, cx);
+            }
         }
     }
 

@@ -65,12 +65,7 @@ impl Shard {
 
     /// Numbers what a client is asked. `None`: it has too much to answer already.
     pub(crate) fn note_asked(&mut self, session: Token, asked: Asked) -> Option<u64> {
-        let Shard { mcp, .. } = self;
-        let session = mcp.sessions.get_mut(session)?;
-        if session.asked.len() >= ASKED_MAX {
-            // Clients need not answer what was asked in the course of a call that is over.
-            session.asked.retain(|_, asked| asked.call().is_none_or(|call| mcp.calls.get(call).is_some()));
-        }
+        let session = self.mcp.sessions.get_mut(session)?;
         if session.asked.len() >= ASKED_MAX {
             return None;
         }

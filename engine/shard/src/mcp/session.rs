@@ -24,6 +24,8 @@ pub(crate) struct Session {
     pub(crate) bucket: TokenBucket,
     /// When it was last heard.
     pub(crate) heard: Instant,
+    /// It has said that it is initialized.
+    pub(crate) initialized: bool,
     /// `logging/setLevel`, a JSON string.
     pub(crate) log_level: Option<Box<str>>,
     /// Its conversations with upstreams.

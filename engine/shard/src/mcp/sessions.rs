@@ -61,6 +61,7 @@ impl Shard {
             capabilities: object_or(capabilities, "{}"),
             bucket: TokenBucket::new(),
             heard: cx.now.mono,
+            initialized: false,
             log_level: None,
             backings: BTreeMap::new(),
             listens: BTreeMap::new(),
@@ -190,7 +191,10 @@ impl Shard {
 
     /// The calls whose answers go to `outlet`.
     fn calls_for(&self, outlet: Outlet) -> impl Iterator<Item = Token> {
-        self.mcp.calls.iter().filter(move |(_, call)| call.outlet == outlet).map(|(call, _)| call)
+        let calls = outlet.connection().map_or_else(Vec::new, |connection| self.calls_of(connection));
+        calls
+            .into_iter()
+            .filter(move |call| self.mcp.calls.get(*call).is_some_and(|call| call.outlet == outlet))
     }
 
     /// Tells every upstream with which a session converses.

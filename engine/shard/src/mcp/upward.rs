@@ -9,6 +9,7 @@ use weir_transports::mcp::{Era, Method, code, hints, object};
 use crate::mcp::answer::{Refusal, status_of};
 use crate::mcp::call::{Call, Serves, Work};
 use crate::mcp::conversation::Whose;
+use crate::mcp::listen::{AGAIN, AGAIN_REFUSED};
 use crate::mcp::outlet::{Delivery, Outlet};
 use crate::turn::{Cx, Shard};
 use crate::upstream::{UpstreamFault, UpstreamId};
@@ -22,7 +23,7 @@ impl Shard {
             && !matches!(message, Ok(Message::Request { .. }))
         {
             if matches!(message, Ok(Message::Response { .. })) {
-                self.end_leg(leg);
+                self.end_leg(leg, cx);
             }
             return self.pass_back(member, asker, text, cx);
         }
@@ -43,7 +44,7 @@ impl Shard {
 
     /// A leg will not be answered.
     pub(crate) fn leg_failed(&mut self, leg: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
-        let Some(ended) = self.end_leg(leg) else { return };
+        let Some(ended) = self.end_leg(leg, cx) else { return };
         self.end_lease(ended.conversation, cx);
         let call = match ended.serves {
             Serves::Call(call) => call,
@@ -52,8 +53,11 @@ impl Shard {
             Serves::Nobody => return,
         };
         match self.mcp.calls.get(call).map(|call| &call.work) {
-            Some(Work::Merge(_)) => self.part_failed(call, leg, why, cx),
-            Some(Work::Listen(_)) => self.listen_ended(call, leg, cx),
+            Some(Work::Merge(_)) => self.part_failed(call, leg, ended.server, why, cx),
+            Some(Work::Listen(_)) => {
+                let refused = matches!(why, UpstreamFault::Http(400..=499));
+                self.listen_ended(call, leg, if refused { AGAIN_REFUSED } else { AGAIN }, cx);
+            }
             Some(_) => {
                 let refusal = self.fault(ended.server, &why);
                 self.finish_with_error(call, &refusal, cx);
@@ -63,16 +67,20 @@ impl Shard {
     }
 
     fn leg_answered(&mut self, leg: Token, body: Body<'_>, cx: &mut Cx<'_>) {
-        let Some(mut ended) = self.end_leg(leg) else { return };
+        let Some(mut ended) = self.end_leg(leg, cx) else { return };
         self.keep_answer(&mut ended, body, cx);
         let call = match ended.serves {
             Serves::Call(call) => call,
             Serves::Hold(hold) => return self.hold_answered(hold, ended.server, body, cx),
-            Serves::Remote { .. } | Serves::Nobody => return,
+            Serves::Nobody => return self.server_is_back(ended.server, cx),
+            Serves::Remote { .. } => return,
         };
         match self.mcp.calls.get(call).map(|call| &call.work) {
-            Some(Work::Merge(_)) => self.part_answered(call, leg, body, cx),
-            Some(Work::Listen(_)) => self.listen_ended(call, leg, cx),
+            Some(Work::Merge(_)) => self.part_answered(call, leg, ended.server, body, cx),
+            Some(Work::Listen(_)) => {
+                let refused = matches!(body, Body::Error(_));
+                self.listen_ended(call, leg, if refused { AGAIN_REFUSED } else { AGAIN }, cx);
+            }
             Some(_) => self.finish_direct(call, ended.server, body, cx),
             None => {}
         }
@@ -234,6 +242,9 @@ impl Shard {
     ) {
         let Some(name) = method.name() else { return };
         self.list_changed(server, method);
+        if self.is_modern(server) {
+            self.spread_stale(server, method, cx);
+        }
         let params = self.shown_params(server, method, params.unwrap_or("{}"));
         if let Some(session) = self.session_of(conversation) {
             let message = format!(r#"{{"jsonrpc":"2.0","method":"{name}","params":{params}}}"#);

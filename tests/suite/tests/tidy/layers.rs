@@ -60,7 +60,7 @@ const SHARD: [&[&str]; 6] = [
 ];
 
 /// Declared beside the turn because they are what it works on; whoever adds to `impl Shard` names them.
-const STATE: [&str; 3] = ["Shard", "Cx", "Alarm"];
+const STATE: [&str; 4] = ["Shard", "Cx", "Alarm", "Post"];
 
 /// Modules of the shard that know no codec; `error` writes JSON and may use that one.
 const WITHOUT_CODECS: [&str; 12] = [

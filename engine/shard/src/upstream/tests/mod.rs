@@ -6,6 +6,7 @@ mod pipe;
 mod pool;
 mod probing;
 mod replicas;
+mod through;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

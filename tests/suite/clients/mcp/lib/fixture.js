@@ -2,7 +2,10 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 import { deadline } from '../../lib/inbox.js'
 
@@ -12,9 +15,11 @@ const SERVER = new URL('../fixture/server.js', import.meta.url).pathname
 const open = new Set()
 process.on('exit', () => { for (const fixture of open) fixture.child.kill('SIGKILL') })
 
-/** The command of the fixture over stdio; `era` is `legacy` or `modern`. */
+/** The command of the fixture over stdio; `era` is `legacy` or `modern`. Children of one command are one server. */
 export function command(era) {
-  return [process.execPath, SERVER, era, 'stdio']
+  const folder = mkdtempSync(join(tmpdir(), 'weir-fixture-'))
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }))
+  return [process.execPath, SERVER, era, 'stdio', '--share', folder]
 }
 
 /** An `[[upstream]]` of the configuration: a command as a list, or the URL of a server; further lines as they are. */

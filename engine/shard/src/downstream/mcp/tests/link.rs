@@ -101,6 +101,24 @@ fn stateless_messages_need_no_session() {
 }
 
 #[test]
+fn what_a_connection_asked_without_a_session_ends_with_it_or_when_it_says_so() {
+    let mut world = World::new();
+    let token = world.upgrade("/mcp/ws", "");
+    let meta = MODERN.strip_prefix(r#""params":{"#).expect("parameters");
+    let sleep = SLEEP
+        .replace(r#""params":{"#, &format!(r#""params":{{{},"#, meta.strip_suffix('}').expect("an object")));
+    for id in 1..=3 {
+        assert!(world.tell(token, &rpc(id, &sleep)).is_empty());
+    }
+    assert_eq!(world.shard.mcp.calls.len(), 3);
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}"#;
+    assert!(world.tell(token, cancel).is_empty());
+    assert_eq!(world.shard.mcp.calls.len(), 2);
+    world.end(token);
+    assert!(world.shard.mcp.calls.is_empty() && world.shard.serving.is_done());
+}
+
+#[test]
 fn each_channel_is_a_session_of_its_own() {
     let mut world = World::new();
     let token = world.upgrade("/mcp/ws/websocket?vsn=2.0.0", "");
