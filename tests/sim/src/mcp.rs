@@ -43,8 +43,8 @@ pub enum Outcome {
 /// Something that happened.
 #[derive(Clone, Debug)]
 pub enum Fact {
-    /// A client sent a request; `id` is JSON.
-    Asked { client: usize, conn: usize, id: Rc<str>, kind: Kind, text: Rc<str> },
+    /// A client sent a request; `id` is JSON, `tool` as clients call it.
+    Asked { client: usize, conn: usize, id: Rc<str>, kind: Kind, text: Rc<str>, tool: Rc<str> },
     /// An answer came.
     Answered { client: usize, conn: usize, id: Rc<str>, outcome: Outcome },
     /// The client said that it wants no answer.

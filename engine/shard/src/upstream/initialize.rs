@@ -10,7 +10,8 @@ use super::backing::{Life, Way};
 use super::errand::{Errand, Place, Purpose};
 use super::look::Look;
 use super::request::{self, Headers, Request};
-use super::{PATIENCE, UpstreamFault};
+use super::server::Speaks;
+use super::{PATIENCE, UpstreamFault, UpstreamId};
 use crate::turn::{Alarm, Cx, Shard};
 
 /// How long a conversation waits for its own stream before it begins without.
@@ -59,6 +60,7 @@ impl Shard {
         let Some(errand) = self.upstream.errands.get(id) else { return };
         let (upstream, target, token) = (errand.upstream, errand.target, errand.backing);
         let Some((era, about)) = agreed(text) else {
+            self.took_for_legacy(upstream);
             return self.fail_errand(id, UpstreamFault::Garbage, cx);
         };
         self.dismiss_errand(id);
@@ -82,6 +84,16 @@ impl Shard {
                 self.begin_errand(Errand { backing: Some(token), repeatable: true, request, ..errand }, cx);
             }
             Way::NoChild => {}
+        }
+    }
+
+    /// What was taken for a legacy server does not know `initialize`: the next conversation asks once more
+    /// what it speaks.
+    fn took_for_legacy(&mut self, upstream: UpstreamId) {
+        if let Some(server) = self.upstream.servers.get_mut(upstream.index())
+            && matches!(server.speaks, Speaks::Legacy)
+        {
+            server.speaks = Speaks::Unknown;
         }
     }
 

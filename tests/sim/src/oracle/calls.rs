@@ -11,6 +11,9 @@ use crate::mcp::{Fact, Kind, Outcome, call_in};
 /// A client's request, by its id.
 type Name = (usize, Rc<str>);
 
+/// Failures in a row that are too many.
+const FAILS_MAX: u32 = 4;
+
 /// The status of a message that is larger than the seed allows.
 const TOO_LARGE: i64 = 413;
 
@@ -22,6 +25,7 @@ struct Request {
     conn: usize,
     kind: Kind,
     text: Rc<str>,
+    tool: Rc<str>,
     at: u64,
     answers: u32,
     /// When it was cancelled, by the number of the fact.
@@ -46,6 +50,8 @@ struct Calls {
     /// Nothing can be refused for want of room.
     ample: bool,
     healed: bool,
+    /// Failures in a row since then, by client and tool.
+    fails: BTreeMap<(usize, Rc<str>), u32>,
 }
 
 pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
@@ -69,11 +75,12 @@ pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
 impl Calls {
     fn step(&mut self, number: usize, at: u64, fact: &Fact, patience: u64) -> Option<(u8, String)> {
         match fact {
-            Fact::Asked { client, conn, id, kind, text } => {
+            Fact::Asked { client, conn, id, kind, text, tool } => {
                 let request = Request {
                     conn: *conn,
                     kind: *kind,
                     text: text.clone(),
+                    tool: tool.clone(),
                     at,
                     answers: 0,
                     cancelled: None,
@@ -111,9 +118,9 @@ impl Calls {
             }
             Fact::Answered { client, conn, id, outcome } => {
                 let name = (*client, id.clone());
-                let late = self.is_late(&name, at, patience);
-                let late = late.or_else(|| self.still_fails(&name, outcome));
-                late.or_else(|| self.answered(&name, *conn, outcome).map(|wrong| (PAIRING, wrong)))
+                let wrong = self.answered(&name, *conn, outcome).map(|wrong| (PAIRING, wrong));
+                let wrong = wrong.or_else(|| self.is_late(&name, at, patience));
+                wrong.or_else(|| self.try_again(&name, outcome))
             }
             Fact::Healed => {
                 self.healed = true;
@@ -129,11 +136,18 @@ impl Calls {
         (took > patience).then(|| (17, format!("{:?} took {took} ns", request.kind)))
     }
 
-    fn still_fails(&self, name: &Name, outcome: &Outcome) -> Option<(u8, String)> {
-        let request = self.requests.get(name)?;
-        let Outcome::Error(code) = *outcome else { return None };
-        let fails = self.ample && request.calm && code != SESSION_LOST && code != TOO_LARGE;
-        fails.then(|| (17, format!("{:?} fails although faults are over", request.kind)))
+    /// Counts how often a tool has failed in a row although faults are over. Once is no wonder: a session with
+    /// its server may have been lost before.
+    fn try_again(&mut self, name: &Name, outcome: &Outcome) -> Option<(u8, String)> {
+        let request = self.requests.get(name).filter(|request| request.calm)?;
+        let fails = self.fails.entry((name.0, request.tool.clone())).or_default();
+        match *outcome {
+            Outcome::Error(SESSION_LOST | TOO_LARGE) => {}
+            Outcome::Error(_) => *fails += 1,
+            _ => *fails = 0,
+        }
+        let wrong = self.ample && *fails == FAILS_MAX;
+        wrong.then(|| (17, format!("{:?} of {} fails although faults are over", request.kind, request.tool)))
     }
 
     fn answered(&mut self, name: &Name, conn: usize, outcome: &Outcome) -> Option<String> {

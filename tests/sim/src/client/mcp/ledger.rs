@@ -43,7 +43,8 @@ impl Ledger {
 
     pub(super) fn asked(&mut self, stage: &mut Stage, id: &Rc<str>, open: Open) {
         let (client, conn, kind, text) = (self.client, open.conn, open.kind, open.text.clone());
-        note(stage, Fact::Asked { client, conn, id: id.clone(), kind, text });
+        let tool = open.params["name"].as_str().unwrap_or_default().into();
+        note(stage, Fact::Asked { client, conn, id: id.clone(), kind, text, tool });
         self.open.insert(id.clone(), open);
     }
 

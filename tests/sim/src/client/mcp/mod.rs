@@ -86,7 +86,7 @@ impl McpClient {
             tools: Vec::new(),
             walk: None,
             replies: 0,
-            tries: 20,
+            tries: 60,
             rng,
         }
     }
@@ -171,10 +171,13 @@ impl McpClient {
         if !self.is_introduced() {
             return self.introduce(stage);
         }
-        let echo = self.tools.iter().find(|name| name.ends_with("echo")).cloned();
-        match echo {
-            Some(name) => self.call(stage, name),
-            None => self.list(stage, json!({})),
+        let echoes: Vec<&String> = self.tools.iter().filter(|name| name.ends_with("echo")).collect();
+        match echoes.len() {
+            0 => self.list(stage, json!({})),
+            len => {
+                let name = echoes[self.rng.index(len)].clone();
+                self.call(stage, name);
+            }
         }
     }
 
