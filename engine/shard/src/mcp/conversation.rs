@@ -236,7 +236,10 @@ impl Shard {
         let Some(held) = self.forget_conversation(conversation) else { return };
         // What the gateway asked for itself: nothing more will be heard of it.
         for leg in held.legs {
-            self.mcp.legs.remove(leg);
+            let sent = self.mcp.legs.remove(leg).is_some_and(|leg| leg.unsent.is_none());
+            if sent && held.backing.is_none() {
+                self.cancel_remotely(leg, held.server, cx);
+            }
         }
         if let Some(backing) = held.backing {
             self.close_backing(backing, cx);
