@@ -8,7 +8,6 @@ use weir_transports::mcp::{Method, Version, key};
 
 use crate::mcp::call::Serves;
 use crate::mcp::conversation::CLIENT_INFO;
-use crate::mcp::outlet::{Delivery, Outlet};
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamId;
 
@@ -101,18 +100,12 @@ impl Shard {
         if !std::mem::replace(&mut absence.missing, false) {
             return;
         }
-        let sessions: Vec<Token> = self.mcp.sessions.iter().map(|(session, _)| session).collect();
         for (list, changed) in LISTS {
             if !self.has_list(server, list) {
                 continue;
             }
             self.list_changed(server, changed);
-            let name = changed.name().unwrap_or_default();
-            let message = format!(r#"{{"jsonrpc":"2.0","method":"{name}"}}"#);
-            for session in &sessions {
-                let outlet = Outlet::Session { session: *session };
-                self.mcp_deliver(outlet, Delivery::Interim, message.as_bytes(), cx);
-            }
+            self.tell_sessions(changed, "{}", cx);
             self.tell_stateless(changed, "{}", cx);
         }
     }

@@ -6,6 +6,7 @@ use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
+use crate::mcp::call::Serves;
 use crate::mcp::outlet::Client;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::{Opening, UpstreamFault, UpstreamId};
@@ -236,9 +237,8 @@ impl Shard {
         let Some(held) = self.forget_conversation(conversation) else { return };
         // What the gateway asked for itself: nothing more will be heard of it.
         for leg in held.legs {
-            let sent = self.mcp.legs.remove(leg).is_some_and(|leg| leg.unsent.is_none());
-            if sent && held.backing.is_none() {
-                self.cancel_remotely(leg, held.server, cx);
+            if self.mcp.legs.get(leg).is_some_and(|leg| leg.serves == Serves::Nobody) {
+                self.mcp.legs.remove(leg);
             }
         }
         if let Some(backing) = held.backing {

@@ -8,6 +8,7 @@ use crate::mcp::catalog::Kind;
 use crate::mcp::outlet::{Client, From};
 use crate::mcp::servers::Whose;
 use crate::turn::{Cx, Shard};
+use crate::upstream::UpstreamId;
 
 /// A request of a client, taken apart.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Request<'a> {
     pub(crate) params: Option<&'a str>,
     /// What the gateway reads of them.
     pub(crate) read: &'a Params<'a>,
+    /// The lists that it waited for were read, as far as they could be.
+    pub(crate) surveyed: bool,
 }
 
 impl Shard {
@@ -59,7 +62,7 @@ impl Shard {
                 return self.answer_error(from.outlet, era, id, &refusal, cx);
             }
         };
-        let request = Request { from, era, id, method, params, read: &read };
+        let request = Request { from, era, id, method, params, read: &read, surveyed: false };
         if let Err(refusal) = self.serve_request(&request, cx) {
             self.answer_error(from.outlet, era, id, &refusal, cx);
         }
@@ -104,6 +107,9 @@ impl Shard {
     fn named(&mut self, request: &Request<'_>, kind: Kind, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let Some(name) = request.read.name.and_then(object::string) else { return Err(missing("name")) };
         match self.whose_name(kind, &name) {
+            Whose::Of(server, _) if self.wants_schema(request, server) => {
+                self.survey(request, kind, &[server], cx)
+            }
             Whose::Of(server, own) => {
                 let own = own.into_owned();
                 self.direct(request, server, (own != name).then_some(&own), cx)
@@ -114,6 +120,17 @@ impl Shard {
                 Err(Refusal::new(code::INVALID_PARAMS, format!("Unknown {what}: {name}")))
             }
         }
+    }
+
+    /// Whether a call must wait for the tool's definition: over HTTP, a modern server may want arguments
+    /// mirrored in headers, and a legacy client sends none.
+    fn wants_schema(&self, request: &Request<'_>, server: UpstreamId) -> bool {
+        request.method == Method::ToolsCall
+            && !request.surveyed
+            && matches!(request.from.client, Client::Session(_))
+            && self.is_modern(server)
+            && !self.is_child(server)
+            && !self.mcp.catalog.is_whole(Kind::Tool, server)
     }
 
     /// A resource, by its URI.

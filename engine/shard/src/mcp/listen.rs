@@ -335,8 +335,29 @@ impl Shard {
         params: &str,
         cx: &mut Cx<'_>,
     ) {
-        if self.is_legacy(server) {
-            self.tell_stateless(method, params, cx);
+        if !self.is_legacy(server) {
+            return;
+        }
+        self.tell_stateless(method, params, cx);
+        let share = self.config.upstreams.get(usize::from(server.0)).is_some_and(|upstream| upstream.share);
+        let lists = matches!(
+            method,
+            Method::NotificationToolsListChanged
+                | Method::NotificationPromptsListChanged
+                | Method::NotificationResourcesListChanged
+        );
+        if share && lists {
+            self.tell_sessions(method, params, cx);
+        }
+    }
+
+    /// Passes news on to all sessions.
+    pub(crate) fn tell_sessions(&mut self, method: Method, params: &str, cx: &mut Cx<'_>) {
+        let name = method.name().unwrap_or_default();
+        let message = format!(r#"{{"jsonrpc":"2.0","method":"{name}","params":{params}}}"#);
+        let sessions: Vec<Token> = self.mcp.sessions.iter().map(|(session, _)| session).collect();
+        for session in sessions {
+            self.mcp_deliver(Outlet::Session { session }, Delivery::Interim, message.as_bytes(), cx);
         }
     }
 

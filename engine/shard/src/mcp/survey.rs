@@ -109,7 +109,8 @@ impl Shard {
         let read = Params { meta, ..Params::default() };
         let from = From { outlet, client, headers: &[] };
         let Some(id) = Id::from_json("0") else { return false };
-        let request = Request { from, era, id, method: kind.list(), params: None, read: &read };
+        let request =
+            Request { from, era, id, method: kind.list(), params: None, read: &read, surveyed: true };
         for (server, cursor) in next {
             self.ask_part(call, server, kind.list(), Some(&cursor), &request, cx);
         }
@@ -131,11 +132,12 @@ impl Shard {
             method: survey.method,
             params: survey.params.as_deref(),
             read: &read,
+            surveyed: true,
         };
         let known = self.servers().all(|server| self.mcp.catalog.is_whole(survey.kind, server));
         let found = named(&read);
         let owned = !self.mcp.catalog.owners(survey.kind, &found).is_empty();
-        let served = if known || owned {
+        let served = if known || owned || self.sole_server().is_some() {
             self.serve_request(&request, cx)
         } else {
             Err(Refusal::new(

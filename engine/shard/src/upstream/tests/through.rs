@@ -53,6 +53,25 @@ impl World {
         self.receive(wire, json(200, &body).as_bytes());
     }
 
+    /// A legacy server without sessions answers all but what clients ask.
+    fn serve_legacy(&mut self) {
+        loop {
+            while !self.dialled.is_empty() {
+                self.accept();
+            }
+            let Some(((index, generation), asked)) = self.written.pop_first() else { return };
+            let asked = String::from_utf8_lossy(&asked);
+            let answer = match &*asked {
+                get if get.starts_with("GET ") => json(405, ""),
+                hello if hello.contains(r#""initialize""#) => json(200, INITIALIZED),
+                ready if ready.contains("notifications/") => ACCEPTED.to_owned(),
+                probe if probe.contains("server/discover") => json(400, "{}"),
+                _ => continue,
+            };
+            self.receive(Token { index, generation }, answer.as_bytes());
+        }
+    }
+
     fn calls(&self) -> u32 {
         self.shard.mcp.calls.len()
     }
@@ -175,4 +194,21 @@ fn a_server_that_was_missing_is_tried_until_it_is_back() {
     assert_eq!(world.shard.stats.appended, 1, "the session is told once");
     world.pass(Duration::from_millis(20_000));
     assert!(world.dialled.is_empty() && world.shard.stats.appended == 1);
+}
+
+#[test]
+fn a_lease_ends_once_nobody_has_used_it_for_the_pools_idle_time() {
+    let mut world = World::whole(vec![named("one", 1)]);
+    let leased = r#""name":"add","#;
+    let text = META.replace(r#"clientCapabilities":{}"#, r#"clientCapabilities":{"roots":{}}"#);
+    let text = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{{leased}{text}}}}}"#);
+    world.say(Client::Stateless, OUTLET, &text);
+    world.serve_legacy();
+    assert_eq!(world.shard.mcp_stats().leases, 1);
+    world.act(|shard, cx| shard.mcp_abandoned(OUTLET, cx));
+    let held = world.shard.upstream.backings.len();
+    world.pass(Duration::from_secs(299));
+    assert_eq!(world.shard.upstream.backings.len(), held);
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.shard.upstream.backings.len(), held - 1);
 }
