@@ -48,8 +48,8 @@ pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
     let stage = world.stage;
     let terms = oracle::Terms {
         roomy: stage.options.roomy,
-        queue_bytes_max: stage.saboteur.bound(stage.options.config.queue_bytes_max),
-        outbox_bytes_max: stage.options.config.outbox_bytes_total_max,
+        queue_bytes_max: stage.saboteur.bound(stage.options.queue_bytes_max()),
+        outbox_bytes_max: stage.options.outbox_bytes_max(),
         drains: stage.options.drains,
         unlimited: stage.options.config.client_rate.per_second == 0.0,
         ample: stage.options.mcp.is_ample(&stage.options.config),

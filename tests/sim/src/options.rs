@@ -15,6 +15,9 @@ pub const MS: u64 = 1_000_000;
 /// to, and that then answers nothing.
 pub const MCP_PATIENCE: u64 = 50_000 * MS;
 
+/// Bytes that one MCP client may have been answered and not sent, at the most.
+const UNSENT_BYTES: usize = 8 << 10;
+
 /// Everything a run takes from its seed.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -119,6 +122,21 @@ impl Options {
         let (mut config, weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
         let mcp = McpOptions::draw(rng, &mut config);
         Options { config, roomy, turns, drains, weather, cast, mcp }
+    }
+}
+
+impl Options {
+    /// Bytes that may wait on one connection; requests to MCP servers may be longer than what clients may send.
+    pub fn queue_bytes_max(&self) -> usize {
+        let config = &self.config;
+        let upward = if config.upstreams.is_empty() { 0 } else { 2 * config.message_bytes_max };
+        config.queue_bytes_max + upward
+    }
+
+    /// Bytes that all outboxes of a shard may hold. What an MCP client has not been sent of an answer is kept
+    /// beyond the bound.
+    pub fn outbox_bytes_max(&self) -> usize {
+        self.config.outbox_bytes_total_max + self.mcp.clients * UNSENT_BYTES
     }
 }
 

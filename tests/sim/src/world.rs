@@ -69,8 +69,8 @@ const STORM_MAX: u64 = 300_000 * MS;
 /// How long each phase after the storm lasts; longer than every time-out a seed can draw.
 const PHASE: u64 = 6_000 * MS;
 
-/// How long the calm lasts where servers may be silent from the start.
-const LONG_CALM: u64 = 45_000 * MS;
+/// How long calm and end last where servers may be silent from the start.
+const LONG_PHASE: u64 = 45_000 * MS;
 
 /// Letters that may wait at a sender: many turns' worth, but not without bound.
 const OUTBOX_MAX: usize = 5_000;
@@ -174,8 +174,8 @@ impl<G: Gateway> World<G> {
         } else {
             self.agents.iter_mut().for_each(|agent| agent.enter(&mut self.stage, phase));
         }
-        let long = phase == Phase::Calm && self.stage.options.mcp.stubborn;
-        self.stage.at(self.stage.now + if long { LONG_CALM } else { PHASE }, Event::Next);
+        let long = matches!(phase, Phase::Calm | Phase::Empty) && self.stage.options.mcp.stubborn;
+        self.stage.at(self.stage.now + if long { LONG_PHASE } else { PHASE }, Event::Next);
     }
 
     /// Everyone has left: nothing may be left over.

@@ -267,9 +267,7 @@ impl Shard {
         if ended.unsent.is_some() {
             return;
         }
-        let Some(backing) = self.mcp.conversations.get(ended.conversation).map(|held| held.backing) else {
-            return;
-        };
+        let backing = self.mcp.conversations.get(ended.conversation).and_then(|held| held.backing);
         let Some(backing) = backing else { return self.cancel_remotely(leg, ended.server, cx) };
         if self.is_legacy(ended.server) {
             let cancelled = format!(

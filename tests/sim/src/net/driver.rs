@@ -275,7 +275,7 @@ fn place(stage: &mut Stage, conn: usize, bytes: &[u8], may_be_short: bool) -> (u
 
 fn drain(stage: &mut Stage, shard: usize, name: (Token, Socket), bytes: Vec<u8>) {
     let turn = stage.net.ports[shard].turns;
-    let limit = stage.options.config.queue_bytes_max + stage.options.config.message_bytes_max + 4096;
+    let limit = stage.options.queue_bytes_max() + stage.options.config.message_bytes_max + 4096;
     if bytes.len() > limit {
         stage.history.bound(format!("shard {shard} drains {} bytes, more than {limit}", bytes.len()));
     }

@@ -129,7 +129,9 @@ impl McpClient {
         match open.kind {
             _ if required => self.give_input(stage, &open.text, open.params, result),
             Kind::Introduce if good && !self.modern => {
-                self.standing = Standing::Known;
+                // A session may have been lost while its answer was on its way.
+                let lost = !self.socket && self.session.is_none();
+                self.standing = if lost { Standing::Unknown } else { Standing::Known };
                 let text = json!({"jsonrpc": "2.0", "method": "notifications/initialized"}).to_string();
                 self.outbox.push_back(text);
             }

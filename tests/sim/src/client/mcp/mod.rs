@@ -242,7 +242,10 @@ impl McpClient {
         let heard = link.read(stage, conn, taken);
         self.links.insert(conn, link);
         for heard in heard {
-            self.hear(stage, conn, heard);
+            // After a close nothing counts.
+            if self.links.contains_key(&conn) {
+                self.hear(stage, conn, heard);
+            }
         }
         self.flush(stage);
     }
