@@ -39,7 +39,7 @@ struct Queue {
     in_flight: usize,
     /// Rest of the send that came short; may begin inside a message, so it leaves first.
     tail: Vec<u8>,
-    /// Pings, pongs, closes and heartbeats: they overtake messages and do not count.
+    /// Pings, pongs and heartbeats: they overtake messages and do not count.
     control: Vec<u8>,
     /// Whole messages.
     chunks: VecDeque<Chunk>,

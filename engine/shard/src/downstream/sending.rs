@@ -46,6 +46,14 @@ impl Shard {
         self.wrote(token, wrote, cx);
     }
 
+    /// Appends the last message of a connection, exempt from the bound. It overtakes nothing: a peer must not
+    /// be sent messages after a close (RFC 6455, section 5.5.1).
+    pub(crate) fn put_last(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
+        let wrote = conn.egress.message(cx.out, usize::MAX, write);
+        self.wrote(token, wrote, cx);
+    }
+
     /// Appends frame `index` of this turn.
     pub(crate) fn put_shared(&mut self, token: Token, cx: &mut Cx<'_>, index: u32) {
         let max = self.config.queue_bytes_max;

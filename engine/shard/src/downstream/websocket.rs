@@ -299,14 +299,14 @@ impl Shard {
 
     /// Closes with a reason: the peer answers or its time runs out.
     pub(crate) fn close_link(&mut self, token: Token, code: u16, reason: &str, cx: &mut Cx<'_>) -> Flow {
-        self.put_control(token, cx, |out| websocket::write_close(out, code, reason));
+        self.put_last(token, cx, |out| websocket::write_close(out, code, reason));
         self.finish(token, cx);
         Flow::Stop
     }
 
     /// Answers the peer's close with its own code (RFC 6455, section 5.5.1).
     fn answer_close(&mut self, token: Token, code: Option<u16>, cx: &mut Cx<'_>) {
-        self.put_control(token, cx, |out| match code {
+        self.put_last(token, cx, |out| match code {
             Some(code) => websocket::write_close(out, code, ""),
             None => websocket::write_frame(out, Opcode::Close, &[]),
         });

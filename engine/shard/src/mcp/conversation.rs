@@ -38,6 +38,8 @@ pub(crate) enum Whose {
     /// One stateless request's at a time, with a legacy upstream that was told these capabilities: what it
     /// asks back is asked in the course of that request.
     Lease(Box<str>),
+    /// A lease whose request was given up: its upstream is left a moment to hear so.
+    Spent,
 }
 
 /// What an upstream said of itself.
@@ -52,6 +54,9 @@ pub(crate) struct About {
 /// What the gateway calls itself where it speaks for no client in particular.
 pub(crate) const CLIENT_INFO: &str =
     concat!(r#"{"name":"weir","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
+
+/// How long an upstream has to hear that its request was given up, before its lease ends.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How often a lease is looked at, at most.
 const LOOK_MIN: Duration = Duration::from_millis(100);
@@ -171,6 +176,9 @@ impl Shard {
     /// A lease that nobody has used for the pool's idle time ends; else it is looked at again.
     pub(crate) fn examine_lease(&mut self, lease: Token, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.conversations.get(lease) else { return };
+        if held.whose == Whose::Spent {
+            return self.end_conversation(lease, cx);
+        }
         let pool = self.config.upstreams.get(usize::from(held.server.0)).map(|upstream| &upstream.pool);
         let most = pool.map_or(LOOK_MIN, |pool| pool.idle_timeout.max(LOOK_MIN));
         let now = cx.now.mono;
@@ -254,9 +262,13 @@ impl Shard {
         if self.mcp.conversations.get(conversation).filter(leased).is_none() {
             return;
         }
-        let held = self.mcp.conversations.get_mut(conversation);
-        let waiting = held.map(|held| std::mem::take(&mut held.legs)).unwrap_or_default();
-        self.end_conversation(conversation, cx);
+        let Some(held) = self.mcp.conversations.get_mut(conversation) else { return };
+        let (server, waiting) = (held.server, std::mem::take(&mut held.legs));
+        held.whose = Whose::Spent;
+        if let Some(leases) = self.mcp.leases.get_mut(&server) {
+            leases.retain(|lease| *lease != conversation);
+        }
+        self.alarm(cx.now.mono.plus(FAREWELL), Alarm::Lease(conversation));
         for leg in waiting {
             self.place_leg(leg, cx);
         }
@@ -274,6 +286,7 @@ impl Shard {
             Whose::Shared => {
                 self.mcp.shared.remove(&held.server);
             }
+            Whose::Spent => {}
             Whose::Lease(_) => {
                 if let Some(leases) = self.mcp.leases.get_mut(&held.server) {
                     leases.retain(|lease| *lease != conversation);
@@ -325,7 +338,7 @@ impl Shard {
             Whose::Session(session) if self.is_modern(server) && self.is_initialized(session) => {
                 self.hear_modern(session, server, cx);
             }
-            Whose::Session(_) | Whose::Lease(_) => {}
+            Whose::Session(_) | Whose::Lease(_) | Whose::Spent => {}
         }
     }
 

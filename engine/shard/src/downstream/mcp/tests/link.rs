@@ -119,6 +119,24 @@ fn what_a_connection_asked_without_a_session_ends_with_it_or_when_it_says_so() {
 }
 
 #[test]
+fn nothing_is_sent_after_a_close() {
+    let mut world = World::new();
+    let token = world.upgrade("/mcp/ws", "");
+    world.events.push_back(Event::Unsent(token, b"tail".to_vec()));
+    world.turn();
+    world.deliver(Outlet::Link { connection: token }, Delivery::Interim, "{}");
+    let mut close = Vec::new();
+    client::write_frame(&mut close, client::FIN | Opcode::Close as u8, &[3, 232], [1, 2, 3, 4]);
+    world.events.push_back(Event::Received(token, close));
+    world.turn();
+    world.read_bytes(token);
+    world.events.push_back(Event::Drained(token));
+    world.turn();
+    let sent = world.read_bytes(token);
+    assert!(sent.starts_with(b"\x81\x02{}\x88\x02"), "{sent:?}");
+}
+
+#[test]
 fn each_channel_is_a_session_of_its_own() {
     let mut world = World::new();
     let token = world.upgrade("/mcp/ws/websocket?vsn=2.0.0", "");
