@@ -386,6 +386,10 @@ impl Shard {
     pub(crate) fn conversation_lost(&mut self, conversation: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(held) = self.forget_conversation(conversation) else { return };
         for leg in held.legs {
+            // The owner may have taken it up with the server's next life while this letter was on its way.
+            if held.backing.is_none() && self.is_sent(leg) {
+                self.cancel_remotely(leg, held.server, cx);
+            }
             self.leg_failed(leg, why.clone(), cx);
         }
         if held.whose == Whose::Shared {

@@ -166,7 +166,8 @@ impl Shard {
             headers: &unsent.headers,
         };
         // What the upstream speaks is known by now: the shared conversation may not do for it.
-        let does = self.mcp.conversations.get(present).is_some_and(|held| held.whose != Whose::Shared);
+        let there = self.mcp.conversations.get(present);
+        let does = there.is_some_and(|held| !matches!(held.whose, Whose::Shared | Whose::Spent));
         let conversation = match does {
             true => Ok(present),
             false => self.conversation(outgoing.client, read.meta.client_capabilities, server, cx),
