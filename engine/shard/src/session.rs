@@ -27,8 +27,8 @@ pub(crate) struct Session {
     pub(crate) outbox: Option<Box<Outbox>>,
     /// Highest number ever written to one of its connections.
     pub(crate) delivered: u64,
-    /// Messages received from it.
-    pub(crate) received: u64,
+    /// Messages received from it; stays at the largest number that fits.
+    pub(crate) received: u32,
     /// When it was last heard.
     pub(crate) heard: Instant,
     /// A look at its age is scheduled.

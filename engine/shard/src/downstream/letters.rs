@@ -73,7 +73,7 @@ impl Shard {
             transport,
             connection_age: since.map_or(0, |since| cx.now.mono.as_secs().saturating_sub(since)).into(),
             messages_sent: session.delivered,
-            messages_received: session.received,
+            messages_received: session.received.into(),
             last_activity: timestamp(Wall(cx.now.wall.0.saturating_sub(ago))).into(),
             pending_acks: session.outbox.as_ref().map_or(0, |outbox| outbox.len()) as u64,
             queue: conns().map(|conn| conn.egress.queued() as u64).sum(),

@@ -50,7 +50,7 @@ impl Shard {
     /// Takes a token from the client's bucket.
     pub(crate) fn charge(&mut self, id: Token, cx: &Cx<'_>) -> Result<(), Error> {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
-        session.received += 1;
+        session.received = session.received.saturating_add(1);
         session.heard = cx.now.mono;
         match session.bucket.take(&self.config.client_rate, cx.now.mono) {
             Verdict::Allow { .. } => Ok(()),
