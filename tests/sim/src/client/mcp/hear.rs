@@ -28,8 +28,6 @@ impl McpClient {
                 if !keeps {
                     self.links.remove(&conn);
                     net::close(stage, conn);
-                } else if let Some(Link::Http(http)) = self.links.get_mut(&conn) {
-                    http.rested = Some(stage.now);
                 }
             }
             Heard::Upgraded => {}
@@ -49,10 +47,8 @@ impl McpClient {
 
     /// The server has closed a connection.
     fn closed(&mut self, stage: &mut Stage, conn: usize) {
-        let excused = net::was_cut(stage, conn);
-        if !excused
-            && let Some(Link::Http(http)) = self.links.get_mut(&conn)
-            && !http.crossed(stage)
+        if let Some(Link::Http(http)) = self.links.get_mut(&conn)
+            && !net::was_cut(stage, conn, http.began)
             && let Some(Exchange::Ask(id)) = http.busy.take()
         {
             self.lost(stage, conn, &id, false);
