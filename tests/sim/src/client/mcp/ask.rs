@@ -189,6 +189,7 @@ impl McpClient {
         };
         if let Some(Link::Http(http)) = self.links.get_mut(&conn) {
             (http.busy, http.began) = (Some(exchange), stage.now);
+            http.session.clone_from(&self.session);
         }
         net::send(stage, conn, request);
         Some(conn)

@@ -25,6 +25,8 @@ pub(super) struct Http {
     pub(super) busy: Option<Exchange>,
     /// When it began.
     pub(super) began: u64,
+    /// In which session.
+    pub(super) session: Option<String>,
 }
 
 /// A request and its response.
