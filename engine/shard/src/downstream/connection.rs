@@ -133,7 +133,7 @@ pub(crate) enum Waiting {
     /// Other shards.
     Gather(Box<Gather>),
     /// An MCP server's answer, or the messages of a stream.
-    Mcp(Pending),
+    Mcp(Box<Pending>),
 }
 
 /// A body of which more is to come.
@@ -173,8 +173,8 @@ pub(crate) struct Link {
     pub gateway: bool,
     /// Where it comes from, MCP may be spoken (`Host` and `Origin` of its upgrade).
     pub welcome: bool,
-    /// The session of the MCP messages that it carries by themselves.
-    pub rpc: Option<Token>,
+    /// The session of the MCP messages that it carries by themselves; few links have one.
+    pub rpc: Option<Box<Token>>,
     /// A ping waits for its pong.
     pub pinged: bool,
     /// How input is watched.

@@ -253,7 +253,7 @@ impl Shard {
     /// A connection no longer speaks HTTP: who waits for its request learns of it.
     pub(crate) fn forget_exchange(&mut self, token: Token, exchange: Exchange) {
         if let Some(Waiting::Mcp(pending)) = exchange.waiting {
-            self.forget_pending(token, pending);
+            self.forget_pending(token, *pending);
         }
     }
 

@@ -272,7 +272,7 @@ impl Shard {
             let home = route::home(&self.ring, &channel.topic);
             self.send(home, Mail::Unsubscribe { from: self.me, topic: channel.topic }, cx);
         }
-        self.forget_rpc(link.rpc);
+        self.forget_rpc(link.rpc.as_deref().copied());
         if link.speaks == Speaks::Mcp {
             self.abandon_link(token);
         }

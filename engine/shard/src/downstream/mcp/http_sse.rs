@@ -34,7 +34,7 @@ impl Shard {
         self.write_part(request.token, &pending, cx, |out| {
             sse::event(out, None, Some("endpoint"), &endpoint)
         });
-        Ok(Outcome::Waiting(Waiting::Mcp(pending)))
+        Ok(Outcome::Waiting(Waiting::Mcp(Box::new(pending))))
     }
 
     /// `POST /messages`: accepted here, answered on the stream.

@@ -70,7 +70,7 @@ impl Shard {
         for (message, session) in replies.each() {
             let other = session.and_then(|session| channel_of(link, session));
             match other.or(topic) {
-                Some(topic) if session.is_none_or(|session| link.rpc != Some(session)) => {
+                Some(topic) if session.is_none_or(|session| link.rpc.as_deref() != Some(&session)) => {
                     self.push_rpc(token, link, topic, message, cx);
                 }
                 _ => self.put_text(token, link, message, cx),
@@ -101,7 +101,7 @@ impl Shard {
             }
         }
         let session = match topic {
-            None => link.rpc,
+            None => link.rpc.as_deref().copied(),
             Some(topic) => link.channel(topic).and_then(|channel| match channel.state {
                 Joined::Mcp { session } => session,
                 _ => None,
@@ -140,7 +140,7 @@ impl Shard {
                 let opened = opened.map_err(|error| Fault::of(&error, Some(*id)))?;
                 match topic.and_then(|topic| link.channel_mut(topic)) {
                     Some(channel) => channel.state = Joined::Mcp { session: Some(opened) },
-                    None => link.rpc = Some(opened),
+                    None => link.rpc = Some(Box::new(opened)),
                 }
                 return Ok(Some(opened));
             }

@@ -122,7 +122,7 @@ impl Shard {
         }
         let Stage::Http(exchange) = &mut self.conns.get_mut(connection)?.stage else { return None };
         match exchange.waiting.take() {
-            Some(Waiting::Mcp(pending)) => Some(pending),
+            Some(Waiting::Mcp(pending)) => Some(*pending),
             other => {
                 exchange.waiting = other;
                 None
@@ -133,7 +133,7 @@ impl Shard {
     /// The request goes on waiting. If its connection was closed meanwhile, it ends here.
     pub(crate) fn put_pending(&mut self, connection: Token, pending: Pending) {
         match self.conns.get_mut(connection).map(|conn| &mut conn.stage) {
-            Some(Stage::Http(exchange)) => exchange.waiting = Some(Waiting::Mcp(pending)),
+            Some(Stage::Http(exchange)) => exchange.waiting = Some(Waiting::Mcp(Box::new(pending))),
             Some(Stage::Lent) => self.serving.request = Some((connection, pending)),
             _ => self.forget_pending(connection, pending),
         }

@@ -293,7 +293,7 @@ impl Shard {
             }
             Some((_, pending)) => {
                 self.wake_by(token, cx.now.mono.plus(COMMENT_INTERVAL));
-                Outcome::Waiting(Waiting::Mcp(pending))
+                Outcome::Waiting(Waiting::Mcp(Box::new(pending)))
             }
             None if gone => Outcome::Gone,
             None => Outcome::Done,
