@@ -143,7 +143,11 @@ impl Shard {
     pub(super) fn errand_progressed(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) {
         self.resume_clock(id, cx);
         let Some(errand) = self.upstream.errands.get(id) else { return };
-        if let Purpose::Ask { leg, .. } = errand.purpose {
+        if let Purpose::Ask { leg, long } = errand.purpose {
+            if long {
+                // It has no end: that it speaks is all that the breaker can hear of it.
+                self.judge_upstream(errand.upstream, Ok(()), cx);
+            }
             self.tell_leg(leg, text, cx);
         }
     }

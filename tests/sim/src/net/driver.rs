@@ -328,7 +328,16 @@ fn shutdown(stage: &mut Stage, shard: usize, name: (Token, Socket)) {
     }
     sock.shut = true;
     let conn = sock.conn;
+    note_close(stage, shard, name.0, conn);
     finish_down(stage, conn, End::Orderly);
+}
+
+/// The shard begins to close a connection: has it read everything?
+fn note_close(stage: &mut Stage, shard: usize, closer: Token, conn: usize) {
+    let of = |item: &Item| matches!(item, Item::Received { token, .. } if *token == closer);
+    let unread = stage.net.ports[shard].queue.iter().any(of) || stage.net.conns[conn].up.has_unread();
+    let now = stage.now;
+    stage.net.conns[conn].closed.get_or_insert((now, unread));
 }
 
 fn finish_down(stage: &mut Stage, conn: usize, end: End) {
@@ -348,6 +357,7 @@ fn close(stage: &mut Stage, shard: usize, name: (Token, Socket)) {
     if let Some(drain) = sock.drain.take() {
         complete(stage, shard, Item::Drained { token: drain.token, errno: Some(errno::ECANCELED) });
     }
+    note_close(stage, shard, name.0, conn);
     let unread = stage.net.conns[conn].up.has_unread();
     let end = if unread && stage.rng.chance(stage.weather.close_reset) {
         stage.faults.count(Fault::CloseReset);

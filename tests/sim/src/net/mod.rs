@@ -70,6 +70,8 @@ pub struct Conn {
     pub client: Client,
     /// A shard opened it.
     pub outbound: bool,
+    /// When the shard began to close it, and whether something waited then that it had not read.
+    pub closed: Option<(u64, bool)>,
     /// Reads at most so many bytes at a time, so often (ns).
     pub slow: Option<(usize, u64)>,
     /// The end of `down` was told to the agent.
@@ -88,6 +90,7 @@ impl Conn {
             place,
             client: Client::Open,
             outbound: place != Place::Backlog,
+            closed: None,
             slow: None,
             told: false,
         }
@@ -238,11 +241,12 @@ fn take(stage: &mut Stage, conn: usize) -> Taken {
     Taken { opened: false, bytes, ended }
 }
 
-/// The connection has ended otherwise than by the server's orderly close after all that was sent to it had
-/// been read.
-pub fn was_cut(stage: &Stage, conn: usize) -> bool {
+/// The connection has ended otherwise than by the server's orderly close after it had read what was sent to
+/// it at `sent`.
+pub fn was_cut(stage: &Stage, conn: usize, sent: u64) -> bool {
     let it = &stage.net.conns[conn];
-    it.up.has_unread() || matches!(it.down.ended(stage.now), Some(End::Broken(_)))
+    let crossed = it.closed.is_some_and(|(at, unread)| unread || sent >= at);
+    crossed || matches!(it.down.ended(stage.now), Some(End::Broken(_)))
 }
 
 /// From now on the client reads a little at a time.

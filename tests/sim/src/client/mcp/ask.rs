@@ -30,6 +30,8 @@ impl McpClient {
             return;
         }
         self.session = None;
+        // What is still to be said was meant for the session before.
+        self.outbox.clear();
         let params = json!({
             "protocolVersion": self.version,
             "capabilities": self.capabilities(),
@@ -186,7 +188,8 @@ impl McpClient {
             None => return None,
         };
         if let Some(Link::Http(http)) = self.links.get_mut(&conn) {
-            http.busy = Some(exchange);
+            (http.busy, http.began) = (Some(exchange), stage.now);
+            http.session.clone_from(&self.session);
         }
         net::send(stage, conn, request);
         Some(conn)

@@ -28,8 +28,6 @@ impl McpClient {
                 if !keeps {
                     self.links.remove(&conn);
                     net::close(stage, conn);
-                } else if let Some(Link::Http(http)) = self.links.get_mut(&conn) {
-                    http.rested = Some(stage.now);
                 }
             }
             Heard::Upgraded => {}
@@ -49,10 +47,8 @@ impl McpClient {
 
     /// The server has closed a connection.
     fn closed(&mut self, stage: &mut Stage, conn: usize) {
-        let excused = net::was_cut(stage, conn);
-        if !excused
-            && let Some(Link::Http(http)) = self.links.get_mut(&conn)
-            && !http.crossed(stage)
+        if let Some(Link::Http(http)) = self.links.get_mut(&conn)
+            && !net::was_cut(stage, conn, http.began)
             && let Some(Exchange::Ask(id)) = http.busy.take()
         {
             self.lost(stage, conn, &id, false);
@@ -88,7 +84,7 @@ impl McpClient {
             return stage.history.violation(0, format!("conn {conn}: not JSON: {shown}"));
         };
         match (message["method"].as_str(), message.get("id")) {
-            (Some(method), Some(id)) => self.asked(stage, method, id, &message["params"]),
+            (Some(method), Some(id)) => self.asked(stage, conn, (method, id), &message["params"]),
             (Some("notifications/progress"), None) => self.progressed(stage, conn, &message["params"]),
             (Some("notifications/tools/list_changed"), None) => self.tools.clear(),
             (Some(_), None) => {}
@@ -161,7 +157,13 @@ impl McpClient {
     }
 
     /// A server asks something.
-    fn asked(&mut self, stage: &mut Stage, method: &str, id: &Value, params: &Value) {
+    fn asked(&mut self, stage: &mut Stage, conn: usize, (method, id): (&str, &Value), params: &Value) {
+        if let Some(Link::Http(http)) = self.links.get(&conn)
+            && http.session != self.session
+        {
+            // It is of a session that is no more: an answer would be taken for another's.
+            return;
+        }
         let result = if method == "ping" {
             json!({})
         } else {

@@ -23,8 +23,10 @@ pub(super) struct Http {
     events: sse::Reader,
     /// The exchange under way.
     pub(super) busy: Option<Exchange>,
-    /// When the last one was over.
-    pub(super) rested: Option<u64>,
+    /// When it began.
+    pub(super) began: u64,
+    /// In which session.
+    pub(super) session: Option<String>,
 }
 
 /// A request and its response.
@@ -95,12 +97,6 @@ impl Http {
             self.over(heard);
         }
         if self.reader.is_empty() { Ok(()) } else { Err("bytes after a response".into()) }
-    }
-
-    /// The server may have closed the connection for its rest when the request was on its way.
-    pub(super) fn crossed(&self, stage: &Stage) -> bool {
-        let rest = stage.options.config.http.keep_alive_timeout.as_nanos() as u64;
-        self.head.is_none() && self.rested.is_some_and(|since| stage.now - since >= rest / 5 * 4)
     }
 
     fn over(&mut self, heard: &mut Vec<Heard>) {
