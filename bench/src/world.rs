@@ -91,7 +91,7 @@ impl World {
     pub fn websocket(&mut self, target: &str, protocol: &str) -> Token {
         let token = self.connect();
         let request = format!(
-            "GET {target} HTTP/1.1\r\nHost: weir\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {target} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
              Sec-WebSocket-Protocol: {protocol}\r\n\r\n"
         );
