@@ -70,6 +70,23 @@ impl Shard {
         }
     }
 
+    /// Whether a response can be the one to this errand's request. A server that answers twice puts a
+    /// connection out of step: whatever came on it next would reach the wrong client.
+    pub(super) fn is_in_step(&self, id: Token, status: u16, body: &[u8]) -> bool {
+        let Some(errand) = self.upstream.errands.get(id) else { return true };
+        let answered = match std::str::from_utf8(body).map(decode) {
+            Ok(Ok(Message::Response { id, .. })) => id.and_then(|id| id.as_json().parse::<u64>().ok()),
+            _ => None,
+        };
+        match errand.purpose {
+            Purpose::Ask { .. } => {
+                !matches!(status, 202 | 204) && answered.is_none_or(|id| errand.wire_id() == Some(id))
+            }
+            Purpose::Tell | Purpose::Initialized | Purpose::Farewell => answered.is_none(),
+            Purpose::Initialize | Purpose::Probe | Purpose::Listen | Purpose::Check => true,
+        }
+    }
+
     /// A message from the stream that answers an errand. False: nothing more of it is wanted.
     pub(super) fn errand_streamed(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) -> bool {
         let Some(errand) = self.upstream.errands.get(id) else { return false };

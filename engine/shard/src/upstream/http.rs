@@ -270,7 +270,8 @@ impl Shard {
         }
         self.return_wire(token, wire, cx);
         self.replica_answered(upstream, target);
-        if response.keep_alive && clean && pooled {
+        let in_step = errand.is_none_or(|id| self.is_in_step(id, response.status, &body));
+        if response.keep_alive && clean && pooled && in_step {
             self.release_wire(token, upstream, target, cx);
         } else {
             self.close(token, cx);

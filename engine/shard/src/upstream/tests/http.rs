@@ -120,9 +120,29 @@ fn an_answer_to_another_request_is_garbage() {
     let other = Token { index: 77, generation: 0 };
     world.receive(wire, json(200, &result(other)).as_bytes());
     assert_eq!(world.heard(), [Heard::Failed(leg, UpstreamFault::Garbage)]);
+    // A server that answers twice would answer the next request with this one's answer.
+    assert_eq!(world.closed, [wire]);
+}
+
+#[test]
+fn what_is_no_http_is_garbage() {
+    let mut world = World::new(server(vec![http(1)]));
+    let backing = world.modern();
     let leg = world.call(backing);
+    let wire = last_wire(&world);
     world.receive(wire, b"SMTP 220 hello\r\n\r\n");
     assert_eq!(world.heard(), [Heard::Failed(leg, UpstreamFault::Garbage)]);
+    assert_eq!(world.closed, [wire]);
+}
+
+#[test]
+fn a_second_acceptance_is_no_answer_to_the_next_request() {
+    let mut world = World::new(server(vec![http(1)]));
+    let backing = world.modern();
+    let leg = world.call(backing);
+    let wire = last_wire(&world);
+    world.receive(wire, b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+    assert!(matches!(world.heard()[..], [Heard::Failed(of, _)] if of == leg));
     assert_eq!(world.closed, [wire]);
 }
 
