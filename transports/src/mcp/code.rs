@@ -19,8 +19,6 @@ pub const HEADER_MISMATCH: i32 = -32020;
 pub const MISSING_CAPABILITY: i32 = -32021;
 /// No such revision is spoken (since 2026-07-28).
 pub const UNSUPPORTED_PROTOCOL_VERSION: i32 = -32022;
-/// The client must first visit a URL (2025-11-25 only).
-pub const URL_ELICITATION_REQUIRED: i32 = -32042;
 
 /// No resource has this URI: -32002 until 2025-11-25, -32602 since, where -32002 is forbidden.
 pub const fn resource_not_found(era: Era) -> i32 {

@@ -141,12 +141,6 @@ impl Method {
         self.life().is_some_and(|(since, until)| (since..=until).contains(&version))
     }
 
-    /// Whether a server asks it of a client: in the legacy era by a request, in the modern one inside of
-    /// an `InputRequiredResult`.
-    pub const fn is_for_clients(self) -> bool {
-        matches!(self, Method::RootsList | Method::SamplingCreateMessage | Method::ElicitationCreate)
-    }
-
     /// The first and the last revision in which clients send it to servers.
     const fn life(self) -> Option<(Version, Version)> {
         match self {

@@ -12,7 +12,6 @@ pub mod headers;
 pub mod hints;
 pub mod key;
 pub mod list;
-pub mod listen;
 mod members;
 mod method;
 pub mod mrtr;
@@ -21,7 +20,6 @@ pub mod object;
 pub mod params;
 pub mod show;
 pub mod splice;
-pub mod state;
 pub mod uris;
 mod version;
 

@@ -6,7 +6,6 @@ use std::borrow::Cow;
 
 use super::members::rebuild;
 use super::object::{find, members, string, write_str};
-use super::splice::{insert_member, splice};
 
 /// What a server needs before it can go on: an `InputRequiredResult`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,11 +25,6 @@ pub struct InputRequest<'a> {
     pub method: Cow<'a, str>,
     /// The text of an object.
     pub params: Option<&'a str>,
-}
-
-/// Whether a result is an `InputRequiredResult`.
-pub fn is_input_required(result: &str) -> bool {
-    matches!(find(result, ["resultType"]), Ok([Some("\"input_required\"")]))
 }
 
 impl<'a> InputRequired<'a> {
@@ -110,23 +104,6 @@ pub fn write_retry<'a>(
     rebuild(out, params.unwrap_or("{}"), &added, &["inputResponses", "requestState"]);
 }
 
-/// Appends `object`, an `InputRequiredResult` or the params of a next try, with this `requestState` in
-/// place of what it had, if any; all else to the byte. So a gateway puts its own state around a server's,
-/// and takes it off again.
-pub fn with_request_state(out: &mut Vec<u8>, object: &str, request_state: Option<&str>) {
-    let had = find(object, ["requestState"]).unwrap_or_default()[0];
-    let mut value = Vec::new();
-    if let Some(state) = request_state {
-        write_str(&mut value, state);
-    }
-    match (had, request_state) {
-        (Some(had), Some(_)) => splice(out, object, &[(had, &value)]),
-        (None, Some(_)) => insert_member(out, object, "requestState", &value),
-        (Some(_), None) => rebuild(out, object, b"", &["requestState"]),
-        (None, None) => out.extend_from_slice(object.as_bytes()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -160,7 +137,6 @@ mod tests {
                 request_state: state.as_ref().map(Into::into),
             };
             let result = text(|out| required.write(out));
-            prop_assert!(is_input_required(&result));
             prop_assert_eq!(InputRequired::read(&result), Some(required));
         }
 
@@ -181,16 +157,6 @@ mod tests {
             let read: Vec<_> = read.iter().map(|(key, result)| (&**key, *result)).collect();
             prop_assert_eq!(read, pairs().collect::<Vec<_>>());
         }
-
-        #[test]
-        fn a_wrapped_state_comes_off_again(theirs: Option<String>, ours: String) {
-            let required = InputRequired { requests: vec![], request_state: theirs.as_ref().map(Into::into) };
-            let result = text(|out| required.write(out));
-            let wrapped = text(|out| with_request_state(out, &result, Some(&ours)));
-            let read = InputRequired::read(&wrapped).unwrap();
-            prop_assert_eq!(read.request_state.as_deref(), Some(&*ours));
-            prop_assert_eq!(text(|out| with_request_state(out, &wrapped, theirs.as_deref())), result);
-        }
     }
 
     #[test]
@@ -206,7 +172,6 @@ mod tests {
         for result in cases {
             assert_eq!(InputRequired::read(result), None, "{result}");
         }
-        assert!(!is_input_required(r#"{"resultType":"complete"}"#));
         assert_eq!(read_responses(r#"{"k":1}"#), None);
         assert_eq!(read_responses("[]"), None);
     }

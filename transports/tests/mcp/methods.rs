@@ -25,7 +25,6 @@ fn facts() {
     assert_eq!(Method::ResourceTemplatesList.list_key(), Some("resourceTemplates"));
     assert_eq!(Method::ToolsCall.list_key(), None);
     assert!(Method::PromptsGet.is_idempotent() && !Method::ToolsCall.is_idempotent());
-    assert!(Method::ElicitationCreate.is_for_clients() && !Method::ToolsCall.is_for_clients());
 }
 
 #[test]
