@@ -101,7 +101,7 @@ pub struct Mcp {
     pub session_idle_timeout: Duration,
     /// Requests one shard may have under way. Default 16,384.
     pub calls_max: u32,
-    /// What `requestState` and cursors are sealed with: random for each process, the same on all its shards.
+    /// What `requestState` is sealed and session ids are made with: random for each process, the same on all its shards.
     /// Default zeros.
     pub secret: [u8; 32],
 }

@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use weir_ring::token::Token;
-use weir_transports::mcp::{Method, Version, key};
+use weir_transports::mcp::{Method, about};
 
 use crate::mcp::call::Serves;
-use crate::mcp::conversation::CLIENT_INFO;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamId;
 
@@ -71,13 +70,9 @@ impl Shard {
             self.errand(conversation, Serves::Nobody, Method::Ping, "{}", cx);
             return;
         }
-        let params = format!(
-            r#"{{"_meta":{{"{}":"{}","{}":{{}},"{}":{CLIENT_INFO}}}}}"#,
-            key::PROTOCOL_VERSION,
-            Version::V2026_07_28.as_str(),
-            key::CLIENT_CAPABILITIES,
-            key::CLIENT_INFO,
-        );
+        let mut params = Vec::new();
+        about::write_discover_params(&mut params, "{}", about::SERVER_INFO);
+        let params = String::from_utf8(params).unwrap_or_default();
         self.errand(conversation, Serves::Nobody, Method::Discover, &params, cx);
     }
 

@@ -1,6 +1,6 @@
 //! What the upstreams were seen to offer: who has which tool, prompt and resource.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use weir_transports::mcp::Method;
 use weir_transports::mcp::headers::ParamHeader;
@@ -45,7 +45,7 @@ impl Kind {
 pub(crate) struct Catalog {
     owners: BTreeMap<(Kind, Box<str>), Vec<UpstreamId>>,
     /// Lists that have been seen to their end.
-    whole: BTreeMap<(Kind, UpstreamId), ()>,
+    whole: BTreeSet<(Kind, UpstreamId)>,
     /// Arguments that tools want mirrored in headers.
     headers: BTreeMap<(UpstreamId, Box<str>), Vec<ParamHeader>>,
 }
@@ -83,12 +83,12 @@ impl Catalog {
 
     /// All of a list of `upstream` was seen.
     pub(crate) fn learned(&mut self, kind: Kind, upstream: UpstreamId) {
-        self.whole.insert((kind, upstream), ());
+        self.whole.insert((kind, upstream));
     }
 
     /// Whether all of a list of `upstream` was seen since it last changed.
     pub(crate) fn is_whole(&self, kind: Kind, upstream: UpstreamId) -> bool {
-        self.whole.contains_key(&(kind, upstream))
+        self.whole.contains(&(kind, upstream))
     }
 
     /// A list of `upstream` has changed.

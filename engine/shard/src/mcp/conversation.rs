@@ -5,6 +5,7 @@ use std::time::Duration;
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
+use weir_transports::mcp::about::SERVER_INFO;
 
 use crate::mcp::call::Serves;
 use crate::mcp::outlet::Client;
@@ -50,10 +51,6 @@ pub(crate) struct About {
     /// Result of `initialize` or `server/discover`, JSON.
     pub(crate) result: Box<str>,
 }
-
-/// What the gateway calls itself where it speaks for no client in particular.
-pub(crate) const CLIENT_INFO: &str =
-    concat!(r#"{"name":"weir","version":""#, env!("CARGO_PKG_VERSION"), r#""}"#);
 
 /// How long an upstream has to hear that its request was given up, before its lease ends.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -416,7 +413,7 @@ impl Opening {
         Opening {
             owner: Token { index: u32::MAX, generation: 0 },
             affinity,
-            client_info: CLIENT_INFO.into(),
+            client_info: SERVER_INFO.into(),
             capabilities: "{}".into(),
         }
     }

@@ -5,6 +5,7 @@ use std::hash::BuildHasher;
 
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::Id;
+use weir_transports::mcp::about::SERVER_INFO;
 use weir_transports::mcp::{LEGACY_NEWEST, Method, Version, code, object};
 
 use crate::error::Error;
@@ -57,7 +58,7 @@ impl Shard {
         let session = Session {
             id: self.mint_session_id().into(),
             version: version.unwrap_or(LEGACY_NEWEST),
-            client_info: object_or(info, crate::mcp::conversation::CLIENT_INFO),
+            client_info: object_or(info, SERVER_INFO),
             capabilities: object_or(capabilities, "{}"),
             bucket: TokenBucket::new(),
             heard: cx.now.mono,

@@ -2,15 +2,12 @@
 
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{Message, decode};
-use weir_transports::mcp::object;
+use weir_transports::mcp::{key, object};
 
 use super::UpstreamFault;
 use super::backing::Life;
 use super::errand::Purpose;
 use crate::turn::{Cx, Shard};
-
-/// Which request a notification of 2026-07-28 belongs to (patterns/subscriptions).
-const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
 
 impl Shard {
     /// The whole answer to an errand over HTTP that is no stream.
@@ -176,7 +173,7 @@ impl Shard {
             "notifications/cancelled" => object::find(params?, ["requestId"]).ok()?[0],
             _ => {
                 let [meta] = object::find(params?, ["_meta"]).ok()?;
-                object::find(meta?, [SUBSCRIPTION_ID]).ok()?[0]
+                object::find(meta?, [key::SUBSCRIPTION_ID]).ok()?[0]
             }
         };
         // Some servers make a string of a number.

@@ -3,7 +3,7 @@
 
 use weir_transports::http1;
 use weir_transports::mcp::headers::encode;
-use weir_transports::mcp::{LEGACY_NEWEST, Version};
+use weir_transports::mcp::{LEGACY_NEWEST, Version, about};
 
 use super::backing::Opening;
 
@@ -129,17 +129,9 @@ pub(super) fn write_line(out: &mut Vec<u8>, message: &[u8]) {
 
 /// `server/discover`, as 2026-07-28 wants it said.
 pub(super) fn discover_message() -> Vec<u8> {
-    format!(
-        concat!(
-            r#"{{"jsonrpc":"2.0","id":{},"method":"server/discover","params":{{"_meta":{{"#,
-            r#""io.modelcontextprotocol/protocolVersion":"{}","io.modelcontextprotocol/clientInfo":"#,
-            r#"{{"name":"weir","version":"{}"}},"io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
-        ),
-        PROBE_ID,
-        Version::V2026_07_28.as_str(),
-        env!("CARGO_PKG_VERSION"),
-    )
-    .into_bytes()
+    message(PROBE_ID, "server/discover", |params| {
+        about::write_discover_params(params, "{}", about::SERVER_INFO)
+    })
 }
 
 /// The POST of [`discover_message`].
@@ -154,16 +146,17 @@ pub(super) fn discover(site: &Site<'_>) -> Request {
 
 /// `initialize` of a legacy conversation.
 pub(super) fn initialize_message(opening: &Opening) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
-    out.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
-    out.extend_from_slice(INITIALIZE_ID.as_bytes());
-    out.extend_from_slice(br#","method":"initialize","params":{"protocolVersion":""#);
-    out.extend_from_slice(LEGACY_NEWEST.as_str().as_bytes());
-    out.extend_from_slice(br#"","capabilities":"#);
-    out.extend_from_slice(opening.capabilities.as_bytes());
-    out.extend_from_slice(br#","clientInfo":"#);
-    out.extend_from_slice(opening.client_info.as_bytes());
-    out.extend_from_slice(b"}}");
+    let Opening { capabilities, client_info, .. } = opening;
+    message(INITIALIZE_ID, "initialize", |params| {
+        about::write_initialize_params(params, LEGACY_NEWEST, capabilities, client_info);
+    })
+}
+
+/// A request of the gateway's own.
+fn message(id: &str, method: &str, params: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut out = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":"#).into_bytes();
+    params(&mut out);
+    out.push(b'}');
     out
 }
 
