@@ -4,7 +4,7 @@ mod mcp;
 
 use std::time::Duration;
 
-pub use self::mcp::{Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]

@@ -24,9 +24,6 @@ pub(super) const KEY: &str = "upstream";
 /// Keys beside those that set bounds.
 const OWN_KEYS: [&str; 7] = ["name", "command", "url", "urls", "env", "cwd", "headers"];
 
-/// What the built-in server is called beside others.
-const BUILTIN: &str = "weir";
-
 /// Letters, digits and hyphens of a name.
 const NAME_BYTES_MAX: usize = 32;
 /// Replicas of one upstream.
@@ -208,7 +205,7 @@ impl Reading<'_> {
                 && text.bytes().all(allowed)
         })?;
         let taken = self.settings.upstreams.iter().any(|other| *other.bounds.name == name);
-        if taken || name == BUILTIN { Err(Fault::Taken(name)) } else { Ok(name) }
+        if taken || name == limits::BUILTIN_NAME { Err(Fault::Taken(name)) } else { Ok(name) }
     }
 
     /// A key that sets a bound.

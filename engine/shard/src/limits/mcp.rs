@@ -117,6 +117,9 @@ pub enum Prefix {
     Always,
 }
 
+/// What the built-in server is called beside others; no upstream may be called so.
+pub const BUILTIN_NAME: &str = "weir";
+
 /// The hosts of a gateway that listens on loopback only.
 pub const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 

@@ -4,16 +4,13 @@ use std::borrow::Cow;
 
 use weir_transports::mcp::{names, uris};
 
-use crate::limits::Prefix;
+use crate::limits::{BUILTIN_NAME, Prefix};
 use crate::mcp::catalog::Kind;
 use crate::turn::Shard;
 use crate::upstream::UpstreamId;
 
 /// The built-in server, last of all.
 pub(crate) const BUILTIN: UpstreamId = UpstreamId(u16::MAX);
-
-/// What the built-in server is called beside others.
-const BUILTIN_NAME: &str = "weir";
 
 /// Whose a name is.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use weir_ring::token::Token;
-use weir_transports::http1::{self, BodyKind, BodyReader, parse_response_head};
+use weir_transports::http1::{self, BodyReader, parse_response_head};
 use weir_transports::sse;
 
 use super::UpstreamFault;
@@ -36,7 +36,6 @@ pub(super) struct Http {
 struct Response {
     status: u16,
     keep_alive: bool,
-    until_close: bool,
     reader: BodyReader,
     content: Content,
 }
@@ -142,7 +141,6 @@ impl Shard {
         let response = Response {
             status: head.status,
             keep_alive: head.keep_alive,
-            until_close: head.body == BodyKind::UntilClose,
             reader: BodyReader::new(head.body),
             content,
         };
@@ -316,7 +314,7 @@ impl Shard {
         let Some(mut wire) = self.lend_wire(token) else { return };
         let Speech::Http(http) = &mut wire.speech else { return self.return_wire(token, wire, cx) };
         match http.response.take() {
-            Some(mut response) if orderly && response.until_close => {
+            Some(mut response) if orderly && response.reader.may_end() => {
                 let body = match &mut response.content {
                     Content::Whole(body) => std::mem::take(body),
                     _ => Vec::new(),
