@@ -83,7 +83,7 @@ proptest! {
         }
     }
 
-    /// A range of garbage costs what it touches.
+    /// A range of garbage behind the first batch costs what it touches.
     #[test]
     fn garbage_costs_what_it_touches(
         payloads in payloads(),
@@ -92,7 +92,7 @@ proptest! {
     ) {
         let (mut bytes, ends) = segment(&payloads);
         let original = bytes.clone();
-        let from = at.index(bytes.len());
+        let from = ends[0] + at.index(bytes.len() - ends[0] + 1);
         let to = (from + garbage.len()).min(bytes.len());
         bytes[from..to].copy_from_slice(&garbage[..to - from]);
         let start = |at: usize| at.checked_sub(1).map_or(0, |before: usize| ends[before]);
