@@ -20,6 +20,7 @@ impl Uring {
             Op::Shutdown { socket, .. } => self.shutdown(socket),
             Op::Close { token, socket } => self.close(token, socket),
             Op::HandOver { socket, to, transfer, .. } => self.hand_over(socket, to, transfer),
+            Op::Append { .. } | Op::Discard { .. } => panic!("this ring has no log"),
         }
     }
 
