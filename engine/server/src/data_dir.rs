@@ -5,13 +5,14 @@
 
 use std::fmt;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use weir_ring::log::{Directory, Segment};
+use weir_ring::mapped::Mapped;
 
 /// Bytes of the secret.
 const SECRET_BYTES: usize = 32;
@@ -110,19 +111,16 @@ impl DataDir {
         names().map_err(|error| DataDirError::System { path: path.clone(), error })
     }
 
-    /// What `segment` holds, into `bytes`. The room that was set aside for it and never used is given back.
+    /// What `segment` holds. The room that was set aside for it and never used is given back first.
     ///
     /// # Errors
     /// It cannot be read.
-    pub(crate) fn read(&self, segment: Segment, bytes: &mut Vec<u8>) -> Result<(), DataDirError> {
+    pub(crate) fn read(&self, segment: Segment) -> Result<Mapped, DataDirError> {
         let path = self.log_path().join(segment.file_name());
-        let mut read = || -> io::Result<()> {
+        let read = || -> io::Result<Mapped> {
             let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
-            let length = file.metadata()?.len();
-            file.set_len(length)?;
-            bytes.clear();
-            bytes.reserve(usize::try_from(length).unwrap_or(0));
-            file.read_to_end(bytes).map(drop)
+            file.set_len(file.metadata()?.len())?;
+            Mapped::of(&mut file)
         };
         read().map_err(|error| DataDirError::System { path: path.clone(), error })
     }
@@ -256,10 +254,8 @@ mod tests {
         fs::write(folder.0.join("log/notes.txt"), "of somebody").expect("write");
         let found = data.segments().expect("readable");
         assert_eq!(found, [written[2], written[1], written[0]]);
-        let mut bytes = b"of the one before".to_vec();
-        data.read(found[1], &mut bytes).expect("readable");
-        assert_eq!(bytes, b"0000-00000010.log");
-        assert!(data.read(Segment { series: 9, number: 9 }, &mut bytes).is_err());
+        assert_eq!(&*data.read(found[1]).expect("readable"), b"0000-00000010.log");
+        assert!(data.read(Segment { series: 9, number: 9 }).is_err());
     }
 
     #[test]
