@@ -8,6 +8,7 @@ use std::thread;
 
 use tokio::sync::mpsc::UnboundedSender;
 use weir_ring::affinity;
+use weir_ring::log::Directory;
 use weir_ring::mesh::Links;
 use weir_ring::token::Member;
 use weir_ring::uring::{Peer, Settings, SetupError, Uring};
@@ -19,13 +20,20 @@ use weir_shard::mail::Mail;
 use crate::ending::Ending;
 use crate::pump::Pump;
 
-/// What a data thread is born with.
-pub(crate) struct Seat {
+/// What a shard has for itself.
+pub(crate) struct Share {
     pub(crate) core: usize,
-    pub(crate) config: Arc<Config>,
-    pub(crate) seed: u64,
     /// Listening sockets, in the order of [`weir_ring::token::Listener`].
     pub(crate) listeners: Vec<OwnedFd>,
+    /// Where its log goes, if there is one.
+    pub(crate) log: Option<Directory>,
+}
+
+/// What a data thread is born with.
+pub(crate) struct Seat {
+    pub(crate) share: Share,
+    pub(crate) config: Arc<Config>,
+    pub(crate) seed: u64,
     pub(crate) waker: Waker,
     pub(crate) links: Links<Mail>,
     pub(crate) ending: Arc<Ending>,
@@ -44,6 +52,13 @@ pub(crate) enum ThreadError {
     Ring(SetupError),
 }
 
+impl Share {
+    /// A core, and nothing yet to do on it.
+    pub(crate) fn of(core: usize) -> Share {
+        Share { core, listeners: Vec::new(), log: None }
+    }
+}
+
 impl Seat {
     /// Starts the thread.
     ///
@@ -56,7 +71,7 @@ impl Seat {
 
     fn run(self) {
         let member = self.links.me();
-        let mut uring = match ring(self.core, &self.config, self.listeners, self.waker) {
+        let mut uring = match ring(self.share, &self.config, self.waker) {
             Ok(uring) => uring,
             Err(error) => {
                 // Nobody listens any more if another thread failed first.
@@ -74,9 +89,11 @@ impl Seat {
     }
 }
 
-fn ring(core: usize, config: &Config, listeners: Vec<OwnedFd>, waker: Waker) -> Result<Uring, ThreadError> {
+fn ring(share: Share, config: &Config, waker: Waker) -> Result<Uring, ThreadError> {
+    let Share { core, listeners, log } = share;
     if !affinity::pin(core) {
         return Err(ThreadError::Pin { core });
     }
-    Uring::new(Settings::new(listeners, config.connections_max, waker)).map_err(ThreadError::Ring)
+    let settings = Settings { log, ..Settings::new(listeners, config.connections_max, waker) };
+    Uring::new(settings).map_err(ThreadError::Ring)
 }

@@ -3,6 +3,7 @@
 mod cli;
 mod config;
 mod control;
+mod data_dir;
 mod data_thread;
 mod ending;
 mod gateway;
