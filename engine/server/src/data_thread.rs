@@ -14,6 +14,7 @@ use weir_ring::token::Member;
 use weir_ring::uring::{Peer, Settings, SetupError, Uring};
 use weir_ring::waker::Waker;
 use weir_shard::Shard;
+use weir_shard::durable;
 use weir_shard::limits::Config;
 use weir_shard::mail::Mail;
 
@@ -25,8 +26,8 @@ pub(crate) struct Share {
     pub(crate) core: usize,
     /// Listening sockets, in the order of [`weir_ring::token::Listener`].
     pub(crate) listeners: Vec<OwnedFd>,
-    /// Where its log goes, if there is one.
-    pub(crate) log: Option<Directory>,
+    /// Where its log goes, and what was there, if there is one.
+    pub(crate) log: Option<(Directory, durable::Share)>,
 }
 
 /// What a data thread is born with.
@@ -71,7 +72,11 @@ impl Seat {
 
     fn run(self) {
         let member = self.links.me();
-        let mut uring = match ring(self.share, &self.config, self.waker) {
+        let Share { core, listeners, log } = self.share;
+        let (log, recovered) = log.unzip();
+        let mut settings = Settings::new(listeners, self.config.connections_max, self.waker);
+        settings.log = log;
+        let mut uring = match ring(core, settings) {
             Ok(uring) => uring,
             Err(error) => {
                 // Nobody listens any more if another thread failed first.
@@ -82,6 +87,7 @@ impl Seat {
         let _ = self.ready.send(Ok((member, uring.fd())));
         let Ok(peers) = self.peers.recv() else { return };
         uring.connect(peers);
+        drop(recovered);
         let shard = Shard::new(self.config, member, self.seed);
         let end = Pump::new(uring, shard, self.links).run(&self.ending);
         // The control thread may be gone already, and the process with it.
@@ -89,11 +95,9 @@ impl Seat {
     }
 }
 
-fn ring(share: Share, config: &Config, waker: Waker) -> Result<Uring, ThreadError> {
-    let Share { core, listeners, log } = share;
+fn ring(core: usize, settings: Settings) -> Result<Uring, ThreadError> {
     if !affinity::pin(core) {
         return Err(ThreadError::Pin { core });
     }
-    let settings = Settings { log, ..Settings::new(listeners, config.connections_max, waker) };
     Uring::new(settings).map_err(ThreadError::Ring)
 }

@@ -21,6 +21,7 @@ use crate::data_dir::DataDir;
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
 use crate::ports::Port;
+use crate::recovery;
 use crate::start_error::StartError;
 
 /// Letters that wait between two members, at most.
@@ -71,10 +72,11 @@ impl Gateway {
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
         config.mcp.secret = random().map_err(StartError::System)?;
-        if let Some(data_dir) = &data_dir {
+        if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
             config.mcp.secret = data_dir.secret(config.mcp.secret)?;
-            for (share, series) in shares.iter_mut().zip(0..) {
-                share.log = Some(data_dir.log(series, settings.durability.segment_bytes)?);
+            let recovered = recovery::recover(data_dir, &config)?;
+            for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
+                share.log = Some((data_dir.log(series, bounds.segment_bytes)?, recovered));
             }
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;

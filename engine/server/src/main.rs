@@ -9,6 +9,7 @@ mod ending;
 mod gateway;
 mod ports;
 mod pump;
+mod recovery;
 mod start_error;
 
 use std::process::ExitCode;

@@ -21,7 +21,7 @@ pub(crate) struct Settings {
     /// Where what must outlive the process is kept. None: nothing is.
     pub(crate) data_dir: Option<PathBuf>,
     /// The log of all shards together.
-    pub(crate) durability: limits::Durability,
+    pub(super) durability: limits::Durability,
     /// The bounds of a shard. What all shards have together (SSE streams) is not yet divided.
     pub(super) shard: limits::Config,
     pub(super) client_limit: Limit,
