@@ -1,9 +1,11 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod durability;
 mod mcp;
 
 use std::time::Duration;
 
+pub use self::durability::Durability;
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
@@ -25,6 +27,8 @@ pub struct Config {
     pub sse: Sse,
     /// Messages and streams.
     pub outbox: Outbox,
+    /// The log. Default none: everything is kept in memory alone.
+    pub durability: Option<Durability>,
     /// Largest application message, bytes. Default 1 MiB.
     pub message_bytes_max: usize,
     /// Bytes that may wait for a slow connection. Default 1 MiB.
@@ -140,6 +144,7 @@ impl Default for Config {
                 retry: Duration::from_secs(1),
             },
             outbox: Outbox { messages_max: 1_000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
+            durability: None,
             message_bytes_max: 1 << 20,
             queue_bytes_max: 1 << 20,
             outbox_bytes_total_max: 256 << 20,
