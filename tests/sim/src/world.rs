@@ -43,8 +43,14 @@ struct Node<G> {
     out: Output,
     /// When the shard asked for its next turn, ns.
     due: u64,
+    /// The next [`Event::Turn`] that is for `due`; an earlier one moves on to it.
+    alarm: u64,
     /// A turn takes time; the next starts after it.
     busy_until: u64,
+    /// An [`Event::Turn`] stands at `busy_until`, for all that came while the shard was busy.
+    awaited: bool,
+    /// An [`Event::Carry`] is on the agenda.
+    carries: bool,
     /// Turns in a row that had nothing to do and asked for another at once.
     idle_spins: u32,
 }
@@ -88,7 +94,10 @@ impl<G: Gateway> World<G> {
                 post: Post::default(),
                 out: Output::default(),
                 due: 0,
+                alarm: 0,
                 busy_until: 0,
+                awaited: false,
+                carries: false,
                 idle_spins: 0,
             })
             .collect();
@@ -134,7 +143,10 @@ impl<G: Gateway> World<G> {
         match event {
             Event::Turn { shard } => self.turn(shard),
             Event::Timer { agent } => self.agents[agent].timer(stage, self.phase),
-            Event::Carry { shard } => carry(stage, shard, &mut self.nodes[shard].post.outbox),
+            Event::Carry { shard } => {
+                self.nodes[shard].carries = false;
+                self.nodes[shard].carry(stage, shard);
+            }
             Event::Control => self.control(),
             Event::Next => self.enter(match self.phase {
                 Phase::Storm | Phase::Calm => Phase::Resumed,
@@ -208,17 +220,18 @@ impl<G: Gateway> World<G> {
             return;
         }
         if stage.now < node.busy_until {
-            return stage.at(node.busy_until, Event::Turn { shard });
+            return node.wait(stage, shard);
         }
+        node.awaited = false;
         stage.mesh.collect(shard, stage.now, &mut node.post.inbox, &mut stage.rng);
         let work = !stage.net.ports[shard].queue.is_empty() || !node.post.inbox.is_empty();
         if !work && stage.now < node.due {
-            return;
+            return node.set_alarm(stage, shard);
         }
         if stage.rng.chance(stage.weather.stall) {
             stage.faults.count(Fault::Stall);
             node.busy_until = stage.now + stage.rng.between(10, 400) * MS;
-            return stage.at(node.busy_until, Event::Turn { shard });
+            return node.wait(stage, shard);
         }
         let part = stage.rng.chance(stage.weather.partial_batch);
         let mut batch = stage.net.ports[shard].batch(part, &mut stage.rng);
@@ -242,11 +255,14 @@ impl<G: Gateway> World<G> {
         if node.idle_spins > IDLE_SPINS_MAX {
             stage.history.contract(format!("shard {shard} asks for turns it does not need"));
         }
-        carry(stage, shard, &mut node.post.outbox);
+        node.carry(stage, shard);
         driver::execute(stage, shard, &mut node.out);
         node.busy_until = stage.now + stage.rng.between(2_000, 40_000);
-        let next = if stage.net.ports[shard].queue.is_empty() { node.due } else { node.busy_until };
-        stage.at(next.max(node.busy_until), Event::Turn { shard });
+        if stage.net.ports[shard].queue.is_empty() && node.due > node.busy_until {
+            node.set_alarm(stage, shard);
+        } else {
+            node.wait(stage, shard);
+        }
     }
 
     /// The control thread: reads answers, asks the next shard for its counters.
@@ -284,6 +300,32 @@ impl<G: Gateway> World<G> {
     }
 }
 
+impl<G> Node<G> {
+    /// The next turn is at the end of this one.
+    fn wait(&mut self, stage: &mut Stage, shard: usize) {
+        if !std::mem::replace(&mut self.awaited, true) {
+            stage.at(self.busy_until, Event::Turn { shard });
+        }
+    }
+
+    /// The next turn is when the shard asked for it, if nothing comes before.
+    fn set_alarm(&mut self, stage: &mut Stage, shard: usize) {
+        if self.alarm <= stage.now || self.alarm > self.due {
+            self.alarm = self.due;
+            stage.at(self.due, Event::Turn { shard });
+        }
+    }
+
+    /// Posts its letters; what the mesh does not take is tried again soon.
+    fn carry(&mut self, stage: &mut Stage, shard: usize) {
+        carry(stage, shard, &mut self.post.outbox);
+        if !self.post.outbox.is_empty() && !std::mem::replace(&mut self.carries, true) {
+            let due = stage.soon(MS);
+            stage.at(due, Event::Carry { shard });
+        }
+    }
+}
+
 fn clock(stage: &mut Stage) -> Now {
     if stage.rng.chance(stage.weather.clock_jump) {
         stage.faults.count(Fault::ClockJump);
@@ -293,7 +335,7 @@ fn clock(stage: &mut Stage) -> Now {
     Now { mono: Instant(stage.now), wall: Wall(wall as u64) }
 }
 
-/// Puts the letters of member `from` on their way; what does not fit is tried again soon.
+/// Puts the letters of member `from` on their way, as far as the mesh takes them.
 fn carry(stage: &mut Stage, from: usize, outbox: &mut Vec<(Member, Mail)>) {
     for (to, mail) in outbox.iter() {
         stage.history.note(|| format!("member {from} -> {} {mail:?}", to.0));
@@ -314,10 +356,6 @@ fn carry(stage: &mut Stage, from: usize, outbox: &mut Vec<(Member, Mail)>) {
             .history
             .contract(format!("member {from} has {} letters that the mesh does not take", outbox.len()));
         outbox.clear();
-    }
-    if !outbox.is_empty() && from < stage.net.ports.len() {
-        let due = stage.soon(MS);
-        stage.at(due, Event::Carry { shard: from });
     }
 }
 
