@@ -296,7 +296,8 @@ impl<G: Gateway> World<G> {
             self.unanswered += 1;
         }
         carry(stage, control, &mut self.questions);
-        stage.at(stage.now + 50 * MS, Event::Control);
+        let pause = if self.phase == Phase::Storm { 50 } else { 200 };
+        stage.at(stage.now + pause * MS, Event::Control);
     }
 }
 

@@ -102,7 +102,11 @@ impl Receiver {
             self.storm(stage);
         }
         self.join_wanted(stage, phase);
-        if phase == Phase::Storm { pace(stage) } else { Some(stage.now + self.rng.between(20, 60) * MS) }
+        if phase == Phase::Storm {
+            return pace(stage);
+        }
+        let pause = if self.waits_for().is_some() { self.rng.between(20, 60) } else { 200 };
+        Some(stage.now + pause * MS)
     }
 
     /// Closes everything and connects once more with what it holds.
