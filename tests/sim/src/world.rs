@@ -10,6 +10,7 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::{Post, Shard};
 
 use crate::client::{Agent, Phase};
+use crate::disaster::{self, Disaster};
 use crate::fault::Fault;
 use crate::history::Fact;
 use crate::mcp;
@@ -55,8 +56,12 @@ struct Node<G> {
     idle_spins: u32,
 }
 
+/// Makes a shard.
+type Make<G> = fn(&Config, Member, u64) -> G;
+
 /// A run under way.
 pub struct World<G> {
+    make: Make<G>,
     /// All but shards and agents.
     pub stage: Stage,
     nodes: Vec<Node<G>>,
@@ -86,27 +91,12 @@ const IDLE_SPINS_MAX: u32 = 100;
 
 impl<G: Gateway> World<G> {
     /// Shards made by `make(config, member, seed)`, and everyone who connects to them.
-    pub fn new(mut stage: Stage, make: impl Fn(&Config, Member, u64) -> G) -> World<G> {
-        let config = stage.options.config.clone();
-        let nodes: Vec<Node<G>> = (0..config.shards)
-            .map(|shard| Node {
-                gateway: make(&config, Member(shard), stage.rng.draw()),
-                post: Post::default(),
-                out: Output::default(),
-                due: 0,
-                alarm: 0,
-                busy_until: 0,
-                awaited: false,
-                carries: false,
-                idle_spins: 0,
-            })
-            .collect();
-        for shard in 0..nodes.len() {
-            stage.at(stage.now, Event::Turn { shard });
-        }
+    pub fn new(mut stage: Stage, make: Make<G>) -> World<G> {
+        let nodes = Node::all(&mut stage, make);
         stage.at(stage.now, Event::Control);
         let agents = Agent::cast(&mut stage);
         World {
+            make,
             stage,
             nodes,
             agents,
@@ -126,6 +116,7 @@ impl<G: Gateway> World<G> {
             self.stage.history.now = self.stage.now;
             self.happen(event);
             let turns: u64 = self.turns();
+            self.strike(turns);
             if self.phase == Phase::Storm && (turns >= self.stage.options.turns || self.stage.now > STORM_MAX)
             {
                 self.enter(Phase::Calm);
@@ -136,6 +127,28 @@ impl<G: Gateway> World<G> {
     /// Turns of all shards so far.
     pub fn turns(&self) -> u64 {
         self.stage.net.ports.iter().map(|port| port.turns).sum()
+    }
+
+    /// The next disaster, if its turn has come.
+    fn strike(&mut self, turns: u64) {
+        let stage = &mut self.stage;
+        let due = |(at, _): &mut (u64, Disaster)| self.phase == Phase::Storm && turns >= *at;
+        match stage.options.disasters.pop_if(due) {
+            Some((_, Disaster::Restart)) => self.restart(),
+            Some((_, Disaster::Rush)) => disaster::rush(stage),
+            None => {}
+        }
+    }
+
+    /// All shards are killed; new ones start after a while.
+    fn restart(&mut self) {
+        let back = disaster::kill(&mut self.stage);
+        self.nodes = Node::all(&mut self.stage, self.make);
+        for (shard, node) in self.nodes.iter_mut().enumerate() {
+            node.busy_until = back;
+            node.wait(&mut self.stage, shard);
+        }
+        (self.questions, self.answers, self.unanswered) = (Vec::new(), Vec::new(), 0);
     }
 
     fn happen(&mut self, event: Event) {
@@ -230,7 +243,7 @@ impl<G: Gateway> World<G> {
         }
         if stage.rng.chance(stage.weather.stall) {
             stage.faults.count(Fault::Stall);
-            node.busy_until = stage.now + stage.rng.between(10, 400) * MS;
+            node.busy_until = stage.now + stall(stage);
             return node.wait(stage, shard);
         }
         let part = stage.rng.chance(stage.weather.partial_batch);
@@ -302,6 +315,28 @@ impl<G: Gateway> World<G> {
 }
 
 impl<G> Node<G> {
+    /// The shards of a new process; each takes a turn at once.
+    fn all(stage: &mut Stage, make: Make<G>) -> Vec<Node<G>> {
+        let config = stage.options.config.clone();
+        let seats = 0..config.shards;
+        seats.map(|shard| Node::new(make(&config, Member(shard), stage.rng.draw()), stage, shard)).collect()
+    }
+
+    fn new(gateway: G, stage: &mut Stage, shard: u16) -> Node<G> {
+        stage.at(stage.now, Event::Turn { shard: usize::from(shard) });
+        Node {
+            gateway,
+            post: Post::default(),
+            out: Output::default(),
+            due: 0,
+            alarm: 0,
+            busy_until: 0,
+            awaited: false,
+            carries: false,
+            idle_spins: 0,
+        }
+    }
+
     /// The next turn is at the end of this one.
     fn wait(&mut self, stage: &mut Stage, shard: usize) {
         if !std::mem::replace(&mut self.awaited, true) {
@@ -325,6 +360,15 @@ impl<G> Node<G> {
             stage.at(due, Event::Carry { shard });
         }
     }
+}
+
+/// How long a shard takes no turn, ns.
+fn stall(stage: &mut Stage) -> u64 {
+    if stage.rng.chance(stage.weather.freeze) {
+        stage.faults.count(Fault::Freeze);
+        return stage.rng.between(1_000, 4_000) * MS;
+    }
+    stage.rng.between(10, 400) * MS
 }
 
 fn clock(stage: &mut Stage) -> Now {
