@@ -66,7 +66,7 @@ impl Gateway {
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
-        config.mcp.secret = random().map_err(StartError::System)?;
+        config.secret = random().map_err(StartError::System)?;
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
         let control = start_threads(&cores, &config.into(), listeners, admin.sockets, spawners)?;

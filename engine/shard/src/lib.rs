@@ -17,6 +17,7 @@ pub mod outbox;
 pub mod policy;
 mod random;
 mod route;
+mod seal;
 mod session;
 pub mod slots;
 pub mod stream;

@@ -47,6 +47,9 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What the gateway is as an MCP server.
     pub mcp: Mcp,
+    /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
+    /// same on all shards. Default zeros.
+    pub secret: [u8; 32],
 }
 
 /// A token bucket's shape.
@@ -151,6 +154,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             upstreams: Vec::new(),
             mcp: Mcp::default(),
+            secret: [0; 32],
         }
     }
 }
