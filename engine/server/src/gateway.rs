@@ -57,12 +57,13 @@ impl Gateway {
         let mut addresses = Vec::new();
         let mut listeners: Vec<Vec<OwnedFd>> = cores.iter().map(|_| Vec::new()).collect();
         let data = Port::data(server);
+        let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
         for port in &data {
-            let listening = port.listen(shards)?;
+            let listening = port.listen(shards, options)?;
             addresses.push((listening.address, port.name));
             listeners.iter_mut().zip(listening.sockets).for_each(|(shard, socket)| shard.push(socket));
         }
-        let admin = Port::admin(server).listen(1)?;
+        let admin = Port::admin(server).listen(1, options)?;
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);

@@ -191,6 +191,7 @@ pub(super) const KEYS: &[Key] = &[
     key("outbox.max_bytes_per_shard", number(MIB, 1024 * GIB, |s, n| s.shard.outbox_bytes_total_max = n as usize)),
 
     key("connection.queue_bytes", number(KIB, GIB, |s, n| s.shard.queue_bytes_max = n as usize)),
+    key("connection.user_timeout", timeout(100, HOUR, |s, t| s.server.user_timeout = t)),
 
     aliased("MCP_RATE_LIMIT", "rate_limiting.default.limit", number(0, RATE_MAX, |s, n| s.client_limit.limit = n as u32)),
     key("rate_limiting.default.per", time(1, DAY, |s, t| s.client_limit.per = t)),
