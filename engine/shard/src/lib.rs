@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod outbox;
 pub mod policy;
 mod random;
+mod recovery;
 mod route;
 mod seal;
 mod session;

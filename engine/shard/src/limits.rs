@@ -1,10 +1,12 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
 mod mcp;
+mod routing;
 
 use std::time::Duration;
 
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::routing::Routing;
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +39,10 @@ pub struct Config {
     pub backend_rate: Rate,
     /// How long a client's session outlives its last connection. Default 300 s.
     pub session_idle_timeout: Duration,
+    /// How long a recovery token is good. Default 1 h.
+    pub recovery_window: Duration,
+    /// Which of a client's transports a message takes.
+    pub routing: Routing,
     /// Topics one connection may join. Default 100.
     pub topics_per_connection_max: usize,
     /// Virtual nodes of one core on the hash ring. Default 150.
@@ -149,6 +155,8 @@ impl Default for Config {
             client_rate: Rate { per_second: 100.0, burst: 100 },
             backend_rate: Rate { per_second: 10_000.0, burst: 10_000 },
             session_idle_timeout: Duration::from_secs(300),
+            recovery_window: Duration::from_secs(3_600),
+            routing: Routing::default(),
             topics_per_connection_max: 100,
             vnodes: 150,
             drain_timeout: Duration::from_secs(30),

@@ -51,7 +51,7 @@ const CODECS: [(&str, &[&str]); 7] = [
 
 /// The shard from the bottom up. A module may use those of its own row and of the rows before it.
 const SHARD: [&[&str]; 6] = [
-    &["chunks", "error", "hash_ring", "limits", "random", "seal", "slots", "stream", "timers"],
+    &["chunks", "error", "hash_ring", "limits", "random", "recovery", "seal", "slots", "stream", "timers"],
     &["policy"],
     &["message", "metrics", "outbox", "route", "session"],
     &["channels"],
@@ -71,6 +71,7 @@ const WITHOUT_CODECS: [&str; 12] = [
     "outbox",
     "policy",
     "random",
+    "recovery",
     "route",
     "seal",
     "session",
