@@ -19,6 +19,7 @@ use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
 use crate::random::Random;
+use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
@@ -106,6 +107,8 @@ pub struct Shard {
     pub(crate) stats: Stats,
     /// MCP clients and their requests.
     pub(crate) mcp: Mcp,
+    /// Of what clients are given to bring back.
+    pub(crate) seal: Seal,
     /// MCP clients' requests at hand.
     pub(crate) serving: Serving,
     /// MCP servers.
@@ -142,7 +145,8 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
-            mcp: Mcp::new(&config.mcp, me, random.next()),
+            mcp: Mcp::new(&config.mcp, random.next()),
+            seal: Seal::new(&config.secret, me, random.next()),
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
             random,

@@ -51,7 +51,7 @@ const CODECS: [(&str, &[&str]); 7] = [
 
 /// The shard from the bottom up. A module may use those of its own row and of the rows before it.
 const SHARD: [&[&str]; 6] = [
-    &["chunks", "error", "hash_ring", "lane", "limits", "random", "slots", "stream", "timers"],
+    &["chunks", "error", "hash_ring", "lane", "limits", "random", "recovery", "seal", "slots", "stream", "timers"],
     &["policy"],
     &["mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
     &["channels"],
@@ -74,7 +74,9 @@ const WITHOUT_CODECS: [&str; 15] = [
     "outbox",
     "policy",
     "random",
+    "recovery",
     "route",
+    "seal",
     "session",
     "slots",
     "stream",
