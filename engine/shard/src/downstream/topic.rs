@@ -10,7 +10,7 @@ use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 use crate::channels::Join;
 use crate::channels::subscribers::{Local, SERIALIZERS, Serializer};
 use crate::channels::topics::{Fresh, Past, TopicMessage};
-use crate::downstream::connection::{Channel, Joined, Link, Speaks, Stage};
+use crate::downstream::connection::{Channel, Connection, Joined, Link, Speaks, Stage};
 use crate::downstream::phoenix::Addressee;
 use crate::downstream::stream::gap_json;
 use crate::downstream::websocket::Flow;
@@ -18,6 +18,7 @@ use crate::error::Error;
 use crate::mail::{Mail, PushRef, Subscriber};
 use crate::message::{Receipt, State};
 use crate::route;
+use crate::slots::Slots;
 use crate::stream::{Epoch, Position};
 use crate::turn::{Cx, Shard};
 
@@ -264,11 +265,8 @@ impl Shard {
             if channel.state != Joined::Live {
                 continue;
             }
-            let conns = &self.conns;
-            let is_open = |other| {
-                conns.get(other).is_some_and(|conn| matches!(conn.stage, Stage::WebSocket(_) | Stage::Lent))
-            };
-            self.subscribers.forget(&channel.topic, is_open);
+            let Shard { subscribers, conns, .. } = self;
+            subscribers.forget(&channel.topic, |other| is_open(conns, other));
             let home = route::home(&self.ring, &channel.topic);
             self.send(home, Mail::Unsubscribe { from: self.me, topic: channel.topic }, cx);
         }
@@ -289,7 +287,8 @@ impl Shard {
         self.local_letters(cx);
         while let Some((topic, local)) = self.subscribers.next_dirty() {
             self.fan(&local, cx);
-            self.subscribers.put_back(&topic, local);
+            let Shard { subscribers, conns, .. } = self;
+            subscribers.put_back(&topic, local, |token| is_open(conns, token));
         }
     }
 
@@ -297,7 +296,8 @@ impl Shard {
     fn fan_out_topic(&mut self, topic: &str, cx: &mut Cx<'_>) {
         if let Some(local) = self.subscribers.take(topic) {
             self.fan(&local, cx);
-            self.subscribers.put_back(topic, local);
+            let Shard { subscribers, conns, .. } = self;
+            subscribers.put_back(topic, local, |token| is_open(conns, token));
         }
     }
 
@@ -402,6 +402,11 @@ impl Shard {
         self.reply(token, &link, to, status, &body, cx);
         self.return_link(token, link, cx);
     }
+}
+
+/// Whether the WebSocket of that token still is one.
+fn is_open(conns: &Slots<Connection>, token: Token) -> bool {
+    conns.get(token).is_some_and(|conn| matches!(conn.stage, Stage::WebSocket(_) | Stage::Lent))
 }
 
 fn serializer(link: &Link) -> Serializer {
