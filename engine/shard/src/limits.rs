@@ -25,6 +25,8 @@ pub struct Config {
     pub sse: Sse,
     /// Messages and streams.
     pub outbox: Outbox,
+    /// Who is seen on topics.
+    pub presence: Presence,
     /// Largest application message, bytes. Default 1 MiB.
     pub message_bytes_max: usize,
     /// Bytes that may wait for a slow connection. Default 1 MiB.
@@ -112,6 +114,16 @@ pub struct Outbox {
     pub age_max: Duration,
 }
 
+/// Bounds of the rosters: who is seen on topics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Presence {
+    /// Joins on one topic's roster. Default 10,000.
+    pub per_topic_max: usize,
+    /// Bytes of all rosters of one shard. One of them has at most half of `queue_bytes_max`, because it
+    /// leaves as one frame. Default 64 MiB.
+    pub bytes_total_max: usize,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -140,6 +152,7 @@ impl Default for Config {
                 retry: Duration::from_secs(1),
             },
             outbox: Outbox { messages_max: 1_000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
+            presence: Presence { per_topic_max: 10_000, bytes_total_max: 64 << 20 },
             message_bytes_max: 1 << 20,
             queue_bytes_max: 1 << 20,
             outbox_bytes_total_max: 256 << 20,

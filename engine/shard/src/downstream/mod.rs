@@ -12,6 +12,7 @@ mod letters;
 mod lifecycle;
 mod mcp;
 mod phoenix;
+mod presence;
 mod publish;
 mod reply;
 mod request;
