@@ -198,6 +198,9 @@ pub(super) const KEYS: &[Key] = &[
     key("durability.segment_bytes", number(MIB, GIB, |s, n| s.durability.segment_bytes = n)),
     key("durability.max_bytes", number(2 * MIB, 1024 * GIB, |s, n| s.durability.bytes_max = n)),
 
+    key("presence.max_per_topic", number(1, 1_000_000, |s, n| s.shard.presence.per_topic_max = n as usize)),
+    key("presence.max_bytes_per_shard", number(KIB, 1024 * GIB, |s, n| s.shard.presence.bytes_total_max = n as usize)),
+
     key("connection.queue_bytes", number(KIB, GIB, |s, n| s.shard.queue_bytes_max = n as usize)),
     key("connection.user_timeout", timeout(100, HOUR, |s, t| s.server.user_timeout = t)),
 
