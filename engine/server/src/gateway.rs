@@ -62,18 +62,19 @@ impl Gateway {
         let mut addresses = Vec::new();
         let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core)).collect();
         let data = Port::data(server);
+        let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
         for port in &data {
-            let listening = port.listen(shards)?;
+            let listening = port.listen(shards, options)?;
             addresses.push((listening.address, port.name));
             shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
         }
-        let admin = Port::admin(server).listen(1)?;
+        let admin = Port::admin(server).listen(1, options)?;
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
-        config.mcp.secret = random().map_err(StartError::System)?;
+        config.secret = random().map_err(StartError::System)?;
         if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
-            config.mcp.secret = data_dir.secret(config.mcp.secret)?;
+            config.secret = data_dir.secret(config.secret)?;
             let recovered = recovery::recover(data_dir, &config)?;
             for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
                 share.log = Some((data_dir.log(series, bounds.segment_bytes)?, recovered));

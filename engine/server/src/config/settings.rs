@@ -47,6 +47,8 @@ pub(crate) struct Server {
     /// Empty: all the process may run on.
     pub(crate) cores: Vec<usize>,
     pub(crate) connections_per_shard: u32,
+    /// After how long without an acknowledgement of the peer's kernel a connection is given up.
+    pub(crate) user_timeout: Duration,
 }
 
 /// Requests in a span of time.
@@ -71,6 +73,7 @@ impl Default for Settings {
                 shards: 0,
                 cores: Vec::new(),
                 connections_per_shard: 131_072,
+                user_timeout: Duration::from_secs(30),
             },
             data_dir: None,
             durability: limits::Durability::default(),
