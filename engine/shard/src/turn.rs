@@ -8,6 +8,7 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::{Listener, Member, Token};
 use weir_transports::websocket::{Deflater, Scratch};
 
+use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::downstream::{Arrivals, Connection, Serving};
@@ -19,6 +20,7 @@ use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
 use crate::random::Random;
+use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
@@ -78,6 +80,9 @@ pub struct Shard {
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
     pub(crate) subscribers: Subscribers,
+    pub(crate) rosters: Rosters,
+    /// Who takes the changes of topics' rosters.
+    pub(crate) watchers: Subscribers,
     pub(crate) backends: Backends,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
@@ -106,6 +111,8 @@ pub struct Shard {
     pub(crate) stats: Stats,
     /// MCP clients and their requests.
     pub(crate) mcp: Mcp,
+    /// Of what clients are given to bring back.
+    pub(crate) seal: Seal,
     /// MCP clients' requests at hand.
     pub(crate) serving: Serving,
     /// MCP servers.
@@ -126,6 +133,8 @@ impl Shard {
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),
             subscribers: Subscribers::new(random.next()),
+            rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
+            watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
             timers: None,
             arrivals: Arrivals::default(),
@@ -142,7 +151,8 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
-            mcp: Mcp::new(&config.mcp, me, random.next()),
+            mcp: Mcp::new(&config.mcp, random.next()),
+            seal: Seal::new(&config.secret, me, random.next()),
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
             random,
@@ -210,6 +220,7 @@ impl Shard {
             Completion::Closed { token } => self.closed(token),
             Completion::HandedOver { token, errno } => self.handed_over(token, errno, cx),
             Completion::Arrived { transfer, socket } => self.socket_arrived(transfer, socket, cx),
+            Completion::Appended { .. } => {}
         }
     }
 

@@ -13,6 +13,7 @@ mod letters;
 mod lifecycle;
 mod mcp;
 mod phoenix;
+mod presence;
 mod publish;
 mod pull;
 mod reply;

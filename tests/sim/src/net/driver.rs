@@ -47,6 +47,7 @@ pub fn execute(stage: &mut Stage, shard: usize, out: &mut Output) {
             Op::HandOver { token, socket, to, transfer } => {
                 hand_over(stage, shard, (token, socket), to, transfer);
             }
+            Op::Append { .. } | Op::Discard { .. } => {}
         }
     }
 }
