@@ -6,6 +6,7 @@
 mod channels;
 mod chunks;
 mod downstream;
+pub mod durable;
 pub mod error;
 pub mod hash_ring;
 pub mod lane;

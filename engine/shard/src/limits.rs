@@ -1,10 +1,12 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod durability;
 mod mcp;
 mod routing;
 
 use std::time::Duration;
 
+pub use self::durability::Durability;
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::routing::Routing;
 
@@ -27,6 +29,10 @@ pub struct Config {
     pub sse: Sse,
     /// Messages and streams.
     pub outbox: Outbox,
+    /// The log. Default none: everything is kept in memory alone.
+    pub durability: Option<Durability>,
+    /// Who is seen on topics.
+    pub presence: Presence,
     /// Largest application message, bytes. Default 1 MiB.
     pub message_bytes_max: usize,
     /// Bytes that may wait for a slow connection. Default 1 MiB.
@@ -121,6 +127,16 @@ pub struct Outbox {
     pub age_max: Duration,
 }
 
+/// Bounds of the rosters: who is seen on topics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Presence {
+    /// Joins on one topic's roster. Default 10,000.
+    pub per_topic_max: usize,
+    /// Bytes of all rosters of one shard. One of them has at most half of `queue_bytes_max`, because it
+    /// leaves as one frame. Default 64 MiB.
+    pub bytes_total_max: usize,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -149,6 +165,8 @@ impl Default for Config {
                 retry: Duration::from_secs(1),
             },
             outbox: Outbox { messages_max: 1_000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
+            durability: None,
+            presence: Presence { per_topic_max: 10_000, bytes_total_max: 64 << 20 },
             message_bytes_max: 1 << 20,
             queue_bytes_max: 1 << 20,
             outbox_bytes_total_max: 256 << 20,

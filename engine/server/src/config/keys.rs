@@ -2,6 +2,7 @@
 //! explains them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use weir_shard::limits::Prefix;
@@ -39,6 +40,8 @@ pub(super) enum Kind {
     Address(fn(&mut Settings, IpAddr)),
     Cores(fn(&mut Settings, Vec<usize>)),
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
+    /// A path; "" is none.
+    Folder(fn(&mut Settings, Option<PathBuf>)),
     /// One of these words.
     Choice {
         words: &'static [&'static str],
@@ -77,6 +80,7 @@ impl Key {
             (Kind::Cores(set), Value::Number(core)) if u16::try_from(*core).is_ok() => {
                 set(settings, vec![*core as usize]);
             }
+            (Kind::Folder(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
             (Kind::Hosts(set), value) => match hosts(value) {
                 Some(hosts) => set(settings, hosts),
                 None => return Err(self.refuses(value.clone())),
@@ -189,6 +193,13 @@ pub(super) const KEYS: &[Key] = &[
     key("outbox.max_bytes", number(KIB, GIB, |s, n| s.shard.outbox.bytes_max = n as usize)),
     key("outbox.max_age", timeout(SECOND, 7 * DAY, |s, t| s.shard.outbox.age_max = t)),
     key("outbox.max_bytes_per_shard", number(MIB, 1024 * GIB, |s, n| s.shard.outbox_bytes_total_max = n as usize)),
+
+    key("durability.dir", Kind::Folder(|s, path| s.data_dir = path)),
+    key("durability.segment_bytes", number(MIB, GIB, |s, n| s.durability.segment_bytes = n)),
+    key("durability.max_bytes", number(2 * MIB, 1024 * GIB, |s, n| s.durability.bytes_max = n)),
+
+    key("presence.max_per_topic", number(1, 1_000_000, |s, n| s.shard.presence.per_topic_max = n as usize)),
+    key("presence.max_bytes_per_shard", number(KIB, 1024 * GIB, |s, n| s.shard.presence.bytes_total_max = n as usize)),
 
     key("connection.queue_bytes", number(KIB, GIB, |s, n| s.shard.queue_bytes_max = n as usize)),
     key("connection.user_timeout", timeout(100, HOUR, |s, t| s.server.user_timeout = t)),

@@ -1,11 +1,13 @@
 //! Phoenix Channels: a frame and what the connection has joined, in; what to do about it, out.
 
+pub(crate) mod presence;
 pub(crate) mod subscribers;
 pub(crate) mod topics;
 
 use serde::Deserialize;
 use weir_transports::phoenix::{Frame, Payload};
 
+use crate::channels::presence::Wish;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::policy::routing::Carrier;
@@ -56,6 +58,9 @@ pub(crate) struct Join {
     pub resume: Option<Resume>,
     /// The transport that messages should rather take.
     pub prefer: Option<Carrier>,
+    /// Whether others on the topic see it, and how.
+    #[serde(default)]
+    pub presence: Wish,
 }
 
 /// How a client comes back.

@@ -4,7 +4,7 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
-use crate::downstream::connection::{Channel, Joined, Link};
+use crate::downstream::connection::{Channel, Joined, Link, Presence};
 use crate::downstream::opening::{Opened, Opening};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
@@ -58,6 +58,7 @@ impl Shard {
             topic: std::sync::Arc::clone(&self.gateway),
             join_ref: frame.join_ref.as_deref().map(Into::into),
             ticket: 0,
+            presence: Presence::None,
             state: Joined::Gateway,
         });
         self.reply_to_frame(token, link, frame, Status::Ok, &connected, cx);

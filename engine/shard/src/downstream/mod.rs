@@ -14,6 +14,7 @@ mod lifecycle;
 mod mcp;
 mod opening;
 mod phoenix;
+mod presence;
 mod publish;
 mod pull;
 mod reply;
