@@ -3,11 +3,13 @@
 //! of the same function, [`Shard::turn`].
 #![forbid(unsafe_code)]
 
+mod acks;
 mod channels;
 mod chunks;
 mod downstream;
 pub mod error;
 pub mod hash_ring;
+pub mod lane;
 pub mod limits;
 pub mod mail;
 mod mcp;

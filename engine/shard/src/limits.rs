@@ -1,9 +1,11 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod delivery;
 mod mcp;
 
 use std::time::Duration;
 
+pub use self::delivery::{Backpressure, Delivery};
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.

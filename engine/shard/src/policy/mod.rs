@@ -5,10 +5,12 @@ use std::time::Duration;
 
 mod backends;
 mod breaker;
+mod pace;
 mod token_bucket;
 
 pub use backends::Backends;
 pub use breaker::CircuitBreaker;
+pub use pace::{Admit, Pace, Status};
 pub use token_bucket::TokenBucket;
 
 /// What a limit says to one request.
