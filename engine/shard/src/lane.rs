@@ -107,9 +107,7 @@ impl<T> Lanes<T> {
     pub(crate) fn open(&mut self, lane: Lane, make: impl FnMut(usize) -> T) -> &mut T {
         match lane.beside() {
             None => &mut self.normal,
-            Some(at) => {
-                &mut self.others.get_or_insert_with(|| Box::new(std::array::from_fn(make)))[at]
-            }
+            Some(at) => &mut self.others.get_or_insert_with(|| Box::new(std::array::from_fn(make)))[at],
         }
     }
 
@@ -146,9 +144,8 @@ impl Default for Round {
 impl Round {
     /// The lane whose turn it is among those that have something.
     pub(crate) fn next(&mut self, has: impl Fn(Lane) -> bool) -> Option<Lane> {
-        let may_go = |credit: &[u8; 4]| {
-            Lane::ALL.into_iter().find(|lane| credit[*lane as usize] > 0 && has(*lane))
-        };
+        let may_go =
+            |credit: &[u8; 4]| Lane::ALL.into_iter().find(|lane| credit[*lane as usize] > 0 && has(*lane));
         may_go(&self.credit).or_else(|| {
             *self = Round::default();
             may_go(&self.credit)
@@ -188,7 +185,8 @@ mod tests {
     #[test]
     fn the_urgent_go_first() {
         let mut round = Round::default();
-        let order: Vec<Lane> = (0..15).filter_map(|_| round.next(|_| true).inspect(|lane| round.served(*lane))).collect();
+        let order: Vec<Lane> =
+            (0..15).filter_map(|_| round.next(|_| true).inspect(|lane| round.served(*lane))).collect();
         let expected = Lane::ALL.into_iter().flat_map(|lane| vec![lane; lane.weight().into()]);
         assert_eq!(order, expected.collect::<Vec<_>>());
         assert_eq!(round.next(|_| false), None);

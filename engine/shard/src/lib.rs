@@ -12,6 +12,8 @@ pub mod hash_ring;
 pub mod lane;
 pub mod limits;
 pub mod mail;
+mod mailbox;
+mod marks;
 mod mcp;
 pub mod message;
 pub mod metrics;

@@ -258,8 +258,10 @@ impl Shard {
                 return Flow::Go;
             }
             Message::Pong(_) => {
-                link.confirmed = link.pinged_at;
                 link.pinged = false;
+                if let Some(marks) = &mut link.marks {
+                    marks.answered();
+                }
                 return Flow::Go;
             }
             Message::Close(reason) => {
@@ -339,7 +341,10 @@ impl Shard {
             return None;
         }
         if !link.pinged && now >= heard.plus(interval) {
-            (link.pinged, link.pinged_at) = (true, link.cursor);
+            link.pinged = true;
+            if let Some(marks) = &mut link.marks {
+                marks.pinged();
+            }
             self.put_control(token, cx, |out| websocket::write_frame(out, Opcode::Ping, &[]));
             return Some(heard.plus(interval + timeout).max(now.plus(timeout)));
         }
