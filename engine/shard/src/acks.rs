@@ -5,12 +5,16 @@
 //! Times are the client's own (`Clock`).
 
 mod flight;
+mod named;
+mod tracking;
 
 use std::collections::VecDeque;
 
 use weir_ring::time::Instant;
 
 pub(crate) use self::flight::{Clock, Flight};
+pub(crate) use self::named::Named;
+pub(crate) use self::tracking::{Tracking, Waiting};
 use crate::lane::Lane;
 use crate::limits::Delivery;
 use crate::session::Carrier;
@@ -150,18 +154,19 @@ impl Acks {
         true
     }
 
-    /// The client has what was written to connections of one kind up to `cursor`, a number for each lane.
-    pub(crate) fn acknowledge_sent(&mut self, carrier: Carrier, cursor: &[Sequence; Lane::ALL.len()]) {
-        for (window, &through) in self.lanes.iter_mut().zip(cursor) {
-            let count = through.saturating_sub(window.prefix).min(window.jobs.len() as u64) as usize;
-            for job in window.jobs.iter_mut().take(count) {
-                if matches!(job, Job::Flight(flight) if flight.went_by(carrier)) {
-                    *job = Job::Acknowledged;
-                    self.pending -= 1;
-                }
-            }
-            window.close();
+    /// What is in flight up to `through`, a number for each lane, and was written to connections of one kind.
+    pub(crate) fn sent_on(
+        &self,
+        carrier: Carrier,
+        through: &[Sequence; Lane::ALL.len()],
+    ) -> Vec<(Lane, Sequence)> {
+        let mut all = Vec::new();
+        for (lane, through) in Lane::ALL.into_iter().zip(through) {
+            let flights = self.lanes[lane as usize].flights().take_while(|(sequence, _)| sequence <= through);
+            let sent = flights.filter(|(_, flight)| flight.went_by(carrier));
+            all.extend(sent.map(|(sequence, _)| (lane, sequence)));
         }
+        all
     }
 
     /// The outbox keeps nothing up to `through` any more. Answers which numbers that takes out of flight,

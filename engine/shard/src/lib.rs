@@ -6,6 +6,7 @@
 mod acks;
 mod channels;
 mod chunks;
+pub mod dead;
 mod downstream;
 pub mod error;
 pub mod hash_ring;

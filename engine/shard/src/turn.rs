@@ -10,6 +10,7 @@ use weir_transports::websocket::{Deflater, Scratch};
 
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
+use crate::dead::DeadLetters;
 use crate::downstream::{Arrivals, Connection, Serving};
 use crate::hash_ring::HashRing;
 use crate::limits::Config;
@@ -55,6 +56,7 @@ pub(crate) struct Cx<'a> {
 pub(crate) enum Alarm {
     Connection(Token),
     Session(Token),
+    Acks(Token),
     McpSession(Token),
     Sweep,
     Accept(Listener),
@@ -96,6 +98,10 @@ pub struct Shard {
     pub(crate) leaving: Vec<Token>,
     /// Connections with more of their stream to send.
     pub(crate) hungry: Vec<Token>,
+    /// Sessions of clients that acknowledge in which something has changed.
+    pub(crate) tracked: Vec<Token>,
+    /// What their clients did not acknowledge.
+    pub(crate) dead: DeadLetters,
     /// Numbers joins and transfers.
     pub(crate) tickets: u32,
     /// Backends that read pushes, as the feed's home told.
@@ -137,6 +143,8 @@ impl Shard {
             finishing: Vec::new(),
             leaving: Vec::new(),
             hungry: Vec::new(),
+            tracked: Vec::new(),
+            dead: DeadLetters::default(),
             tickets: 0,
             handlers: 0,
             accepting: false,
@@ -225,6 +233,7 @@ impl Shard {
             match alarm {
                 Alarm::Connection(token) => self.examine(token, cx),
                 Alarm::Session(id) => self.examine_session(id, cx),
+                Alarm::Acks(id) => self.examine_acks(id, cx),
                 Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
@@ -248,6 +257,7 @@ impl Shard {
         self.feed_hungry(cx);
         self.local_letters(cx);
         self.fan_out(cx);
+        self.review_tracked(cx);
         self.serve_freed(cx);
         self.serve_rest(cx);
         self.finish_pending(cx);

@@ -26,6 +26,11 @@ impl Clock {
         self.stopped.is_none().then_some(Instant(at.0.saturating_add(self.away)))
     }
 
+    /// Whether the client is here.
+    pub(crate) fn is_running(&self) -> bool {
+        self.stopped.is_none()
+    }
+
     /// The last connection is gone.
     pub(crate) fn stop(&mut self, now: Instant) {
         self.stopped.get_or_insert(now);
@@ -58,6 +63,11 @@ impl Flight {
         let mut flight = Flight { since: at, due: at, attempts: 1, carriers: 0 };
         flight.wait(carrier, at, delivery, random);
         flight
+    }
+
+    /// No attempt yet; the first is due.
+    pub(crate) fn due(at: Instant) -> Flight {
+        Flight { since: at, due: at, attempts: 0, carriers: 0 }
     }
 
     /// Written once more, or waiting once more: from `at` on it has the time of its attempt.

@@ -181,7 +181,9 @@ impl Both {
             }
             Step::SentOn(sse, backs) => {
                 let cursor = std::array::from_fn(|lane| behind(&self.model, lane, backs[lane]));
-                self.acks.acknowledge_sent(carrier(sse), &cursor);
+                for (lane, sequence) in self.acks.sent_on(carrier(sse), &cursor) {
+                    assert!(self.acks.settle(lane, sequence, Job::Acknowledged));
+                }
                 for (sents, through) in self.model.lanes.iter_mut().zip(cursor) {
                     for sent in &mut sents[..through as usize] {
                         if sent.job == ModelJob::Flight && sent.carriers[usize::from(sse)] {
@@ -280,8 +282,7 @@ fn what_was_written_before_the_first_acknowledgement_is_pending() {
     let flight = || Flight::new(None, Instant(7), &delivery, 200);
     let mut acks = Acks::new([0, 0, 2, 0], [0, 1, 5, 0], flight);
     assert_eq!((acks.pending(), acks.oldest()), (4, Some(Instant(7))));
-    acks.acknowledge_sent(Carrier::Sse, &[0, 1, 5, 0]);
-    assert_eq!(acks.pending(), 4, "nobody knows how they went");
+    assert_eq!(acks.sent_on(Carrier::Sse, &[0, 1, 5, 0]), [], "nobody knows how they went");
     acks.acknowledge(Lane::Normal, 5);
     assert!(acks.settle(Lane::High, 1, Job::Acknowledged));
     assert_eq!((acks.pending(), acks.oldest(), acks.prefix(Lane::Normal)), (0, None, 5));

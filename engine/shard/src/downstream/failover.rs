@@ -39,6 +39,9 @@ impl Shard {
             && let Some(mailbox) = &mut session.mailbox
         {
             mailbox.left_at(marks);
+            if let Some(tracking) = &mut mailbox.tracking {
+                tracking.clock.stop(cx.now.mono);
+            }
         }
         if !session.links.has(carrier) {
             let heirs: Vec<Token> = session.links.as_slice().iter().map(|link| link.token).collect();

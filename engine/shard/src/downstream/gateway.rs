@@ -57,6 +57,10 @@ impl Shard {
             session.links.add(LinkRef { token, carrier: Carrier::WebSocket });
             session.heard = cx.now.mono;
         }
+        self.tracked_connects(id, cx);
+        if join.ack {
+            self.track(id, cx);
+        }
         let connected = self.connected(id, &cursor, recovered);
         self.reply_to_frame(token, link, frame, Status::Ok, &connected, cx);
         for gap in gaps {

@@ -33,8 +33,8 @@ impl Shard {
             Mail::Subscribed { subscriber, topic, past } => self.subscribed(subscriber, topic, *past, cx),
             Mail::Unsubscribe { from, topic } => self.topics.unsubscribe(&topic, from),
             Mail::Fanout { topic, messages } => self.subscribers.enqueue(&topic, messages),
-            Mail::Acknowledge { from, reply_to, client, lane, position } => {
-                self.acknowledge((from, reply_to), &client, lane, position, cx);
+            Mail::Acknowledge { from, reply_to, client, ack } => {
+                self.acknowledge((from, reply_to), &client, ack, cx);
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
@@ -47,9 +47,12 @@ impl Shard {
                 self.stats.sessions = self.sessions.len().into();
                 self.stats.topics = self.topics.len() as u64;
                 self.stats.mcp = self.mcp_stats();
+                self.stats.delivery.letters = self.dead.len() as u64;
+                self.stats.delivery.letter_bytes = self.dead.bytes() as u64;
                 Answer::Stats(Box::new(self.stats.clone()))
             }
             Question::Health { client } => Answer::Health(self.health(client, cx)),
+            Question::Dead(question) => self.dead_question(question, cx),
         };
         self.send(from, Mail::Answer { ask, answer }, cx);
     }

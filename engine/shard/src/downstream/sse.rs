@@ -68,7 +68,11 @@ impl Shard {
     }
 
     fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, events: bool, cx: &mut Cx<'_>) {
-        let Place { cursor, recovered, gaps, marks } = self.place(session, last_event_id(head));
+        let resume = last_event_id(head);
+        if let Some(cursor) = &resume {
+            self.acknowledge_seen(session, cursor, cx);
+        }
+        let Place { cursor, recovered, gaps, marks } = self.place(session, resume);
         let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
         let filter = Filter { client: of("client"), kind: of("type") };
         let filtered = events && (filter.client.is_some() || filter.kind.is_some());
@@ -85,6 +89,10 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(session) {
             session.links.add(LinkRef { token, carrier: Carrier::Sse });
             session.heard = cx.now.mono;
+        }
+        self.tracked_connects(session, cx);
+        if head.query.and_then(|q| query::get(q, "ack")).is_some_and(|value| value == "true") {
+            self.track(session, cx);
         }
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         self.put(token, cx, |out| response::write_stream_head(out, 200, headers));

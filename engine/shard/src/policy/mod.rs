@@ -10,7 +10,7 @@ mod token_bucket;
 
 pub use backends::Backends;
 pub use breaker::CircuitBreaker;
-pub use pace::{Admit, Pace, Status};
+pub use pace::{Pace, Status};
 pub use token_bucket::TokenBucket;
 
 /// What a limit says to one request.

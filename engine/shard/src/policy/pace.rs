@@ -34,17 +34,6 @@ impl Status {
     }
 }
 
-/// Whether a message may be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admit {
-    /// At once.
-    Now,
-    /// Not before this instant.
-    At(Instant),
-    /// Not before the client has acknowledged more.
-    Hold,
-}
-
 /// One client's pace. A threshold is passed above it, and left at half of it, so that a client near one
 /// does not swing.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,8 +43,8 @@ pub struct Pace {
     /// Something is pending for longer than `lag`.
     lagging: bool,
     bucket: TokenBucket,
-    /// When the next bundle may leave.
-    bundle_at: Instant,
+    /// When all there was had been written.
+    wrote: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,9 +66,8 @@ impl Pace {
         }
     }
 
-    /// Looks at what is pending, and for how long the oldest is. Answers the status if it is another one.
-    pub fn judge(&mut self, pending: usize, lag: Duration, limits: &Backpressure) -> Option<Status> {
-        let before = self.status();
+    /// Looks at what is pending, and for how long the oldest is.
+    pub fn judge(&mut self, pending: usize, lag: Duration, limits: &Backpressure) -> Status {
         self.crowded = match self.crowded {
             _ if pending > limits.critical_only => Crowd::TooMany,
             Crowd::TooMany if pending > limits.critical_only / 2 => Crowd::TooMany,
@@ -88,29 +76,39 @@ impl Pace {
             _ => Crowd::Few,
         };
         self.lagging = lag > limits.lag || self.lagging && lag > limits.lag / 2;
-        let status = self.status();
-        (status != before).then_some(status)
+        self.status()
     }
 
-    /// Whether a message of `lane` may be written, and takes its token if so. `rate` is what the client
-    /// itself may send at.
-    pub fn admit(&mut self, lane: Lane, rate: &Rate, now: Instant) -> Admit {
+    /// The least urgent lane that is written, what is in those below waits in the outbox; and the empty bundle, if
+    /// messages come in bundles.
+    pub fn manner(&self) -> (Lane, Option<Vec<u8>>) {
         match self.status() {
-            Status::Normal => Admit::Now,
-            Status::CriticalOnly if lane <= Lane::High => Admit::Now,
-            Status::CriticalOnly => Admit::Hold,
-            Status::Bundled if now < self.bundle_at => Admit::At(self.bundle_at),
-            Status::Bundled => Admit::Now,
+            Status::CriticalOnly => (Lane::High, None),
+            Status::Bundled => (Lane::Low, Some(Vec::new())),
+            Status::Normal | Status::SlowDown => (Lane::Low, None),
+        }
+    }
+
+    /// When the next message may be written, if not now; if now, it takes its token. `rate` is what the client
+    /// itself may send at.
+    pub fn wait(&mut self, rate: &Rate, now: Instant, limits: &Backpressure) -> Option<Instant> {
+        match self.status() {
+            Status::Normal | Status::CriticalOnly => None,
+            Status::Bundled => {
+                // In the turn of a bundle every connection of the client gets its own.
+                let last = self.wrote.filter(|last| *last != now)?;
+                Some(last.plus(limits.bundle_interval)).filter(|next| *next > now)
+            }
             Status::SlowDown => match self.bucket.take(&halved(rate), now) {
-                Verdict::Allow { .. } => Admit::Now,
-                Verdict::Deny { retry_after } => Admit::At(now.plus(retry_after)),
+                Verdict::Allow { .. } => None,
+                Verdict::Deny { retry_after } => Some(now.plus(retry_after)),
             },
         }
     }
 
-    /// A bundle has left with all there was.
-    pub fn bundled(&mut self, now: Instant, limits: &Backpressure) {
-        self.bundle_at = now.plus(limits.bundle_interval);
+    /// All there was has been written.
+    pub fn wrote(&mut self, now: Instant) {
+        self.wrote = Some(now);
     }
 }
 
@@ -139,8 +137,7 @@ mod tests {
             let mut pace = Pace::default();
             let (mut many, mut too_many, mut lagging) = (false, false, false);
             for (pending, millis) in steps {
-                let before = pace.status();
-                let changed = pace.judge(pending, Duration::from_millis(millis), &limits);
+                let status = pace.judge(pending, Duration::from_millis(millis), &limits);
                 too_many = pending > 100 || too_many && pending > 50;
                 many = pending > 50 || many && pending > 25;
                 lagging = millis > 5_000 || lagging && millis > 2_500;
@@ -150,10 +147,9 @@ mod tests {
                     (_, _, true) => Status::SlowDown,
                     _ => Status::Normal,
                 };
-                prop_assert_eq!(pace.status(), expected);
-                prop_assert_eq!(changed, (expected != before).then_some(expected));
+                prop_assert_eq!((status, pace.status()), (expected, expected));
                 let again = pace.judge(pending, Duration::from_millis(millis), &limits);
-                prop_assert_eq!(again, None, "the same look says the same");
+                prop_assert_eq!(again, expected, "the same look says the same");
             }
         }
     }
@@ -162,33 +158,32 @@ mod tests {
     fn the_strictest_status_decides_what_is_written() {
         let limits = Backpressure::default();
         let mut pace = Pace::default();
-        assert_eq!(pace.admit(Lane::Low, &RATE, Instant(0)), Admit::Now);
-        assert_eq!(pace.judge(101, secs(9), &limits), Some(Status::CriticalOnly));
-        let admit = Lane::ALL.map(|lane| pace.admit(lane, &RATE, Instant(0)));
-        assert_eq!(admit, [Admit::Now, Admit::Now, Admit::Hold, Admit::Hold]);
-        assert_eq!(pace.judge(50, secs(9), &limits), Some(Status::Bundled));
-        assert_eq!(pace.admit(Lane::Low, &RATE, Instant(5)), Admit::Now);
-        pace.bundled(Instant(5), &limits);
+        assert_eq!((pace.wait(&RATE, Instant(0), &limits), pace.manner()), (None, (Lane::Low, None)));
+        assert_eq!(pace.judge(101, secs(9), &limits), Status::CriticalOnly);
+        assert_eq!((pace.wait(&RATE, Instant(0), &limits), pace.manner()), (None, (Lane::High, None)));
+        assert_eq!(pace.judge(50, secs(9), &limits), Status::Bundled);
+        assert_eq!((pace.wait(&RATE, Instant(5), &limits), pace.manner()), (None, (Lane::Low, Some(Vec::new()))));
+        pace.wrote(Instant(5));
+        assert_eq!(pace.wait(&RATE, Instant(5), &limits), None, "another connection of the client");
         let next = Instant(1_000_000_005);
-        assert_eq!(pace.admit(Lane::Urgent, &RATE, Instant(6)), Admit::At(next));
-        assert_eq!(pace.admit(Lane::Urgent, &RATE, next), Admit::Now);
+        assert_eq!(pace.wait(&RATE, Instant(6), &limits), Some(next));
+        assert_eq!(pace.wait(&RATE, next, &limits), None);
     }
 
     #[test]
     fn half_the_rate_is_kept() {
         let limits = Backpressure::default();
         let mut pace = Pace::default();
-        assert_eq!(pace.judge(51, secs(0), &limits), Some(Status::SlowDown));
+        assert_eq!(pace.judge(51, secs(0), &limits), Status::SlowDown);
         let (mut now, mut written) = (Instant(0), 0);
         while now < Instant(1_000_000_000) {
-            match pace.admit(Lane::Normal, &RATE, now) {
-                Admit::Now => written += 1,
-                Admit::At(next) => now = next,
-                Admit::Hold => unreachable!(),
+            match pace.wait(&RATE, now, &limits) {
+                None => written += 1,
+                Some(next) => now = next,
             }
         }
         assert!((50..=52).contains(&written), "{written}");
         let unlimited = Rate { per_second: 0.0, burst: 1 };
-        assert_eq!(pace.admit(Lane::Normal, &unlimited, now), Admit::Now);
+        assert_eq!(pace.wait(&unlimited, now, &limits), None);
     }
 }
