@@ -6,7 +6,7 @@
 
 mod flight;
 mod named;
-mod tracking;
+mod ledger;
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use weir_ring::time::Instant;
 
 pub(crate) use self::flight::{Clock, Flight};
 pub(crate) use self::named::Named;
-pub(crate) use self::tracking::{Tracking, Waiting};
+pub(crate) use self::ledger::{Ledger, Waiting};
 use crate::lane::Lane;
 use crate::limits::Delivery;
 use crate::session::Carrier;

@@ -2,7 +2,7 @@
 
 use weir_ring::time::Instant;
 
-use crate::acks::{Job, Tracking};
+use crate::acks::{Job, Ledger};
 use crate::lane::{Lane, Lanes};
 use crate::limits;
 use crate::marks::Marks;
@@ -26,7 +26,7 @@ pub(crate) struct Mailbox {
     epoch: Epoch,
     lanes: Lanes<LaneStream>,
     /// What is kept of a client that acknowledges; nothing of most.
-    pub(crate) tracking: Option<Box<Tracking>>,
+    pub(crate) ledger: Option<Box<Ledger>>,
 }
 
 impl LaneStream {
@@ -38,7 +38,7 @@ impl LaneStream {
 impl Mailbox {
     /// The empty mailbox of a new life.
     pub(crate) const fn new(epoch: Epoch) -> Mailbox {
-        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)), tracking: None }
+        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)), ledger: None }
     }
 
     /// A lane, if it was ever used.
@@ -83,7 +83,7 @@ impl Mailbox {
 
     /// How a message stands with a client that acknowledges.
     pub(crate) fn job(&self, lane: Lane, sequence: Sequence) -> Option<Job> {
-        self.tracking.as_ref()?.job(lane, sequence)
+        self.ledger.as_ref()?.job(lane, sequence)
     }
 
     /// Lets go of everything up to these numbers, one for each lane, and says how many bytes that were.

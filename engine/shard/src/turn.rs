@@ -8,6 +8,7 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::{Listener, Member, Token};
 use weir_transports::websocket::{Deflater, Scratch};
 
+use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
@@ -20,6 +21,7 @@ use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
 use crate::random::Random;
+use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
@@ -80,6 +82,9 @@ pub struct Shard {
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
     pub(crate) subscribers: Subscribers,
+    pub(crate) rosters: Rosters,
+    /// Who takes the changes of topics' rosters.
+    pub(crate) watchers: Subscribers,
     pub(crate) backends: Backends,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
@@ -99,7 +104,7 @@ pub struct Shard {
     /// Connections with more of their stream to send.
     pub(crate) hungry: Vec<Token>,
     /// Sessions of clients that acknowledge in which something has changed.
-    pub(crate) tracked: Vec<Token>,
+    pub(crate) reviews: Vec<Token>,
     /// What their clients did not acknowledge.
     pub(crate) dead: DeadLetters,
     /// Numbers joins and transfers.
@@ -112,6 +117,8 @@ pub struct Shard {
     pub(crate) stats: Stats,
     /// MCP clients and their requests.
     pub(crate) mcp: Mcp,
+    /// Of what clients are given to bring back.
+    pub(crate) seal: Seal,
     /// MCP clients' requests at hand.
     pub(crate) serving: Serving,
     /// MCP servers.
@@ -132,6 +139,8 @@ impl Shard {
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),
             subscribers: Subscribers::new(random.next()),
+            rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
+            watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
             timers: None,
             arrivals: Arrivals::default(),
@@ -143,14 +152,15 @@ impl Shard {
             finishing: Vec::new(),
             leaving: Vec::new(),
             hungry: Vec::new(),
-            tracked: Vec::new(),
+            reviews: Vec::new(),
             dead: DeadLetters::default(),
             tickets: 0,
             handlers: 0,
             accepting: false,
             draining: None,
             stats: Stats::default(),
-            mcp: Mcp::new(&config.mcp, me, random.next()),
+            mcp: Mcp::new(&config.mcp, random.next()),
+            seal: Seal::new(&config.secret, me, random.next()),
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
             random,
@@ -218,6 +228,7 @@ impl Shard {
             Completion::Closed { token } => self.closed(token),
             Completion::HandedOver { token, errno } => self.handed_over(token, errno, cx),
             Completion::Arrived { transfer, socket } => self.socket_arrived(transfer, socket, cx),
+            Completion::Appended { .. } => {}
         }
     }
 
@@ -257,7 +268,7 @@ impl Shard {
         self.feed_hungry(cx);
         self.local_letters(cx);
         self.fan_out(cx);
-        self.review_tracked(cx);
+        self.review_ledgers(cx);
         self.serve_freed(cx);
         self.serve_rest(cx);
         self.finish_pending(cx);

@@ -1,5 +1,6 @@
 //! Phoenix Channels: a frame and what the connection has joined, in; what to do about it, out.
 
+pub(crate) mod presence;
 pub(crate) mod subscribers;
 pub(crate) mod topics;
 
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use weir_transports::phoenix::{Frame, Payload};
 
 use crate::acks::Named;
+use crate::channels::presence::Wish;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::route;
@@ -57,6 +59,9 @@ pub(crate) struct Join {
     /// The client will acknowledge what it gets of its own stream.
     #[serde(default)]
     pub ack: bool,
+    /// Whether others on the topic see it, and how.
+    #[serde(default)]
+    pub presence: Wish,
 }
 
 /// A cursor as clients carry it: the text they were given, or its parts.

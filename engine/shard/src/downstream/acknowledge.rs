@@ -2,7 +2,7 @@
 
 use weir_ring::token::{Member, Token};
 
-use crate::acks::{Acks, Flight, Job, Tracking, Waiting};
+use crate::acks::{Acks, Flight, Job, Ledger, Waiting};
 use crate::dead::MessageId;
 use crate::error::Error;
 use crate::lane::Lane;
@@ -29,7 +29,7 @@ impl Shard {
         self.receipt(from, reply_to, outcome, cx);
     }
 
-    /// The client has what `ack` names. Its first acknowledgement begins the tracking.
+    /// The client has what `ack` names. Its first acknowledgement begins the ledger.
     pub(crate) fn acknowledge_session(
         &mut self,
         id: Token,
@@ -48,7 +48,7 @@ impl Shard {
             Err(_) if again => {}
             checked => {
                 checked?;
-                self.track(id, cx);
+                self.opt_in(id, cx);
                 let through = matches!(ack, Ack::Through { .. });
                 let named = |other: Sequence| other == sequence || through && other < sequence;
                 let end = |waiting: &Waiting| waiting.lane == lane && named(waiting.sequence);
@@ -65,7 +65,7 @@ impl Shard {
     }
 
     /// A client comes back over SSE: it has what was written to SSE streams up to its cursor. What it has by
-    /// other ways it must acknowledge itself, and a cursor alone does not begin the tracking.
+    /// other ways it must acknowledge itself, and a cursor alone does not begin the ledger.
     pub(crate) fn acknowledge_seen(&mut self, id: Token, cursor: &Cursor, cx: &mut Cx<'_>) {
         let Some(acks) = self.acks(id) else { return };
         let through = Lane::ALL.map(|lane| {
@@ -98,12 +98,12 @@ impl Shard {
 
     /// From now on this client must acknowledge what it is sent. What was written and not acknowledged is
     /// pending.
-    pub(crate) fn track(&mut self, id: Token, cx: &Cx<'_>) {
-        let Some(tracking) = self.open_tracking(id, cx) else { return };
-        if tracking.acks.is_some() {
+    pub(crate) fn opt_in(&mut self, id: Token, cx: &Cx<'_>) {
+        let Some(ledger) = self.open_ledger(id, cx) else { return };
+        if ledger.acks.is_some() {
             return;
         }
-        let at = tracking.clock.read(cx.now.mono);
+        let at = ledger.clock.read(cx.now.mono);
         let Shard { sessions, config, random, stats, .. } = self;
         let Some(mailbox) = sessions.get_mut(id).and_then(|session| session.mailbox.as_mut()) else { return };
         let ends = Lane::ALL.map(|lane| {
@@ -112,35 +112,35 @@ impl Shard {
         let flight = || Flight::new(None, at, &config.delivery, random.next());
         let acks = Acks::new(ends.map(|(gone, _)| gone), ends.map(|(_, written)| written), flight);
         stats.delivery.pending += acks.pending() as u64;
-        if let Some(tracking) = &mut mailbox.tracking {
-            tracking.acks = Some(acks);
+        if let Some(ledger) = &mut mailbox.ledger {
+            ledger.acks = Some(acks);
         }
         self.changed(id);
     }
 
     /// What is kept of a client that acknowledges, made if need be.
-    pub(crate) fn open_tracking(&mut self, id: Token, cx: &Cx<'_>) -> Option<&mut Tracking> {
+    pub(crate) fn open_ledger(&mut self, id: Token, cx: &Cx<'_>) -> Option<&mut Ledger> {
         let session = self.sessions.get_mut(id)?;
         let (epoch, connected) = (session.epoch, !session.links.as_slice().is_empty());
         let mailbox = session.mailbox.get_or_insert_with(|| Box::new(Mailbox::new(epoch)));
-        Some(mailbox.tracking.get_or_insert_with(|| Box::new(Tracking::new(connected, cx.now.mono))))
+        Some(mailbox.ledger.get_or_insert_with(|| Box::new(Ledger::new(connected, cx.now.mono))))
     }
 
     /// The same, if there is any.
-    pub(crate) fn tracking(&mut self, id: Token) -> Option<&mut Tracking> {
-        self.sessions.get_mut(id)?.mailbox.as_mut()?.tracking.as_deref_mut()
+    pub(crate) fn ledger(&mut self, id: Token) -> Option<&mut Ledger> {
+        self.sessions.get_mut(id)?.mailbox.as_mut()?.ledger.as_deref_mut()
     }
 
     /// How the messages of a client stand that acknowledges.
     pub(crate) fn acks(&self, id: Token) -> Option<&Acks> {
-        self.sessions.get(id)?.mailbox.as_ref()?.tracking.as_ref()?.acks.as_ref()
+        self.sessions.get(id)?.mailbox.as_ref()?.ledger.as_ref()?.acks.as_ref()
     }
 
     /// Changes how messages stand. What is settled at the beginning of a lane is not kept any longer.
     pub(crate) fn settle(&mut self, id: Token, change: impl FnOnce(&mut Acks)) {
         let Shard { sessions, stats, .. } = self;
         let Some(mailbox) = sessions.get_mut(id).and_then(|session| session.mailbox.as_mut()) else { return };
-        let Some(acks) = mailbox.tracking.as_mut().and_then(|tracking| tracking.acks.as_mut()) else { return };
+        let Some(acks) = mailbox.ledger.as_mut().and_then(|ledger| ledger.acks.as_mut()) else { return };
         stats.delivery.pending -= acks.pending() as u64;
         change(acks);
         stats.delivery.pending += acks.pending() as u64;
@@ -149,23 +149,23 @@ impl Shard {
         self.changed(id);
     }
 
-    /// A client's tracking is looked at before the turn ends, when none of its connections is lent.
+    /// A client's ledger is looked at before the turn ends, when none of its connections is lent.
     pub(crate) fn changed(&mut self, id: Token) {
-        if let Some(tracking) = self.tracking(id)
-            && !std::mem::replace(&mut tracking.changed, true)
+        if let Some(ledger) = self.ledger(id)
+            && !std::mem::replace(&mut ledger.changed, true)
         {
-            self.tracked.push(id);
+            self.reviews.push(id);
         }
     }
 
     /// Those of this turn: their pace is judged and told, the next look scheduled.
-    pub(crate) fn review_tracked(&mut self, cx: &mut Cx<'_>) {
-        for id in std::mem::take(&mut self.tracked) {
+    pub(crate) fn review_ledgers(&mut self, cx: &mut Cx<'_>) {
+        for id in std::mem::take(&mut self.reviews) {
             let pressure = self.config.backpressure.clone();
-            let Some(tracking) = self.tracking(id) else { continue };
-            tracking.changed = false;
-            let (news, pending) = (tracking.news(cx.now.mono, &pressure), tracking.pending());
-            let next = tracking.next_look(&pressure);
+            let Some(ledger) = self.ledger(id) else { continue };
+            ledger.changed = false;
+            let (news, pending) = (ledger.news(cx.now.mono, &pressure), ledger.pending());
+            let next = ledger.next_look(&pressure);
             if let Some(next) = next {
                 self.look_at_acks_by(id, next);
             }
@@ -186,8 +186,8 @@ impl Shard {
 
     /// A publisher waits for the acknowledgement.
     pub(crate) fn wait_for_ack(&mut self, id: Token, waiting: Waiting, cx: &Cx<'_>) {
-        if let Some(tracking) = self.open_tracking(id, cx) {
-            tracking.waiting.push(waiting);
+        if let Some(ledger) = self.open_ledger(id, cx) {
+            ledger.waiting.push(waiting);
             self.changed(id);
         }
     }
@@ -200,17 +200,17 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let Some(epoch) = self.sessions.get(id).map(|session| session.epoch) else { return };
-        let Some(tracking) = self.tracking(id) else { return };
-        for (Waiting { lane, sequence, from, reply_to, .. }, state) in tracking.answer(end) {
+        let Some(ledger) = self.ledger(id) else { return };
+        for (Waiting { lane, sequence, from, reply_to, .. }, state) in ledger.answer(end) {
             let receipt = Receipt { lane, position: Position { epoch, sequence }, state };
             self.receipt(from, reply_to, Ok(receipt), cx);
         }
     }
 
     /// The client has a connection again: its time goes on.
-    pub(crate) fn tracked_connects(&mut self, id: Token, cx: &Cx<'_>) {
-        if let Some(tracking) = self.tracking(id) {
-            tracking.connected(cx.now.mono);
+    pub(crate) fn ledger_connects(&mut self, id: Token, cx: &Cx<'_>) {
+        if let Some(ledger) = self.ledger(id) {
+            ledger.connected(cx.now.mono);
             self.changed(id);
         }
     }

@@ -79,18 +79,18 @@ impl Shard {
         let Ok(id) = self.open_session(&client, cx) else { return false };
         self.dead.set_out(letter);
         self.stats.delivery.redriven += 1;
-        let Some(tracking) = self.open_tracking(id, cx) else { return false };
-        tracking.redriven.push((letter, Flight::due(tracking.clock.read(cx.now.mono))));
+        let Some(ledger) = self.open_ledger(id, cx) else { return false };
+        ledger.redriven.push((letter, Flight::due(ledger.clock.read(cx.now.mono))));
         self.changed(id);
-        self.watch(id, cx);
+        self.watch_age(id, cx);
         true
     }
 
     /// Throws a letter away, on its way or not.
     fn purge(&mut self, letter: MessageId) -> Option<DeadLetter> {
         let dead = self.dead.remove(letter)?;
-        if let Some(tracking) = self.sessions.find(&dead.client).and_then(|id| self.tracking(id)) {
-            tracking.end_redrive(letter);
+        if let Some(ledger) = self.sessions.find(&dead.client).and_then(|id| self.ledger(id)) {
+            ledger.end_redrive(letter);
         }
         Some(dead)
     }
@@ -98,9 +98,9 @@ impl Shard {
     /// Letters on their way whose time has come: written, or dead once more.
     pub(crate) fn redriven_overdue(&mut self, id: Token, cx: &mut Cx<'_>) {
         let delivery = self.config.delivery.clone();
-        let Some(tracking) = self.tracking(id) else { return };
-        let at = tracking.clock.read(cx.now.mono);
-        for (letter, exhausted) in tracking.redriven_due(at, &delivery) {
+        let Some(ledger) = self.ledger(id) else { return };
+        let at = ledger.clock.read(cx.now.mono);
+        for (letter, exhausted) in ledger.redriven_due(at, &delivery) {
             if exhausted {
                 self.die_again(id, letter, cx);
                 continue;
@@ -109,7 +109,7 @@ impl Shard {
             let entry = Entry { at: cx.now.mono, body: dead.body.clone(), class: dead.class, ttl_ms: 0 };
             let carrier = self.write_again(id, None, &entry, cx);
             let random = self.random.next();
-            let Some(flight) = self.tracking(id).and_then(|tracking| tracking.redrive(letter)) else { continue };
+            let Some(flight) = self.ledger(id).and_then(|ledger| ledger.redrive(letter)) else { continue };
             match carrier {
                 None => flight.wait(None, at, &delivery, random),
                 Some(carrier) => flight.again(carrier, at, &delivery, random),
@@ -118,14 +118,14 @@ impl Shard {
     }
 
     fn die_again(&mut self, id: Token, letter: MessageId, cx: &Cx<'_>) {
-        let flight = self.tracking(id).and_then(|tracking| tracking.end_redrive(letter));
+        let flight = self.ledger(id).and_then(|ledger| ledger.end_redrive(letter));
         self.dead.come_back(letter, flight.map_or(0, |flight| flight.attempts), cx.now.wall);
         self.stats.delivery.dead += 1;
     }
 
     /// The client has a letter that was on its way. False if it was not.
     pub(crate) fn redriven_arrived(&mut self, id: Token, letter: MessageId) -> bool {
-        let arrived = self.tracking(id).and_then(|tracking| tracking.end_redrive(letter)).is_some();
+        let arrived = self.ledger(id).and_then(|ledger| ledger.end_redrive(letter)).is_some();
         if arrived {
             self.dead.remove(letter);
         }
@@ -133,9 +133,9 @@ impl Shard {
     }
 
     /// A client is forgotten: its letters are dead again, and who waits for it is answered.
-    pub(crate) fn untrack(&mut self, id: Token, cx: &mut Cx<'_>) {
-        let Some(tracking) = self.tracking(id) else { return };
-        let (letters, pending) = (std::mem::take(&mut tracking.redriven), tracking.pending());
+    pub(crate) fn close_ledger(&mut self, id: Token, cx: &mut Cx<'_>) {
+        let Some(ledger) = self.ledger(id) else { return };
+        let (letters, pending) = (std::mem::take(&mut ledger.redriven), ledger.pending());
         self.stats.delivery.pending -= pending as u64;
         for (letter, flight) in letters {
             self.dead.come_back(letter, flight.attempts, cx.now.wall);

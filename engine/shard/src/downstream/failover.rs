@@ -39,8 +39,8 @@ impl Shard {
             && let Some(mailbox) = &mut session.mailbox
         {
             mailbox.left_at(marks);
-            if let Some(tracking) = &mut mailbox.tracking {
-                tracking.clock.stop(cx.now.mono);
+            if let Some(ledger) = &mut mailbox.ledger {
+                ledger.clock.stop(cx.now.mono);
             }
         }
         if !session.links.has(carrier) {

@@ -4,7 +4,7 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
-use crate::downstream::connection::{Channel, Joined, Link};
+use crate::downstream::connection::{Channel, Joined, Link, Presence};
 use crate::downstream::stream::Place;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
@@ -51,15 +51,16 @@ impl Shard {
             topic: std::sync::Arc::clone(&self.gateway),
             join_ref: frame.join_ref.as_deref().map(Into::into),
             ticket: 0,
+            presence: Presence::None,
             state: Joined::Gateway,
         });
         if let Some(session) = self.sessions.get_mut(id) {
             session.links.add(LinkRef { token, carrier: Carrier::WebSocket });
             session.heard = cx.now.mono;
         }
-        self.tracked_connects(id, cx);
+        self.ledger_connects(id, cx);
         if join.ack {
-            self.track(id, cx);
+            self.opt_in(id, cx);
         }
         let connected = self.connected(id, &cursor, recovered);
         self.reply_to_frame(token, link, frame, Status::Ok, &connected, cx);

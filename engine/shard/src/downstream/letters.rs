@@ -2,6 +2,7 @@
 
 use weir_ring::token::Member;
 
+use crate::downstream::presence::seat;
 use crate::mail::{Answer, Mail, Question, ReplyTo};
 use crate::message::timestamp;
 use crate::metrics::Health;
@@ -27,11 +28,15 @@ impl Shard {
                 }
                 ReplyTo::Push { connection, push } => self.push_published(connection, &push, outcome, cx),
             },
-            Mail::Subscribe { from, subscriber, topic, resume } => {
-                self.subscribe(from, subscriber, topic, resume, cx);
+            Mail::Subscribe { from, subscriber, topic, resume, tracking } => {
+                self.subscribe(from, subscriber, topic, (resume, tracking), cx);
             }
             Mail::Subscribed { subscriber, topic, past } => self.subscribed(subscriber, topic, *past, cx),
             Mail::Unsubscribe { from, topic } => self.topics.unsubscribe(&topic, from),
+            Mail::Watch { from, subscriber, topic } => self.watch(from, subscriber, topic, cx),
+            Mail::Watched { subscriber, topic, state } => self.watched(subscriber, &topic, &state, cx),
+            Mail::PresenceDiff { topic, frame } => self.presence_diff(&topic, frame),
+            Mail::Untrack { from, subscriber, topic } => self.rosters.untrack(&topic, seat(from, subscriber)),
             Mail::Fanout { topic, messages } => self.subscribers.enqueue(&topic, messages),
             Mail::Acknowledge { from, reply_to, client, ack } => {
                 self.acknowledge((from, reply_to), &client, ack, cx);
@@ -46,6 +51,7 @@ impl Shard {
             Question::Stats => {
                 self.stats.sessions = self.sessions.len().into();
                 self.stats.topics = self.topics.len() as u64;
+                self.stats.present = self.rosters.len() as u64;
                 self.stats.mcp = self.mcp_stats();
                 self.stats.delivery.letters = self.dead.len() as u64;
                 self.stats.delivery.letter_bytes = self.dead.bytes() as u64;
@@ -53,6 +59,10 @@ impl Shard {
             }
             Question::Health { client } => Answer::Health(self.health(client, cx)),
             Question::Dead(question) => self.dead_question(question, cx),
+            Question::Presence { topic } => {
+                let clients = self.rosters.clients(topic);
+                Answer::Presence { clients, state: self.rosters.state(topic) }
+            }
         };
         self.send(from, Mail::Answer { ask, answer }, cx);
     }

@@ -15,6 +15,7 @@ mod letters;
 mod lifecycle;
 mod mcp;
 mod phoenix;
+mod presence;
 mod publish;
 mod pull;
 mod reply;

@@ -85,7 +85,7 @@ impl Shard {
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
         self.stats.appended += 1;
-        self.watch(id, cx);
+        self.watch_age(id, cx);
         self.forgotten(id, lane, cx);
         self.deliver(id, cx);
         Ok(Receipt { lane, position, state: self.state(id, lane, position.sequence) })

@@ -121,8 +121,8 @@ impl Shard {
         };
         let Session { mailbox: Some(mailbox), links, epoch, .. } = session else { return Ok(Rest::Nothing) };
         let now = cx.now.mono;
-        let mut tracking = mailbox.tracking.take();
-        let (least, bundle) = tracking.as_ref().map_or((Lane::Low, None), |tracking| tracking.pace.manner());
+        let mut ledger = mailbox.ledger.take();
+        let (least, bundle) = ledger.as_ref().map_or((Lane::Low, None), |ledger| ledger.pace.manner());
         let mut pen = Pen { config, deflater, dirty, out: cx.out };
         let mut sheet = Sheet { token, conn, epoch: *epoch, bundle, bytes: 0, sent: 0 };
         let rest = loop {
@@ -131,14 +131,14 @@ impl Shard {
             let Some(stream) = mailbox.lane_mut(lane) else { break Ok(Rest::Nothing) };
             let mark = marks.open(lane);
             let sequence = mark.cursor + 1;
-            let job = tracking.as_ref().and_then(|tracking| tracking.job(lane, sequence));
+            let job = ledger.as_ref().and_then(|ledger| ledger.job(lane, sequence));
             let entry = stream.outbox.get(sequence).filter(|entry| end_of(job, entry, now).is_none());
             let Some(entry) = entry else { break Ok(Rest::More) };
             if sheet.bytes > PULL_BYTES || !fits(&sheet.conn.egress, entry, &pen) {
                 break Ok(Rest::More);
             }
             let taken = sequence <= mark.replay || wants(carrier, links, entry);
-            if taken && let Some(at) = tracking.as_mut().and_then(|tracking| tracking.wait(config, now)) {
+            if taken && let Some(at) = ledger.as_mut().and_then(|ledger| ledger.wait(config, now)) {
                 break Ok(Rest::Later(at));
             }
             if !taken && mark.skipped == 0 {
@@ -150,9 +150,9 @@ impl Shard {
                 continue;
             }
             stream.written = stream.written.max(sequence);
-            if let Some(tracking) = &mut tracking {
+            if let Some(ledger) = &mut ledger {
                 let at = (lane, sequence);
-                stats.delivery.pending += tracking.written(at, carrier, now, &config.delivery, random.next());
+                stats.delivery.pending += ledger.written(at, carrier, now, &config.delivery, random.next());
             }
             if let Err(overflow) = sheet.message(&flagged(&entry.body, again), &mut pen) {
                 break Err(overflow);
@@ -160,10 +160,10 @@ impl Shard {
         };
         let ended = sheet.end(&mut pen);
         stats.sent(carrier, sheet.sent);
-        if let (Some(tracking), 1.., Ok(Rest::Nothing)) = (&mut tracking, sheet.sent, &rest) {
-            tracking.pace.wrote(now);
+        if let (Some(ledger), 1.., Ok(Rest::Nothing)) = (&mut ledger, sheet.sent, &rest) {
+            ledger.pace.wrote(now);
         }
-        mailbox.tracking = tracking;
+        mailbox.ledger = ledger;
         rest.and_then(|rest| ended.map(|()| rest))
     }
 }

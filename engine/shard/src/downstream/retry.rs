@@ -14,11 +14,11 @@ use crate::stream::Sequence;
 use crate::turn::{Alarm, Cx, Shard};
 
 impl Shard {
-    /// Makes sure that a client's tracking is looked at by `at`.
+    /// Makes sure that a client's ledger is looked at by `at`.
     pub(crate) fn look_at_acks_by(&mut self, id: Token, at: Instant) {
-        let Some(tracking) = self.tracking(id) else { return };
-        if tracking.wake.is_none_or(|wake| at < wake) {
-            tracking.wake = Some(at);
+        let Some(ledger) = self.ledger(id) else { return };
+        if ledger.wake.is_none_or(|wake| at < wake) {
+            ledger.wake = Some(at);
             self.alarm(at, Alarm::Acks(id));
         }
     }
@@ -26,12 +26,12 @@ impl Shard {
     /// A look at what a client has not acknowledged. Looks that were scheduled and are not the next one any more
     /// do nothing.
     pub(crate) fn examine_acks(&mut self, id: Token, cx: &mut Cx<'_>) {
-        let Some(tracking) = self.tracking(id) else { return };
-        if tracking.wake.is_none_or(|wake| cx.now.mono < wake) {
+        let Some(ledger) = self.ledger(id) else { return };
+        if ledger.wake.is_none_or(|wake| cx.now.mono < wake) {
             return;
         }
-        tracking.wake = None;
-        if tracking.clock.is_running() {
+        ledger.wake = None;
+        if ledger.clock.is_running() {
             self.overdue(id, cx);
             self.redriven_overdue(id, cx);
         }
@@ -43,9 +43,9 @@ impl Shard {
     /// Everything that is due, each lane in order.
     fn overdue(&mut self, id: Token, cx: &mut Cx<'_>) {
         let delivery = self.config.delivery.clone();
-        let Some(tracking) = self.tracking(id) else { return };
-        let at = tracking.clock.read(cx.now.mono);
-        let Some(due) = tracking.acks.as_ref().map(|acks| acks.due(at, &delivery)) else { return };
+        let Some(ledger) = self.ledger(id) else { return };
+        let at = ledger.clock.read(cx.now.mono);
+        let Some(due) = ledger.acks.as_ref().map(|acks| acks.due(at, &delivery)) else { return };
         let mut gaps: Vec<(Lane, Gap)> = Vec::new();
         for Due { lane, sequence, exhausted } in due {
             let Some(reason) = self.try_again(id, (lane, sequence), exhausted, cx) else { continue };
@@ -101,9 +101,9 @@ impl Shard {
     ) {
         let Shard { sessions, config, random, stats, .. } = self;
         let mailbox = sessions.get_mut(id).and_then(|session| session.mailbox.as_mut());
-        let Some(tracking) = mailbox.and_then(|mailbox| mailbox.tracking.as_mut()) else { return };
-        let at = tracking.clock.read(cx.now.mono);
-        let flight = tracking.acks.as_mut().and_then(|acks| acks.flight(lane, sequence));
+        let Some(ledger) = mailbox.and_then(|mailbox| mailbox.ledger.as_mut()) else { return };
+        let at = ledger.clock.read(cx.now.mono);
+        let flight = ledger.acks.as_mut().and_then(|acks| acks.flight(lane, sequence));
         let Some(flight) = flight else { return };
         match carrier {
             None => flight.wait(None, at, &config.delivery, random.next()),

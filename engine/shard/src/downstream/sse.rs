@@ -90,9 +90,9 @@ impl Shard {
             session.links.add(LinkRef { token, carrier: Carrier::Sse });
             session.heard = cx.now.mono;
         }
-        self.tracked_connects(session, cx);
+        self.ledger_connects(session, cx);
         if head.query.and_then(|q| query::get(q, "ack")).is_some_and(|value| value == "true") {
-            self.track(session, cx);
+            self.opt_in(session, cx);
         }
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         self.put(token, cx, |out| response::write_stream_head(out, 200, headers));

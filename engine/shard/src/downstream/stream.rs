@@ -145,7 +145,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let away = session.links.as_slice().is_empty();
         if away && cx.now.mono >= session.heard.plus(idle) {
-            self.untrack(id, cx);
+            self.close_ledger(id, cx);
             self.forget_session(id);
             return;
         }
@@ -165,7 +165,7 @@ impl Shard {
     }
 
     /// Makes sure that a session is looked at once it may be too old.
-    pub(crate) fn watch(&mut self, id: Token, cx: &Cx<'_>) {
+    pub(crate) fn watch_age(&mut self, id: Token, cx: &Cx<'_>) {
         let age_max = self.config.outbox.age_max;
         let Some(session) = self.sessions.get_mut(id) else { return };
         if !std::mem::replace(&mut session.watched, true) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 mod backends;
 mod breaker;
 mod pace;
+pub(crate) mod routing;
 mod token_bucket;
 
 pub use backends::Backends;

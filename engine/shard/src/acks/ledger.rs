@@ -20,7 +20,7 @@ const INSTANT: Duration = Duration::from_nanos(1);
 
 /// One client's acknowledgements and all that depends on them.
 #[derive(Debug)]
-pub(crate) struct Tracking {
+pub(crate) struct Ledger {
     pub(crate) clock: Clock,
     /// Nothing until it acknowledges, or says that it will.
     pub(crate) acks: Option<Acks>,
@@ -49,14 +49,14 @@ pub(crate) struct Waiting {
     pub(crate) until: Instant,
 }
 
-impl Tracking {
+impl Ledger {
     /// Nothing is tracked yet.
-    pub(crate) fn new(connected: bool, now: Instant) -> Tracking {
+    pub(crate) fn new(connected: bool, now: Instant) -> Ledger {
         let mut clock = Clock::default();
         if !connected {
             clock.stop(now);
         }
-        Tracking {
+        Ledger {
             clock,
             acks: None,
             redriven: Vec::new(),
