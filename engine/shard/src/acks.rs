@@ -5,16 +5,16 @@
 //! Times are the client's own (`Clock`).
 
 mod flight;
-mod named;
 mod ledger;
+mod named;
 
 use std::collections::VecDeque;
 
 use weir_ring::time::Instant;
 
 pub(crate) use self::flight::{Clock, Flight};
-pub(crate) use self::named::Named;
 pub(crate) use self::ledger::{Ledger, Waiting};
+pub(crate) use self::named::Named;
 use crate::lane::Lane;
 use crate::limits::Delivery;
 use crate::session::Carrier;

@@ -147,9 +147,11 @@ impl Error {
             Error::Draining { .. } => {
                 "The server is stopping and takes nothing new; wait and connect again.".into()
             }
-            Error::Unacknowledged => "The client has not acknowledged the message in timeout_ms; it is in the \
+            Error::Unacknowledged => {
+                "The client has not acknowledged the message in timeout_ms; it is in the \
                                       state this answer names, and stays there."
-                .into(),
+                    .into()
+            }
             Error::Loopback => "Changes are taken from this machine only, as long as there is no \
                                 authentication; send the request to a loopback address."
                 .into(),

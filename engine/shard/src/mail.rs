@@ -7,8 +7,8 @@ use weir_ring::token::{Member, Token, Transfer};
 
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
-pub use crate::downstream::Parcel;
 use crate::dead::{MessageId, View};
+pub use crate::downstream::Parcel;
 use crate::error::Error;
 use crate::lane::Lane;
 pub use crate::mcp::Letter;

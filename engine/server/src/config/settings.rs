@@ -101,8 +101,9 @@ impl Settings {
         config.listeners = listeners;
         config.connections_max = connections_max;
         config.sse.connections_max = config.sse.connections_max.div_ceil(u32::from(shards));
-        config.delivery.dead_messages_max = config.delivery.dead_messages_max.div_ceil(usize::from(shards));
-        config.delivery.dead_bytes_max = config.delivery.dead_bytes_max.div_ceil(usize::from(shards));
+        let each = |total: usize| total.div_ceil(usize::from(shards));
+        config.delivery.dead_messages_max = each(config.delivery.dead_messages_max);
+        config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.client_rate = self.client_limit.rate();
         config.backend_rate = self.backend_limit.rate();
@@ -156,60 +157,6 @@ impl Settings {
             ));
         }
         found.extend(self.inverted());
-        let limits::Durability { segment_bytes, bytes_max } = self.durability;
-        limits::Durability {
-            segment_bytes,
-            bytes_max: (bytes_max / u64::from(shards)).max(2 * segment_bytes),
-        }
-    }
-
-    /// The upstreams that are children, by their places among all.
-    pub(crate) fn commands(&self) -> impl Iterator<Item = (usize, &Command)> {
-        let upstreams = self.upstreams.iter().enumerate();
-        upstreams.filter_map(|(place, upstream)| Some((place, upstream.command.as_ref()?)))
-    }
-
-    /// Who listens on loopback only is named by loopback names only, which keeps out web pages whose own name
-    /// was made to point here (DNS rebinding).
-    fn mcp_hosts(&self) -> Vec<Box<str>> {
-        let bind = self.server.bind.to_canonical();
-        if !self.hosts.is_empty() || !bind.is_loopback() {
-            return self.hosts.clone();
-        }
-        let mut hosts = LOOPBACK_HOSTS.map(Box::from).to_vec();
-        let bind = if bind.is_ipv6() { format!("[{bind}]") } else { bind.to_string() };
-        if !LOOPBACK_HOSTS.contains(&bind.as_str()) {
-            hosts.push(bind.into());
-        }
-        hosts
-    }
-
-    /// Values that are fine alone and not together, each with its reason and what to do.
-    pub(super) fn contradictions(&self) -> Vec<String> {
-        let (shard, server) = (&self.shard, &self.server);
-        let mut found = Vec::new();
-        let queue_needed = shard.message_bytes_max + QUEUE_OVERHEAD_BYTES;
-        if shard.queue_bytes_max < queue_needed {
-            found.push(format!(
-                "connection.queue_bytes = {} is too small for message.max_size = {}: a message of that size could \
-                 never be sent to a client that reads slowly. Set connection.queue_bytes to at least {queue_needed}",
-                shard.queue_bytes_max, shard.message_bytes_max
-            ));
-        }
-        found.extend(self.inverted());
-        if shard.outbox.bytes_max < shard.message_bytes_max {
-            found.push(format!(
-                "outbox.max_bytes = {} is smaller than message.max_size = {}: a message of that size could not be \
-                 kept for replay. Raise the first or lower the second",
-                shard.outbox.bytes_max, shard.message_bytes_max
-            ));
-        }
-        if shard.outbox_bytes_total_max < shard.outbox.bytes_max {
-            found.push(format!(
-                "outbox.max_bytes_per_shard = {} is smaller than outbox.max_bytes = {}: one stream could not be kept",
-                shard.outbox_bytes_total_max, shard.outbox.bytes_max
-            ));
-        }
         let limits::Durability { segment_bytes, bytes_max } = self.durability;
         if bytes_max < 2 * segment_bytes {
             found.push(format!(
@@ -334,8 +281,8 @@ mod tests {
     fn shards_share_what_the_process_may_hold() {
         let config = Settings::default().shard(3, 1_000, 2);
         assert_eq!((config.shards, config.connections_max, config.listeners), (3, 1_000, 2));
-        assert_eq!((config.delivery.dead_messages_max, config.delivery.dead_bytes_max), (3_334, 22_369_622));
         assert_eq!((config.sse.connections_max, config.durability), (3_334, None));
+        assert_eq!((config.delivery.dead_messages_max, config.delivery.dead_bytes_max), (3_334, 22_369_622));
         let settings = Settings { data_dir: Some("/srv/weir".into()), ..Settings::default() };
         let divided = |shards| settings.shard(shards, 1_000, 2).durability.map(|log| log.bytes_max);
         assert_eq!((divided(2), divided(200)), (Some(2 << 30), Some(128 << 20)));

@@ -49,8 +49,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_names_a_place_or_a_message() {
         let epoch = Epoch::from_random(1);
-        let through =
-            |lane, sequence| Ok(Ack::Through { lane, position: Position { epoch, sequence } });
+        let through = |lane, sequence| Ok(Ack::Through { lane, position: Position { epoch, sequence } });
         assert_eq!(read(r#"{"sequence":3}"#, Some(epoch)), through(Lane::Normal, 3));
         let whole = r#"{"sequence":3,"epoch":"aaaaaaab","lane":"high"}"#;
         assert_eq!(read(whole, None), through(Lane::High, 3));

@@ -104,7 +104,8 @@ impl Shard {
 
     /// Their time to live has passed: a client that acknowledges need not acknowledge them.
     fn expired(&mut self, id: Token, lane: Lane, gap: Gap, cx: &mut Cx<'_>) {
-        let expired = |waiting: &Waiting| waiting.lane == lane && (gap.from..=gap.to).contains(&waiting.sequence);
+        let expired =
+            |waiting: &Waiting| waiting.lane == lane && (gap.from..=gap.to).contains(&waiting.sequence);
         self.answer_waiting(id, |waiting| expired(waiting).then_some(State::Expired), cx);
         self.settle(id, |acks| {
             for sequence in gap.from..=gap.to {

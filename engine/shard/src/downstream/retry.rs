@@ -79,7 +79,8 @@ impl Shard {
             None
         };
         let Some((job, state, reason)) = ends else {
-            let carrier = if exhausted { None } else { self.write_again(id, Some((lane, sequence)), &entry, cx) };
+            let carrier =
+                if exhausted { None } else { self.write_again(id, Some((lane, sequence)), &entry, cx) };
             self.waits_again(id, (lane, sequence), carrier, cx);
             return None;
         };
@@ -157,7 +158,9 @@ impl Shard {
 
     /// The outbox of a lane has let messages go for a bound. Those in flight cannot be written again.
     pub(crate) fn forgotten(&mut self, id: Token, lane: Lane, cx: &mut Cx<'_>) {
-        let Some(mailbox) = self.sessions.get(id).and_then(|session| session.mailbox.as_ref()) else { return };
+        let Some(mailbox) = self.sessions.get(id).and_then(|session| session.mailbox.as_ref()) else {
+            return;
+        };
         let Some(gone) = mailbox.lane(lane).map(|stream| stream.outbox.floor() - 1) else { return };
         let mut lost = None;
         self.settle(id, |acks| lost = acks.forget(lane, gone));
@@ -168,7 +171,9 @@ impl Shard {
 
     /// Publishers that have waited enough learn how their message stands.
     fn answer_late(&mut self, id: Token, cx: &mut Cx<'_>) {
-        let Some(mailbox) = self.sessions.get(id).and_then(|session| session.mailbox.as_ref()) else { return };
+        let Some(mailbox) = self.sessions.get(id).and_then(|session| session.mailbox.as_ref()) else {
+            return;
+        };
         let written = Lane::ALL.map(|lane| mailbox.lane(lane).map_or(0, |stream| stream.written));
         let now = cx.now.mono;
         let state = |waiting: &Waiting| {

@@ -72,7 +72,10 @@ mod tests {
     fn waits_double_up_to_a_bound_and_spread_by_a_fifth() {
         let delivery = Delivery::default();
         let millis = |attempts, random| delivery.wait(attempts, random).as_millis();
-        assert_eq!([1, 2, 3, 4, 5, 6, 255].map(|n| millis(n, 200)), [1, 2, 4, 8, 16, 30, 30].map(|s| s * 1_000));
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6, 255].map(|n| millis(n, 200)),
+            [1, 2, 4, 8, 16, 30, 30].map(|s| s * 1_000)
+        );
         assert_eq!((millis(1, 0), millis(1, 400), millis(1, 401)), (800, 1_200, 800));
     }
 }

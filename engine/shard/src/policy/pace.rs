@@ -162,7 +162,10 @@ mod tests {
         assert_eq!(pace.judge(101, secs(9), &limits), Status::CriticalOnly);
         assert_eq!((pace.wait(&RATE, Instant(0), &limits), pace.manner()), (None, (Lane::High, None)));
         assert_eq!(pace.judge(50, secs(9), &limits), Status::Bundled);
-        assert_eq!((pace.wait(&RATE, Instant(5), &limits), pace.manner()), (None, (Lane::Low, Some(Vec::new()))));
+        assert_eq!(
+            (pace.wait(&RATE, Instant(5), &limits), pace.manner()),
+            (None, (Lane::Low, Some(Vec::new())))
+        );
         pace.wrote(Instant(5));
         assert_eq!(pace.wait(&RATE, Instant(5), &limits), None, "another connection of the client");
         let next = Instant(1_000_000_005);
