@@ -1,5 +1,6 @@
 //! What befalls everybody at once: the process dies and comes back, or the network drops all connections.
 
+use crate::disk;
 use crate::fault::Fault;
 use crate::history::Fact;
 use crate::net::{self, Client, Place, errno};
@@ -34,7 +35,9 @@ pub fn draw(rng: &mut Rng, turns: u64) -> Vec<(u64, Disaster)> {
 /// listens.
 pub fn kill(stage: &mut Stage) -> u64 {
     stage.faults.count(Fault::Restart);
-    stage.history.add(Fact::Restarted);
+    disk::tear(stage);
+    let keeps = stage.options.disk.is_some() && !disk::damage(stage);
+    stage.history.add(Fact::Restarted { keeps });
     for conn in 0..stage.net.conns.len() {
         if stage.net.conns[conn].place != Place::Gone {
             abandon(stage, conn);

@@ -94,8 +94,8 @@ pub enum Fact {
     Answered { conn: usize, reference: u64, join_ref: Option<Option<u64>> },
     /// `phx_close` came.
     ChannelClosed { conn: usize, join_ref: Option<u64> },
-    /// The process was killed; what it kept in memory is gone.
-    Restarted,
+    /// The process was killed. `keeps`: what it had accepted is on its disk, unharmed.
+    Restarted { keeps: bool },
     /// Every receiver has come back and had time to catch up.
     Settled,
     /// Something of MCP.

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use weir_shard::limits::{Config, Http, Outbox, Rate, Sse, WebSocket};
+use weir_shard::limits::{Config, Durability, Http, Outbox, Rate, Sse, WebSocket};
 
 use crate::disaster::{self, Disaster};
+use crate::disk::Habits;
 use crate::mcp_options::McpOptions;
 use crate::rng::Rng;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub turns: u64,
     /// What befalls everybody, by turn of the storm; the next one last.
     pub disasters: Vec<(u64, Disaster)>,
+    /// The disk, if streams are kept on it.
+    pub disk: Option<Habits>,
     /// At the end the server drains, instead of the clients leaving.
     pub drains: bool,
     /// The network's and the mesh's habits.
@@ -137,7 +140,9 @@ impl Options {
         let (mut config, weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
         let mcp = McpOptions::draw(rng, &mut config);
         let disasters = disaster::draw(rng, turns);
-        Options { config, roomy, turns, disasters, drains, weather, cast, mcp }
+        let disk = rng.chance(500).then(|| Habits::draw(rng));
+        config.durability = disk.as_ref().map(|_| durability(rng, roomy));
+        Options { config, roomy, turns, disasters, disk, drains, weather, cast, mcp }
     }
 }
 
@@ -230,6 +235,12 @@ fn cast(rng: &mut Rng) -> Cast {
         ttl: strength(rng, 600, 400),
         pipeline: rng.pick(&[1, 2, 8, 32]),
     }
+}
+
+fn durability(rng: &mut Rng, roomy: bool) -> Durability {
+    let segment_bytes = rng.pick(&[2, 16, 256]) << 10;
+    let bytes_max = if roomy { 1 << 30 } else { segment_bytes * rng.between(2, 20) };
+    Durability { segment_bytes, bytes_max }
 }
 
 fn config(rng: &mut Rng, roomy: bool) -> Config {

@@ -3,14 +3,16 @@
 use std::time::Duration;
 
 use weir_ring::op::Output;
-use weir_ring::time::{Instant, Now, Wall};
+use weir_ring::time::{Instant, Now};
 use weir_ring::token::Member;
+use weir_shard::durable::Share;
 use weir_shard::limits::Config;
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::{Post, Shard};
 
 use crate::client::{Agent, Phase};
 use crate::disaster::{self, Disaster};
+use crate::disk;
 use crate::fault::Fault;
 use crate::history::Fact;
 use crate::mcp;
@@ -56,8 +58,8 @@ struct Node<G> {
     idle_spins: u32,
 }
 
-/// Makes a shard.
-type Make<G> = fn(&Config, Member, u64) -> G;
+/// Makes a shard, which goes on with what its log held.
+type Make<G> = fn(&Config, Member, u64, Option<Share>) -> G;
 
 /// A run under way.
 pub struct World<G> {
@@ -318,8 +320,12 @@ impl<G> Node<G> {
     /// The shards of a new process; each takes a turn at once.
     fn all(stage: &mut Stage, make: Make<G>) -> Vec<Node<G>> {
         let config = stage.options.config.clone();
-        let seats = 0..config.shards;
-        seats.map(|shard| Node::new(make(&config, Member(shard), stage.rng.draw()), stage, shard)).collect()
+        let mut shares = disk::read(stage).into_iter();
+        let mut seat = |shard| {
+            let share = shares.next().filter(|_| config.durability.is_some());
+            Node::new(make(&config, Member(shard), stage.rng.draw(), share), stage, shard)
+        };
+        (0..config.shards).map(&mut seat).collect()
     }
 
     fn new(gateway: G, stage: &mut Stage, shard: u16) -> Node<G> {
@@ -376,8 +382,7 @@ fn clock(stage: &mut Stage) -> Now {
         stage.faults.count(Fault::ClockJump);
         stage.wall_offset += stage.rng.below(20_000) as i64 - 10_000;
     }
-    let wall = (stage.now / MS) as i64 + stage.wall_offset;
-    Now { mono: Instant(stage.now), wall: Wall(wall as u64) }
+    Now { mono: Instant(stage.now), wall: stage.wall() }
 }
 
 /// Puts the letters of member `from` on their way, as far as the mesh takes them.

@@ -31,6 +31,8 @@ pub const LEASES: u8 = 21;
 pub struct Terms {
     /// No bound of an outbox or a session can have been reached.
     pub roomy: bool,
+    /// Streams are kept on a disk.
+    pub disk: bool,
     /// Bytes a connection's queue may hold.
     pub queue_bytes_max: usize,
     /// Bytes all outboxes of a shard may hold.
@@ -55,7 +57,7 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     sequence::check(history, &truth, &mut found);
     copies::check(history, &mut found);
     lanes::check(history, &truth, &mut found);
-    epochs::check(history, terms.roomy, &mut found);
+    epochs::check(history, terms, &mut found);
     replies::check(history, &mut found);
     bounds::check(history, terms, &mut found);
     seen::check(history, &mut found);
