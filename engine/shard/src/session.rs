@@ -10,6 +10,7 @@ use weir_ring::token::Token;
 use crate::mailbox::Mailbox;
 use crate::policy::TokenBucket;
 use crate::policy::routing::{Carrier, Routing, UNROUTED, Up};
+use crate::route;
 use crate::slots::Slots;
 use crate::stream::Epoch;
 
@@ -40,6 +41,11 @@ impl Session {
     /// Whether nothing is connected for it.
     pub(crate) fn is_away(&self) -> bool {
         self.named == 0 && self.links.as_slice().is_empty()
+    }
+
+    /// Whether the gateway made its name up: no message can be for it once its connection is gone.
+    pub(crate) fn is_minted(&self) -> bool {
+        self.client.starts_with(route::MINTED)
     }
 
     /// What is known of its transports.
@@ -183,6 +189,11 @@ impl Sessions {
     /// The session in `id`'s slot.
     pub(crate) fn get_mut(&mut self, id: Token) -> Option<&mut Session> {
         self.slots.get_mut(id)
+    }
+
+    /// All sessions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Token, &Session)> {
+        self.slots.iter()
     }
 
     /// Forgets a session with its stream.
