@@ -28,6 +28,8 @@ pub enum Error {
     Origin,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
+    /// The disk refuses what must be on it before it is accepted.
+    Storage { retry_after: Duration },
     /// The server is stopping.
     Draining { retry_after: Duration },
     /// There is no such path, client or topic: `what`.
@@ -47,6 +49,11 @@ impl Error {
         Error::InsufficientResources { retry_after: Duration::from_secs(1) }
     }
 
+    /// The disk refuses; it is tried again every second.
+    pub fn storage() -> Error {
+        Error::Storage { retry_after: Duration::from_secs(1) }
+    }
+
     /// Stopping; another process may be up soon.
     pub fn draining() -> Error {
         Error::Draining { retry_after: Duration::from_secs(1) }
@@ -62,7 +69,9 @@ impl Error {
             Error::ClientIdRequired => "client_id_required",
             Error::ClientIdMismatch | Error::Origin => "forbidden",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
-            Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
+            Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
+                "unavailable"
+            }
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
         }
@@ -79,7 +88,7 @@ impl Error {
             Error::Origin => "origin",
             Error::InvalidToken => "invalid_token",
             Error::TokenExpired => "token_expired",
-            Error::InsufficientResources { .. } => "insufficient_resources",
+            Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired | Error::NotFound { .. } | Error::MethodNotAllowed { .. } => self.error(),
         }
@@ -95,7 +104,7 @@ impl Error {
             Error::MethodNotAllowed { .. } => 405,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
-            Error::InsufficientResources { .. } | Error::Draining { .. } => 503,
+            Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => 503,
         }
     }
 
@@ -134,6 +143,11 @@ impl Error {
             Error::InsufficientResources { .. } => {
                 "The server is at its limit of memory or connections; wait and try again.".into()
             }
+            Error::Storage { .. } => {
+                "The server's disk is full or fails, so that nothing can be accepted that must \
+                                      outlive the server; tell its operator, wait and try again."
+                    .into()
+            }
             Error::Draining { .. } => {
                 "The server is stopping and takes nothing new; wait and connect again.".into()
             }
@@ -149,6 +163,7 @@ impl Error {
         match self {
             Error::RateLimited { retry_after }
             | Error::InsufficientResources { retry_after }
+            | Error::Storage { retry_after }
             | Error::Draining { retry_after } => Some(*retry_after),
             _ => None,
         }
@@ -190,7 +205,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 13] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 14] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -207,6 +222,7 @@ mod tests {
                 "insufficient_resources",
                 503,
             ),
+            (Error::Storage { retry_after: WAIT }, "unavailable", "insufficient_resources", 503),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),

@@ -9,6 +9,7 @@ use weir_ring::token::Token;
 
 use crate::mailbox::Mailbox;
 use crate::policy::TokenBucket;
+use crate::route;
 use crate::slots::Slots;
 use crate::stream::Epoch;
 
@@ -31,6 +32,13 @@ pub(crate) struct Session {
     pub(crate) heard: Instant,
     /// A look at its age is scheduled.
     pub(crate) watched: bool,
+}
+
+impl Session {
+    /// Whether the gateway made its name up: no message can be for it once its connection is gone.
+    pub(crate) fn is_minted(&self) -> bool {
+        self.client.starts_with(route::MINTED)
+    }
 }
 
 /// How a connection carries a client's stream.
@@ -176,6 +184,11 @@ impl Sessions {
     /// The session in `id`'s slot.
     pub(crate) fn get_mut(&mut self, id: Token) -> Option<&mut Session> {
         self.slots.get_mut(id)
+    }
+
+    /// All sessions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Token, &Session)> {
+        self.slots.iter()
     }
 
     /// Forgets a session with its stream.

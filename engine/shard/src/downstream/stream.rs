@@ -6,6 +6,7 @@ use weir_transports::phoenix::{self, Version};
 use weir_transports::{sse, websocket};
 
 use crate::downstream::connection::{Link, Speaks, Stage};
+use crate::durable::{log_forgotten, log_opened};
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::mailbox::Mailbox;
@@ -33,18 +34,30 @@ pub(crate) struct Place {
 impl Shard {
     /// The session of `client`, made if need be. Its home is this shard.
     pub(crate) fn open_session(&mut self, client: &str, cx: &Cx<'_>) -> Result<Token, Error> {
-        let random = &mut self.random;
-        let session = || Session {
+        if let Some(id) = self.sessions.find(client) {
+            return Ok(id);
+        }
+        let epoch = Epoch::from_random(self.random.next());
+        let id = self.begin_session(client, epoch, cx)?;
+        if let Some(session) = self.sessions.get(id).filter(|session| !session.is_minted()) {
+            log_opened(&mut self.journal, session.name(), epoch);
+        }
+        Ok(id)
+    }
+
+    /// A session whose stream begins, or goes on, at `epoch`.
+    pub(crate) fn begin_session(&mut self, client: &str, epoch: Epoch, cx: &Cx<'_>) -> Result<Token, Error> {
+        let session = Session {
             client: client.into(),
             links: Links::None,
             bucket: TokenBucket::new(),
-            epoch: Epoch::from_random(random.next()),
+            epoch,
             mailbox: None,
             received: 0,
             heard: cx.now.mono,
             watched: false,
         };
-        self.sessions.find_or_insert(client, session).map_err(|_| Error::insufficient_resources())
+        self.sessions.find_or_insert(client, || session).map_err(|_| Error::insufficient_resources())
     }
 
     /// Where a connection goes on: at its cursor if that can be continued, else where the client's
@@ -166,7 +179,7 @@ impl Shard {
             return;
         }
         session.heard = now;
-        if session.client.starts_with(MINTED) && session.mailbox.is_none() {
+        if session.is_minted() && session.mailbox.is_none() {
             self.forget_session(id);
         } else if !std::mem::replace(&mut session.watched, true) {
             self.alarm(now.plus(idle), Alarm::Session(id));
@@ -175,6 +188,9 @@ impl Shard {
 
     fn forget_session(&mut self, id: Token) {
         if let Some(session) = self.sessions.remove(id) {
+            if !session.is_minted() {
+                log_forgotten(&mut self.journal, session.name(), session.epoch);
+            }
             self.stats.outbox_bytes -= session.mailbox.map_or(0, |mailbox| mailbox.bytes()) as u64;
         }
     }
@@ -182,16 +198,13 @@ impl Shard {
     /// A name for a connection that gave none, whose home is this shard.
     pub(crate) fn mint(&mut self) -> String {
         loop {
-            let name = format!("{MINTED}{:016x}", self.random.next());
+            let name = format!("{}{:016x}", route::MINTED, self.random.next());
             if route::home(&self.ring, &name) == self.me {
                 return name;
             }
         }
     }
 }
-
-/// What minted names begin with. Clients cannot take such a name.
-const MINTED: &str = "mcp:conn-";
 
 /// `{"epoch", "from", "to", "reason"}`, and `lane` unless it is the normal one.
 pub(crate) fn gap_json(epoch: Epoch, lane: Lane, gap: Gap) -> Vec<u8> {

@@ -10,6 +10,7 @@ use hashbrown::HashTable;
 use weir_ring::time::Wall;
 
 use crate::durable::record::{Kind, LANES, Message, Name, Place, Record};
+use crate::lane::Lane;
 use crate::limits;
 use crate::stream::{Epoch, Sequence};
 
@@ -22,7 +23,7 @@ pub struct Stream {
     pub name: Box<str>,
     /// The life that goes on.
     pub epoch: Epoch,
-    /// Its lanes.
+    /// Its lanes, in the order of [`Lane::ALL`].
     pub lanes: [Run; LANES],
 }
 
@@ -58,7 +59,7 @@ pub struct DeadLetter {
     /// The client it was for.
     pub client: Box<str>,
     /// Where it stood: life, lane and number.
-    pub at: (Epoch, u8, Sequence),
+    pub at: (Epoch, Lane, Sequence),
     /// Times it was sent.
     pub attempts: u32,
     /// The message.
@@ -89,8 +90,11 @@ pub(crate) struct Lives<'a> {
     lives: Vec<Life<'a>>,
     /// The one the last record was about; often the next is about it, too.
     last: u32,
-    dead: BTreeMap<(u32, u64, u8, Sequence), (u32, Message<'a>)>,
+    dead: BTreeMap<DeadKey, (u32, Message<'a>)>,
 }
+
+/// The index of a dead letter's stream, its epoch, lane and number.
+type DeadKey = (u32, u64, u8, Sequence);
 
 struct Life<'a> {
     name: Name<'a>,
@@ -100,11 +104,11 @@ struct Life<'a> {
     written: Written,
     /// A bit for each of them.
     used: u8,
-    lanes: [Lane<'a>; LANES],
+    lanes: [LaneLife<'a>; LANES],
 }
 
 #[derive(Default)]
-struct Lane<'a> {
+struct LaneLife<'a> {
     /// The last record that said what the head is.
     written: Written,
     head: Sequence,
@@ -133,13 +137,13 @@ impl<'a> Lives<'a> {
                 let limits = self.limits;
                 let life = self.life(at.stream, at.epoch);
                 (life.written, life.used) = (written, lanes);
-                let lane = &mut life.lanes[usize::from(at.lane)];
+                let lane = &mut life.lanes[at.lane as usize];
                 lane.written = written;
                 lane.append(at.sequence, message, limits);
             }
             Record::Acknowledged { at } => {
                 let life = self.life(at.stream, at.epoch);
-                life.lanes[usize::from(at.lane)].acknowledge(at.sequence);
+                life.lanes[at.lane as usize].acknowledge(at.sequence);
             }
             Record::Opened { stream, epoch } => {
                 let life = self.life(stream, epoch);
@@ -187,7 +191,7 @@ impl<'a> Lives<'a> {
         let Lives { limits, lives, dead, .. } = self;
         let dead = dead.into_iter().filter_map(|((index, epoch, lane, sequence), (attempts, message))| {
             let client = lives.get(index as usize)?.name.text.into();
-            let at = (Epoch::from_bits(epoch)?, lane, sequence);
+            let at = (Epoch::from_bits(epoch)?, *Lane::ALL.get(usize::from(lane))?, sequence);
             Some(DeadLetter { client, at, attempts, entry: Entry::of(&message) })
         });
         let dead = dead.collect();
@@ -200,8 +204,8 @@ impl<'a> Lives<'a> {
     }
 
     /// Dead letters outlive their stream.
-    fn dead_key(&mut self, at: Place<'a>) -> (u32, u64, u8, Sequence) {
-        (self.find(at.stream), at.epoch.bits(), at.lane, at.sequence)
+    fn dead_key(&mut self, at: Place<'a>) -> DeadKey {
+        (self.find(at.stream), at.epoch.bits(), at.lane as u8, at.sequence)
     }
 
     /// The life `epoch` of a stream. Another one has ended if this one is heard of.
@@ -246,7 +250,7 @@ impl<'a> Life<'a> {
     }
 }
 
-impl<'a> Lane<'a> {
+impl<'a> LaneLife<'a> {
     /// Takes the message `sequence`. After a hole the run begins anew; what was refused and numbered again
     /// never happened.
     fn append(&mut self, sequence: Sequence, message: Message<'a>, limits: &limits::Outbox) {
@@ -279,7 +283,7 @@ impl<'a> Lane<'a> {
 
     fn acknowledge(&mut self, sequence: Sequence) {
         self.acknowledged = self.acknowledged.max(sequence.min(self.head));
-        let floor = |lane: &Lane<'_>| (lane.head - lane.kept.len() as u64).saturating_add(1);
+        let floor = |lane: &LaneLife<'_>| (lane.head - lane.kept.len() as u64).saturating_add(1);
         while !self.kept.is_empty() && floor(self) <= self.acknowledged {
             self.drop_oldest();
         }

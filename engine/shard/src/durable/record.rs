@@ -4,10 +4,11 @@
 
 use weir_ring::time::Wall;
 
+use crate::lane::Lane;
 use crate::stream::{Epoch, Sequence};
 
-/// Lanes of a stream: a record names one by its place in this many.
-pub const LANES: usize = 4;
+/// Lanes of a stream, in the order of [`Lane::ALL`].
+pub const LANES: usize = Lane::ALL.len();
 
 /// What a stream belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,8 +35,8 @@ pub struct Place<'a> {
     pub stream: Name<'a>,
     /// Its life.
     pub epoch: Epoch,
-    /// The lane, below [`LANES`].
-    pub lane: u8,
+    /// The lane.
+    pub lane: Lane,
     /// The number in the lane.
     pub sequence: Sequence,
 }
@@ -55,8 +56,8 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
-/// What each lane of a stream has come to.
-pub type Lanes = [Sequence; LANES];
+/// A number for each lane of a stream.
+pub type Numbers = [Sequence; LANES];
 
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +78,7 @@ pub enum Record<'a> {
     /// A dead letter was thrown away.
     Purged { at: Place<'a> },
     /// All that older segments say of a stream, but for its messages.
-    Checkpoint { stream: Name<'a>, epoch: Epoch, heads: Lanes, acknowledged: Lanes },
+    Checkpoint { stream: Name<'a>, epoch: Epoch, heads: Numbers, acknowledged: Numbers },
     /// Segment `segment` of `series` ends at byte `offset`. What follows there was refused or torn, and
     /// never happened.
     Ends { series: u16, segment: u32, offset: u64 },
@@ -139,14 +140,14 @@ impl Record<'_> {
 
 /// The place before a stream's first message.
 fn beginning(stream: Name<'_>, epoch: Epoch) -> Place<'_> {
-    Place { stream, epoch, lane: 0, sequence: 0 }
+    Place { stream, epoch, lane: Lane::Normal, sequence: 0 }
 }
 
 fn head(out: &mut Vec<u8>, tag: u8, at: Place<'_>, class: u8) {
     let name = at.stream.text.as_bytes();
     debug_assert!(name.len() <= usize::from(u8::MAX), "names are checked where they come in");
     let kind = if at.stream.kind == Kind::Topic { TOPIC } else { 0 };
-    out.extend_from_slice(&[tag | kind, name.len() as u8, at.lane, class]);
+    out.extend_from_slice(&[tag | kind, name.len() as u8, at.lane as u8, class]);
     out.extend_from_slice(&at.epoch.bits().to_le_bytes());
     out.extend_from_slice(&at.sequence.to_le_bytes());
     out.extend_from_slice(name);
@@ -193,8 +194,9 @@ impl<'a> Records<'a> {
         let kind = if tag & TOPIC == 0 { Kind::Client } else { Kind::Topic };
         let text = str::from_utf8(self.bytes(usize::from(name_bytes))?).ok()?;
         let stream = Name { kind, text };
+        let lane = *Lane::ALL.get(usize::from(lane))?;
         let at = Place { stream, epoch, lane, sequence };
-        if usize::from(lane) >= LANES || sequence > SEQUENCE_MAX {
+        if sequence > SEQUENCE_MAX {
             return None;
         }
         Some(match tag & !TOPIC {
@@ -208,7 +210,7 @@ impl<'a> Records<'a> {
             REDRIVEN => Record::Redriven { at },
             PURGED => Record::Purged { at },
             CHECKPOINT => {
-                Record::Checkpoint { stream, epoch, heads: self.lanes()?, acknowledged: self.lanes()? }
+                Record::Checkpoint { stream, epoch, heads: self.numbers()?, acknowledged: self.numbers()? }
             }
             _ => return None,
         })
@@ -221,12 +223,12 @@ impl<'a> Records<'a> {
         Some(Message { wall, ttl_ms, class, key, body: self.bytes(body_bytes as usize)? })
     }
 
-    fn lanes(&mut self) -> Option<Lanes> {
-        let mut lanes = [0; LANES];
-        for lane in &mut lanes {
-            *lane = self.u64().filter(|number| *number <= SEQUENCE_MAX)?;
+    fn numbers(&mut self) -> Option<Numbers> {
+        let mut numbers = [0; LANES];
+        for of_lane in &mut numbers {
+            *of_lane = self.u64().filter(|number| *number <= SEQUENCE_MAX)?;
         }
-        Some(lanes)
+        Some(numbers)
     }
 
     fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {
