@@ -35,7 +35,7 @@ impl Shard {
         match &mut self.journal {
             Some(journal) => journal.wait(waiting),
             None => {
-                self.settle(&waiting);
+                self.reveal(&waiting);
                 self.tell_settled(waiting, cx);
             }
         }
@@ -46,7 +46,7 @@ impl Shard {
         let Some(journal) = &mut self.journal else { return };
         match journal.appended(bytes, errno, cx.now.mono) {
             Outcome::Durable(waiting) => {
-                waiting.iter().for_each(|one| self.settle(one));
+                waiting.iter().for_each(|one| self.reveal(one));
                 for one in waiting {
                     self.tell_settled(one, cx);
                 }
@@ -64,7 +64,7 @@ impl Shard {
     }
 
     /// Lets a message be seen.
-    fn settle(&mut self, waiting: &Waiting) {
+    fn reveal(&mut self, waiting: &Waiting) {
         let Receipt { lane, position, .. } = waiting.receipt;
         match &waiting.stream {
             StreamRef::Topic(topic) => self.topics.settle(topic, position.sequence),

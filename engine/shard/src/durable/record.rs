@@ -8,7 +8,7 @@ use crate::lane::Lane;
 use crate::stream::{Epoch, Sequence};
 
 /// Lanes of a stream, in the order of [`Lane::ALL`].
-pub const LANES: usize = Lane::ALL.len();
+pub(crate) const LANES: usize = Lane::ALL.len();
 
 /// What a stream belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub enum Kind {
 
 /// A stream's name: at most 255 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Name<'a> {
+pub(crate) struct Name<'a> {
     /// Whose stream it is.
     pub kind: Kind,
     /// The client's name, or the topic's.
@@ -30,7 +30,7 @@ pub struct Name<'a> {
 
 /// A place in one lane of one life of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The stream.
     pub stream: Name<'a>,
     /// Its life.
@@ -43,7 +43,7 @@ pub struct Place<'a> {
 
 /// A message, as its outbox keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// When it was taken.
     pub wall: Wall,
     /// How long it is worth sending, milliseconds; 0: as long as it is kept.
@@ -57,11 +57,11 @@ pub struct Message<'a> {
 }
 
 /// A number for each lane of a stream.
-pub type Numbers = [Sequence; LANES];
+pub(crate) type Numbers = [Sequence; LANES];
 
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Record<'a> {
+pub(crate) enum Record<'a> {
     /// A stream begins a life.
     Opened { stream: Name<'a>, epoch: Epoch },
     /// A message was appended. `lanes` has a bit for each lane that the life has used so far: the others
@@ -105,7 +105,7 @@ const ENDS: u8 = 9;
 
 impl Record<'_> {
     /// Appends the record.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match *self {
             Record::Opened { stream, epoch } => head(out, OPENED, beginning(stream, epoch), 0),
             Record::Message { at, lanes, message } => {
@@ -165,17 +165,17 @@ fn write_message(out: &mut Vec<u8>, message: &Message<'_>) {
 
 /// The records of a batch, in order.
 #[derive(Clone, Debug)]
-pub struct Records<'a> {
+pub(crate) struct Records<'a> {
     rest: &'a [u8],
 }
 
 /// Bytes that are no record: another version wrote them. Nothing after them can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable;
+pub(crate) struct Unreadable;
 
 impl<'a> Records<'a> {
     /// The records in `payload`.
-    pub fn new(payload: &'a [u8]) -> Records<'a> {
+    pub(crate) fn new(payload: &'a [u8]) -> Records<'a> {
         Records { rest: payload }
     }
 
