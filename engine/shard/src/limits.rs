@@ -1,10 +1,14 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod durability;
 mod mcp;
+mod routing;
 
 use std::time::Duration;
 
+pub use self::durability::Durability;
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::routing::Routing;
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +29,8 @@ pub struct Config {
     pub sse: Sse,
     /// Messages and streams.
     pub outbox: Outbox,
+    /// The log. Default none: everything is kept in memory alone.
+    pub durability: Option<Durability>,
     /// Who is seen on topics.
     pub presence: Presence,
     /// Largest application message, bytes. Default 1 MiB.
@@ -39,6 +45,10 @@ pub struct Config {
     pub backend_rate: Rate,
     /// How long a client's session outlives its last connection. Default 300 s.
     pub session_idle_timeout: Duration,
+    /// How long a recovery token is good. Default 1 h.
+    pub recovery_window: Duration,
+    /// Which of a client's transports a message takes.
+    pub routing: Routing,
     /// Topics one connection may join. Default 100.
     pub topics_per_connection_max: usize,
     /// Virtual nodes of one core on the hash ring. Default 150.
@@ -49,6 +59,9 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What the gateway is as an MCP server.
     pub mcp: Mcp,
+    /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
+    /// same on all shards. Default zeros.
+    pub secret: [u8; 32],
 }
 
 /// A token bucket's shape.
@@ -152,6 +165,7 @@ impl Default for Config {
                 retry: Duration::from_secs(1),
             },
             outbox: Outbox { messages_max: 1_000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
+            durability: None,
             presence: Presence { per_topic_max: 10_000, bytes_total_max: 64 << 20 },
             message_bytes_max: 1 << 20,
             queue_bytes_max: 1 << 20,
@@ -159,11 +173,14 @@ impl Default for Config {
             client_rate: Rate { per_second: 100.0, burst: 100 },
             backend_rate: Rate { per_second: 10_000.0, burst: 10_000 },
             session_idle_timeout: Duration::from_secs(300),
+            recovery_window: Duration::from_secs(3_600),
+            routing: Routing::default(),
             topics_per_connection_max: 100,
             vnodes: 150,
             drain_timeout: Duration::from_secs(30),
             upstreams: Vec::new(),
             mcp: Mcp::default(),
+            secret: [0; 32],
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
 use crate::random::Random;
+use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
@@ -110,6 +111,8 @@ pub struct Shard {
     pub(crate) stats: Stats,
     /// MCP clients and their requests.
     pub(crate) mcp: Mcp,
+    /// Of what clients are given to bring back.
+    pub(crate) seal: Seal,
     /// MCP clients' requests at hand.
     pub(crate) serving: Serving,
     /// MCP servers.
@@ -148,7 +151,8 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
-            mcp: Mcp::new(&config.mcp, me, random.next()),
+            mcp: Mcp::new(&config.mcp, random.next()),
+            seal: Seal::new(&config.secret, me, random.next()),
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
             random,
@@ -216,6 +220,7 @@ impl Shard {
             Completion::Closed { token } => self.closed(token),
             Completion::HandedOver { token, errno } => self.handed_over(token, errno, cx),
             Completion::Arrived { transfer, socket } => self.socket_arrived(transfer, socket, cx),
+            Completion::Appended { .. } => {}
         }
     }
 

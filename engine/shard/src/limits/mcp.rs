@@ -101,9 +101,6 @@ pub struct Mcp {
     pub session_idle_timeout: Duration,
     /// Requests one shard may have under way. Default 16,384.
     pub calls_max: u32,
-    /// What `requestState` is sealed and session ids are made with: random for each process, the same on all its shards.
-    /// Default zeros.
-    pub secret: [u8; 32],
 }
 
 /// When the names of an upstream's tools and prompts begin with the upstream's own.
@@ -161,7 +158,6 @@ impl Default for Mcp {
             sessions_max: 10_000,
             session_idle_timeout: Duration::from_secs(300),
             calls_max: 16_384,
-            secret: [0; 32],
         }
     }
 }

@@ -26,7 +26,6 @@ mod merge;
 pub(crate) mod outlet;
 mod remote;
 mod reverse;
-mod seal;
 mod servers;
 pub(crate) mod session;
 mod sessions;
@@ -51,7 +50,6 @@ use crate::mcp::call::{Call, Leg};
 use crate::mcp::catalog::Catalog;
 use crate::mcp::conversation::{About, Conversation};
 use crate::mcp::hold::Hold;
-use crate::mcp::seal::Seal;
 use crate::mcp::session::Session;
 use crate::slots::Slots;
 use crate::upstream::{UpstreamFault, UpstreamId};
@@ -103,7 +101,6 @@ pub(crate) struct Mcp {
     catalog: Catalog,
     /// What upstreams let be kept for everyone.
     cache: Cache,
-    seal: Seal,
     /// Where messages to clients are put together.
     message: Vec<u8>,
     /// Where requests to upstreams are put together.
@@ -112,7 +109,7 @@ pub(crate) struct Mcp {
 
 impl Mcp {
     /// The start: nobody is known. `seed` is of the shard's randomness.
-    pub(crate) fn new(limits: &limits::Mcp, me: Member, seed: u64) -> Mcp {
+    pub(crate) fn new(limits: &limits::Mcp, seed: u64) -> Mcp {
         Mcp {
             sessions: Slots::with_max(limits.sessions_max),
             by_id: HashTable::new(),
@@ -135,7 +132,6 @@ impl Mcp {
             listeners: Vec::new(),
             catalog: Catalog::default(),
             cache: Cache::default(),
-            seal: Seal::new(&limits.secret, me, seed),
             message: Vec::new(),
             upward: Vec::new(),
         }

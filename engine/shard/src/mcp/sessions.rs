@@ -83,7 +83,7 @@ impl Shard {
     /// An id that cannot be guessed and whose home is this shard.
     pub(crate) fn mint_session_id(&mut self) -> String {
         loop {
-            let id = self.mcp.seal.name();
+            let id = self.seal.name();
             if route::home(&self.ring, &id) == self.me {
                 return id;
             }
