@@ -30,6 +30,8 @@ pub enum Error {
     InsufficientResources { retry_after: Duration },
     /// The server is stopping.
     Draining { retry_after: Duration },
+    /// An idempotency key that stands for another message.
+    Conflict,
     /// There is no such path, client or topic: `what`.
     NotFound { what: &'static str },
     /// The path exists, for the methods in `allow` (RFC 9110, section 15.5.6).
@@ -63,6 +65,7 @@ impl Error {
             Error::ClientIdMismatch | Error::Origin => "forbidden",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
             Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
+            Error::Conflict => "conflict",
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
         }
@@ -81,7 +84,10 @@ impl Error {
             Error::TokenExpired => "token_expired",
             Error::InsufficientResources { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
-            Error::ClientIdRequired | Error::NotFound { .. } | Error::MethodNotAllowed { .. } => self.error(),
+            Error::ClientIdRequired
+            | Error::Conflict
+            | Error::NotFound { .. }
+            | Error::MethodNotAllowed { .. } => self.error(),
         }
     }
 
@@ -93,6 +99,7 @@ impl Error {
             Error::ClientIdMismatch | Error::Origin => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
+            Error::Conflict => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
             Error::InsufficientResources { .. } | Error::Draining { .. } => 503,
@@ -136,6 +143,9 @@ impl Error {
             }
             Error::Draining { .. } => {
                 "The server is stopping and takes nothing new; wait and connect again.".into()
+            }
+            Error::Conflict => {
+                "The idempotency key was used for another message a short while ago; use a new one.".into()
             }
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
             Error::MethodNotAllowed { allow } => {
@@ -190,7 +200,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 13] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 14] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -208,6 +218,7 @@ mod tests {
                 503,
             ),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
+            (Error::Conflict, "conflict", "conflict", 409),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
         ]

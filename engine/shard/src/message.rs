@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use weir_transports::json;
 
 use crate::error::Error;
+use crate::idempotency::{Key, Scope};
 use crate::lane::Lane;
 use crate::stream::Position;
 use weir_ring::time::Wall;
@@ -59,6 +60,8 @@ pub struct ClientPublish {
     pub lane: Lane,
     /// How long it is worth sending, milliseconds; 0: as long as it is kept.
     pub ttl_ms: u32,
+    /// It is published once under this key.
+    pub key: Option<Box<Key>>,
 }
 
 /// A message for all of a topic.
@@ -68,6 +71,8 @@ pub struct TopicPublish {
     pub topic: Box<str>,
     /// What is published and by whom.
     pub content: TopicContent,
+    /// It is published once under this key.
+    pub key: Option<Box<Key>>,
 }
 
 /// A backend's envelope, or a client's own event.
@@ -90,6 +95,8 @@ pub struct Receipt {
     pub position: Position,
     /// What became of it.
     pub state: State,
+    /// It had been published before, under the same idempotency key, and this is what was answered then.
+    pub duplicate: bool,
 }
 
 /// What became of an accepted message.
@@ -119,6 +126,7 @@ struct Body<'a> {
     #[serde(default)]
     priority: Lane,
     ttl_ms: Option<u32>,
+    idempotency_key: Option<String>,
     client: Option<String>,
     topic: Option<String>,
 }
@@ -144,11 +152,11 @@ pub enum Receiver<'a> {
 }
 
 impl Publish {
-    /// Reads one publish.
+    /// Reads one publish; `header` is what the request's `Idempotency-Key` says.
     ///
     /// # Errors
     /// `Malformed` with the parser's words, `MissingField`.
-    pub fn parse(receiver: Receiver<'_>, body: &[u8]) -> Result<Publish, Error> {
+    pub fn parse(receiver: Receiver<'_>, header: Option<&str>, body: &[u8]) -> Result<Publish, Error> {
         let body: Body<'_> = serde_json::from_slice(body).map_err(|e| Error::malformed(e.to_string()))?;
         let kind = body.kind.filter(|kind| !kind.is_empty()).ok_or(Error::MissingField { field: "type" })?;
         let data = body.data.ok_or(Error::MissingField { field: "data" })?;
@@ -159,23 +167,50 @@ impl Publish {
         };
         let kind = kind.into_boxed_str();
         let data = data.to_owned();
+        let key = one_key(header, body.idempotency_key.as_deref())?;
         match (client, topic) {
             (Some(client), None) => {
                 crate::route::check_client_id(&client)?;
                 let (client, target, lane) = (client.into_boxed_str(), body.transport, body.priority);
                 let ttl_ms = body.ttl_ms.unwrap_or(0);
-                Ok(Publish::Client(Box::new(ClientPublish { client, kind, data, target, lane, ttl_ms })))
+                let mut publish = ClientPublish { client, kind, data, target, lane, ttl_ms, key: None };
+                publish.key = key.map(|text| publish.key(text)).transpose()?;
+                Ok(Publish::Client(Box::new(publish)))
             }
             (None, Some(_)) if body.priority != Lane::Normal || body.ttl_ms.is_some() => {
                 Err(Error::malformed("priority and ttl_ms are for messages to one client"))
             }
             (None, Some(topic)) if crate::route::is_topic(&topic) => {
+                let parts = [kind.as_bytes(), data.get().as_bytes()];
+                let key = key.map(|text| Key::new(Scope::Topic(&topic), text, parts)).transpose()?;
                 let content = TopicContent::Message { kind, data };
-                Ok(Publish::Topic(Box::new(TopicPublish { topic: topic.into_boxed_str(), content })))
+                let (topic, key) = (topic.into_boxed_str(), key.map(Box::new));
+                Ok(Publish::Topic(Box::new(TopicPublish { topic, content, key })))
             }
             (None, Some(_)) => Err(Error::malformed("topics are named topic:NAME or room:NAME")),
             _ => Err(Error::malformed("a line names exactly one of client and topic")),
         }
+    }
+}
+
+impl ClientPublish {
+    /// The key `text` for this message.
+    fn key(&self, text: &str) -> Result<Box<Key>, Error> {
+        let terms = [&[self.target.class(), self.lane as u8][..], &self.ttl_ms.to_le_bytes()].concat();
+        let parts = [self.kind.as_bytes(), self.data.get().as_bytes(), &terms];
+        Key::new(Scope::Client(&self.client), text, parts).map(Box::new)
+    }
+}
+
+/// The idempotency key of a request: in its header, where structured fields have quotes (RFC 8941), or in its body.
+fn one_key<'a>(header: Option<&'a str>, field: Option<&'a str>) -> Result<Option<&'a str>, Error> {
+    let unquoted =
+        |text: &'a str| text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    match (header.map(unquoted), field) {
+        (Some(header), Some(field)) if header != field => {
+            Err(Error::malformed("the header Idempotency-Key and the field idempotency_key differ"))
+        }
+        (header, field) => Ok(header.or(field)),
     }
 }
 
@@ -227,7 +262,8 @@ fn write_lane(out: &mut Vec<u8>, lane: Lane) {
 }
 
 impl Receipt {
-    /// Writes `{"epoch", "sequence", "state"}` with `lane` unless it is the normal one, or `delivered_to` for a topic.
+    /// Writes `{"epoch", "sequence", "state"}` with `lane` unless it is the normal one, `delivered_to` for a topic,
+    /// and `duplicate` if it is one.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"epoch\":\"");
         out.extend_from_slice(&self.position.epoch.letters());
@@ -245,6 +281,9 @@ impl Receipt {
         if let State::DeliveredTo(count) = self.state {
             out.extend_from_slice(b",\"delivered_to\":");
             out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+        }
+        if self.duplicate {
+            out.extend_from_slice(b",\"duplicate\":true");
         }
         out.push(b'}');
     }

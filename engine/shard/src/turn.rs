@@ -13,6 +13,7 @@ use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::downstream::{Arrivals, Connection, Serving};
 use crate::hash_ring::HashRing;
+use crate::idempotency::Keys;
 use crate::limits::Config;
 use crate::mail::Mail;
 use crate::mcp::Mcp;
@@ -80,6 +81,7 @@ pub struct Shard {
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
     pub(crate) subscribers: Subscribers,
+    pub(crate) keys: Keys,
     pub(crate) rosters: Rosters,
     /// Who takes the changes of topics' rosters.
     pub(crate) watchers: Subscribers,
@@ -133,6 +135,7 @@ impl Shard {
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),
             subscribers: Subscribers::new(random.next()),
+            keys: Keys::new(&config.idempotency, random.next()),
             rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
             watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
@@ -251,6 +254,7 @@ impl Shard {
     fn sweep(&mut self, cx: &mut Cx<'_>) {
         let freed = self.topics.sweep(cx.now.mono, &self.config.outbox);
         self.stats.outbox_bytes -= freed as u64;
+        self.keys.forget_old(cx.now.mono);
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
 

@@ -99,6 +99,7 @@ impl Settings {
         config.shards = shards;
         config.listeners = listeners;
         config.connections_max = connections_max;
+        config.idempotency.keys_max = config.idempotency.keys_max.div_ceil(usize::from(shards));
         config.sse.connections_max = config.sse.connections_max.div_ceil(u32::from(shards));
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.client_rate = self.client_limit.rate();

@@ -3,6 +3,7 @@
 use weir_ring::token::{Member, Token};
 
 use crate::error::Error;
+use crate::idempotency::{Key, Reply};
 use crate::lane::Lane;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
@@ -48,8 +49,33 @@ impl Shard {
         publish: &ClientPublish,
         cx: &mut Cx<'_>,
     ) {
-        let outcome = self.append_client(publish, cx);
+        let outcome = match self.known(publish.key.as_deref(), cx) {
+            Some(known) => known,
+            None => self.append_client(publish, cx),
+        };
+        self.note_key(publish.key.as_deref(), &outcome, cx);
         self.receipt(from, reply_to, outcome, cx);
+    }
+
+    /// What a publish is answered without being done: it has been done under its key, or may not be.
+    fn known(&mut self, key: Option<&Key>, cx: &Cx<'_>) -> Option<Result<Receipt, Error>> {
+        match self.keys.find(key?, cx.now.mono) {
+            Ok(Some(Reply::Published(receipt))) => {
+                self.stats.duplicates += 1;
+                Some(Ok(Receipt { duplicate: true, ..receipt }))
+            }
+            Ok(_) => None,
+            Err(refusal) => Some(Err(refusal.into())),
+        }
+    }
+
+    /// A publish was done: its key stands for it from now on.
+    fn note_key(&mut self, key: Option<&Key>, outcome: &Result<Receipt, Error>, cx: &Cx<'_>) {
+        if let (Some(key), Ok(receipt)) = (key, outcome)
+            && !receipt.duplicate
+        {
+            self.keys.note(key, Reply::Published(*receipt), cx.now.mono);
+        }
     }
 
     fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
@@ -80,7 +106,7 @@ impl Shard {
             self.alarm(cx.now.mono.plus(limits.age_max), Alarm::Session(id));
         }
         self.deliver(id, cx);
-        Ok(Receipt { lane, position, state: self.state(id, lane, position.sequence) })
+        Ok(Receipt { lane, position, state: self.state(id, lane, position.sequence), duplicate: false })
     }
 
     /// What became of a message so far.
@@ -98,7 +124,11 @@ impl Shard {
         publish: &TopicPublish,
         cx: &mut Cx<'_>,
     ) {
-        let outcome = self.append_topic(publish, cx);
+        let outcome = match self.known(publish.key.as_deref(), cx) {
+            Some(known) => known,
+            None => self.append_topic(publish, cx),
+        };
+        self.note_key(publish.key.as_deref(), &outcome, cx);
         self.receipt(from, reply_to, outcome, cx);
     }
 
@@ -118,7 +148,7 @@ impl Shard {
         self.stats.outbox_bytes -= appended.bytes_evicted as u64;
         self.stats.appended += 1;
         let state = State::DeliveredTo(appended.delivered_to);
-        Ok(Receipt { lane: Lane::Normal, position: appended.position, state })
+        Ok(Receipt { lane: Lane::Normal, position: appended.position, state, duplicate: false })
     }
 
     /// At the client's home: what it has seen may be forgotten.
@@ -159,7 +189,7 @@ impl Shard {
             })
         })?;
         self.stats.outbox_bytes -= freed as u64;
-        Ok(Receipt { lane, position, state: State::Acknowledged })
+        Ok(Receipt { lane, position, state: State::Acknowledged, duplicate: false })
     }
 
     fn receipt(&mut self, to: Member, reply_to: ReplyTo, outcome: Result<Receipt, Error>, cx: &mut Cx<'_>) {
