@@ -20,6 +20,8 @@ pub enum Error {
     ClientIdRequired,
     /// Two parts of the request name different clients.
     ClientIdMismatch,
+    /// Another connection has resumed in the place of this one.
+    Superseded,
     /// A token that was not made here, or was changed.
     InvalidToken,
     /// A token that was good once.
@@ -31,7 +33,7 @@ pub enum Error {
     /// The server is stopping.
     Draining { retry_after: Duration },
     /// An idempotency key that stands for another message.
-    Conflict,
+    KeyReused,
     /// There is no such path, client or topic: `what`.
     NotFound { what: &'static str },
     /// The path exists, for the methods in `allow` (RFC 9110, section 15.5.6).
@@ -64,8 +66,8 @@ impl Error {
             Error::ClientIdRequired => "client_id_required",
             Error::ClientIdMismatch | Error::Origin => "forbidden",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
+            Error::Superseded | Error::KeyReused => "conflict",
             Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
-            Error::Conflict => "conflict",
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
         }
@@ -80,14 +82,13 @@ impl Error {
             Error::Malformed { .. } => "malformed",
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
+            Error::Superseded => "superseded",
+            Error::KeyReused => "idempotency_key",
             Error::InvalidToken => "invalid_token",
             Error::TokenExpired => "token_expired",
             Error::InsufficientResources { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
-            Error::ClientIdRequired
-            | Error::Conflict
-            | Error::NotFound { .. }
-            | Error::MethodNotAllowed { .. } => self.error(),
+            Error::ClientIdRequired | Error::NotFound { .. } | Error::MethodNotAllowed { .. } => self.error(),
         }
     }
 
@@ -99,7 +100,7 @@ impl Error {
             Error::ClientIdMismatch | Error::Origin => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
-            Error::Conflict => 409,
+            Error::Superseded | Error::KeyReused => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
             Error::InsufficientResources { .. } | Error::Draining { .. } => 503,
@@ -127,10 +128,12 @@ impl Error {
                  belongs to; use one client_id."
                     .into()
             }
+            Error::Superseded => {
+                "The client has resumed elsewhere with the recovery token of this connection, which ends."
+                    .into()
+            }
             Error::InvalidToken => {
-                "The recovery token was not issued by this server, or was changed; connect without \
-                                    it."
-                .into()
+                "The recovery token was not issued by this server, or was changed; connect without it.".into()
             }
             Error::TokenExpired => {
                 "The recovery token is too old; connect without it to be given a new one.".into()
@@ -144,7 +147,7 @@ impl Error {
             Error::Draining { .. } => {
                 "The server is stopping and takes nothing new; wait and connect again.".into()
             }
-            Error::Conflict => {
+            Error::KeyReused => {
                 "The idempotency key was used for another message a short while ago; use a new one.".into()
             }
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
@@ -200,7 +203,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 14] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 15] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -208,6 +211,7 @@ mod tests {
             (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
+            (Error::Superseded, "conflict", "superseded", 409),
             (Error::InvalidToken, "authentication_failed", "invalid_token", 401),
             (Error::TokenExpired, "authentication_failed", "token_expired", 401),
             (Error::Origin, "forbidden", "origin", 403),
@@ -218,7 +222,7 @@ mod tests {
                 503,
             ),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
-            (Error::Conflict, "conflict", "conflict", 409),
+            (Error::KeyReused, "conflict", "idempotency_key", 409),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
         ]

@@ -157,7 +157,7 @@ impl Keys {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Error {
         match refusal {
-            Refusal::Conflict => Error::Conflict,
+            Refusal::Conflict => Error::KeyReused,
             Refusal::Full => Error::insufficient_resources(),
         }
     }

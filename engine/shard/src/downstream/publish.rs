@@ -49,7 +49,7 @@ impl Shard {
         publish: &ClientPublish,
         cx: &mut Cx<'_>,
     ) {
-        let outcome = match self.known(publish.key.as_deref(), cx) {
+        let outcome = match self.answered_before(publish.key.as_deref(), cx) {
             Some(known) => known,
             None => self.append_client(publish, cx),
         };
@@ -58,7 +58,7 @@ impl Shard {
     }
 
     /// What a publish is answered without being done: it has been done under its key, or may not be.
-    fn known(&mut self, key: Option<&Key>, cx: &Cx<'_>) -> Option<Result<Receipt, Error>> {
+    fn answered_before(&mut self, key: Option<&Key>, cx: &Cx<'_>) -> Option<Result<Receipt, Error>> {
         match self.keys.find(key?, cx.now.mono) {
             Ok(Some(Reply::Published(receipt))) => {
                 self.stats.duplicates += 1;
@@ -124,7 +124,7 @@ impl Shard {
         publish: &TopicPublish,
         cx: &mut Cx<'_>,
     ) {
-        let outcome = match self.known(publish.key.as_deref(), cx) {
+        let outcome = match self.answered_before(publish.key.as_deref(), cx) {
             Some(known) => known,
             None => self.append_topic(publish, cx),
         };

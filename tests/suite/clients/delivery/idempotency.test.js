@@ -36,7 +36,7 @@ describe('publishes with an idempotency key', () => {
     await send(weir, 'other', body)
     for (const other of [{ data: 2 }, { type: 'bill' }, { priority: 'high' }, { transport: 'all' }, { ttl_ms: 60_000 }]) {
       const { status, json } = await send(weir, 'other', { ...body, ...other })
-      assert.deepEqual([status, json.error, json.reason], [409, 'conflict', 'conflict'])
+      assert.deepEqual([status, json.error, json.reason], [409, 'conflict', 'idempotency_key'])
     }
     assert.equal((await send(weir, 'another', body)).json.duplicate, undefined, 'keys are each receiver\'s own')
   })
@@ -64,7 +64,7 @@ describe('publishes with an idempotency key', () => {
     assert.equal(status, 200)
     const results = body.trim().split('\n').map(line => JSON.parse(line))
     assert.deepEqual(results[1], { ...results[0], duplicate: true })
-    assert.equal(results[2].reason, 'conflict')
+    assert.equal(results[2].reason, 'idempotency_key')
     const got = await events.takeMany(2, 'a message', ({ event: name }) => name === 'message')
     assert.deepEqual(got.map(({ payload }) => [payload.type, payload.sequence]), [['a', 1], ['c', 2]])
     await disconnect(socket)
@@ -99,7 +99,7 @@ describe('pushes with an idempotency key', () => {
     assert.deepEqual(await push(back.channel, 'message', order), reply)
     assert.deepEqual(reply, { status: 'ok', response: { accepted: true, handlers: 1 } })
     const other = await push(back.channel, 'message', { ...order, data: 8 })
-    assert.deepEqual([other.status, other.response.reason], ['error', 'conflict'])
+    assert.deepEqual([other.status, other.response.reason], ['error', 'idempotency_key'])
     await push(back.channel, 'message', { type: 'last', data: 0 })
     const types = []
     while (types.at(-1) !== 'last') types.push((await event(backend, 'message')).data.data.type)
@@ -114,7 +114,7 @@ describe('pushes with an idempotency key', () => {
     const payload = { n: 1, idempotency_key: 'e1' }
     const reply = await push(left.channel, 'tick', payload)
     assert.deepEqual(await push(left.channel, 'tick', payload), reply)
-    assert.equal((await push(left.channel, 'tock', payload)).response.reason, 'conflict')
+    assert.equal((await push(left.channel, 'tock', payload)).response.reason, 'idempotency_key')
     assert.equal((await push(right.channel, 'tick', payload)).response.sequence, 2, 'keys are each client\'s own')
     await push(left.channel, 'tick', { n: 2 })
     const ticks = await right.events.takeMany(2, 'a tick', ({ event: name }) => name === 'tick')

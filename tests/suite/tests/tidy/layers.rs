@@ -65,7 +65,7 @@ const SHARD: [&[&str]; 6] = [
         "timers",
     ],
     &["policy"],
-    &["durable", "mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
+    &["durable", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
     &["channels"],
     &["downstream", "mail", "mcp", "upstream"],
     &["turn"],
