@@ -127,7 +127,7 @@ fn refuses(stage: &mut Stage) -> Option<i32> {
 
 /// The process is gone: of what was under way some part is there, whole, torn or with holes.
 pub fn tear(stage: &mut Stage) {
-    let Stage { net, rng, faults, .. } = stage;
+    let Stage { net, rng, faults, saboteur, .. } = stage;
     for (shard, (segment, mut bytes)) in std::mem::take(&mut net.disk.under_way) {
         let there = rng.index(bytes.len() + 1);
         faults.count(Fault::TornTail);
@@ -143,6 +143,17 @@ pub fn tear(stage: &mut Stage) {
         net.disk.files.entry((shard as u16, segment)).or_default().extend_from_slice(&bytes);
     }
     net.disk.open.clear();
+    match saboteur.robs() {
+        Some(true) => net.disk.files.clear(),
+        Some(false) => {
+            for (series, (segment, at)) in &net.disk.last {
+                if let Some(bytes) = net.disk.files.get_mut(&(*series, *segment)) {
+                    bytes.truncate(*at);
+                }
+            }
+        }
+        None => {}
+    }
 }
 
 /// Now and then what was written is not what is read; but what was written last cannot be told from a torn

@@ -84,8 +84,10 @@ pub enum Fact {
     Binary { conn: usize, client: usize, stream: Stream, kind: String, data: Text<Rc<[u8]>> },
     /// A gap was told.
     Gap { conn: usize, client: usize, stream: Stream, gap: Gap },
-    /// A client said that it has seen its own stream up to here.
-    Acked { client: usize, position: Position },
+    /// A client said that it has seen a message of its own stream, and (`through`) all before it in its lane.
+    Acked { client: usize, position: Position, through: bool },
+    /// A message is among the dead letters.
+    Dead { client: usize, position: Position },
     /// The stream starts again on this connection, where another transport was lost.
     Switched { conn: usize, stream: Stream },
     /// A client sent something that takes a reply: a Phoenix push or a JSON-RPC request.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use weir_shard::limits::{Config, Durability, Http, Outbox, Rate, Sse, WebSocket};
+use weir_shard::limits::{Backpressure, Config, Delivery, Durability, Http, Outbox, Rate, Sse, WebSocket};
 
 use crate::disaster::{self, Disaster};
 use crate::disk::Habits;
@@ -121,6 +121,8 @@ pub struct Cast {
     pub flap: u32,
     /// A client that lost its connection stays away for a while.
     pub away: u32,
+    /// A client acknowledges what it gets.
+    pub acks: u32,
     /// A publish is for the first client.
     pub favourite: u32,
     /// A message to a client names a priority.
@@ -230,6 +232,7 @@ fn cast(rng: &mut Rng) -> Cast {
         double: strength(rng, 600, 50),
         flap: strength(rng, 600, 20),
         away: strength(rng, 400, 500),
+        acks: strength(rng, 400, 800),
         favourite: strength(rng, 500, 800),
         lanes: strength(rng, 400, 1000),
         ttl: strength(rng, 600, 400),
@@ -288,6 +291,18 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
             Rate { per_second: 300.0, burst: 50 }
         } else {
             Rate { per_second: 0.0, burst: 1 }
+        },
+        delivery: Delivery {
+            ack_timeout: ms(rng.pick(&[50, 300, 1000])),
+            retry_max: ms(rng.pick(&[500, 3000])),
+            attempts_max: if roomy { u8::MAX } else { rng.pick(&[1, 2, 5]) },
+            ..Config::default().delivery
+        },
+        backpressure: Backpressure {
+            slow_down: rng.pick(&[3, 50]),
+            critical_only: rng.pick(&[50, 100]),
+            lag: ms(rng.pick(&[200, 5000])),
+            bundle_interval: ms(rng.pick(&[50, 1000])),
         },
         session_idle_timeout: if forgetful { ms(rng.between(100, 800)) } else { Duration::from_secs(3600) },
         vnodes: 20,

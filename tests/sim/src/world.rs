@@ -7,9 +7,10 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::Member;
 use weir_shard::durable::Share;
 use weir_shard::limits::Config;
-use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::mail::{Answer, DeadQuestion, Mail, Question};
 use weir_shard::{Post, Shard};
 
+use crate::client::body::client_name;
 use crate::client::{Agent, Phase};
 use crate::disaster::{self, Disaster};
 use crate::disk;
@@ -19,6 +20,7 @@ use crate::mcp;
 use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
 use crate::options::MS;
+use crate::place::{Lane, Position};
 use crate::stage::{Event, Stage};
 
 /// What is simulated: one shard.
@@ -286,14 +288,35 @@ impl<G: Gateway> World<G> {
         let control = self.nodes.len();
         stage.mesh.collect(control, stage.now, &mut self.answers, &mut stage.rng);
         for mail in self.answers.drain(..) {
-            let Mail::Answer { ask, answer: Answer::Stats(stats) } = mail else {
+            let Mail::Answer { ask, answer } = mail else {
                 stage
                     .history
                     .contract(format!("a letter to the control thread that it did not ask for: {mail:?}"));
                 continue;
             };
             self.unanswered = self.unanswered.saturating_sub(1);
-            let shard = ask as usize % control;
+            note_answer(stage, ask as usize % control, answer);
+        }
+        if self.questions.is_empty() {
+            let all = DeadQuestion::List { client: None, after: None, limit: usize::MAX };
+            let dead = self.phase != Phase::Storm && (self.asked / control as u64) % 2 == 1;
+            let question = if dead { Question::Dead(all) } else { Question::Stats };
+            let from = Member(control as u16);
+            let to = Member((self.asked as usize % control) as u16);
+            self.questions.push((to, Mail::Ask { from, ask: self.asked, question }));
+            self.asked += 1;
+            self.unanswered += 1;
+        }
+        carry(stage, control, &mut self.questions);
+        let pause = if self.phase == Phase::Storm { 50 } else { 200 };
+        stage.at(stage.now + pause * MS, Event::Control);
+    }
+}
+
+/// Writes down what a shard says of itself.
+fn note_answer(stage: &mut Stage, shard: usize, answer: Answer) {
+    match answer {
+        Answer::Stats(stats) => {
             mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
             stage.history.add(Fact::Counted {
                 shard,
@@ -303,16 +326,17 @@ impl<G: Gateway> World<G> {
                 connections: stats.connections - stats.mcp.connections,
             });
         }
-        if self.questions.is_empty() {
-            let (from, question) = (Member(control as u16), Question::Stats);
-            let to = Member((self.asked as usize % control) as u16);
-            self.questions.push((to, Mail::Ask { from, ask: self.asked, question }));
-            self.asked += 1;
-            self.unanswered += 1;
+        Answer::Dead(letters) => {
+            for letter in letters {
+                let client =
+                    (0..stage.options.cast.receivers).find(|it| *client_name(*it) == *letter.client_id);
+                let epoch = stage.history.epoch(&String::from_utf8_lossy(&letter.id.epoch.letters()));
+                let (lane, sequence) = (Lane::ALL[letter.id.lane as usize], letter.id.sequence);
+                let position = Position { epoch, lane, sequence };
+                stage.history.add(Fact::Dead { client: client.unwrap_or(usize::MAX), position });
+            }
         }
-        carry(stage, control, &mut self.questions);
-        let pause = if self.phase == Phase::Storm { 50 } else { 200 };
-        stage.at(stage.now + pause * MS, Event::Control);
+        other => stage.history.contract(format!("an answer to another question: {other:?}")),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::net;
 use crate::place::{Lane, Position};
 use crate::stage::Stage;
 use crate::text::Text;
-use crate::wire::phoenix::{Frame, Gap, Joined, Receipt, Reply, envelope, json, push};
+use crate::wire::phoenix::{Frame, Gap, Joined, Receipt, Reply, envelopes, json, push};
 use crate::wire::websocket::{self, Message};
 use crate::wire::{self, http};
 
@@ -366,31 +366,32 @@ impl Link {
         let Some(stream) = self.stream_of(&frame.topic) else {
             return Err(format!("{} on topic {}, which is not joined", frame.event, frame.topic));
         };
-        let (position, delivery) = match (frame.event.as_str(), &frame.meta) {
+        let messages = match (frame.event.as_str(), &frame.meta) {
             ("transport_switched", None) => {
                 facts.push(Fact::Switched { conn, stream });
                 return Ok(());
             }
-            ("heartbeat" | "shutdown_pending" | "pong", None) => return Ok(()),
+            ("heartbeat" | "shutdown_pending" | "pong" | "connection_status", None) => return Ok(()),
             ("gap", None) => {
                 let gap = json::<Gap>(frame.payload)?.told(&mut stage.history)?;
                 facts.push(Fact::Gap { conn, client, stream, gap });
                 return Ok(());
             }
-            ("message", None) => envelope(frame.payload.get(), &mut stage.history)?,
+            ("message", None) => envelopes(frame.payload.get(), &mut stage.history)?,
             (event, Some(meta)) => {
                 let data = Text(frame.payload.get().as_bytes().into());
                 let (kind, timestamp) = (event.to_owned(), meta.timestamp.clone());
                 let epoch = stage.history.epoch(&meta.epoch);
                 let position = Position { epoch, lane: Lane::Normal, sequence: meta.sequence };
-                (position, Delivery { kind, data, timestamp, again: false })
+                vec![(position, Delivery { kind, data, timestamp, again: false })]
             }
             (event, None) => {
                 let data = wire::phoenix::base64_payload(frame.payload)?;
                 return self.binary(&frame.topic, event, &data, facts);
             }
         };
-        facts.push(Fact::Delivered { conn, client, stream, position, delivery });
+        let told = |(position, delivery)| Fact::Delivered { conn, client, stream, position, delivery };
+        facts.extend(messages.into_iter().map(told));
         Ok(())
     }
 }

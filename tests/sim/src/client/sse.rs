@@ -6,7 +6,7 @@ use crate::history::{Cursor, Fact, Stream};
 use crate::net;
 use crate::place::Place;
 use crate::stage::Stage;
-use crate::wire::phoenix::{Gap, Joined, envelope};
+use crate::wire::phoenix::{Gap, Joined, envelopes};
 use crate::wire::{http, sse};
 
 /// A connection.
@@ -99,15 +99,23 @@ impl Link {
                 facts.push(Fact::Gap { conn, client, stream, gap });
             }
             "message" => {
-                let (position, delivery) = envelope(data, &mut stage.history)?;
                 let place = Place::read(event.id.as_deref().unwrap_or_default(), &mut stage.history)?;
-                if (place.epoch, place.at(position.lane)) != (position.epoch, position.sequence) {
-                    return Err(format!("event {:?} carries {position:?}", event.id));
+                let messages = envelopes(data, &mut stage.history)?;
+                let many = messages.len() > 1;
+                for (position, delivery) in messages {
+                    // What is written again lies behind the place of the stream.
+                    let (at, sequence) = (place.at(position.lane), position.sequence);
+                    if place.epoch != position.epoch
+                        || at < sequence
+                        || (at > sequence && !many && !delivery.again)
+                    {
+                        return Err(format!("event {:?} carries {position:?}", event.id));
+                    }
+                    facts.push(Fact::Delivered { conn, client, stream, position, delivery });
                 }
-                facts.push(Fact::Delivered { conn, client, stream, position, delivery });
             }
             "transport_switched" => facts.push(Fact::Switched { conn, stream }),
-            "heartbeat" | "shutdown_pending" | "error" | "weir_error" => {}
+            "heartbeat" | "shutdown_pending" | "connection_status" | "error" | "weir_error" => {}
             other => return Err(format!("event {other:?} that nobody published")),
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Found, Terms};
 use crate::history::{Attachment, Cursor, Fact, Gap, History, Stream};
-use crate::place::{Epoch, Lane};
+use crate::place::{Epoch, Lane, Position};
 
 /// What has become of what a cursor speaks of.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,10 @@ struct Claims {
     roomy: bool,
     /// Whether a connection's join of a stream came with a cursor that was made up, or of an earlier life.
     void: BTreeMap<(usize, Stream), bool>,
+    /// Messages have times to live.
+    ttl: bool,
+    /// Clients that have acknowledged something: with it they let go of what has expired.
+    acking: BTreeSet<Stream>,
     /// There is a log.
     disk: bool,
     /// By the end of each process, whether its log was there unharmed.
@@ -35,16 +39,25 @@ struct Claims {
     durable: BTreeSet<(Stream, Epoch)>,
     /// Highest number a client has acknowledged in a lane of an epoch.
     acked: BTreeMap<(Stream, Epoch, Lane), u64>,
+    /// Single messages that a client has acknowledged.
+    single: BTreeSet<(usize, Position)>,
 }
 
-pub(super) fn check(history: &History, Terms { roomy, disk, .. }: Terms, found: &mut Found) {
-    let mut claims = Claims { roomy, disk, ..Claims::default() };
+pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
+    let Terms { roomy, disk, ttl, .. } = terms;
+    let mut claims = Claims { roomy, disk, ttl, ..Claims::default() };
     for (at, fact) in &history.facts {
         let wrong = match *fact {
-            Fact::Acked { client, position } => {
+            Fact::Acked { client, position, through: true } => {
+                claims.acking.insert(Stream::Own(client));
                 let key = (Stream::Own(client), position.epoch, position.lane);
                 let acked = claims.acked.entry(key).or_default();
                 *acked = position.sequence.max(*acked);
+                None
+            }
+            Fact::Acked { client, position, through: false } => {
+                claims.acking.insert(Stream::Own(client));
+                claims.single.insert((client, position));
                 None
             }
             Fact::Restarted { keeps } => {
@@ -104,7 +117,7 @@ impl Claims {
             let acked = self.acked(stream, cursor.place.epoch, *lane);
             cursor.speaks_of(*lane) && cursor.place.at(*lane) < acked
         };
-        let forgotten = !self.roomy || fate != Fate::Kept || Lane::ALL.iter().any(behind);
+        let forgotten = !self.is_roomy(stream) || fate != Fate::Kept || Lane::ALL.iter().any(behind);
         if attachment.recovered && fate == Fate::Lost {
             Some("recovered, although the process that knew it is no more")
         } else if !attachment.recovered {
@@ -122,8 +135,20 @@ impl Claims {
             return None;
         }
         let void = self.void.get(&key).copied().unwrap_or_default();
-        let forgotten = !self.roomy || void || gap.to <= self.acked(key.1, gap.epoch, gap.lane);
+        let acked = self.acked(key.1, gap.epoch, gap.lane);
+        let single = |sequence| {
+            let position = Position { epoch: gap.epoch, lane: gap.lane, sequence };
+            matches!(key.1, Stream::Own(client) if self.single.contains(&(client, position)))
+        };
+        let forgotten = !self.is_roomy(key.1)
+            || void
+            || (gap.from..=gap.to).all(|sequence| sequence <= acked || single(sequence));
         (!forgotten).then_some("a gap although nothing can have been forgotten")
+    }
+
+    /// Nothing of it can have had to go.
+    fn is_roomy(&self, stream: Stream) -> bool {
+        self.roomy && !(self.ttl && self.acking.contains(&stream))
     }
 
     fn acked(&self, stream: Stream, epoch: Epoch, lane: Lane) -> u64 {

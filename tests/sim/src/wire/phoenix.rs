@@ -188,8 +188,30 @@ fn reference(text: Option<String>) -> Result<Option<u64>, String> {
     text.map(|text| text.parse().map_err(|_| format!("reference {text:?} was never used"))).transpose()
 }
 
+/// Several envelopes in one message.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bundle<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+}
+
+/// The envelopes of a message: one, or those of a bundle.
+pub fn envelopes(raw: &str, history: &mut History) -> Result<Vec<(Position, Delivery)>, String> {
+    if !raw.starts_with(r#"{"type":"bundle""#) {
+        return Ok(vec![envelope(raw, history)?]);
+    }
+    let bundle: Bundle<'_> = serde_json::from_str(raw).map_err(|e| format!("bundle {raw}: {e}"))?;
+    if bundle.kind != "bundle" || bundle.data.is_empty() {
+        return Err(format!("bundle {raw}"));
+    }
+    bundle.data.iter().map(|one| envelope(one.get(), history)).collect()
+}
+
 /// Where an envelope says that it stands, and the rest; its `id` must say the same.
-pub fn envelope(raw: &str, history: &mut History) -> Result<(Position, Delivery), String> {
+fn envelope(raw: &str, history: &mut History) -> Result<(Position, Delivery), String> {
     let it: Envelope<'_> = serde_json::from_str(raw).map_err(|e| format!("envelope {raw}: {e}"))?;
     let position =
         Position { epoch: history.epoch(&it.epoch), lane: Lane::named(it.lane)?, sequence: it.sequence };
