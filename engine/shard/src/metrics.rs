@@ -7,6 +7,8 @@ pub struct Stats {
     pub websocket: Transport,
     /// Open application SSE streams and their traffic.
     pub http_sse: Transport,
+    /// Open Phoenix LongPoll sessions and their traffic.
+    pub longpoll: Transport,
     /// HTTP requests answered, upgrades and streams not counted.
     pub http_requests: u64,
     /// Open connections of any kind, now.
@@ -93,7 +95,7 @@ pub struct Health {
     pub client_id: Box<str>,
     /// Has at least one connection.
     pub connected: bool,
-    /// `websocket`, `http_sse` or `none`; with both up, the one a message would take.
+    /// `websocket`, `longpoll`, `http_sse` or `none`; with both up, the one a message would take.
     pub transport: &'static str,
     /// Age of the oldest connection, seconds.
     pub connection_age: u64,
@@ -114,6 +116,7 @@ impl Stats {
     pub fn add(&mut self, other: &Stats) {
         self.websocket.add(&other.websocket);
         self.http_sse.add(&other.http_sse);
+        self.longpoll.add(&other.longpoll);
         self.http_requests += other.http_requests;
         self.connections += other.connections;
         self.accepted += other.accepted;

@@ -10,7 +10,7 @@ use weir_transports::websocket::{Deflater, Scratch};
 
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
-use crate::downstream::{Arrivals, Connection, Serving};
+use crate::downstream::{Arrivals, Connection, Polls, Serving};
 use crate::hash_ring::HashRing;
 use crate::limits::Config;
 use crate::mail::Mail;
@@ -76,6 +76,8 @@ pub struct Shard {
     /// The name that all gateway channels share.
     pub(crate) gateway: Arc<str>,
     pub(crate) conns: Slots<Connection>,
+    /// LongPoll sessions.
+    pub(crate) polls: Polls,
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
     pub(crate) subscribers: Subscribers,
@@ -126,6 +128,7 @@ impl Shard {
             ring: HashRing::new(&nodes, config.vnodes),
             gateway: crate::route::GATEWAY.into(),
             conns: Slots::with_max(slots),
+            polls: Polls::new(random.next()),
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),
             subscribers: Subscribers::new(random.next()),
@@ -244,6 +247,7 @@ impl Shard {
     fn sweep(&mut self, cx: &mut Cx<'_>) {
         let freed = self.topics.sweep(cx.now.mono, &self.config.outbox);
         self.stats.outbox_bytes -= freed as u64;
+        self.polls.sweep(cx.now.mono);
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
 
@@ -254,6 +258,10 @@ impl Shard {
         self.fan_out(cx);
         self.serve_freed(cx);
         self.serve_rest(cx);
+        while self.answer_polls(cx) {
+            self.local_letters(cx);
+            self.fan_out(cx);
+        }
         self.finish_pending(cx);
         self.leave_pending(cx);
         self.drain_wires(cx);

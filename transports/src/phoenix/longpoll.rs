@@ -1,6 +1,8 @@
 //! LongPoll, phoenix.js' way where no WebSocket passes: frames up in the lines of a body, frames down in
 //! the answer to a request that waits for them.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -38,11 +40,22 @@ impl Status {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// A text frame.
-    Text(&'a str),
+    Text(Cow<'a, str>),
     /// A binary frame, which came as base64.
     Binary(Vec<u8>),
     /// A line that is neither. The client's fault.
     Garbage,
+}
+
+impl Item<'_> {
+    /// The same, to be kept.
+    pub fn into_owned(self) -> Item<'static> {
+        match self {
+            Item::Text(text) => Item::Text(Cow::Owned(text.into_owned())),
+            Item::Binary(bytes) => Item::Binary(bytes),
+            Item::Garbage => Item::Garbage,
+        }
+    }
 }
 
 /// The frames of a body: one a line if it is `application/x-ndjson`, one in all otherwise, as clients before
@@ -51,7 +64,7 @@ pub fn items(body: &str, ndjson: bool) -> impl Iterator<Item = Item<'_>> {
     let lines = body.split(move |c| ndjson && c == '\n');
     lines.map(str::trim_ascii).filter(|line| !line.is_empty()).map(|line| {
         if line.starts_with(['[', '{']) {
-            return Item::Text(line);
+            return Item::Text(Cow::Borrowed(line));
         }
         STANDARD.decode(line).map_or(Item::Garbage, Item::Binary)
     })
@@ -114,10 +127,10 @@ mod tests {
     fn a_line_is_text_or_base64() {
         let body = "[null,\"1\"]\r\n\n{\"ref\":1}\nAAEC\n?";
         let read: Vec<Item<'_>> = items(body, true).collect();
-        let texts = [Item::Text("[null,\"1\"]"), Item::Text("{\"ref\":1}")];
+        let texts = [Item::Text("[null,\"1\"]".into()), Item::Text("{\"ref\":1}".into())];
         assert_eq!(read[..2], texts);
         assert_eq!(read[2..], [Item::Binary(vec![0, 1, 2]), Item::Garbage]);
-        assert_eq!(items("{\n}", false).collect::<Vec<_>>(), [Item::Text("{\n}")], "one frame in all");
+        assert_eq!(items("{\n}", false).collect::<Vec<_>>(), [Item::Text("{\n}".into())], "one frame in all");
     }
 
     #[test]

@@ -12,6 +12,7 @@ use weir_transports::websocket::{DeflateParams, Reader};
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
 use crate::downstream::mcp::Pending;
+use crate::downstream::poll::Poll;
 use crate::policy::TokenBucket;
 use crate::stream::Position;
 use crate::upstream::Wire;
@@ -37,7 +38,7 @@ pub(crate) struct Connection {
 const _: () = assert!(size_of::<Connection>() <= 64);
 
 impl Connection {
-    /// A connection that is being opened, to be looked at when `wake` is.
+    /// A connection without a socket, not yet or never, to be looked at when `wake` is.
     pub(crate) fn unconnected(stage: Stage, now: Instant, wake: Instant) -> Connection {
         Connection { socket: UNCONNECTED, egress: Egress::default(), stage, heard: now, wake }
     }
@@ -58,9 +59,8 @@ impl Connection {
     /// When its stream began, in seconds of the monotonic clock.
     pub(crate) fn since(&self) -> Option<u32> {
         match &self.stage {
-            Stage::WebSocket(link) => Some(link.since),
             Stage::Sse(feed) => Some(feed.since),
-            _ => None,
+            stage => stage.link().map(|link| link.since),
         }
     }
 
@@ -79,6 +79,8 @@ pub(crate) enum Stage {
     WebSocket(Box<Link>),
     /// An application SSE stream, or a backend's feed.
     Sse(Box<Feed>),
+    /// A Phoenix LongPoll session, which has no socket of its own.
+    Poll(Box<Poll>),
     /// Talks to an MCP server.
     Upstream(Box<Wire>),
     /// Being handed over to another shard.
@@ -92,6 +94,26 @@ pub(crate) enum Stage {
     Closed,
     /// Lent to the code that works on it at this moment.
     Lent,
+}
+
+impl Stage {
+    /// The link of a WebSocket or of a LongPoll session, unless it is lent.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        match self {
+            Stage::WebSocket(link) => Some(link),
+            Stage::Poll(poll) => poll.link.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        match self {
+            Stage::WebSocket(link) => Some(link),
+            Stage::Poll(poll) => poll.link.as_deref_mut(),
+            _ => None,
+        }
+    }
 }
 
 /// HTTP requests of one connection, one at a time.
@@ -120,7 +142,7 @@ impl Exchange {
     /// Whether an answer is due that a peer which has sent its last byte may still read.
     pub(crate) fn outlives_input(&self) -> bool {
         match &self.waiting {
-            None => false,
+            None | Some(Waiting::Poll { .. }) => false,
             Some(Waiting::Gather(_)) => true,
             Some(Waiting::Mcp(pending)) => pending.outlives_input(),
         }
@@ -134,6 +156,13 @@ pub(crate) enum Waiting {
     Gather(Box<Gather>),
     /// An MCP server's answer, or the messages of a stream.
     Mcp(Box<Pending>),
+    /// Frames of a LongPoll session.
+    Poll {
+        /// The session.
+        poll: Token,
+        /// The connection goes on after the answer.
+        keep_alive: bool,
+    },
 }
 
 /// A body of which more is to come.
@@ -143,7 +172,7 @@ pub(crate) struct PartialBody {
     pub bytes: Vec<u8>,
 }
 
-/// A WebSocket connection.
+/// A WebSocket connection, or what takes its place in a LongPoll session.
 #[derive(Debug)]
 pub(crate) struct Link {
     /// Turns bytes into messages.
@@ -206,6 +235,8 @@ pub(crate) enum Speaks {
     Mcp,
     /// Phoenix Channels.
     Phoenix(Version),
+    /// Phoenix Channels over LongPoll.
+    Polled(Version),
     /// The test endpoint.
     Echo,
 }

@@ -33,17 +33,17 @@ impl Shard {
             Stage::Http(exchange) if matches!(exchange.waiting, Some(Waiting::Mcp(_))) => {
                 self.send_away_mcp(token, cx);
             }
-            Stage::WebSocket(link) => {
-                let (session, cursor) = (link.session.filter(|_| link.gateway), link.cursor);
-                self.tell_shutdown(token, session, cursor, cx);
-                self.close_link(token, close::SERVICE_RESTART, "the server restarts: come back", cx);
-            }
             Stage::Sse(feed) => {
                 let (session, cursor) = (Some(feed.session), feed.cursor);
                 self.tell_shutdown(token, session, cursor, cx);
                 self.finish(token, cx);
             }
-            _ => {}
+            stage => {
+                let Some(link) = stage.link() else { return };
+                let (session, cursor) = (link.session.filter(|_| link.gateway), link.cursor);
+                self.tell_shutdown(token, session, cursor, cx);
+                self.close_link(token, close::SERVICE_RESTART, "the server restarts: come back", cx);
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use weir_ring::token::Member;
 use crate::mail::{Answer, Mail, Question, ReplyTo};
 use crate::message::timestamp;
 use crate::metrics::Health;
-use crate::session::Carrier;
+use crate::session::{Carrier, LinkRef};
 use crate::turn::{Cx, Shard};
 use weir_ring::time::Wall;
 
@@ -16,6 +16,7 @@ impl Shard {
             Mail::Answer { ask, answer } => self.answered(ask, answer, cx),
             Mail::Drain => self.drain(cx),
             Mail::Moved { transfer, parcel } => self.parcel_arrived(transfer, parcel, cx),
+            Mail::Poll(letter) => self.poll_letter(*letter, cx),
             Mail::Publish { from, reply_to, publish } => self.publish_client(from, reply_to, &publish, cx),
             Mail::PublishTopic { from, reply_to, publish } => {
                 self.publish_topic(from, reply_to, &publish, cx);
@@ -59,8 +60,11 @@ impl Shard {
         let links = session.links.as_slice();
         let conns = || links.iter().filter_map(|link| self.conns.get(link.token));
         let since = conns().filter_map(|conn| conn.since()).min();
-        let transport = if session.links.has(Carrier::WebSocket) {
+        let polled = |link: &LinkRef| self.is_poll(link.token);
+        let transport = if links.iter().any(|link| link.carrier == Carrier::WebSocket && !polled(link)) {
             "websocket"
+        } else if links.iter().any(polled) {
+            "longpoll"
         } else if links.is_empty() {
             "none"
         } else {

@@ -149,6 +149,7 @@ impl Shard {
         if let Some(conn) = self.conns.get_mut(token) {
             match &conn.stage {
                 Stage::WebSocket(_) => self.stats.websocket.errors += 1,
+                Stage::Poll(_) => self.stats.longpoll.errors += 1,
                 Stage::Sse(_) => self.stats.http_sse.errors += 1,
                 _ => {}
             }
@@ -156,9 +157,12 @@ impl Shard {
         self.close(token, cx);
     }
 
-    /// Lends the WebSocket link of `token` out, so that its messages can change the shard.
+    /// Lends the link of `token` out, so that its messages can change the shard.
     pub(crate) fn lend_link(&mut self, token: Token) -> Option<Box<Link>> {
         let conn = self.conns.get_mut(token)?;
+        if let Stage::Poll(poll) = &mut conn.stage {
+            return poll.link.take();
+        }
         match std::mem::replace(&mut conn.stage, Stage::Lent) {
             Stage::WebSocket(link) => Some(link),
             other => {
@@ -170,8 +174,9 @@ impl Shard {
 
     /// Takes a lent link back. If the connection was closed meanwhile, the link ends here.
     pub(crate) fn return_link(&mut self, token: Token, link: Box<Link>, cx: &mut Cx<'_>) {
-        match self.conns.get_mut(token) {
-            Some(conn) if matches!(conn.stage, Stage::Lent) => conn.stage = Stage::WebSocket(link),
+        match self.conns.get_mut(token).map(|conn| &mut conn.stage) {
+            Some(Stage::Poll(poll)) => poll.link = Some(link),
+            Some(stage @ Stage::Lent) => *stage = Stage::WebSocket(link),
             _ => self.forget_link(token, *link, cx),
         }
     }

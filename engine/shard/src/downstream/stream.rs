@@ -6,7 +6,7 @@
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Version};
-use weir_transports::{sse, websocket};
+use weir_transports::sse;
 
 use crate::downstream::connection::{Feed, Filter, Link, Speaks, Stage};
 use crate::downstream::egress::{Overflow, Wrote};
@@ -121,15 +121,15 @@ impl Shard {
             return None;
         }
         match &conn.stage {
-            Stage::WebSocket(link) if link.gateway => {
-                let Link { session, cursor, replay, .. } = **link;
-                Some(Taker { session: session?, cursor, replay, carrier: Carrier::WebSocket })
-            }
             Stage::Sse(feed) => {
                 let Feed { session, cursor, replay, .. } = **feed;
                 Some(Taker { session, cursor, replay, carrier: Carrier::Sse })
             }
-            _ => None,
+            stage => {
+                let link = stage.link().filter(|link| link.gateway)?;
+                let Link { session, cursor, replay, .. } = *link;
+                Some(Taker { session: session?, cursor, replay, carrier: Carrier::WebSocket })
+            }
         }
     }
 
@@ -170,34 +170,28 @@ impl Shard {
             }
             let position = Position { epoch: session.epoch, sequence };
             let mut payload = Vec::with_capacity(entry.body.len() + 64);
-            let frame = encode(&conn.stage, position, entry, &mut payload);
+            encode(&conn.stage, position, entry, &mut payload);
             if payload.is_empty() {
                 continue;
             }
             bytes += payload.len();
             sent += 1;
-            let deflate = match &conn.stage {
-                Stage::WebSocket(link) => link.deflate_for(payload.len(), config, deflater),
-                _ => None,
-            };
-            let wrote = conn.egress.message(cx.out, max, |out| match frame {
-                Form::WebSocket => websocket::write_message(out, websocket::Opcode::Text, &payload, deflate),
-                Form::Plain => out.extend_from_slice(&payload),
+            let link = conn.stage.link();
+            let deflate = link.and_then(|link| link.deflate_for(payload.len(), config, deflater));
+            let wrote = conn.egress.message(cx.out, max, |out| match link {
+                Some(link) => link.write_text(out, &payload, deflate),
+                None => out.extend_from_slice(&payload),
             })?;
             if wrote == Wrote::First {
                 dirty.push(token);
             }
         }
-        match (&mut conn.stage, taker.carrier) {
-            (Stage::WebSocket(link), _) => {
-                link.cursor = cursor;
-                stats.websocket.messages_out += sent;
-            }
-            (Stage::Sse(feed), _) => {
-                feed.cursor = cursor;
-                stats.http_sse.messages_out += sent;
-            }
-            _ => {}
+        if let Stage::Sse(feed) = &mut conn.stage {
+            feed.cursor = cursor;
+            stats.http_sse.messages_out += sent;
+        } else if let Some(link) = conn.stage.link_mut() {
+            link.cursor = cursor;
+            link.traffic(stats).messages_out += sent;
         }
         session.delivered = session.delivered.max(cursor);
         Ok(more)
@@ -233,13 +227,14 @@ impl Shard {
                 let text = String::from_utf8_lossy(payload);
                 self.put(token, cx, |out| sse::event(out, None, Some(event), &text));
             }
-            Stage::WebSocket(link) => {
-                let Speaks::Phoenix(version) = link.speaks else { return };
+            stage => {
+                let Some(link) = stage.link().filter(|link| link.speaks_phoenix()) else { return };
                 let mut frame = Vec::new();
-                phoenix::push(version, &mut frame, None, route::GATEWAY, event, payload, None);
-                self.put(token, cx, |out| websocket::write_frame(out, websocket::Opcode::Text, &frame));
+                phoenix::push(link.version(), &mut frame, None, route::GATEWAY, event, payload, None);
+                let mut text = Vec::with_capacity(frame.len() + 16);
+                link.write_text(&mut text, &frame, None);
+                self.put(token, cx, |out| out.extend_from_slice(&text));
             }
-            _ => {}
         }
     }
 
@@ -329,13 +324,6 @@ impl Shard {
 /// What minted names begin with. Clients cannot take such a name.
 const MINTED: &str = "mcp:conn-";
 
-/// How an encoded entry leaves.
-#[derive(Clone, Copy)]
-enum Form {
-    WebSocket,
-    Plain,
-}
-
 /// Whether a connection of this kind takes the entry.
 fn wants(carrier: Carrier, links: &Links, entry: &Entry) -> bool {
     let websocket = match Target::of_class(entry.class) {
@@ -347,29 +335,26 @@ fn wants(carrier: Carrier, links: &Links, entry: &Entry) -> bool {
 }
 
 /// Encodes an entry for a connection; nothing if its filter does not let it through.
-fn encode(stage: &Stage, position: Position, entry: &Entry, out: &mut Vec<u8>) -> Form {
+fn encode(stage: &Stage, position: Position, entry: &Entry, out: &mut Vec<u8>) {
     match stage {
-        Stage::WebSocket(link) => {
-            let version = link.version();
-            phoenix::push(version, out, None, route::GATEWAY, "message", &entry.body, None);
-            Form::WebSocket
-        }
         Stage::Sse(feed) => {
             if feed.filter.as_ref().is_some_and(|filter| !filter.passes(&entry.body)) {
-                return Form::Plain;
+                return;
             }
             if feed.ndjson {
                 out.extend_from_slice(&entry.body);
                 out.push(b'\n');
-                return Form::Plain;
+                return;
             }
             let mut id = Vec::with_capacity(29);
             position.write(&mut id);
             let body = String::from_utf8_lossy(&entry.body);
             sse::event(out, Some(&String::from_utf8_lossy(&id)), Some("message"), &body);
-            Form::Plain
         }
-        _ => Form::Plain,
+        stage => {
+            let Some(link) = stage.link() else { return };
+            phoenix::push(link.version(), out, None, route::GATEWAY, "message", &entry.body, None);
+        }
     }
 }
 
@@ -384,9 +369,14 @@ impl Link {
     /// The serializer of a Phoenix link; V2 for the others, which use none.
     pub(crate) fn version(&self) -> Version {
         match self.speaks {
-            Speaks::Phoenix(version) => version,
+            Speaks::Phoenix(version) | Speaks::Polled(version) => version,
             _ => Version::V2,
         }
+    }
+
+    /// Whether it takes what channels know.
+    fn speaks_phoenix(&self) -> bool {
+        matches!(self.speaks, Speaks::Phoenix(_) | Speaks::Polled(_))
     }
 }
 

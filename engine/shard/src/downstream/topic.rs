@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
-use weir_transports::phoenix::{self, Frame, Payload, Status, Version};
+use weir_transports::phoenix::{self, Frame, Payload, Status, Version, longpoll};
 use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 
 use crate::channels::Join;
-use crate::channels::subscribers::{Local, SERIALIZERS, Serializer};
+use crate::channels::subscribers::{Framing, Local, SERIALIZERS, Serializer};
 use crate::channels::topics::{Fresh, Past, TopicMessage};
 use crate::downstream::connection::{Channel, Joined, Link, Speaks, Stage};
 use crate::downstream::phoenix::Addressee;
@@ -176,7 +176,7 @@ impl Shard {
             }
             return;
         }
-        self.stats.websocket.messages_out += past.messages.len() as u64;
+        link.traffic(&mut self.stats).messages_out += past.messages.len() as u64;
         if !frames.is_empty() {
             self.put(token, cx, |out| out.extend_from_slice(&frames));
         }
@@ -193,7 +193,7 @@ impl Shard {
         if conn.egress.is_blocked() {
             return;
         }
-        let Stage::WebSocket(link) = &mut conn.stage else { return };
+        let Some(link) = conn.stage.link_mut() else { return };
         let next = link.channels.iter_mut().find_map(|channel| match &mut channel.state {
             Joined::CatchingUp { from, asked } if !*asked => {
                 *asked = true;
@@ -256,7 +256,7 @@ impl Shard {
 
     /// A WebSocket has ended: its topics and its session learn of it.
     pub(crate) fn forget_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
-        self.stats.websocket.connections -= 1;
+        link.traffic(&mut self.stats).connections -= 1;
         for channel in std::mem::take(&mut link.channels) {
             if let Joined::Mcp { session } = channel.state {
                 self.forget_rpc(session);
@@ -266,7 +266,8 @@ impl Shard {
             }
             let conns = &self.conns;
             let is_open = |other| {
-                conns.get(other).is_some_and(|conn| matches!(conn.stage, Stage::WebSocket(_) | Stage::Lent))
+                let stage = conns.get(other).map(|conn| &conn.stage);
+                matches!(stage, Some(Stage::WebSocket(_) | Stage::Poll(_) | Stage::Lent))
             };
             self.subscribers.forget(&channel.topic, is_open);
             let home = route::home(&self.ring, &channel.topic);
@@ -331,7 +332,11 @@ impl Shard {
                     }
                 }
             }
-            self.stats.websocket.messages_out += (group.len() * local.pending.len()) as u64;
+            let transport = match serializer.framing {
+                Framing::Poll => &mut self.stats.longpoll,
+                Framing::Plain | Framing::Deflated => &mut self.stats.websocket,
+            };
+            transport.messages_out += (group.len() * local.pending.len()) as u64;
         }
     }
 
@@ -361,18 +366,22 @@ impl Shard {
         }
     }
 
-    /// Appends a topic's message as the WebSocket frame of a serializer.
+    /// Appends a topic's message as a serializer writes it.
     fn encode(&mut self, serializer: Serializer, message: &TopicMessage, out: &mut Vec<u8>) {
-        let v1;
+        let text;
         let (opcode, payload): (Opcode, &[u8]) = match (serializer.version, message.binary) {
             (Version::V2, false) => (Opcode::Text, &message.body),
-            (Version::V2, true) => (Opcode::Binary, &message.body),
-            (Version::V1, _) => {
-                v1 = as_v1(message);
-                (Opcode::Text, &v1)
+            (Version::V2, true) if serializer.framing != Framing::Poll => (Opcode::Binary, &message.body),
+            (version, _) => {
+                text = as_text(version, message);
+                (Opcode::Text, &text)
             }
         };
-        let worth = serializer.deflate && payload.len() >= self.config.websocket.compression_bytes_min;
+        if serializer.framing == Framing::Poll {
+            return longpoll::write_frame(out, &String::from_utf8_lossy(payload));
+        }
+        let deflated = serializer.framing == Framing::Deflated;
+        let worth = deflated && payload.len() >= self.config.websocket.compression_bytes_min;
         let deflater = self.deflater.as_mut().filter(|_| worth);
         let params = DeflateParams::default();
         let deflate = deflater.map(|deflater| Deflate { deflater, params, always: false });
@@ -405,25 +414,31 @@ impl Shard {
 }
 
 fn serializer(link: &Link) -> Serializer {
-    // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
-    Serializer { version: link.version(), deflate: link.deflate == Some(DeflateParams::default()) }
+    let framing = match link.speaks {
+        Speaks::Polled(_) => Framing::Poll,
+        // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
+        _ if link.deflate == Some(DeflateParams::default()) => Framing::Deflated,
+        _ => Framing::Plain,
+    };
+    Serializer { version: link.version(), framing }
 }
 
-/// A message, which is kept as V2, for those who speak V1. V1 has no binary frames: base64 stands in.
-fn as_v1(message: &TopicMessage) -> Vec<u8> {
+/// A message, which is kept as V2, as text of another version, or where no binary frame passes: base64 stands
+/// in for it.
+fn as_text(version: Version, message: &TopicMessage) -> Vec<u8> {
     use base64::Engine;
     let mut out = Vec::new();
     if message.binary {
         let Some(frame) = phoenix::client::decode_broadcast(&message.body) else { return out };
         let data = base64::engine::general_purpose::STANDARD.encode(frame.data);
         let payload = format!(r#"{{"encoding":"base64","data":"{data}"}}"#);
-        phoenix::push(Version::V1, &mut out, None, frame.topic, frame.event, payload.as_bytes(), None);
+        phoenix::push(version, &mut out, None, frame.topic, frame.event, payload.as_bytes(), None);
     } else {
         let text = String::from_utf8_lossy(&message.body);
         let Ok(received) = phoenix::client::decode(&text) else { return out };
         let Frame { topic, event, payload: Payload::Json(payload), .. } = received.frame else { return out };
         let meta = received.meta.map(str::as_bytes);
-        phoenix::push(Version::V1, &mut out, None, &topic, &event, payload.as_bytes(), meta);
+        phoenix::push(version, &mut out, None, &topic, &event, payload.as_bytes(), meta);
     }
     out
 }
