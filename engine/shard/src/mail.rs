@@ -8,6 +8,7 @@ use weir_ring::token::{Member, Token, Transfer};
 pub use crate::channels::topics::{Past, TopicMessage};
 pub use crate::downstream::{Parcel, PollLetter};
 use crate::error::Error;
+use crate::lane::Lane;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
@@ -42,7 +43,7 @@ pub enum Mail {
     /// Messages of a topic for every subscriber the receiving shard has.
     Fanout { topic: Arc<str>, messages: Vec<TopicMessage> },
     /// A cumulative acknowledgement; sent to the client's home.
-    Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, position: Position },
+    Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, lane: Lane, position: Position },
     /// About MCP servers that one shard talks to for all, and their news.
     Mcp(Box<Letter>),
     /// How many backends read the clients' pushes now.

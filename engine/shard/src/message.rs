@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use weir_transports::json;
 
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::stream::Position;
 use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token};
@@ -54,6 +55,10 @@ pub struct ClientPublish {
     pub data: Box<RawValue>,
     /// Which connection it is for.
     pub target: Target,
+    /// How urgent it is.
+    pub lane: Lane,
+    /// How long it is worth sending, milliseconds; 0: as long as it is kept.
+    pub ttl_ms: u32,
 }
 
 /// A message for all of a topic.
@@ -79,6 +84,8 @@ pub enum TopicContent {
 /// What a publisher is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Receipt {
+    /// Its lane; the normal one for a topic.
+    pub lane: Lane,
     /// Where the message stands in its stream.
     pub position: Position,
     /// What became of it.
@@ -109,18 +116,11 @@ struct Body<'a> {
     data: Option<&'a RawValue>,
     #[serde(default)]
     transport: Target,
-    /// Read for its refusal only.
-    #[serde(rename = "priority")]
-    _priority: Option<Priority>,
+    #[serde(default)]
+    priority: Lane,
+    ttl_ms: Option<u32>,
     client: Option<String>,
     topic: Option<String>,
-}
-
-/// Only `normal` exists in this version; the others are refused by name.
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Priority {
-    Normal,
 }
 
 /// A parsed publish.
@@ -162,8 +162,12 @@ impl Publish {
         match (client, topic) {
             (Some(client), None) => {
                 crate::route::check_client_id(&client)?;
-                let client = client.into_boxed_str();
-                Ok(Publish::Client(Box::new(ClientPublish { client, kind, data, target: body.transport })))
+                let (client, target, lane) = (client.into_boxed_str(), body.transport, body.priority);
+                let ttl_ms = body.ttl_ms.unwrap_or(0);
+                Ok(Publish::Client(Box::new(ClientPublish { client, kind, data, target, lane, ttl_ms })))
+            }
+            (None, Some(_)) if body.priority != Lane::Normal || body.ttl_ms.is_some() => {
+                Err(Error::malformed("priority and ttl_ms are for messages to one client"))
             }
             (None, Some(topic)) if crate::route::is_topic(&topic) => {
                 let content = TopicContent::Message { kind, data };
@@ -175,14 +179,22 @@ impl Publish {
     }
 }
 
-/// Writes the envelope `{"id", "type", "sequence", "epoch", "timestamp", "data"}`.
-pub fn write_envelope(out: &mut Vec<u8>, position: Position, kind: &str, timestamp: &str, data: &str) {
+/// Writes the envelope `{"id", "type", "sequence", "epoch", "timestamp", "data"}`, with `lane` before `data` unless it
+/// is the normal one.
+pub fn write_envelope(
+    out: &mut Vec<u8>,
+    (lane, position): (Lane, Position),
+    kind: &str,
+    timestamp: &str,
+    data: &str,
+) {
     out.extend_from_slice(b"{\"id\":\"");
-    position.write(out);
+    position.write(lane, out);
     out.extend_from_slice(b"\",\"type\":");
     json::write_str(out, kind);
     out.push(b',');
     write_meta_fields(out, position, timestamp);
+    write_lane(out, lane);
     out.extend_from_slice(b",\"data\":");
     out.extend_from_slice(data.as_bytes());
     out.push(b'}');
@@ -205,13 +217,23 @@ fn write_meta_fields(out: &mut Vec<u8>, position: Position, timestamp: &str) {
     out.push(b'"');
 }
 
+/// Writes the field `lane`, unless it is the normal one.
+fn write_lane(out: &mut Vec<u8>, lane: Lane) {
+    if lane != Lane::Normal {
+        out.extend_from_slice(b",\"lane\":\"");
+        out.extend_from_slice(lane.name().as_bytes());
+        out.push(b'"');
+    }
+}
+
 impl Receipt {
-    /// Writes `{"epoch", "sequence", "state"}`, or `delivered_to` for a topic.
+    /// Writes `{"epoch", "sequence", "state"}` with `lane` unless it is the normal one, or `delivered_to` for a topic.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"epoch\":\"");
         out.extend_from_slice(&self.position.epoch.letters());
         out.extend_from_slice(b"\",\"sequence\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.position.sequence).as_bytes());
+        write_lane(out, self.lane);
         let state = match self.state {
             State::Delivered | State::DeliveredTo(_) => "delivered",
             State::Queued => "queued",

@@ -3,6 +3,7 @@
 
 use std::collections::{VecDeque, vec_deque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_ring::time::Instant;
 
@@ -17,6 +18,7 @@ const CAPACITY_KEPT: usize = 16;
 pub struct Outbox {
     epoch: Epoch,
     head: Sequence,
+    durable: Sequence,
     acknowledged: Sequence,
     bytes: usize,
     /// The last has the number `head`.
@@ -32,6 +34,15 @@ pub struct Entry {
     pub body: Arc<[u8]>,
     /// What the stream's owner wants to know of it.
     pub class: u8,
+    /// How long it is worth sending, milliseconds; 0: as long as it is kept.
+    pub ttl_ms: u32,
+}
+
+impl Entry {
+    /// Whether it is no longer worth sending.
+    pub fn is_expired(&self, now: Instant) -> bool {
+        self.ttl_ms != 0 && now.since(self.at) > Duration::from_millis(self.ttl_ms.into())
+    }
 }
 
 /// What an append did.
@@ -58,7 +69,7 @@ pub enum AckError {
 pub struct Replay<'a> {
     /// To be told before any entry.
     pub gap: Option<Gap>,
-    /// Contiguous up to the head: from the cursor on, or from the end of the gap.
+    /// Contiguous up to the last durable message: from the cursor on, or from the end of the gap.
     pub entries: Entries<'a>,
 }
 
@@ -86,6 +97,8 @@ pub enum GapReason {
     Ahead,
     /// The server stops before it could send them, and this stream ends with it.
     Draining,
+    /// Their time to live was over before they could be sent.
+    Expired,
 }
 
 impl GapReason {
@@ -97,6 +110,7 @@ impl GapReason {
             GapReason::Acknowledged => "acknowledged",
             GapReason::Ahead => "ahead",
             GapReason::Draining => "draining",
+            GapReason::Expired => "expired",
         }
     }
 }
@@ -128,7 +142,7 @@ impl ExactSizeIterator for Entries<'_> {}
 impl Outbox {
     /// The empty outbox of a new life.
     pub const fn new(epoch: Epoch) -> Outbox {
-        Outbox { epoch, head: 0, acknowledged: 0, bytes: 0, entries: VecDeque::new() }
+        Outbox { epoch, head: 0, durable: 0, acknowledged: 0, bytes: 0, entries: VecDeque::new() }
     }
 
     /// The stream's life.
@@ -139,6 +153,11 @@ impl Outbox {
     /// The number of the last message appended; 0: none yet. The next one gets the number after it.
     pub const fn head(&self) -> Sequence {
         self.head
+    }
+
+    /// The number of the last message that is where it must be before anybody may hear of it; 0: none yet.
+    pub const fn durable(&self) -> Sequence {
+        self.durable
     }
 
     /// The number of the first message retained; `head + 1`: none is.
@@ -166,14 +185,15 @@ impl Outbox {
         self.acknowledged
     }
 
-    /// Appends the message `head + 1` and drops the oldest ones until the limits hold. The new message
-    /// stays even if it alone exceeds them.
-    pub fn append(&mut self, now: Instant, limits: &limits::Outbox, body: Arc<[u8]>, class: u8) -> Appended {
-        let mut evicted_bytes = self.trim_age(now, limits);
+    /// Appends the message `head + 1` and drops the oldest durable ones until the limits hold. The newest message
+    /// stays even if it alone exceeds them. Nobody gets it before it is [settled](Outbox::settle).
+    pub fn append(&mut self, limits: &limits::Outbox, entry: Entry) -> Appended {
+        let mut evicted_bytes = self.trim_age(entry.at, limits);
         self.head += 1;
-        self.bytes += body.len();
-        self.entries.push_back(Entry { at: now, body, class });
+        self.bytes += entry.body.len();
+        self.entries.push_back(entry);
         while self.entries.len() > 1
+            && self.floor() <= self.durable
             && (self.entries.len() > limits.messages_max || self.bytes > limits.bytes_max)
         {
             evicted_bytes += self.evict_oldest();
@@ -181,19 +201,27 @@ impl Outbox {
         Appended { sequence: self.head, evicted_bytes }
     }
 
+    /// Everything up to `sequence` is durable.
+    pub fn settle(&mut self, sequence: Sequence) {
+        self.durable = self.durable.max(sequence.min(self.head));
+    }
+
     /// Drops what is older than the limits allow, and says how many bytes that were. An `age_max` of 0
     /// is no limit.
     pub fn trim_age(&mut self, now: Instant, limits: &limits::Outbox) -> usize {
         let mut evicted_bytes = 0;
         let expired = |entry: &Entry| !limits.age_max.is_zero() && now.since(entry.at) > limits.age_max;
-        while self.entries.front().is_some_and(expired) {
+        while self.floor() <= self.durable && self.entries.front().is_some_and(expired) {
             evicted_bytes += self.evict_oldest();
         }
         evicted_bytes
     }
 
-    /// Drops the oldest message, and says how many bytes that were. For the bound over all outboxes.
+    /// Drops the oldest durable message, and says how many bytes that were. For the bound over all outboxes.
     pub fn evict_oldest(&mut self) -> usize {
+        if self.floor() > self.durable {
+            return 0;
+        }
         let Some(oldest) = self.entries.pop_front() else { return 0 };
         self.bytes -= oldest.body.len();
         // Clients that were busy once are many, and most are idle now.
@@ -212,7 +240,7 @@ impl Outbox {
         if position.epoch != self.epoch {
             return Err(AckError::ForeignEpoch);
         }
-        if position.sequence > self.head {
+        if position.sequence > self.durable {
             return Err(AckError::Ahead);
         }
         self.acknowledged = self.acknowledged.max(position.sequence);
@@ -229,7 +257,7 @@ impl Outbox {
         if cursor.epoch != self.epoch {
             return self.lost(GapReason::EpochChanged);
         }
-        if cursor.sequence > self.head {
+        if cursor.sequence > self.durable {
             return self.lost(GapReason::Ahead);
         }
         let floor = self.floor();
@@ -244,13 +272,22 @@ impl Outbox {
 
     /// The answer to a cursor that says nothing about this life: go on from the head.
     fn lost(&self, reason: GapReason) -> Replay<'_> {
-        let gap = Gap { from: 1, to: self.head, reason };
-        Replay { gap: Some(gap), entries: self.entries_from(self.head + 1) }
+        let gap = Gap { from: 1, to: self.durable, reason };
+        Replay { gap: Some(gap), entries: self.entries_from(self.durable + 1) }
     }
 
-    /// The retained messages from `sequence` on, which lies between `floor` and `head + 1`.
+    /// The durable messages from `sequence` on, which lies between `floor` and `durable + 1`.
     pub fn entries_from(&self, sequence: Sequence) -> Entries<'_> {
-        Entries { next: sequence, rest: self.entries.range((sequence - self.floor()) as usize..) }
+        let (from, to) = (sequence - self.floor(), self.durable + 1 - self.floor());
+        Entries { next: sequence, rest: self.entries.range(from as usize..to as usize) }
+    }
+
+    /// The durable message of that number, if it is retained.
+    pub fn get(&self, sequence: Sequence) -> Option<&Entry> {
+        if sequence > self.durable {
+            return None;
+        }
+        self.entries.get(sequence.checked_sub(self.floor())? as usize)
     }
 }
 

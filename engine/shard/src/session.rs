@@ -7,10 +7,10 @@ use hashbrown::HashTable;
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 
-use crate::outbox::Outbox;
+use crate::mailbox::Mailbox;
 use crate::policy::TokenBucket;
 use crate::slots::Slots;
-use crate::stream::{Epoch, Position};
+use crate::stream::Epoch;
 
 /// One client on its home shard. All its connections, its bucket and its stream live here.
 #[derive(Debug)]
@@ -24,27 +24,13 @@ pub(crate) struct Session {
     /// Epoch of its stream.
     pub(crate) epoch: Epoch,
     /// Its stream, made by the first message.
-    pub(crate) outbox: Option<Box<Outbox>>,
-    /// Highest number ever written to one of its connections.
-    pub(crate) delivered: u64,
+    pub(crate) mailbox: Option<Box<Mailbox>>,
     /// Messages received from it; stays at the largest number that fits.
     pub(crate) received: u32,
     /// When it was last heard.
     pub(crate) heard: Instant,
     /// A look at its age is scheduled.
     pub(crate) watched: bool,
-}
-
-impl Session {
-    /// Number of the newest message; 0 before the first.
-    pub(crate) fn head(&self) -> u64 {
-        self.outbox.as_ref().map_or(0, |outbox| outbox.head())
-    }
-
-    /// The stream's position at `sequence`.
-    pub(crate) fn position(&self, sequence: u64) -> Position {
-        Position { epoch: self.epoch, sequence }
-    }
 }
 
 /// How a connection carries a client's stream.
@@ -54,6 +40,16 @@ pub(crate) enum Carrier {
     WebSocket,
     /// Application SSE.
     Sse,
+}
+
+impl Carrier {
+    /// The name on the wire.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Carrier::WebSocket => "websocket",
+            Carrier::Sse => "http_sse",
+        }
+    }
 }
 
 /// A connection of a session.

@@ -7,8 +7,9 @@ use serde::Deserialize;
 use weir_transports::phoenix::{Frame, Payload};
 
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::route;
-use crate::stream::{Epoch, Position};
+use crate::stream::{Cursor, Epoch, Position};
 
 /// What a frame asks for.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(crate) enum Plan<'a> {
     /// Tell the time.
     Ping,
     /// The client has seen everything up to here.
-    Acknowledge { sequence: u64, epoch: Option<String> },
+    Acknowledge { sequence: u64, epoch: Option<String>, lane: Lane },
     /// A message for whoever handles the client's pushes.
     Push { event: &'a str, payload: &'a str },
     /// An event for everyone else on a topic.
@@ -54,22 +55,46 @@ pub(crate) struct Join {
     pub resume: Option<Resume>,
 }
 
-/// A cursor as clients carry it.
+/// A cursor as clients carry it: the text they were given, or its parts.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Resume {
-    /// The stream's epoch.
-    epoch: String,
-    /// Last number seen.
-    sequence: u64,
+#[serde(untagged)]
+pub(crate) enum Resume {
+    /// Over all lanes.
+    Cursor {
+        /// As a message's SSE `id:` and the join's reply have it.
+        cursor: String,
+    },
+    /// Of the normal lane, or of a topic.
+    Position {
+        /// The stream's epoch.
+        epoch: String,
+        /// Last number seen.
+        sequence: u64,
+    },
 }
 
 impl Join {
-    /// The cursor, if it is one this version could have issued.
+    /// Where the client stands in its own stream. A cursor that nobody issued has an epoch that nobody has: it is
+    /// answered as lost, never as absent.
+    pub(crate) fn cursor(&self) -> Option<Cursor> {
+        match self.resume.as_ref()? {
+            Resume::Cursor { cursor } => Some(Cursor::parse(cursor.as_bytes()).unwrap_or(Cursor::UNKNOWN)),
+            Resume::Position { .. } => Some(Cursor::normal(self.position()?)),
+        }
+    }
+
+    /// Where the client stands in a topic, or in the normal lane of its own stream.
     pub(crate) fn position(&self) -> Option<Position> {
-        let resume = self.resume.as_ref()?;
-        // A cursor nobody issued gets an epoch nobody has: it is answered as lost, never as absent.
-        let epoch = Epoch::parse(resume.epoch.as_bytes()).unwrap_or(Epoch::UNKNOWN);
-        Some(Position { epoch, sequence: resume.sequence })
+        match self.resume.as_ref()? {
+            Resume::Cursor { .. } => {
+                let cursor = self.cursor()?;
+                Some(Position { epoch: cursor.epoch, sequence: cursor.seen(Lane::Normal)? })
+            }
+            Resume::Position { epoch, sequence } => {
+                let epoch = Epoch::parse(epoch.as_bytes()).unwrap_or(Epoch::UNKNOWN);
+                Some(Position { epoch, sequence: *sequence })
+            }
+        }
     }
 }
 
@@ -133,12 +158,14 @@ fn plan_ack<'a>(payload: &Payload<'_>) -> Plan<'a> {
     struct Ack {
         sequence: u64,
         epoch: Option<String>,
+        #[serde(default)]
+        lane: Lane,
     }
     let Payload::Json(json) = payload else {
         return Plan::Refuse(Error::malformed("an ack is JSON: {\"sequence\": n}"));
     };
     match serde_json::from_str::<Ack>(json) {
-        Ok(ack) => Plan::Acknowledge { sequence: ack.sequence, epoch: ack.epoch },
+        Ok(ack) => Plan::Acknowledge { sequence: ack.sequence, epoch: ack.epoch, lane: ack.lane },
         Err(e) => Plan::Refuse(Error::malformed(format!("ack payload: {e}"))),
     }
 }

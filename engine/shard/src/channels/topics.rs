@@ -9,9 +9,10 @@ use weir_ring::token::{Member, Token};
 use weir_transports::phoenix::{self, Version};
 
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::limits;
 use crate::message::{TopicContent, write_envelope, write_meta};
-use crate::outbox::{Gap, Outbox};
+use crate::outbox::{Entry, Gap, Outbox};
 use crate::stream::{Epoch, Position};
 
 /// One message of a topic, encoded once.
@@ -196,7 +197,7 @@ impl Topic {
         match content {
             TopicContent::Message { kind, data } => {
                 let mut envelope = Vec::with_capacity(data.get().len() + 128);
-                write_envelope(&mut envelope, position, kind, timestamp, data.get());
+                write_envelope(&mut envelope, (Lane::Normal, position), kind, timestamp, data.get());
                 phoenix::push(Version::V2, &mut body, None, &self.name, "message", &envelope, None);
             }
             TopicContent::Event { event, payload, publisher } => {
@@ -218,7 +219,9 @@ impl Topic {
         if bytes_added > room {
             return Err(Error::insufficient_resources());
         }
-        let appended = self.outbox.append(now, limits, Arc::clone(&body), class);
+        let entry = Entry { at: now, body: Arc::clone(&body), class, ttl_ms: 0 };
+        let appended = self.outbox.append(limits, entry);
+        self.outbox.settle(appended.sequence);
         self.fresh.push(TopicMessage { sequence: position.sequence, body, binary, except });
         let own = u32::from(except.is_some());
         let delivered_to = self.subscribed.iter().sum::<u32>().saturating_sub(own);
@@ -229,7 +232,7 @@ impl Topic {
     /// after that, `from` is subscribed: the next message follows without a seam, because letters
     /// between two members keep their order.
     pub(crate) fn subscribe(&mut self, from: Member, resume: Option<Position>, bytes_max: usize) -> Past {
-        let head = self.outbox.head();
+        let head = self.outbox.durable();
         let mut past = Past {
             epoch: self.epoch,
             at: head,

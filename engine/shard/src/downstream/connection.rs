@@ -1,5 +1,6 @@
 //! One accepted connection: its slot in the slab and what it is at the moment.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use weir_ring::op::{Op, Output};
@@ -13,8 +14,10 @@ use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
 use crate::downstream::mcp::Pending;
 use crate::downstream::poll::Poll;
+use crate::lane::Lane;
+use crate::marks::Marks;
 use crate::policy::TokenBucket;
-use crate::stream::Position;
+use crate::stream::{Cursor, Position, Sequence};
 use crate::upstream::Wire;
 
 /// The handle of a connection that is being opened: none.
@@ -114,6 +117,30 @@ impl Stage {
             _ => None,
         }
     }
+
+    /// How far the connection has been sent its client's stream, if it carries one.
+    pub(crate) fn marks(&self) -> Option<Cow<'_, Marks>> {
+        let marks = match self {
+            Stage::Sse(feed) => &feed.marks,
+            stage => &stage.link().filter(|link| link.gateway)?.marks,
+        };
+        Some(marks.as_deref().map_or_else(|| Cow::Owned(Marks::default()), Cow::Borrowed))
+    }
+
+    /// Last number of a lane that the client is taken to have: of what went to a poll, what the next one confirmed.
+    pub(crate) fn reached(&self, lane: Lane) -> Option<Sequence> {
+        let mark = self.marks()?.get(lane);
+        Some(if matches!(self, Stage::Poll(_)) { mark.confirmed } else { mark.cursor })
+    }
+
+    /// The marks, to be moved on.
+    pub(crate) fn marks_mut(&mut self) -> Option<&mut Marks> {
+        let marks = match self {
+            Stage::Sse(feed) => &mut feed.marks,
+            stage => &mut stage.link_mut().filter(|link| link.gateway)?.marks,
+        };
+        Some(marks.get_or_insert_default())
+    }
 }
 
 /// HTTP requests of one connection, one at a time.
@@ -181,19 +208,12 @@ pub(crate) struct Link {
     pub session: Option<Token>,
     /// Phoenix topics it joined; `mcp:gateway` is one of them.
     pub channels: Vec<Channel>,
-    /// Last number of the client's own stream written here.
-    pub cursor: u64,
-    /// Up to here everything is sent again, whatever transport it was for: the cursor it resumed with
-    /// says that the client has not seen it.
-    pub replay: u64,
-    /// Last number that the client surely has: it has answered a ping sent after it.
-    pub confirmed: u64,
-    /// The cursor when the ping under way was sent.
-    pub pinged_at: u64,
+    /// How far it has been sent the client's own stream; made by the first message.
+    pub marks: Option<Box<Marks>>,
     /// When it began, in seconds of the monotonic clock.
     pub since: u32,
     /// A cursor the upgrade request brought, for a join without one.
-    pub resume: Option<Box<Position>>,
+    pub resume: Option<Box<Cursor>>,
     /// What it speaks.
     pub speaks: Speaks,
     /// What was agreed on permessage-deflate.
@@ -285,12 +305,8 @@ pub(crate) enum Joined {
 pub(crate) struct Feed {
     /// Whose stream it is.
     pub session: Token,
-    /// Last number written here.
-    pub cursor: u64,
     /// As a link's.
-    pub replay: u64,
-    /// First number that was left to a WebSocket; 0: none.
-    pub skipped: u64,
+    pub marks: Option<Box<Marks>>,
     /// When it began, in seconds of the monotonic clock.
     pub since: u32,
     /// Next `heartbeat` event.
@@ -355,10 +371,7 @@ impl Link {
             reader: Reader::default(),
             session: None,
             channels: Vec::new(),
-            cursor: 0,
-            replay: 0,
-            confirmed: 0,
-            pinged_at: 0,
+            marks: None,
             since: 0,
             resume: None,
             speaks,

@@ -5,6 +5,7 @@ use weir_ring::token::{Listener, Token};
 use weir_transports::websocket::close;
 
 use crate::downstream::connection::{Stage, Waiting};
+use crate::lane::Lane;
 use crate::outbox::{Gap, GapReason};
 use crate::turn::{Cx, Shard};
 
@@ -34,21 +35,21 @@ impl Shard {
                 self.send_away_mcp(token, cx);
             }
             Stage::Sse(feed) => {
-                let (session, cursor) = (Some(feed.session), feed.cursor);
-                self.tell_shutdown(token, session, cursor, cx);
+                let session = feed.session;
+                self.tell_shutdown(token, Some(session), cx);
                 self.finish(token, cx);
             }
             stage => {
                 let Some(link) = stage.link() else { return };
-                let (session, cursor) = (link.session.filter(|_| link.gateway), link.cursor);
-                self.tell_shutdown(token, session, cursor, cx);
+                let session = link.session.filter(|_| link.gateway);
+                self.tell_shutdown(token, session, cx);
                 self.close_link(token, close::SERVICE_RESTART, "the server restarts: come back", cx);
             }
         }
     }
 
     /// The stream's memory ends with the process: what a client has not been sent is named.
-    fn tell_shutdown(&mut self, token: Token, session: Option<Token>, cursor: u64, cx: &mut Cx<'_>) {
+    fn tell_shutdown(&mut self, token: Token, session: Option<Token>, cx: &mut Cx<'_>) {
         let deadline = self.config.drain_timeout.as_millis() as u64 + cx.now.wall.0;
         let shutdown = serde_json::json!({
             "message": "the server restarts",
@@ -58,11 +59,21 @@ impl Shard {
         });
         self.tell(token, "shutdown_pending", shutdown.to_string().as_bytes(), cx);
         let Some(id) = session else { return };
-        let head = self.sessions.get(id).map_or(0, |session| session.head());
-        if cursor < head {
-            let gap = Gap { from: cursor + 1, to: head, reason: GapReason::Draining };
+        for gap in self.unsent_gaps(token, id) {
             self.tell_gap(token, id, gap, cx);
         }
+    }
+
+    /// What a connection has not been sent, by lane.
+    fn unsent_gaps(&self, token: Token, id: Token) -> Vec<(Lane, Gap)> {
+        let mailbox = self.sessions.get(id).and_then(|session| session.mailbox.as_deref());
+        let marks = self.conns.get(token).and_then(|conn| conn.stage.marks());
+        let (Some(mailbox), Some(marks)) = (mailbox, marks) else { return Vec::new() };
+        let unsent = mailbox.lanes().map(|(lane, stream)| {
+            let (from, to) = (marks.get(lane).cursor + 1, stream.outbox.durable());
+            (lane, Gap { from, to, reason: GapReason::Draining })
+        });
+        unsent.filter(|(_, gap)| gap.from <= gap.to).collect()
     }
 
     /// A drain that takes too long ends by force.

@@ -8,6 +8,8 @@ use crate::downstream::connection::{Channel, Joined, Link};
 use crate::downstream::stream::Place;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
+use crate::lane::Lane;
+use crate::outbox::Gap;
 use crate::route;
 use crate::session::{Carrier, LinkRef};
 use crate::turn::{Cx, Shard};
@@ -40,10 +42,9 @@ impl Shard {
             self.reply_error(token, link, frame, &Error::insufficient_resources(), cx);
             return Flow::Go;
         }
-        let resume = join.position().or_else(|| link.resume.take().map(|position| *position));
-        let Place { cursor, recovered, gap, replay } = self.place(id, resume);
-        (link.cursor, link.replay) = (cursor, replay);
-        (link.confirmed, link.pinged_at) = (cursor, cursor);
+        let resume = join.cursor().or_else(|| link.resume.take().map(|cursor| *cursor));
+        let Place { cursor, recovered, gaps, marks } = self.place(id, resume);
+        link.marks = marks;
         link.gateway = true;
         link.channels.reserve_exact(1);
         link.channels.push(Channel {
@@ -56,9 +57,9 @@ impl Shard {
             session.links.add(LinkRef { token, carrier: Carrier::WebSocket });
             session.heard = cx.now.mono;
         }
-        let connected = self.connected(id, cursor, recovered);
+        let connected = self.connected(id, &cursor, recovered);
         self.reply_to_frame(token, link, frame, Status::Ok, &connected, cx);
-        if let Some(gap) = gap {
+        for gap in gaps {
             self.gap_on_link(token, link, id, gap, cx);
         }
         self.hungry.push(token);
@@ -103,11 +104,11 @@ impl Shard {
         token: Token,
         link: &Link,
         id: Token,
-        gap: crate::outbox::Gap,
+        (lane, gap): (Lane, Gap),
         cx: &mut Cx<'_>,
     ) {
         let Some(session) = self.sessions.get(id) else { return };
-        let payload = crate::downstream::stream::gap_json(session.epoch, gap);
+        let payload = crate::downstream::stream::gap_json(session.epoch, lane, gap);
         self.stats.gaps += 1;
         let mut push = Vec::new();
         phoenix::push(link.version(), &mut push, None, route::GATEWAY, "gap", &payload, None);

@@ -34,8 +34,8 @@ impl Shard {
             Mail::Subscribed { subscriber, topic, past } => self.subscribed(subscriber, topic, *past, cx),
             Mail::Unsubscribe { from, topic } => self.topics.unsubscribe(&topic, from),
             Mail::Fanout { topic, messages } => self.subscribers.enqueue(&topic, messages),
-            Mail::Acknowledge { from, reply_to, client, position } => {
-                self.acknowledge(from, reply_to, &client, position, cx);
+            Mail::Acknowledge { from, reply_to, client, lane, position } => {
+                self.acknowledge((from, reply_to), &client, lane, position, cx);
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
@@ -76,10 +76,10 @@ impl Shard {
             connected: !links.is_empty(),
             transport,
             connection_age: since.map_or(0, |since| cx.now.mono.as_secs().saturating_sub(since)).into(),
-            messages_sent: session.delivered,
+            messages_sent: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.written()),
             messages_received: session.received.into(),
             last_activity: timestamp(Wall(cx.now.wall.0.saturating_sub(ago))).into(),
-            pending_acks: session.outbox.as_ref().map_or(0, |outbox| outbox.len()) as u64,
+            pending_acks: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.len()) as u64,
             queue: conns().map(|conn| conn.egress.queued() as u64).sum(),
         }))
     }

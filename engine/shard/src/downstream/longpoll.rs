@@ -227,17 +227,23 @@ impl Shard {
 
     /// Refuses a request in words that phoenix.js takes: of any other answer it would make nothing, for ever.
     fn refuse_poll(&mut self, token: Token, error: &Error, keep_alive: bool, cx: &mut Cx<'_>) -> Outcome {
-        let status = if error.http_status() < 429 { Status::Forbidden } else { Status::Failed };
-        let mut body = Vec::new();
-        error.write_json(&mut body);
-        body.splice(..1, format!("{{\"status\":{},", status.code()).into_bytes());
-        self.respond(token, error.http_status(), &body, Terms { keep_alive, standing: None }, cx);
+        let terms = Terms { keep_alive, standing: None };
+        self.respond_error_as(token, error, &error_with_status(error), terms, cx);
         if keep_alive {
             return Outcome::Done;
         }
         self.finish(token, cx);
         Outcome::Gone
     }
+}
+
+/// An error with the field that phoenix.js looks at first.
+pub(crate) fn error_with_status(error: &Error) -> Vec<u8> {
+    let status = if error.http_status() < 429 { Status::Forbidden } else { Status::Failed };
+    let mut body = Vec::new();
+    error.write_json(&mut body);
+    body.splice(..1, format!("{{\"status\":{},", status.code()).into_bytes());
+    body
 }
 
 /// The token that a request shows: in the header of newer clients, or last in the query, behind the

@@ -8,8 +8,9 @@ use crate::channels::{self, Membership, Plan};
 use crate::downstream::connection::Link;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::mail::{PushRef, ReplyTo};
-use crate::message::{ClientPublish, Publish, Target, TopicContent, TopicPublish};
+use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
 use crate::route;
 use crate::stream::Position;
 use crate::turn::{Cx, Shard};
@@ -68,8 +69,9 @@ impl Shard {
                 self.reply_to_frame(token, link, frame, Status::Ok, b"{}", cx);
             }
             Plan::Ping => self.pong(token, link, frame, cx),
-            Plan::Acknowledge { sequence, epoch } => {
-                self.acknowledge_frame(token, link, frame, sequence, epoch.as_deref(), cx);
+            Plan::Acknowledge { sequence, epoch, lane } => {
+                let outcome = self.acknowledge_link(link, sequence, epoch.as_deref(), lane);
+                self.reply_receipt(token, link, frame, outcome, cx);
             }
             Plan::Push { event, payload } => self.client_push(token, link, frame, event, payload, cx),
             Plan::Publish { event, payload } => self.client_publish(token, link, frame, event, payload, cx),
@@ -96,25 +98,32 @@ impl Shard {
         self.reply_to_frame(token, link, frame, Status::Ok, body.as_bytes(), cx);
     }
 
-    fn acknowledge_frame(
+    /// An acknowledgement; without an epoch it speaks of the present one.
+    fn acknowledge_link(
+        &mut self,
+        link: &Link,
+        sequence: u64,
+        epoch: Option<&str>,
+        lane: Lane,
+    ) -> Result<Receipt, Error> {
+        let id = link.session.ok_or(Error::NotFound { what: "client" })?;
+        let present = self.sessions.get(id).map(|session| Position { epoch: session.epoch, sequence });
+        let position = match epoch {
+            Some(epoch) => Position::of(epoch, sequence),
+            None => present,
+        };
+        let position = position.ok_or_else(|| Error::malformed("epoch is not one of this server's"))?;
+        self.acknowledge_session(id, lane, position)
+    }
+
+    fn reply_receipt(
         &mut self,
         token: Token,
         link: &Link,
         frame: &Frame<'_>,
-        sequence: u64,
-        epoch: Option<&str>,
+        outcome: Result<Receipt, Error>,
         cx: &mut Cx<'_>,
     ) {
-        let Some(id) = link.session else { return };
-        let current = self.sessions.get(id).map(|session| session.position(sequence));
-        let position = match epoch {
-            Some(epoch) => Position::of(epoch, sequence),
-            None => current,
-        };
-        let outcome = match position {
-            Some(position) => self.acknowledge_session(id, position),
-            None => Err(Error::malformed("epoch is not one of this server's")),
-        };
         match outcome {
             Ok(receipt) => {
                 let mut body = Vec::new();
@@ -144,6 +153,8 @@ impl Shard {
                 kind: "push".into(),
                 data,
                 target: Target::Auto,
+                lane: Lane::Normal,
+                ttl_ms: 0,
             }));
             if let Err(error) = self.send_publish(publish, ReplyTo::Nobody, cx) {
                 return self.reply_error(token, link, frame, &error, cx);

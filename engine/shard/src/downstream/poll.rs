@@ -11,7 +11,9 @@ use weir_transports::phoenix::longpoll::{self, Status};
 use weir_transports::phoenix::{self, Payload, Version};
 
 use crate::downstream::connection::{Connection, Link, Speaks, Stage, Waiting};
+use crate::downstream::pull::{REDELIVERY, flagged};
 use crate::downstream::reply::Terms;
+use crate::marks::Marks;
 use crate::metrics::{Stats, Transport};
 use crate::route;
 use crate::turn::{Alarm, Cx, Shard};
@@ -60,6 +62,12 @@ pub(crate) struct PollToken {
     pub answered: u32,
 }
 
+impl Poll {
+    fn marks(&mut self) -> Option<&mut Marks> {
+        self.link.as_mut()?.marks.as_deref_mut()
+    }
+}
+
 impl PollToken {
     /// Before it is sealed. The first bytes tell it from what else the shard seals.
     pub(crate) fn to_bytes(self) -> Vec<u8> {
@@ -72,11 +80,7 @@ impl PollToken {
         let (home, rest) = bytes.strip_prefix(b"poll")?.split_first_chunk()?;
         let (key, rest) = rest.split_first_chunk()?;
         let answered = u32::from_be_bytes(rest.try_into().ok()?);
-        Some(PollToken {
-            home: Member(u16::from_be_bytes(*home)),
-            key: u64::from_be_bytes(*key),
-            answered,
-        })
+        Some(PollToken { home: Member(u16::from_be_bytes(*home)), key: u64::from_be_bytes(*key), answered })
     }
 }
 
@@ -173,8 +177,8 @@ impl Shard {
         conn.egress.hold(Vec::new());
         conn.heard = cx.now.mono;
         poll.unconfirmed.clone_from(&frames);
-        if let Some(link) = &mut poll.link {
-            link.pinged_at = link.cursor;
+        if let Some(marks) = poll.marks() {
+            marks.pinged();
         }
         let shown = self.next_poll_token(token, self.me);
         self.answer_waiting(waiting, Status::Ok, shown.as_deref(), &frames, cx);
@@ -235,12 +239,12 @@ impl Shard {
         if poll.answered == answered {
             frames.clear();
         }
-        if let Some(link) = &mut poll.link {
-            if frames.is_empty() {
-                link.confirmed = link.pinged_at;
-            } else {
-                frames = again(link.version(), &frames);
-            }
+        if !frames.is_empty()
+            && let Some(link) = &poll.link
+        {
+            frames = again(link.version(), &frames);
+        } else if let Some(marks) = poll.marks() {
+            marks.answered();
         }
         frames.append(&mut conn.egress.release());
         if !frames.is_empty() {
@@ -327,9 +331,8 @@ impl Shard {
         let Stage::Poll(poll) = &conn.stage else { return None };
         let end = if poll.waiting.is_some() { now.plus(idle) } else { conn.heard.plus(idle) };
         let bare = poll.link.as_ref().filter(|link| link.session.is_none());
-        let late = bare.is_some_and(|link| {
-            u64::from(now.as_secs().saturating_sub(link.since)) >= join.as_secs()
-        });
+        let late =
+            bare.is_some_and(|link| u64::from(now.as_secs().saturating_sub(link.since)) >= join.as_secs());
         if late || now >= end {
             self.end_poll(token, cx);
             return None;
@@ -340,13 +343,14 @@ impl Shard {
 
 /// The same frames, to be sent a second time: the client's own messages say so.
 fn again(version: Version, written: &[u8]) -> Vec<u8> {
-    const FLAG: &str = "{\"redelivery\":true,";
     let mut out = Vec::with_capacity(written.len());
     for text in longpoll::frames(written) {
         let body = match phoenix::decode_text(version, &text) {
             Ok(frame) if frame.topic == route::GATEWAY && frame.event == "message" => match frame.payload {
-                Payload::Json(body) if !body.starts_with(FLAG) => body.strip_prefix('{').map(str::to_owned),
-                _ => None,
+                Payload::Json(body) => {
+                    Some(flagged(body.as_bytes(), !body.as_bytes().starts_with(REDELIVERY)).into_owned())
+                }
+                Payload::Binary(_) => None,
             },
             _ => None,
         };
@@ -354,9 +358,8 @@ fn again(version: Version, written: &[u8]) -> Vec<u8> {
             longpoll::write_frame(&mut out, &text);
             continue;
         };
-        let mut frame = Vec::with_capacity(text.len() + FLAG.len());
-        let body = [FLAG, &body].concat();
-        phoenix::push(version, &mut frame, None, route::GATEWAY, "message", body.as_bytes(), None);
+        let mut frame = Vec::with_capacity(text.len() + REDELIVERY.len());
+        phoenix::push(version, &mut frame, None, route::GATEWAY, "message", &body, None);
         longpoll::write_frame(&mut out, &String::from_utf8_lossy(&frame));
     }
     out

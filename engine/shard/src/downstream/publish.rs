@@ -3,12 +3,14 @@
 use weir_ring::token::{Member, Token};
 
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::mail::{Mail, ReplyTo};
+use crate::mailbox::Mailbox;
 use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
-use crate::outbox::{AckError, Outbox};
+use crate::outbox::{AckError, Entry, Outbox};
 use crate::policy::Verdict;
 use crate::route;
-use crate::stream::{Epoch, Position};
+use crate::stream::{Epoch, Position, Sequence};
 use crate::turn::{Alarm, Cx, Shard};
 
 impl Shard {
@@ -54,17 +56,22 @@ impl Shard {
         let id = self.open_session(&publish.client, cx)?;
         let limits = self.config.outbox.clone();
         let held = self.stats.outbox_bytes as usize;
+        let lane = publish.lane;
         let Some(session) = self.sessions.get_mut(id) else { return Err(Error::insufficient_resources()) };
         let epoch = session.epoch;
-        let outbox = session.outbox.get_or_insert_with(|| Box::new(Outbox::new(epoch)));
+        let outbox = session.mailbox.get_or_insert_with(|| Box::new(Mailbox::new(epoch))).open(lane);
         let position = Position { epoch, sequence: outbox.head() + 1 };
         let mut body = Vec::with_capacity(publish.data.get().len() + 128);
-        write_envelope(&mut body, position, &publish.kind, cx.stamp.get(), publish.data.get());
+        let (kind, data) = (&publish.kind, publish.data.get());
+        write_envelope(&mut body, (lane, position), kind, cx.stamp.get(), data);
         let bytes = body.len();
         if held + bytes > self.config.outbox_bytes_total_max {
             return Err(Error::insufficient_resources());
         }
-        let appended = outbox.append(cx.now.mono, &limits, body.into(), publish.target.class());
+        let class = publish.target.class();
+        let entry = Entry { at: cx.now.mono, body: body.into(), class, ttl_ms: publish.ttl_ms };
+        let appended = outbox.append(&limits, entry);
+        outbox.settle(appended.sequence);
         let watch = !std::mem::replace(&mut session.watched, true);
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
@@ -73,9 +80,14 @@ impl Shard {
             self.alarm(cx.now.mono.plus(limits.age_max), Alarm::Session(id));
         }
         self.deliver(id, cx);
-        let delivered = self.sessions.get(id).is_some_and(|s| s.delivered >= position.sequence);
-        let state = if delivered { State::Delivered } else { State::Queued };
-        Ok(Receipt { position, state })
+        Ok(Receipt { lane, position, state: self.state(id, lane, position.sequence) })
+    }
+
+    /// What became of a message so far.
+    fn state(&self, id: Token, lane: Lane, sequence: Sequence) -> State {
+        let mailbox = self.sessions.get(id).and_then(|session| session.mailbox.as_deref());
+        let written = mailbox.and_then(|mailbox| mailbox.lane(lane)).map_or(0, |stream| stream.written);
+        if written >= sequence { State::Delivered } else { State::Queued }
     }
 
     /// At the topic's home: appends; the messages of a turn leave for the subscribers together.
@@ -105,35 +117,40 @@ impl Shard {
         self.stats.outbox_bytes += appended.bytes_added as u64;
         self.stats.outbox_bytes -= appended.bytes_evicted as u64;
         self.stats.appended += 1;
-        Ok(Receipt { position: appended.position, state: State::DeliveredTo(appended.delivered_to) })
+        let state = State::DeliveredTo(appended.delivered_to);
+        Ok(Receipt { lane: Lane::Normal, position: appended.position, state })
     }
 
     /// At the client's home: what it has seen may be forgotten.
     pub(crate) fn acknowledge(
         &mut self,
-        from: Member,
-        reply_to: ReplyTo,
+        (from, reply_to): (Member, ReplyTo),
         client: &str,
+        lane: Lane,
         position: Position,
         cx: &mut Cx<'_>,
     ) {
         let outcome = match self.sessions.find(client) {
             None => Err(Error::NotFound { what: "client" }),
-            Some(id) => self.acknowledge_session(id, position),
+            Some(id) => self.acknowledge_session(id, lane, position),
         };
         self.receipt(from, reply_to, outcome, cx);
     }
 
-    /// A cumulative acknowledgement of the client's own stream.
-    pub(crate) fn acknowledge_session(&mut self, id: Token, position: Position) -> Result<Receipt, Error> {
+    /// A cumulative acknowledgement of a lane of the client's own stream.
+    pub(crate) fn acknowledge_session(
+        &mut self,
+        id: Token,
+        lane: Lane,
+        position: Position,
+    ) -> Result<Receipt, Error> {
         let Some(session) = self.sessions.get_mut(id) else {
             return Err(Error::NotFound { what: "client" });
         };
-        let outcome = match &mut session.outbox {
-            Some(outbox) => outbox.acknowledge(position),
-            None if position.epoch != session.epoch => Err(AckError::ForeignEpoch),
-            None if position.sequence > 0 => Err(AckError::Ahead),
-            None => Ok(0),
+        let stream = session.mailbox.as_mut().and_then(|mailbox| mailbox.lane_mut(lane));
+        let outcome = match stream {
+            Some(stream) => stream.outbox.acknowledge(position),
+            None => Outbox::new(session.epoch).acknowledge(position),
         };
         let freed = outcome.map_err(|error| {
             Error::malformed(match error {
@@ -142,7 +159,7 @@ impl Shard {
             })
         })?;
         self.stats.outbox_bytes -= freed as u64;
-        Ok(Receipt { position, state: State::Acknowledged })
+        Ok(Receipt { lane, position, state: State::Acknowledged })
     }
 
     fn receipt(&mut self, to: Member, reply_to: ReplyTo, outcome: Result<Receipt, Error>, cx: &mut Cx<'_>) {

@@ -11,6 +11,7 @@ use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
 use crate::policy::Verdict;
@@ -179,6 +180,8 @@ impl Shard {
             client_id: String,
             epoch: String,
             sequence: u64,
+            #[serde(default)]
+            lane: Lane,
         }
         let ack: Ack = match serde_json::from_slice(body) {
             Ok(ack) => ack,
@@ -189,7 +192,8 @@ impl Shard {
         };
         let home = route::home(&self.ring, &ack.client_id);
         let client = ack.client_id.into_boxed_str();
-        let letter = Mail::Acknowledge { from: self.me, reply_to: reply_to(token, 0), client, position };
+        let (from, reply_to, lane) = (self.me, reply_to(token, 0), ack.lane);
+        let letter = Mail::Acknowledge { from, reply_to, client, lane, position };
         self.send(home, letter, cx);
         Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }.into())
     }

@@ -14,10 +14,11 @@ use crate::downstream::reply::Terms;
 use crate::downstream::request::client_of;
 use crate::downstream::stream::Place;
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::mail::Mail;
 use crate::route;
 use crate::session::{Carrier, LinkRef};
-use crate::stream::{Epoch, Position};
+use crate::stream::Cursor;
 use crate::turn::{Cx, Shard};
 
 /// Something is sent at least this often, so that proxies do not take the stream for dead.
@@ -67,7 +68,7 @@ impl Shard {
     }
 
     fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, events: bool, cx: &mut Cx<'_>) {
-        let Place { cursor, recovered, gap, replay } = self.place(session, last_event_id(head));
+        let Place { cursor, recovered, gaps, marks } = self.place(session, last_event_id(head));
         let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
         let filter = Filter { client: of("client"), kind: of("type") };
         let filtered = events && (filter.client.is_some() || filter.kind.is_some());
@@ -75,7 +76,7 @@ impl Shard {
         let heartbeat = cx.now.mono.plus(self.config.sse.heartbeat_interval);
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
-        let feed = Feed { session, cursor, replay, skipped: 0, since, heartbeat, filter, ndjson };
+        let feed = Feed { session, marks, since, heartbeat, filter, ndjson };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;
@@ -88,12 +89,12 @@ impl Shard {
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         self.put(token, cx, |out| response::write_stream_head(out, 200, headers));
         let retry = self.config.sse.retry.as_millis() as u64;
-        let connected = self.connected(session, cursor, recovered);
+        let connected = self.connected(session, &cursor, recovered);
         if !ndjson {
             self.put(token, cx, |out| sse::retry(out, retry));
         }
         self.tell(token, "connected", &connected, cx);
-        if let Some(gap) = gap {
+        for gap in gaps {
             self.tell_gap(token, session, gap, cx);
         }
         if events {
@@ -104,14 +105,15 @@ impl Shard {
     }
 
     /// What a client is told when its stream begins: who it is, where it goes on, what is kept.
-    pub(crate) fn connected(&self, id: Token, cursor: u64, recovered: bool) -> Vec<u8> {
+    pub(crate) fn connected(&self, id: Token, cursor: &Cursor, recovered: bool) -> Vec<u8> {
         let Some(session) = self.sessions.get(id) else { return b"{}".to_vec() };
         let connected = serde_json::json!({
             "client_id": session.client,
             "user_id": session.client,
             "role": "user",
             "epoch": String::from_utf8_lossy(&session.epoch.letters()),
-            "sequence": cursor,
+            "sequence": cursor.seen(Lane::Normal),
+            "cursor": cursor.text(),
             "recovered": recovered,
             "retention": {
                 "messages": self.config.outbox.messages_max,
@@ -153,13 +155,12 @@ impl Shard {
     /// A stream has ended.
     pub(crate) fn forget_feed(&mut self, token: Token, feed: Feed, cx: &mut Cx<'_>) {
         self.stats.http_sse.connections -= 1;
-        let Some(session) = self.sessions.get_mut(feed.session) else { return };
-        session.links.remove(token);
+        let Some(session) = self.sessions.get(feed.session) else { return };
         let events = &*session.client == route::EVENTS;
+        self.unlink(token, feed.session, Carrier::Sse, feed.marks.as_deref(), cx);
         if events {
             self.count_handlers(feed.session, cx);
         }
-        self.unlinked(feed.session, cx.now.mono);
     }
 
     /// Tells every shard how many backends read pushes.
@@ -172,9 +173,8 @@ impl Shard {
 }
 
 /// The cursor of a client that comes back. One that nobody issued is answered as lost.
-pub(crate) fn last_event_id(head: &Head<'_>) -> Option<Position> {
+pub(crate) fn last_event_id(head: &Head<'_>) -> Option<Cursor> {
     let from_query = || query::get(head.query?, "last_event_id").map(|id| id.into_owned());
     let id = head.header("last-event-id").map(str::to_owned).or_else(from_query)?;
-    let unknown = Position { epoch: Epoch::UNKNOWN, sequence: 0 };
-    Some(Position::parse(id.as_bytes()).unwrap_or(unknown))
+    Some(Cursor::parse(id.as_bytes()).unwrap_or(Cursor::UNKNOWN))
 }

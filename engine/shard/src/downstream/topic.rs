@@ -15,9 +15,11 @@ use crate::downstream::phoenix::Addressee;
 use crate::downstream::stream::gap_json;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
+use crate::lane::Lane;
 use crate::mail::{Mail, PushRef, Subscriber};
 use crate::message::{Receipt, State};
 use crate::route;
+use crate::session::Carrier;
 use crate::stream::{Epoch, Position};
 use crate::turn::{Cx, Shard};
 
@@ -146,7 +148,7 @@ impl Shard {
         }
         if let Some(gap) = past.gap {
             self.stats.gaps += 1;
-            let payload = gap_json(past.epoch, gap);
+            let payload = gap_json(past.epoch, Lane::Normal, gap);
             let mut push = Vec::new();
             phoenix::push(link.version(), &mut push, None, topic, "gap", &payload, None);
             self.put_text(token, link, &push, cx);
@@ -239,7 +241,9 @@ impl Shard {
         match channel.state {
             Joined::Gateway => {
                 link.gateway = false;
-                self.unlink(token, link, cx);
+                if let Some(id) = link.session {
+                    self.unlink(token, id, Carrier::WebSocket, link.marks.as_deref(), cx);
+                }
             }
             Joined::Live => {
                 self.subscribers.remove(topic, serializer(link), token);
@@ -277,8 +281,11 @@ impl Shard {
         if link.speaks == Speaks::Mcp {
             self.abandon_link(token);
         }
-        if link.session.is_some() {
-            self.unlink(token, &mut link, cx);
+        if let (Speaks::Polled(_), Some(marks)) = (link.speaks, &mut link.marks) {
+            marks.unwritten();
+        }
+        if let Some(id) = link.session {
+            self.unlink(token, id, Carrier::WebSocket, link.marks.as_deref(), cx);
         }
     }
 

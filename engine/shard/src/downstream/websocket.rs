@@ -154,7 +154,12 @@ impl Shard {
     }
 
     /// Gives a link its session where its name is known. What never joins gets a name of its own.
-    pub(crate) fn name_link(&mut self, link: &mut Link, named: Option<String>, cx: &Cx<'_>) -> Result<(), Error> {
+    pub(crate) fn name_link(
+        &mut self,
+        link: &mut Link,
+        named: Option<String>,
+        cx: &Cx<'_>,
+    ) -> Result<(), Error> {
         let name = match (named, link.speaks) {
             (_, Speaks::Echo) => {
                 link.watch = Watch::Stream;
@@ -268,8 +273,10 @@ impl Shard {
                 return Flow::Go;
             }
             Message::Pong(_) => {
-                link.confirmed = link.pinged_at;
                 link.pinged = false;
+                if let Some(marks) = &mut link.marks {
+                    marks.answered();
+                }
                 return Flow::Go;
             }
             Message::Close(reason) => {
@@ -353,7 +360,10 @@ impl Shard {
             return None;
         }
         if !link.pinged && now >= heard.plus(interval) {
-            (link.pinged, link.pinged_at) = (true, link.cursor);
+            link.pinged = true;
+            if let Some(marks) = &mut link.marks {
+                marks.pinged();
+            }
             self.put_control(token, cx, |out| websocket::write_frame(out, Opcode::Ping, &[]));
             return Some(heard.plus(interval + timeout).max(now.plus(timeout)));
         }

@@ -118,7 +118,9 @@ proptest! {
             match step {
                 Step::Append(size) => {
                     let body = vec![model.all.len() as u8; size];
-                    let appended = outbox.append(Instant(now), &limits, body.clone().into(), 0);
+                    let entry = Entry { at: Instant(now), body: body.clone().into(), class: 0, ttl_ms: 0 };
+                    let appended = outbox.append(&limits, entry);
+                    outbox.settle(appended.sequence);
                     model.append(now, body, &limits);
                     prop_assert_eq!(appended.sequence, model.all.len() as u64);
                     prop_assert_eq!(held + size - appended.evicted_bytes, outbox.bytes());
@@ -161,7 +163,9 @@ fn filled(messages: usize) -> Outbox {
     let limits = limits::Outbox { messages_max: messages, bytes_max: usize::MAX, age_max: Duration::ZERO };
     let mut outbox = Outbox::new(Epoch::from_random(1));
     for n in 0..messages {
-        outbox.append(Instant(n as u64), &limits, Arc::from([0; 8]), 0);
+        let entry = Entry { at: Instant(n as u64), body: Arc::from([0; 8]), class: 0, ttl_ms: 0 };
+        outbox.append(&limits, entry);
+        outbox.settle(n as u64 + 1);
     }
     outbox
 }
@@ -193,5 +197,37 @@ fn an_emptied_outbox_gives_its_memory_back() {
     let position = Position { epoch: outbox.epoch(), sequence: 1_000 };
     assert_eq!(outbox.acknowledge(position), Ok(8_000));
     assert!(outbox.entries.capacity() <= CAPACITY_KEPT, "{}", outbox.entries.capacity());
-    assert!(size_of::<Outbox>() <= 64 && size_of::<Entry>() <= 32);
+    assert!(size_of::<Outbox>() <= 72 && size_of::<Entry>() <= 32);
+}
+
+#[test]
+fn nobody_hears_of_what_is_not_durable() {
+    let mut outbox = filled(3);
+    let limits = limits::Outbox { messages_max: 2, bytes_max: 0, age_max: Duration::from_nanos(1) };
+    for at in 10..14 {
+        let entry = Entry { at: Instant(at * 1_000), body: Arc::from([1; 8]), class: 0, ttl_ms: 0 };
+        outbox.append(&limits, entry);
+    }
+    assert_eq!(
+        (outbox.head(), outbox.durable(), outbox.floor()),
+        (7, 3, 4),
+        "bounds drop what is durable only"
+    );
+    let position = |sequence| Position { epoch: Epoch::from_random(1), sequence };
+    let (fourth, third) = (position(4), position(3));
+    assert_eq!(outbox.replay(third).entries.len(), 0);
+    assert_eq!(outbox.replay(fourth).gap.map(|gap| gap.reason), Some(GapReason::Ahead));
+    assert!(outbox.get(4).is_none());
+    assert_eq!(outbox.acknowledge(fourth), Err(AckError::Ahead));
+    outbox.settle(5);
+    assert_eq!(bodies(outbox.replay(third).entries).len(), 2);
+    assert!(outbox.get(5).is_some() && outbox.get(6).is_none());
+}
+
+#[test]
+fn a_message_is_worth_sending_for_its_time() {
+    let mut entry = Entry { at: Instant(MILLI), body: Arc::from([0; 1]), class: 0, ttl_ms: 2 };
+    assert!(!entry.is_expired(Instant(3 * MILLI)) && entry.is_expired(Instant(3 * MILLI + 1)));
+    entry.ttl_ms = 0;
+    assert!(!entry.is_expired(Instant(u64::MAX)));
 }

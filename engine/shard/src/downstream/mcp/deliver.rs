@@ -6,6 +6,7 @@ use crate::downstream::mcp::pending::{EventId, Form, Pending, Source};
 use crate::downstream::mcp::streams::{McpStreams, Stream};
 use crate::mcp::outlet::{Delivery, Outlet};
 use crate::mcp::session::Carrier;
+use crate::outbox::Entry;
 use crate::turn::{Cx, Shard};
 
 /// What an event's bytes are wrapped in, at most: chunk, fields, line ends.
@@ -137,7 +138,10 @@ impl Shard {
         let Some(stream) = streams.get(number) else { return };
         let carried = stream.carrier.is_some();
         let log = stream.log();
-        let mut evicted = log.append(now, &config.outbox, message.into(), 0).evicted_bytes;
+        let appended =
+            log.append(&config.outbox, Entry { at: now, body: message.into(), class: 0, ttl_ms: 0 });
+        log.settle(appended.sequence);
+        let mut evicted = appended.evicted_bytes;
         stats.outbox_bytes += message.len() as u64;
         stats.appended += 1;
         // The shard's memory is used up: the oldest of what this client is kept goes.

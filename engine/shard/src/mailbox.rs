@@ -1,0 +1,95 @@
+//! A client's own stream: the outboxes of its lanes, and how far each has been written.
+
+use weir_ring::time::Instant;
+
+use crate::lane::{Lane, Lanes};
+use crate::limits;
+use crate::marks::Marks;
+use crate::outbox::Outbox;
+use crate::stream::{Epoch, Sequence};
+
+/// One lane.
+#[derive(Debug)]
+pub(crate) struct LaneStream {
+    /// Its memory.
+    pub(crate) outbox: Outbox,
+    /// Highest number ever written to one of the client's connections.
+    pub(crate) written: Sequence,
+    /// Where the client's last connection was when it went.
+    pub(crate) left_at: Sequence,
+}
+
+/// All lanes of one client in one epoch.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    epoch: Epoch,
+    lanes: Lanes<LaneStream>,
+}
+
+impl LaneStream {
+    const fn new(epoch: Epoch) -> LaneStream {
+        LaneStream { outbox: Outbox::new(epoch), written: 0, left_at: 0 }
+    }
+}
+
+impl Mailbox {
+    /// The empty mailbox of a new life.
+    pub(crate) const fn new(epoch: Epoch) -> Mailbox {
+        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)) }
+    }
+
+    /// A lane, if it was ever used.
+    pub(crate) fn lane(&self, lane: Lane) -> Option<&LaneStream> {
+        self.lanes.get(lane)
+    }
+
+    /// A lane, if it was ever used.
+    pub(crate) fn lane_mut(&mut self, lane: Lane) -> Option<&mut LaneStream> {
+        self.lanes.get_mut(lane)
+    }
+
+    /// The lanes in use, the most urgent first.
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = (Lane, &LaneStream)> {
+        self.lanes.iter()
+    }
+
+    /// A lane's outbox, made if need be.
+    pub(crate) fn open(&mut self, lane: Lane) -> &mut Outbox {
+        let epoch = self.epoch;
+        &mut self.lanes.open(lane, |_| LaneStream::new(epoch)).outbox
+    }
+
+    /// Messages ever written to one of the client's connections.
+    pub(crate) fn written(&self) -> u64 {
+        self.lanes().map(|(_, lane)| lane.written).sum()
+    }
+
+    /// The client's last connection is gone; it was there.
+    pub(crate) fn left_at(&mut self, marks: &Marks) {
+        for lane in Lane::ALL {
+            if let Some(stream) = self.lane_mut(lane) {
+                stream.left_at = marks.get(lane).cursor;
+            }
+        }
+    }
+
+    /// Whether only the normal lane was ever used.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.lanes.is_plain()
+    }
+
+    /// Messages kept.
+    pub(crate) fn len(&self) -> usize {
+        self.lanes().map(|(_, lane)| lane.outbox.len()).sum()
+    }
+
+    /// Bytes of the messages kept.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lanes().map(|(_, lane)| lane.outbox.bytes()).sum()
+    }
+
+    /// Drops what is too old, and says how many bytes that were.
+    pub(crate) fn trim_age(&mut self, now: Instant, limits: &limits::Outbox) -> usize {
+        self.lanes.values_mut().map(|lane| lane.outbox.trim_age(now, limits)).sum()
+    }
+}
