@@ -128,7 +128,7 @@ describe('the LongPoll of phoenix.js', () => {
 
   it('is what phoenix.js falls back to when its WebSocket does not open', async () => {
     class Blocked {
-      constructor() { setTimeout(() => this.onerror?.(new Error('blocked'))) }
+      constructor() { setImmediate(() => this.onerror?.(new Error('blocked'))) }
       close() { this.onclose?.({ code: 1006 }) }
     }
     const socket = phoenix(weir, { client_id: 'fallen' }, { transport: Blocked, longPollFallbackMs: 50 })

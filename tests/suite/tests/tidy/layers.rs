@@ -63,7 +63,7 @@ const SHARD: [&[&str]; 6] = [
 const STATE: [&str; 4] = ["Shard", "Cx", "Alarm", "Post"];
 
 /// Modules of the shard that know no codec; `error` writes JSON and may use that one.
-const WITHOUT_CODECS: [&str; 12] = [
+const WITHOUT_CODECS: [&str; 13] = [
     "chunks",
     "hash_ring",
     "limits",
