@@ -158,14 +158,27 @@ impl Poster {
     pub(crate) async fn send(&mut self, count: u32) -> Result<(), Error> {
         self.outbox.flush().await?;
         for _ in 0..count {
-            let head = read_head(&mut self.inbox).await?;
-            let body = read_body(&mut self.inbox, &head).await?;
-            if !(200..300).contains(&head.status) {
-                let body = String::from_utf8_lossy(&body).into_owned();
-                return Err(Error::Status { doing: "post", wanted: 202, got: head.status, body });
-            }
+            self.answer().await?;
         }
         Ok(())
+    }
+
+    /// Sends what is queued, which is one post, and reads the body of its response, which must be 2xx.
+    pub(crate) async fn ask(&mut self) -> Result<Vec<u8>, Error> {
+        self.outbox.flush().await?;
+        self.answer().await
+    }
+
+    async fn answer(&mut self) -> Result<Vec<u8>, Error> {
+        let head = read_head(&mut self.inbox).await?;
+        let body = read_body(&mut self.inbox, &head).await?;
+        match head.status {
+            200..300 => Ok(body),
+            got => {
+                let body = String::from_utf8_lossy(&body).into_owned();
+                Err(Error::Status { doing: "post", wanted: 202, got, body })
+            }
+        }
     }
 }
 

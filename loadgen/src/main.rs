@@ -16,6 +16,7 @@ mod net;
 mod phoenix;
 mod process;
 mod progress;
+mod publish;
 mod report;
 mod sse;
 mod wire;
@@ -50,6 +51,8 @@ enum Command {
     Mcp(mcp::Args),
     /// Clients of both transports at once, each delivery checked
     Mixed(mixed::Args),
+    /// Batches of messages, each acknowledged: how fast a server takes what it must keep
+    Publish(publish::Args),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +87,7 @@ fn run(command: Command) -> Result<u64, Error> {
             Command::Idle(args) => idle::run(args).await,
             Command::Mcp(args) => mcp::run(args).await,
             Command::Mixed(args) => mixed::run(args).await,
+            Command::Publish(args) => publish::run(args).await,
         }
     })
 }

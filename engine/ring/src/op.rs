@@ -35,6 +35,15 @@ pub enum Op {
     /// `Shutdown` may be open, and no operation may follow before the answer: `HandedOver` here (after a
     /// failure the mode is `Off`); `Arrived` there.
     HandOver { token: Token, socket: Socket, to: Member, transfer: Transfer },
+    /// Write `bytes` at the end of this shard's log, and say so when they are on the disk. Answer:
+    /// `Appended`; none may be asked for before it. The first append to a segment makes its file, which must
+    /// not be there; numbers only rise. After an error the segment's end is unknown: nothing more may be
+    /// asked of that segment, the next append begins a higher one.
+    Append { segment: u32, bytes: Vec<u8> },
+    /// Remove a segment of the log, also one that another shard or process wrote (`series`: the shard's
+    /// number then). No answer: what cannot be removed is found again at the next start. The segment that
+    /// is being appended to must not be named.
+    Discard { series: u16, segment: u32 },
 }
 
 /// How a socket is watched for input.
@@ -118,6 +127,9 @@ pub enum Completion<'a> {
     HandedOver { token: Token, errno: Option<Errno> },
     /// A socket handed over by another shard.
     Arrived { transfer: Transfer, socket: Socket },
+    /// An `Append` is on the disk (`None`), or nobody can say how much of it is. `bytes` is its buffer, the
+    /// contents as they were.
+    Appended { bytes: Vec<u8>, errno: Option<Errno> },
 }
 
 /// A kernel error number (errno(3)), positive.

@@ -24,11 +24,15 @@ pub struct Options {
     pub backlog: i32,
     /// `TCP_NODELAY`, which accepted sockets inherit. Default true.
     pub nodelay: bool,
+    /// `TCP_USER_TIMEOUT` (tcp(7)), which accepted sockets inherit: a connection whose peer has acknowledged
+    /// nothing of what was sent, or has had no room for more, for this long ends with ETIMEDOUT. Whole
+    /// milliseconds. Default zero: as long as the kernel retransmits.
+    pub user_timeout: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { backlog: 4_096, nodelay: true }
+        Options { backlog: 4_096, nodelay: true, user_timeout: Duration::ZERO }
     }
 }
 
@@ -127,6 +131,8 @@ fn listen_once(address: SocketAddr, options: Options) -> io::Result<OwnedFd> {
     let socket = tcp(address)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
     set(&socket, libc::IPPROTO_TCP, libc::TCP_NODELAY, options.nodelay.into())?;
+    let millis = i32::try_from(options.user_timeout.as_millis()).unwrap_or(i32::MAX);
+    set(&socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, millis)?;
     bind(&socket, address)?;
     // SAFETY: no pointer is passed.
     check(unsafe { libc::listen(socket.as_raw_fd(), options.backlog) })?;
@@ -217,6 +223,31 @@ mod tests {
             let (accepted, _) = listener.accept().expect("accept");
             assert_eq!(accepted.nodelay().expect("option"), nodelay);
         }
+    }
+
+    #[test]
+    fn accepted_sockets_inherit_the_user_timeout() {
+        let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        for (asked, set) in [(0, 0), (30_000, 30_000), (u64::MAX, i32::MAX)] {
+            let options = Options { user_timeout: Duration::from_millis(asked), ..Options::default() };
+            let mut listening = listen(host, 1, options).expect("listen");
+            let _client = TcpStream::connect(listening.address).expect("connect");
+            let listener = TcpListener::from(listening.sockets.remove(0));
+            let (accepted, _) = listener.accept().expect("accept");
+            assert_eq!(user_timeout(&accepted.into()), set);
+        }
+    }
+
+    fn user_timeout(socket: &OwnedFd) -> i32 {
+        let mut value = 0;
+        let mut length = mem::size_of_val(&value) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` bytes to `value`, and both outlive the call.
+        let result = unsafe {
+            let (fd, value) = (socket.as_raw_fd(), (&raw mut value).cast());
+            libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, value, &mut length)
+        };
+        check(result).expect("option");
+        value
     }
 
     #[test]

@@ -8,24 +8,33 @@ use std::thread;
 
 use tokio::sync::mpsc::UnboundedSender;
 use weir_ring::affinity;
+use weir_ring::log::Directory;
 use weir_ring::mesh::Links;
 use weir_ring::token::Member;
 use weir_ring::uring::{Peer, Settings, SetupError, Uring};
 use weir_ring::waker::Waker;
 use weir_shard::Shard;
+use weir_shard::durable;
 use weir_shard::limits::Config;
 use weir_shard::mail::Mail;
 
 use crate::ending::Ending;
 use crate::pump::Pump;
 
-/// What a data thread is born with.
-pub(crate) struct Seat {
+/// What a shard has for itself.
+pub(crate) struct Share {
     pub(crate) core: usize,
-    pub(crate) config: Arc<Config>,
-    pub(crate) seed: u64,
     /// Listening sockets, in the order of [`weir_ring::token::Listener`].
     pub(crate) listeners: Vec<OwnedFd>,
+    /// Where its log goes, and what was there, if there is one.
+    pub(crate) log: Option<(Directory, durable::Share)>,
+}
+
+/// What a data thread is born with.
+pub(crate) struct Seat {
+    pub(crate) share: Share,
+    pub(crate) config: Arc<Config>,
+    pub(crate) seed: u64,
     pub(crate) waker: Waker,
     pub(crate) links: Links<Mail>,
     pub(crate) ending: Arc<Ending>,
@@ -44,6 +53,13 @@ pub(crate) enum ThreadError {
     Ring(SetupError),
 }
 
+impl Share {
+    /// A core, and nothing yet to do on it.
+    pub(crate) fn of(core: usize) -> Share {
+        Share { core, listeners: Vec::new(), log: None }
+    }
+}
+
 impl Seat {
     /// Starts the thread.
     ///
@@ -56,7 +72,11 @@ impl Seat {
 
     fn run(self) {
         let member = self.links.me();
-        let mut uring = match ring(self.core, &self.config, self.listeners, self.waker) {
+        let Share { core, listeners, log } = self.share;
+        let (log, recovered) = log.unzip();
+        let mut settings = Settings::new(listeners, self.config.connections_max, self.waker);
+        settings.log = log;
+        let mut uring = match ring(core, settings) {
             Ok(uring) => uring,
             Err(error) => {
                 // Nobody listens any more if another thread failed first.
@@ -67,6 +87,7 @@ impl Seat {
         let _ = self.ready.send(Ok((member, uring.fd())));
         let Ok(peers) = self.peers.recv() else { return };
         uring.connect(peers);
+        drop(recovered);
         let shard = Shard::new(self.config, member, self.seed);
         let end = Pump::new(uring, shard, self.links).run(&self.ending);
         // The control thread may be gone already, and the process with it.
@@ -74,9 +95,9 @@ impl Seat {
     }
 }
 
-fn ring(core: usize, config: &Config, listeners: Vec<OwnedFd>, waker: Waker) -> Result<Uring, ThreadError> {
+fn ring(core: usize, settings: Settings) -> Result<Uring, ThreadError> {
     if !affinity::pin(core) {
         return Err(ThreadError::Pin { core });
     }
-    Uring::new(Settings::new(listeners, config.connections_max, waker)).map_err(ThreadError::Ring)
+    Uring::new(settings).map_err(ThreadError::Ring)
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
@@ -16,9 +17,11 @@ use weir_shard::limits::Config;
 use crate::config::{Server, Settings};
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End};
-use crate::data_thread::Seat;
+use crate::data_dir::DataDir;
+use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
 use crate::ports::Port;
+use crate::recovery;
 use crate::start_error::StartError;
 
 /// Letters that wait between two members, at most.
@@ -39,10 +42,11 @@ pub(crate) struct Gateway {
     /// Connections one shard may hold.
     pub(crate) connections_per_shard: u32,
     control: Control,
+    data_dir: Option<DataDir>,
 }
 
 impl Gateway {
-    /// Binds all ports and starts all data threads.
+    /// Takes the data folder, binds all ports and starts all data threads.
     ///
     /// # Errors
     /// Something is missing; the error says what, and what to do. Threads that did start end with the
@@ -54,28 +58,40 @@ impl Gateway {
         }
         let cores = cores(server)?;
         let shards = cores.len() as u16;
+        let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
         let mut addresses = Vec::new();
-        let mut listeners: Vec<Vec<OwnedFd>> = cores.iter().map(|_| Vec::new()).collect();
+        let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core)).collect();
         let data = Port::data(server);
+        let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
         for port in &data {
-            let listening = port.listen(shards)?;
+            let listening = port.listen(shards, options)?;
             addresses.push((listening.address, port.name));
-            listeners.iter_mut().zip(listening.sockets).for_each(|(shard, socket)| shard.push(socket));
+            shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
         }
-        let admin = Port::admin(server).listen(1)?;
+        let admin = Port::admin(server).listen(1, options)?;
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
         config.secret = random().map_err(StartError::System)?;
+        if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
+            config.secret = data_dir.secret(config.secret)?;
+            let recovered = recovery::recover(data_dir, &config)?;
+            for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
+                share.log = Some((data_dir.log(series, bounds.segment_bytes)?, recovered));
+            }
+        }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
-        let control = start_threads(&cores, &config.into(), listeners, admin.sockets, spawners)?;
-        Ok(Gateway { addresses, cores, connections_per_shard, control })
+        let control = start_threads(shares, &config.into(), admin.sockets, spawners)?;
+        Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
     }
 
     /// Serves the admin port, on the calling thread, until the gateway ends.
     pub(crate) fn run(self) -> End {
-        control::run(self.control)
+        let end = control::run(self.control);
+        // Data threads that are left may still write: the folder is free when the process is gone.
+        mem::forget(self.data_dir);
+        end
     }
 }
 
@@ -99,31 +115,29 @@ fn connections_max(server: &Server) -> Result<u32, StartError> {
     if allowed < CONNECTIONS_MIN { Err(StartError::TooFewDescriptors { limit }) } else { Ok(allowed) }
 }
 
-/// Starts one data thread for each of `cores` and connects all members of the mesh.
+/// Starts one data thread for each of `shares` and connects all members of the mesh.
 fn start_threads(
-    cores: &[usize],
+    shares: Vec<Share>,
     config: &Arc<Config>,
-    listeners: Vec<Vec<OwnedFd>>,
     admin: Vec<OwnedFd>,
     spawners: Vec<Spawner>,
 ) -> Result<Control, StartError> {
-    let shards = cores.len() as u16;
+    let shards = shares.len() as u16;
     let waker = Waker::new().map_err(StartError::System)?;
     let wakers: Vec<Waker> =
-        cores.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
+        shares.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
     let ending = Arc::new(Ending::new(shards));
     let mut links = mesh::connect(shards + 1, LETTERS).into_iter();
     let (ready, rings) = mpsc::channel();
     let (ended, all_ended) = unbounded_channel();
     let mut introductions = Vec::new();
-    for (((&core, listeners), waker), links) in cores.iter().zip(listeners).zip(&wakers).zip(links.by_ref()) {
+    for ((share, waker), links) in shares.into_iter().zip(&wakers).zip(links.by_ref()) {
         let (introduce, peers) = mpsc::channel();
         introductions.push(introduce);
         let seat = Seat {
-            core,
+            share,
             config: config.clone(),
             seed: random().map(u64::from_ne_bytes).map_err(StartError::System)?,
-            listeners,
             waker: waker.clone(),
             links,
             ending: ending.clone(),
@@ -135,8 +149,8 @@ fn start_threads(
     }
     // From here on only the threads hold these: if all of them are gone, nobody answers.
     drop((ready, ended));
-    let mut fds = vec![-1; cores.len()];
-    for _ in cores {
+    let mut fds = vec![-1; shards.into()];
+    for _ in 0..shards {
         let (member, fd) = rings.recv().map_err(|_| StartError::ThreadDied)?.map_err(StartError::Thread)?;
         fds[usize::from(member.0)] = fd;
     }

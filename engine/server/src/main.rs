@@ -3,11 +3,13 @@
 mod cli;
 mod config;
 mod control;
+mod data_dir;
 mod data_thread;
 mod ending;
 mod gateway;
 mod ports;
 mod pump;
+mod recovery;
 mod start_error;
 
 use std::process::ExitCode;

@@ -32,9 +32,9 @@ impl Port {
     ///
     /// # Errors
     /// The port cannot be had.
-    pub(crate) fn listen(self, shards: u16) -> Result<Listening, StartError> {
-        let listening = socket::probe(self.address)
-            .and_then(|()| socket::listen(self.address, shards, Options::default()));
+    pub(crate) fn listen(self, shards: u16, options: Options) -> Result<Listening, StartError> {
+        let listening =
+            socket::probe(self.address).and_then(|()| socket::listen(self.address, shards, options));
         listening.map_err(|error| StartError::Port { port: self, error })
     }
 }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use weir_ring::socket::PortError;
 
+use crate::data_dir::DataDirError;
 use crate::data_thread::ThreadError;
 use crate::ports::Port;
 
@@ -16,6 +17,8 @@ pub(crate) enum StartError {
     Exposed(IpAddr),
     /// A port cannot be had.
     Port { port: Port, error: PortError },
+    /// The data folder cannot be used.
+    DataDir(DataDirError),
     /// The process may not run on this core.
     NoSuchCore { core: usize, allowed: Vec<usize> },
     /// The kernel does not tell which cores there are.
@@ -40,6 +43,7 @@ impl fmt::Display for StartError {
                  if something in front of it keeps strangers out"
             ),
             StartError::Port { port, error } => port_error(f, *port, error),
+            StartError::DataDir(error) => write!(f, "{error}"),
             StartError::NoSuchCore { core, allowed } => {
                 write!(
                     f,
@@ -91,6 +95,12 @@ fn port_error(f: &mut fmt::Formatter<'_>, port: Port, error: &PortError) -> fmt:
 }
 
 impl std::error::Error for StartError {}
+
+impl From<DataDirError> for StartError {
+    fn from(error: DataDirError) -> StartError {
+        StartError::DataDir(error)
+    }
+}
 
 #[cfg(test)]
 mod tests {

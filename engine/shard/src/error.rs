@@ -20,6 +20,10 @@ pub enum Error {
     ClientIdRequired,
     /// Two parts of the request name different clients.
     ClientIdMismatch,
+    /// A token that was not made here, or was changed.
+    InvalidToken,
+    /// A token that was good once.
+    TokenExpired,
     /// MCP may not be spoken from there.
     Origin,
     /// Memory, slots or queues are at their bounds.
@@ -57,6 +61,7 @@ impl Error {
             }
             Error::ClientIdRequired => "client_id_required",
             Error::ClientIdMismatch | Error::Origin => "forbidden",
+            Error::InvalidToken | Error::TokenExpired => "authentication_failed",
             Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
@@ -72,6 +77,8 @@ impl Error {
             Error::Malformed { .. } => "malformed",
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
+            Error::InvalidToken => "invalid_token",
+            Error::TokenExpired => "token_expired",
             Error::InsufficientResources { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired | Error::NotFound { .. } | Error::MethodNotAllowed { .. } => self.error(),
@@ -82,6 +89,7 @@ impl Error {
     pub const fn http_status(&self) -> u16 {
         match self {
             Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
+            Error::InvalidToken | Error::TokenExpired => 401,
             Error::ClientIdMismatch | Error::Origin => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
@@ -108,9 +116,17 @@ impl Error {
                                         parameter client_id or the join payload's client_id."
                 .into(),
             Error::ClientIdMismatch => {
-                "The request names a client other than the one its connection or path \
-                                        belongs to; use one client_id."
+                "The request names a client other than the one its connection, path or recovery token \
+                 belongs to; use one client_id."
                     .into()
+            }
+            Error::InvalidToken => {
+                "The recovery token was not issued by this server, or was changed; connect without \
+                                    it."
+                .into()
+            }
+            Error::TokenExpired => {
+                "The recovery token is too old; connect without it to be given a new one.".into()
             }
             Error::Origin => {
                 "MCP may not be spoken from this Host or Origin; add it to mcp.hosts if it should.".into()
@@ -174,7 +190,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 11] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 13] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -182,6 +198,8 @@ mod tests {
             (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
+            (Error::InvalidToken, "authentication_failed", "invalid_token", 401),
+            (Error::TokenExpired, "authentication_failed", "token_expired", 401),
             (Error::Origin, "forbidden", "origin", 403),
             (
                 Error::InsufficientResources { retry_after: WAIT },

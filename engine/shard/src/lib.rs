@@ -6,6 +6,7 @@
 mod channels;
 mod chunks;
 mod downstream;
+pub mod durable;
 pub mod error;
 pub mod hash_ring;
 pub mod lane;
@@ -19,6 +20,7 @@ pub mod metrics;
 pub mod outbox;
 pub mod policy;
 mod random;
+mod recovery;
 mod route;
 mod seal;
 mod session;

@@ -1,10 +1,14 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod durability;
 mod mcp;
+mod routing;
 
 use std::time::Duration;
 
+pub use self::durability::Durability;
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::routing::Routing;
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +31,10 @@ pub struct Config {
     pub longpoll: LongPoll,
     /// Messages and streams.
     pub outbox: Outbox,
+    /// The log. Default none: everything is kept in memory alone.
+    pub durability: Option<Durability>,
+    /// Who is seen on topics.
+    pub presence: Presence,
     /// Largest application message, bytes. Default 1 MiB.
     pub message_bytes_max: usize,
     /// Bytes that may wait for a slow connection. Default 1 MiB.
@@ -39,6 +47,10 @@ pub struct Config {
     pub backend_rate: Rate,
     /// How long a client's session outlives its last connection. Default 300 s.
     pub session_idle_timeout: Duration,
+    /// How long a recovery token is good. Default 1 h.
+    pub recovery_window: Duration,
+    /// Which of a client's transports a message takes.
+    pub routing: Routing,
     /// Topics one connection may join. Default 100.
     pub topics_per_connection_max: usize,
     /// Virtual nodes of one core on the hash ring. Default 150.
@@ -126,6 +138,16 @@ pub struct Outbox {
     pub age_max: Duration,
 }
 
+/// Bounds of the rosters: who is seen on topics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Presence {
+    /// Joins on one topic's roster. Default 10,000.
+    pub per_topic_max: usize,
+    /// Bytes of all rosters of one shard. One of them has at most half of `queue_bytes_max`, because it
+    /// leaves as one frame. Default 64 MiB.
+    pub bytes_total_max: usize,
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -158,12 +180,16 @@ impl Default for Config {
                 idle_timeout: Duration::from_secs(30),
             },
             outbox: Outbox { messages_max: 1_000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
+            durability: None,
+            presence: Presence { per_topic_max: 10_000, bytes_total_max: 64 << 20 },
             message_bytes_max: 1 << 20,
             queue_bytes_max: 1 << 20,
             outbox_bytes_total_max: 256 << 20,
             client_rate: Rate { per_second: 100.0, burst: 100 },
             backend_rate: Rate { per_second: 10_000.0, burst: 10_000 },
             session_idle_timeout: Duration::from_secs(300),
+            recovery_window: Duration::from_secs(3_600),
+            routing: Routing::default(),
             topics_per_connection_max: 100,
             vnodes: 150,
             drain_timeout: Duration::from_secs(30),

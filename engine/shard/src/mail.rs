@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token, Transfer};
 
+pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 pub use crate::downstream::{Parcel, PollLetter};
 use crate::error::Error;
@@ -34,12 +35,26 @@ pub enum Mail {
     /// What became of a publish.
     Published { reply_to: ReplyTo, outcome: Result<Receipt, Error> },
     /// A connection wants a topic, from `resume` on; sent to the topic's home. Repeated until the
-    /// answer says `live`.
-    Subscribe { from: Member, subscriber: Subscriber, topic: Arc<str>, resume: Option<Position> },
+    /// answer says `live`. The first one says who wants to be seen there.
+    Subscribe {
+        from: Member,
+        subscriber: Subscriber,
+        topic: Arc<str>,
+        resume: Option<Position>,
+        tracking: Option<Box<Tracking>>,
+    },
     /// A part of the topic's past, or its end.
     Subscribed { subscriber: Subscriber, topic: Arc<str>, past: Box<Past> },
     /// One connection of `from` left a topic.
     Unsubscribe { from: Member, topic: Arc<str> },
+    /// A join wants to know who is on a topic; sent to the topic's home.
+    Watch { from: Member, subscriber: Subscriber, topic: Arc<str> },
+    /// Who is there: the payload of `presence_state`. What changes from now on follows.
+    Watched { subscriber: Subscriber, topic: Arc<str>, state: Arc<[u8]> },
+    /// What has changed, for every watcher the receiving shard has: a V2 frame of `presence_diff`.
+    PresenceDiff { topic: Arc<str>, frame: Arc<[u8]> },
+    /// The join is over, and who was seen through it is not any longer; sent to the topic's home.
+    Untrack { from: Member, subscriber: Subscriber, topic: Arc<str> },
     /// Messages of a topic for every subscriber the receiving shard has.
     Fanout { topic: Arc<str>, messages: Vec<TopicMessage> },
     /// A cumulative acknowledgement; sent to the client's home.
@@ -88,6 +103,8 @@ pub enum Question {
     Stats,
     /// One client's state; asked of its home shard.
     Health { client: Box<str> },
+    /// Who is on a topic; asked of its home shard.
+    Presence { topic: Box<str> },
 }
 
 /// What a shard answers.
@@ -97,4 +114,6 @@ pub enum Answer {
     Stats(Box<Stats>),
     /// To `Question::Health`; `None`: nobody of that name is known.
     Health(Option<Box<Health>>),
+    /// To `Question::Presence`: how many clients, and the payload of `presence_state`.
+    Presence { clients: usize, state: Arc<[u8]> },
 }

@@ -19,6 +19,8 @@ pub struct Stats {
     pub sessions: u64,
     /// Topics owned by this shard, now.
     pub topics: u64,
+    /// Joins that are seen on the topics owned by this shard, now.
+    pub present: u64,
     /// Bytes held in outboxes, now.
     pub outbox_bytes: u64,
     /// Requests refused by a limit.
@@ -122,6 +124,7 @@ impl Stats {
         self.accepted += other.accepted;
         self.sessions += other.sessions;
         self.topics += other.topics;
+        self.present += other.present;
         self.outbox_bytes += other.outbox_bytes;
         self.limited += other.limited;
         self.appended += other.appended;

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use aes_gcm::aead::{Aead, KeyInit};
+use aes_gcm::aead::{Aead, KeyInit, Payload};
 use aes_gcm::{Aes256Gcm, Key, Nonce};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,6 +14,28 @@ const NONCE_BYTES: usize = 12;
 
 /// Largest text that is looked at, bytes.
 const TEXT_BYTES_MAX: usize = 8 << 10;
+
+/// What a sealed text is for. One that was made for another purpose does not open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// MCP's `requestState`.
+    RequestState,
+    /// The token a client resumes with.
+    Recovery,
+    /// The token of a LongPoll session.
+    Poll,
+}
+
+impl Purpose {
+    /// The associated data (NIST SP 800-38D) that is authenticated beside the bytes.
+    const fn data(self) -> &'static [u8] {
+        match self {
+            Purpose::RequestState => b"requestState",
+            Purpose::Recovery => b"recovery",
+            Purpose::Poll => b"poll",
+        }
+    }
+}
 
 /// Seals and opens. No nonce is used twice: it is the shard's number and a counter that begins at a random
 /// place.
@@ -30,22 +52,23 @@ impl Seal {
     }
 
     /// Seals `bytes` into a text of base64url.
-    pub(crate) fn seal(&mut self, bytes: &[u8]) -> String {
+    pub(crate) fn seal(&mut self, purpose: Purpose, bytes: &[u8]) -> String {
         let nonce = self.nonce();
         // Fails only for texts of many gigabytes.
-        let mut sealed = self.cipher.encrypt(Nonce::from_slice(&nonce), bytes).unwrap_or_default();
+        let payload = Payload { msg: bytes, aad: purpose.data() };
+        let mut sealed = self.cipher.encrypt(Nonce::from_slice(&nonce), payload).unwrap_or_default();
         sealed.splice(..0, nonce);
         URL_SAFE_NO_PAD.encode(sealed)
     }
 
-    /// Opens what [`Seal::seal`] made in this process. `None`: it was not made here, or was changed.
-    pub(crate) fn open(&self, text: &str) -> Option<Vec<u8>> {
+    /// Opens what [`Seal::seal`] made under this secret for this purpose. `None`: it was not, or was changed.
+    pub(crate) fn open(&self, purpose: Purpose, text: &str) -> Option<Vec<u8>> {
         if text.len() > TEXT_BYTES_MAX {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
-        self.cipher.decrypt(Nonce::from_slice(nonce), sealed).ok()
+        self.cipher.decrypt(Nonce::from_slice(nonce), Payload { msg: sealed, aad: purpose.data() }).ok()
     }
 
     /// 128 bits that nobody can guess, as 32 hexadecimal digits.
@@ -77,17 +100,22 @@ mod tests {
     #[test]
     fn only_what_was_sealed_opens() {
         let mut seal = Seal::new(&[7; 32], Member(1), 9);
-        let text = seal.seal(b"state");
-        assert_eq!(seal.open(&text).as_deref(), Some(&b"state"[..]));
-        assert_ne!(seal.seal(b"state"), text, "a nonce is used once");
+        let text = seal.seal(Purpose::RequestState, b"state");
+        assert_eq!(seal.open(Purpose::RequestState, &text).as_deref(), Some(&b"state"[..]));
+        assert_ne!(seal.seal(Purpose::RequestState, b"state"), text, "a nonce is used once");
+        assert_eq!(seal.open(Purpose::Recovery, &text), None, "made for something else");
         let other = Seal::new(&[8; 32], Member(1), 9);
-        assert_eq!(other.open(&text), None);
+        assert_eq!(other.open(Purpose::RequestState, &text), None);
         for at in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(seal.open(std::str::from_utf8(&changed).unwrap()), None, "byte {at}");
+            assert_eq!(
+                seal.open(Purpose::RequestState, std::str::from_utf8(&changed).unwrap()),
+                None,
+                "byte {at}"
+            );
         }
-        assert_eq!(seal.open(""), None);
+        assert_eq!(seal.open(Purpose::RequestState, ""), None);
     }
 
     #[test]

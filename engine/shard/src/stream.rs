@@ -25,6 +25,17 @@ impl Epoch {
         Epoch(random & ((1 << 40) - 1))
     }
 
+    /// Its 40 bits, as the log keeps them.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// The epoch of these bits, if they are no more than 40.
+    pub fn from_bits(bits: u64) -> Option<Epoch> {
+        let epoch = Epoch::from_random(bits);
+        (epoch.0 == bits).then_some(epoch)
+    }
+
     /// Its written form: 8 letters of base32 in lower case.
     pub fn letters(self) -> [u8; LETTERS] {
         std::array::from_fn(|i| BASE32[(self.0 >> (35 - 5 * i) & 31) as usize])

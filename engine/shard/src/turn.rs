@@ -8,6 +8,7 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::{Listener, Member, Token};
 use weir_transports::websocket::{Deflater, Scratch};
 
+use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::downstream::{Arrivals, Connection, Polls, Serving};
@@ -81,6 +82,9 @@ pub struct Shard {
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
     pub(crate) subscribers: Subscribers,
+    pub(crate) rosters: Rosters,
+    /// Who takes the changes of topics' rosters.
+    pub(crate) watchers: Subscribers,
     pub(crate) backends: Backends,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
@@ -132,6 +136,8 @@ impl Shard {
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),
             subscribers: Subscribers::new(random.next()),
+            rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
+            watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
             timers: None,
             arrivals: Arrivals::default(),
@@ -217,6 +223,7 @@ impl Shard {
             Completion::Closed { token } => self.closed(token),
             Completion::HandedOver { token, errno } => self.handed_over(token, errno, cx),
             Completion::Arrived { transfer, socket } => self.socket_arrived(transfer, socket, cx),
+            Completion::Appended { .. } => {}
         }
     }
 

@@ -82,10 +82,18 @@ pub enum Fault {
     Abandoned,
     /// An MCP client did not answer a question.
     Silence,
+    /// The process was killed, and came back.
+    Restart,
+    /// All connections broke at once.
+    Rush,
+    /// A client had its transports come and go in turn.
+    Flap,
+    /// A shard took no turn for seconds.
+    Freeze,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 39] = [
+pub const NAMES: [&str; 43] = [
     "cut",
     "delay",
     "short-send",
@@ -125,6 +133,10 @@ pub const NAMES: [&str; 39] = [
     "cancelled",
     "abandoned",
     "silence",
+    "restart",
+    "rush",
+    "flap",
+    "freeze",
 ];
 
 /// Counts of one run.

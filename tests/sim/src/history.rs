@@ -99,6 +99,8 @@ pub enum Fact {
     Answered { conn: usize, reference: u64, join_ref: Option<Option<u64>> },
     /// `phx_close` came.
     ChannelClosed { conn: usize, join_ref: Option<u64> },
+    /// The process was killed; what it kept in memory is gone.
+    Restarted,
     /// Every receiver has come back and had time to catch up.
     Settled,
     /// Something of MCP.

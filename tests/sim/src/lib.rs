@@ -7,6 +7,7 @@
 
 pub mod canary;
 pub mod client;
+pub mod disaster;
 pub mod fault;
 pub mod history;
 pub mod mcp;

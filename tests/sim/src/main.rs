@@ -1,13 +1,20 @@
 //! Runs seeds and reports. Exits with 1 when a promise was broken, a canary lived, or the runs as a whole
 //! were too tame.
 
+use std::cell::Cell;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use clap::Parser;
 use weir_sim::canary::{self, Canary};
 use weir_sim::report::{self, Tally, print_violations, replay};
 use weir_sim::run;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// The simulator: several shards, scripted clients and a hostile network on one thread, from a seed.
 #[derive(Parser)]
@@ -21,6 +28,9 @@ struct Args {
     /// This seed only.
     #[arg(long)]
     seed: Option<u64>,
+    /// Threads; a run has one of them to itself.
+    #[arg(long, default_value_t = 1)]
+    jobs: usize,
     /// Print every event of the seed.
     #[arg(long, requires = "seed")]
     trace: bool,
@@ -47,14 +57,28 @@ fn main() -> ExitCode {
     let (start, seeds) = args.seed.map_or((args.start, args.seeds), |seed| (seed, 1));
     let clock = Instant::now();
     let mut tally = Tally::default();
-    for seed in start..start + seeds {
-        name_seed_on_panic(seed);
-        let outcome = run(seed, canary, args.trace);
-        tally.add(&outcome);
-        if !outcome.violations.is_empty() {
-            print_violations(&outcome);
+    name_seed_on_panic();
+    let next = AtomicU64::new(start);
+    let (heard, outcomes) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            let (next, heard) = (&next, heard.clone());
+            scope.spawn(move || {
+                let draw = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < start + seeds);
+                while let Some(seed) = draw() {
+                    SEED.set(seed);
+                    let _ = heard.send(run(seed, canary, args.trace));
+                }
+            });
         }
-    }
+        drop(heard);
+        for outcome in outcomes {
+            tally.add(&outcome);
+            if !outcome.violations.is_empty() {
+                print_violations(&outcome);
+            }
+        }
+    });
     tally.print(clock.elapsed());
     let weaknesses = tally.weaknesses();
     weaknesses.iter().for_each(|weakness| println!("too tame: {weakness}"));
@@ -67,9 +91,15 @@ fn named(name: &str) -> Result<Canary, String> {
     found.map(|(canary, ..)| *canary).ok_or_else(|| format!("no canary {name}; there are {}", names()))
 }
 
+thread_local! {
+    /// The run of this thread.
+    static SEED: Cell<u64> = const { Cell::new(0) };
+}
+
 /// The release build aborts on a panic; the seed must be known before.
-fn name_seed_on_panic(seed: u64) {
-    std::panic::set_hook(Box::new(move |panic| {
+fn name_seed_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let seed = SEED.get();
         eprintln!("seed {seed}: {panic}\nreplay: {}", replay(seed));
     }));
 }

@@ -59,9 +59,9 @@ impl McpOptions {
             sessions_max: rng.pick(&[4, 1000]),
             session_idle_timeout: Duration::from_millis(rng.pick(&[300, 1500, 3000])),
             calls_max: rng.pick(&[8, 1000]),
-            secret: std::array::from_fn(|_| rng.draw() as u8),
             ..Mcp::default()
         };
+        config.secret = std::array::from_fn(|_| rng.draw() as u8);
         McpOptions {
             seats: seats.into_iter().flatten().collect(),
             clients: rng.between(2, 6) as usize,

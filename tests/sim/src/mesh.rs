@@ -41,6 +41,11 @@ impl Mesh {
         }
     }
 
+    /// All letters are lost.
+    pub fn clear(&mut self) {
+        self.lanes.iter_mut().for_each(VecDeque::clear);
+    }
+
     fn free(&self, from: usize, to: usize) -> u32 {
         self.capacity - self.lanes[from * self.members + to].len() as u32
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use weir_shard::limits::{Config, Http, Outbox, Rate, Sse, WebSocket};
 
+use crate::disaster::{self, Disaster};
 use crate::mcp_options::McpOptions;
 use crate::rng::Rng;
 
@@ -27,6 +28,8 @@ pub struct Options {
     pub roomy: bool,
     /// Turns of the chaotic phase, all shards together.
     pub turns: u64,
+    /// What befalls everybody, by turn of the storm; the next one last.
+    pub disasters: Vec<(u64, Disaster)>,
     /// At the end the server drains, instead of the clients leaving.
     pub drains: bool,
     /// The network's and the mesh's habits.
@@ -66,6 +69,8 @@ pub struct Weather {
     pub partial_batch: u32,
     /// A shard stalls before a turn.
     pub stall: u32,
+    /// A stall lasts for seconds.
+    pub freeze: u32,
     /// The wall clock jumps between turns.
     pub clock_jump: u32,
     /// A letter waits.
@@ -109,6 +114,8 @@ pub struct Cast {
     pub switch: u32,
     /// A client opens a second connection.
     pub double: u32,
+    /// A client begins to open and close its transports in turn.
+    pub flap: u32,
     /// Requests a publisher sends without waiting for answers.
     pub pipeline: usize,
 }
@@ -121,7 +128,8 @@ impl Options {
         let drains = rng.chance(250);
         let (mut config, weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
         let mcp = McpOptions::draw(rng, &mut config);
-        Options { config, roomy, turns, drains, weather, cast, mcp }
+        let disasters = disaster::draw(rng, turns);
+        Options { config, roomy, turns, disasters, drains, weather, cast, mcp }
     }
 }
 
@@ -181,6 +189,7 @@ fn weather(rng: &mut Rng) -> Weather {
         close_reset: strength(rng, 400, 1000),
         partial_batch: strength(rng, 500, 500),
         stall: strength(rng, 500, 5),
+        freeze: strength(rng, 500, 300),
         clock_jump: strength(rng, 600, 10),
         mesh_delay: strength(rng, 300, 300),
         mesh_delay_max: rng.pick(&[1, 5, 50]) * MS,
@@ -206,6 +215,7 @@ fn cast(rng: &mut Rng) -> Cast {
         forged: strength(rng, 600, 200),
         switch: strength(rng, 400, 500),
         double: strength(rng, 600, 50),
+        flap: strength(rng, 600, 20),
         pipeline: rng.pick(&[1, 2, 8, 32]),
     }
 }

@@ -118,6 +118,11 @@ impl Stage {
         }
     }
 
+    /// The shards that hand connections over are no more.
+    pub fn forget_moves(&mut self) {
+        self.half_moved.clear();
+    }
+
     /// A time up to `span` ns from now.
     pub fn soon(&mut self, span: u64) -> u64 {
         self.now + self.rng.below(span.max(1))

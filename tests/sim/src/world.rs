@@ -10,6 +10,7 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::{Post, Shard};
 
 use crate::client::{Agent, Phase};
+use crate::disaster::{self, Disaster};
 use crate::fault::Fault;
 use crate::history::Fact;
 use crate::mcp;
@@ -43,14 +44,24 @@ struct Node<G> {
     out: Output,
     /// When the shard asked for its next turn, ns.
     due: u64,
+    /// The next [`Event::Turn`] that is for `due`; an earlier one moves on to it.
+    alarm: u64,
     /// A turn takes time; the next starts after it.
     busy_until: u64,
+    /// An [`Event::Turn`] stands at `busy_until`, for all that came while the shard was busy.
+    awaited: bool,
+    /// An [`Event::Carry`] is on the agenda.
+    carries: bool,
     /// Turns in a row that had nothing to do and asked for another at once.
     idle_spins: u32,
 }
 
+/// Makes a shard.
+type Make<G> = fn(&Config, Member, u64) -> G;
+
 /// A run under way.
 pub struct World<G> {
+    make: Make<G>,
     /// All but shards and agents.
     pub stage: Stage,
     nodes: Vec<Node<G>>,
@@ -80,24 +91,12 @@ const IDLE_SPINS_MAX: u32 = 100;
 
 impl<G: Gateway> World<G> {
     /// Shards made by `make(config, member, seed)`, and everyone who connects to them.
-    pub fn new(mut stage: Stage, make: impl Fn(&Config, Member, u64) -> G) -> World<G> {
-        let config = stage.options.config.clone();
-        let nodes: Vec<Node<G>> = (0..config.shards)
-            .map(|shard| Node {
-                gateway: make(&config, Member(shard), stage.rng.draw()),
-                post: Post::default(),
-                out: Output::default(),
-                due: 0,
-                busy_until: 0,
-                idle_spins: 0,
-            })
-            .collect();
-        for shard in 0..nodes.len() {
-            stage.at(stage.now, Event::Turn { shard });
-        }
+    pub fn new(mut stage: Stage, make: Make<G>) -> World<G> {
+        let nodes = Node::all(&mut stage, make);
         stage.at(stage.now, Event::Control);
         let agents = Agent::cast(&mut stage);
         World {
+            make,
             stage,
             nodes,
             agents,
@@ -117,6 +116,7 @@ impl<G: Gateway> World<G> {
             self.stage.history.now = self.stage.now;
             self.happen(event);
             let turns: u64 = self.turns();
+            self.strike(turns);
             if self.phase == Phase::Storm && (turns >= self.stage.options.turns || self.stage.now > STORM_MAX)
             {
                 self.enter(Phase::Calm);
@@ -129,12 +129,37 @@ impl<G: Gateway> World<G> {
         self.stage.net.ports.iter().map(|port| port.turns).sum()
     }
 
+    /// The next disaster, if its turn has come.
+    fn strike(&mut self, turns: u64) {
+        let stage = &mut self.stage;
+        let due = |(at, _): &mut (u64, Disaster)| self.phase == Phase::Storm && turns >= *at;
+        match stage.options.disasters.pop_if(due) {
+            Some((_, Disaster::Restart)) => self.restart(),
+            Some((_, Disaster::Rush)) => disaster::rush(stage),
+            None => {}
+        }
+    }
+
+    /// All shards are killed; new ones start after a while.
+    fn restart(&mut self) {
+        let back = disaster::kill(&mut self.stage);
+        self.nodes = Node::all(&mut self.stage, self.make);
+        for (shard, node) in self.nodes.iter_mut().enumerate() {
+            node.busy_until = back;
+            node.wait(&mut self.stage, shard);
+        }
+        (self.questions, self.answers, self.unanswered) = (Vec::new(), Vec::new(), 0);
+    }
+
     fn happen(&mut self, event: Event) {
         let stage = &mut self.stage;
         match event {
             Event::Turn { shard } => self.turn(shard),
             Event::Timer { agent } => self.agents[agent].timer(stage, self.phase),
-            Event::Carry { shard } => carry(stage, shard, &mut self.nodes[shard].post.outbox),
+            Event::Carry { shard } => {
+                self.nodes[shard].carries = false;
+                self.nodes[shard].carry(stage, shard);
+            }
             Event::Control => self.control(),
             Event::Next => self.enter(match self.phase {
                 Phase::Storm | Phase::Calm => Phase::Resumed,
@@ -208,17 +233,18 @@ impl<G: Gateway> World<G> {
             return;
         }
         if stage.now < node.busy_until {
-            return stage.at(node.busy_until, Event::Turn { shard });
+            return node.wait(stage, shard);
         }
+        node.awaited = false;
         stage.mesh.collect(shard, stage.now, &mut node.post.inbox, &mut stage.rng);
         let work = !stage.net.ports[shard].queue.is_empty() || !node.post.inbox.is_empty();
         if !work && stage.now < node.due {
-            return;
+            return node.set_alarm(stage, shard);
         }
         if stage.rng.chance(stage.weather.stall) {
             stage.faults.count(Fault::Stall);
-            node.busy_until = stage.now + stage.rng.between(10, 400) * MS;
-            return stage.at(node.busy_until, Event::Turn { shard });
+            node.busy_until = stage.now + stall(stage);
+            return node.wait(stage, shard);
         }
         let part = stage.rng.chance(stage.weather.partial_batch);
         let mut batch = stage.net.ports[shard].batch(part, &mut stage.rng);
@@ -242,11 +268,14 @@ impl<G: Gateway> World<G> {
         if node.idle_spins > IDLE_SPINS_MAX {
             stage.history.contract(format!("shard {shard} asks for turns it does not need"));
         }
-        carry(stage, shard, &mut node.post.outbox);
+        node.carry(stage, shard);
         driver::execute(stage, shard, &mut node.out);
         node.busy_until = stage.now + stage.rng.between(2_000, 40_000);
-        let next = if stage.net.ports[shard].queue.is_empty() { node.due } else { node.busy_until };
-        stage.at(next.max(node.busy_until), Event::Turn { shard });
+        if stage.net.ports[shard].queue.is_empty() && node.due > node.busy_until {
+            node.set_alarm(stage, shard);
+        } else {
+            node.wait(stage, shard);
+        }
     }
 
     /// The control thread: reads answers, asks the next shard for its counters.
@@ -280,8 +309,66 @@ impl<G: Gateway> World<G> {
             self.unanswered += 1;
         }
         carry(stage, control, &mut self.questions);
-        stage.at(stage.now + 50 * MS, Event::Control);
+        let pause = if self.phase == Phase::Storm { 50 } else { 200 };
+        stage.at(stage.now + pause * MS, Event::Control);
     }
+}
+
+impl<G> Node<G> {
+    /// The shards of a new process; each takes a turn at once.
+    fn all(stage: &mut Stage, make: Make<G>) -> Vec<Node<G>> {
+        let config = stage.options.config.clone();
+        let seats = 0..config.shards;
+        seats.map(|shard| Node::new(make(&config, Member(shard), stage.rng.draw()), stage, shard)).collect()
+    }
+
+    fn new(gateway: G, stage: &mut Stage, shard: u16) -> Node<G> {
+        stage.at(stage.now, Event::Turn { shard: usize::from(shard) });
+        Node {
+            gateway,
+            post: Post::default(),
+            out: Output::default(),
+            due: 0,
+            alarm: 0,
+            busy_until: 0,
+            awaited: false,
+            carries: false,
+            idle_spins: 0,
+        }
+    }
+
+    /// The next turn is at the end of this one.
+    fn wait(&mut self, stage: &mut Stage, shard: usize) {
+        if !std::mem::replace(&mut self.awaited, true) {
+            stage.at(self.busy_until, Event::Turn { shard });
+        }
+    }
+
+    /// The next turn is when the shard asked for it, if nothing comes before.
+    fn set_alarm(&mut self, stage: &mut Stage, shard: usize) {
+        if self.alarm <= stage.now || self.alarm > self.due {
+            self.alarm = self.due;
+            stage.at(self.due, Event::Turn { shard });
+        }
+    }
+
+    /// Posts its letters; what the mesh does not take is tried again soon.
+    fn carry(&mut self, stage: &mut Stage, shard: usize) {
+        carry(stage, shard, &mut self.post.outbox);
+        if !self.post.outbox.is_empty() && !std::mem::replace(&mut self.carries, true) {
+            let due = stage.soon(MS);
+            stage.at(due, Event::Carry { shard });
+        }
+    }
+}
+
+/// How long a shard takes no turn, ns.
+fn stall(stage: &mut Stage) -> u64 {
+    if stage.rng.chance(stage.weather.freeze) {
+        stage.faults.count(Fault::Freeze);
+        return stage.rng.between(1_000, 4_000) * MS;
+    }
+    stage.rng.between(10, 400) * MS
 }
 
 fn clock(stage: &mut Stage) -> Now {
@@ -293,7 +380,7 @@ fn clock(stage: &mut Stage) -> Now {
     Now { mono: Instant(stage.now), wall: Wall(wall as u64) }
 }
 
-/// Puts the letters of member `from` on their way; what does not fit is tried again soon.
+/// Puts the letters of member `from` on their way, as far as the mesh takes them.
 fn carry(stage: &mut Stage, from: usize, outbox: &mut Vec<(Member, Mail)>) {
     for (to, mail) in outbox.iter() {
         stage.history.note(|| format!("member {from} -> {} {mail:?}", to.0));
@@ -314,10 +401,6 @@ fn carry(stage: &mut Stage, from: usize, outbox: &mut Vec<(Member, Mail)>) {
             .history
             .contract(format!("member {from} has {} letters that the mesh does not take", outbox.len()));
         outbox.clear();
-    }
-    if !outbox.is_empty() && from < stage.net.ports.len() {
-        let due = stage.soon(MS);
-        stage.at(due, Event::Carry { shard: from });
     }
 }
 

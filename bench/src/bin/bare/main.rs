@@ -159,7 +159,8 @@ impl Server {
             | Completion::ConnectFailed { .. }
             | Completion::Readable { .. }
             | Completion::HandedOver { .. }
-            | Completion::Arrived { .. } => {}
+            | Completion::Arrived { .. }
+            | Completion::Appended { .. } => {}
         }
     }
 

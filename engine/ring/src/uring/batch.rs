@@ -61,6 +61,10 @@ pub(super) enum Event {
         transfer: Transfer,
         socket: Socket,
     },
+    Appended {
+        bytes: Vec<u8>,
+        errno: Option<Errno>,
+    },
 }
 
 /// The completions of one turn, taken from the kernel one by one.
@@ -118,6 +122,7 @@ impl Completions for Batch<'_> {
             Event::Closed { token } => Completion::Closed { token },
             Event::HandedOver { token, errno } => Completion::HandedOver { token, errno },
             Event::Arrived { transfer, socket } => Completion::Arrived { transfer, socket },
+            Event::Appended { bytes, errno } => Completion::Appended { bytes, errno },
         })
     }
 }
@@ -157,6 +162,11 @@ impl Uring {
                 let socket = Socket(result as u32);
                 self.table.reset(socket);
                 Some(Event::Arrived { transfer, socket })
+            }
+            Tag::Append => self.on_append(result),
+            Tag::Discard => {
+                self.on_discard();
+                None
             }
         }
     }

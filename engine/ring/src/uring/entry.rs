@@ -1,5 +1,6 @@
 //! Submission entries: one function for each request the driver makes.
 
+use std::ffi::CStr;
 use std::os::fd::RawFd;
 
 use io_uring::opcode;
@@ -141,4 +142,36 @@ pub(super) fn wake(ring: RawFd) -> Detached {
 /// it, since the watch is edge-triggered.
 pub(super) fn waker(fd: RawFd) -> Detached {
     Detached::new(opcode::PollAdd::new(Fd(fd), libc::POLLIN as u32).multi(true).build(), Tag::Waker)
+}
+
+/// Makes the file `name` in `directory`, which must not be there.
+pub(super) fn create(directory: RawFd, name: &CStr) -> Entry {
+    let entry = opcode::OpenAt::new(Fd(directory), name.as_ptr())
+        .flags(libc::O_CREAT | libc::O_EXCL | libc::O_WRONLY | libc::O_CLOEXEC)
+        .mode(0o600);
+    entry.build().user_data(Tag::Append.pack())
+}
+
+/// Sets room for `bytes` aside. The file's length stays what was written.
+pub(super) fn reserve(file: RawFd, bytes: u64) -> Entry {
+    let entry = opcode::Fallocate::new(Fd(file), bytes).mode(libc::FALLOC_FL_KEEP_SIZE);
+    entry.build().user_data(Tag::Append.pack())
+}
+
+/// Waits until a directory's names are on the disk.
+pub(super) fn sync(directory: RawFd) -> Entry {
+    opcode::Fsync::new(Fd(directory)).build().user_data(Tag::Append.pack())
+}
+
+/// Writes `bytes` and waits until they, and the length that makes them readable, are on the disk.
+pub(super) fn append(file: RawFd, bytes: &[u8], offset: u64) -> Entry {
+    // What exceeds the field is written by the next request.
+    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let entry = opcode::Write::new(Fd(file), bytes.as_ptr(), length).offset(offset);
+    entry.rw_flags(libc::RWF_DSYNC).build().user_data(Tag::Append.pack())
+}
+
+/// Removes the file `name` from `directory`.
+pub(super) fn remove(directory: RawFd, name: &CStr) -> Entry {
+    opcode::UnlinkAt::new(Fd(directory), name.as_ptr()).build().user_data(Tag::Discard.pack())
 }

@@ -20,6 +20,7 @@ mod connect;
 mod drains;
 mod entry;
 mod hand_over;
+mod log;
 mod operations;
 mod queue;
 mod settings;
@@ -41,6 +42,7 @@ use self::buffers::Buffers;
 use self::connect::Connects;
 use self::drains::Drains;
 use self::hand_over::Departure;
+use self::log::Log;
 use self::queue::Queue;
 use self::table::Table;
 use self::tag::Turn;
@@ -76,6 +78,7 @@ pub struct Uring {
     /// By socket: those whose watch has not ended yet.
     departures: BTreeMap<u32, Departure>,
     peers: Vec<Peer>,
+    log: Option<Log>,
     waker: Waker,
 }
 
@@ -101,6 +104,7 @@ impl Uring {
             accepting: settings.listeners.into_iter().map(Accepting::new).collect(),
             departures: BTreeMap::new(),
             peers: Vec::new(),
+            log: settings.log.map(Log::new),
             waker: settings.waker,
         };
         uring.queue.push(entry::waker(uring.waker.as_raw_fd()));
@@ -144,7 +148,7 @@ impl Uring {
         mem::swap(&mut self.held, output);
         output.clear();
         self.turn = self.turn.next();
-        // Drains take their bytes out of their operation; sends find theirs in what stays.
+        // Drains and appends take their bytes out of their operation; sends find theirs in what stays.
         let mut operations = mem::take(&mut self.held.ops);
         for (index, operation) in operations.iter_mut().enumerate() {
             self.start(index as u32, operation);

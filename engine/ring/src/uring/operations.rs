@@ -20,6 +20,8 @@ impl Uring {
             Op::Shutdown { socket, .. } => self.shutdown(socket),
             Op::Close { token, socket } => self.close(token, socket),
             Op::HandOver { socket, to, transfer, .. } => self.hand_over(socket, to, transfer),
+            Op::Append { segment, ref mut bytes } => self.append(segment, mem::take(bytes)),
+            Op::Discard { series, segment } => self.discard(series, segment),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use crate::log::Directory;
 use crate::waker::Waker;
 
 /// Sizes of a ring and what it is born with. All sizes are bounds fixed for its life.
@@ -23,12 +24,14 @@ pub struct Settings {
     pub sockets: u32,
     /// Listening sockets, named by their place here.
     pub listeners: Vec<OwnedFd>,
+    /// Where the shard's log goes; without it no `Append` and no `Discard` may be asked for.
+    pub log: Option<Directory>,
     /// How threads without a ring wake this one.
     pub waker: Waker,
 }
 
 impl Settings {
-    /// The measured sizes.
+    /// The measured sizes, no log.
     pub fn new(listeners: Vec<OwnedFd>, sockets: u32, waker: Waker) -> Settings {
         Settings {
             entries: 4_096,
@@ -37,6 +40,7 @@ impl Settings {
             buffer_bytes: 2_048,
             sockets,
             listeners,
+            log: None,
             waker,
         }
     }

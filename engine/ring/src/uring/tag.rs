@@ -29,6 +29,10 @@ pub(super) enum Tag {
     Close(Socket),
     /// A hand-over, at its source.
     HandOver(Socket),
+    /// The request of the append under way.
+    Append,
+    /// The removal of a segment; one at a time.
+    Discard,
     /// A hand-over, at its target.
     Arrived(Transfer),
 }
@@ -63,6 +67,8 @@ impl Tag {
             Tag::HandOver(socket) => kind_and_index(9, socket.0),
             Tag::Socket(place) => kind_and_index(10, place),
             Tag::Connect(place) => kind_and_index(11, place),
+            Tag::Append => kind_and_index(12, 0),
+            Tag::Discard => kind_and_index(13, 0),
             Tag::Arrived(transfer) => ARRIVED | transfer.0,
         }
     }
@@ -85,6 +91,8 @@ impl Tag {
             9 => Tag::HandOver(Socket(index)),
             10 => Tag::Socket(index),
             11 => Tag::Connect(index),
+            12 => Tag::Append,
+            13 => Tag::Discard,
             _ => Tag::Ignored,
         }
     }
@@ -111,6 +119,8 @@ mod tests {
             Tag::Shutdown(last),
             Tag::Close(last),
             Tag::HandOver(last),
+            Tag::Append,
+            Tag::Discard,
             Tag::Arrived(Transfer(0)),
             Tag::Arrived(Transfer(u64::MAX >> 1)),
         ] {

@@ -2,6 +2,7 @@
 //! completions to operations. Clients are ordinary blocking sockets.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod log_dir;
 pub(crate) mod meeting;
 
 use std::io::Read;

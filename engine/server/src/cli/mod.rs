@@ -67,6 +67,9 @@ struct Serve {
     /// Address of all listeners [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR", allow_hyphen_values = true)]
     bind: Option<String>,
+    /// Folder for what must outlive the process [default: none, all is kept in memory]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<String>,
     /// Requests a second of each client; 0: no limit [default: 100]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     rate_limit: Option<String>,
@@ -129,6 +132,7 @@ impl Serve {
             ("--sse-port", "server.sse_port", &self.sse_port),
             ("--ws-port", "server.ws_port", &self.ws_port),
             ("--bind", "server.bind", &self.bind),
+            ("--data-dir", "durability.dir", &self.data_dir),
             ("--rate-limit", "rate_limiting.default.limit", &self.rate_limit),
             ("--backend-rate-limit", "rate_limiting.backend.limit", &self.backend_rate_limit),
             ("--test-endpoints", "server.test_endpoints", &test_endpoints),

@@ -2,6 +2,7 @@
 //! explains them.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use weir_shard::limits::Prefix;
@@ -39,6 +40,8 @@ pub(super) enum Kind {
     Address(fn(&mut Settings, IpAddr)),
     Cores(fn(&mut Settings, Vec<usize>)),
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
+    /// A path; "" is none.
+    Folder(fn(&mut Settings, Option<PathBuf>)),
     /// One of these words.
     Choice {
         words: &'static [&'static str],
@@ -77,6 +80,7 @@ impl Key {
             (Kind::Cores(set), Value::Number(core)) if u16::try_from(*core).is_ok() => {
                 set(settings, vec![*core as usize]);
             }
+            (Kind::Folder(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
             (Kind::Hosts(set), value) => match hosts(value) {
                 Some(hosts) => set(settings, hosts),
                 None => return Err(self.refuses(value.clone())),
@@ -192,7 +196,15 @@ pub(super) const KEYS: &[Key] = &[
     key("outbox.max_age", timeout(SECOND, 7 * DAY, |s, t| s.shard.outbox.age_max = t)),
     key("outbox.max_bytes_per_shard", number(MIB, 1024 * GIB, |s, n| s.shard.outbox_bytes_total_max = n as usize)),
 
+    key("durability.dir", Kind::Folder(|s, path| s.data_dir = path)),
+    key("durability.segment_bytes", number(MIB, GIB, |s, n| s.durability.segment_bytes = n)),
+    key("durability.max_bytes", number(2 * MIB, 1024 * GIB, |s, n| s.durability.bytes_max = n)),
+
+    key("presence.max_per_topic", number(1, 1_000_000, |s, n| s.shard.presence.per_topic_max = n as usize)),
+    key("presence.max_bytes_per_shard", number(KIB, 1024 * GIB, |s, n| s.shard.presence.bytes_total_max = n as usize)),
+
     key("connection.queue_bytes", number(KIB, GIB, |s, n| s.shard.queue_bytes_max = n as usize)),
+    key("connection.user_timeout", timeout(100, HOUR, |s, t| s.server.user_timeout = t)),
 
     aliased("MCP_RATE_LIMIT", "rate_limiting.default.limit", number(0, RATE_MAX, |s, n| s.client_limit.limit = n as u32)),
     key("rate_limiting.default.per", time(1, DAY, |s, t| s.client_limit.per = t)),
@@ -206,8 +218,16 @@ pub(super) const KEYS: &[Key] = &[
         s.shard.mcp.session_idle_timeout = t;
     })),
 
+    key("session.recovery_window", timeout(SECOND, 365 * DAY, |s, t| s.shard.recovery_window = t)),
+
     key("routing.vnodes", number(1, 10_000, |s, n| s.shard.vnodes = n as u16)),
-    key("routing.failover_threshold", FAILOVER_THRESHOLD),
+    key("routing.size_threshold", number(0, GIB, |s, n| s.shard.routing.size_threshold = n as usize)),
+    key("routing.failover_threshold", number(1, 1_000, |s, n| {
+        s.shard.routing.failover_threshold = n as u32;
+        s.upstream.failover_threshold = n as u32;
+    })),
+    key("routing.min_dwell", time(10, MINUTE, |s, t| s.shard.routing.dwell_min = t)),
+    key("routing.probe_interval", timeout(50, MINUTE, |s, t| s.shard.routing.probe_interval = (t < NEVER).then_some(t))),
     key("routing.health_check_interval", HEALTH_CHECK_INTERVAL),
 
     key("mcp.prefix", Kind::Choice { words: &["never", "on_conflict", "always"], set: |s, word| {
@@ -238,7 +258,6 @@ pub(super) const KEYS: &[Key] = &[
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
 ];
 
-const FAILOVER_THRESHOLD: Kind = number(1, 1_000, |s, n| s.upstream.failover_threshold = n as u32);
 const HEALTH_CHECK_INTERVAL: Kind = time(100, HOUR, |s, t| s.upstream.health_check_interval = t);
 
 /// Keys of an `[[upstream]]` that set bounds. Those of [`UPSTREAM_SECTIONS`] are its own, too.
@@ -247,7 +266,7 @@ pub(super) const UPSTREAM_KEYS: &[Key] = &[
     key("share", Kind::Switch(|s, on| s.upstream.share = on)),
     key("timeout", time(10, DAY, |s, t| s.upstream.timeout = t)),
     key("timeout_max", time(10, DAY, |s, t| s.upstream.timeout_max = t)),
-    key("failover_threshold", FAILOVER_THRESHOLD),
+    key("failover_threshold", number(1, 1_000, |s, n| s.upstream.failover_threshold = n as u32)),
     key("health_check_interval", HEALTH_CHECK_INTERVAL),
 ];
 

@@ -1,6 +1,7 @@
 //! The settings of a process, and what a shard is given of them.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use weir_shard::limits::{self, LOOPBACK_HOSTS};
@@ -17,6 +18,10 @@ pub(super) const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 3_600);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     pub(crate) server: Server,
+    /// Where what must outlive the process is kept. None: nothing is.
+    pub(crate) data_dir: Option<PathBuf>,
+    /// The log of all shards together.
+    pub(super) durability: limits::Durability,
     /// The bounds of a shard. What all shards have together (SSE streams) is not yet divided.
     pub(super) shard: limits::Config,
     pub(super) client_limit: Limit,
@@ -42,6 +47,8 @@ pub(crate) struct Server {
     /// Empty: all the process may run on.
     pub(crate) cores: Vec<usize>,
     pub(crate) connections_per_shard: u32,
+    /// After how long without an acknowledgement of the peer's kernel a connection is given up.
+    pub(crate) user_timeout: Duration,
 }
 
 /// Requests in a span of time.
@@ -66,7 +73,10 @@ impl Default for Settings {
                 shards: 0,
                 cores: Vec::new(),
                 connections_per_shard: 131_072,
+                user_timeout: Duration::from_secs(30),
             },
+            data_dir: None,
+            durability: limits::Durability::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
             builtin: None,
@@ -90,6 +100,7 @@ impl Settings {
         config.listeners = listeners;
         config.connections_max = connections_max;
         config.sse.connections_max = config.sse.connections_max.div_ceil(u32::from(shards));
+        config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.client_rate = self.client_limit.rate();
         config.backend_rate = self.backend_limit.rate();
         config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
@@ -97,6 +108,15 @@ impl Settings {
         config.mcp.hosts = self.mcp_hosts();
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
+    }
+
+    /// The log of one of `shards` shards.
+    fn durability(&self, shards: u16) -> limits::Durability {
+        let limits::Durability { segment_bytes, bytes_max } = self.durability;
+        limits::Durability {
+            segment_bytes,
+            bytes_max: (bytes_max / u64::from(shards)).max(2 * segment_bytes),
+        }
     }
 
     /// The upstreams that are children, by their places among all.
@@ -143,6 +163,14 @@ impl Settings {
             found.push(format!(
                 "outbox.max_bytes_per_shard = {} is smaller than outbox.max_bytes = {}: one stream could not be kept",
                 shard.outbox_bytes_total_max, shard.outbox.bytes_max
+            ));
+        }
+        let limits::Durability { segment_bytes, bytes_max } = self.durability;
+        if bytes_max < 2 * segment_bytes {
+            found.push(format!(
+                "durability.max_bytes = {bytes_max} is smaller than two segments of durability.segment_bytes = \
+                 {segment_bytes}, and the one before the last is needed until the last is full. Raise the first or lower \
+                 the second"
             ));
         }
         if shard.http.head_bytes_max < shard.http.line_bytes_max {
@@ -201,7 +229,10 @@ mod tests {
     fn shards_share_what_the_process_may_hold() {
         let config = Settings::default().shard(3, 1_000, 2);
         assert_eq!((config.shards, config.connections_max, config.listeners), (3, 1_000, 2));
-        assert_eq!(config.sse.connections_max, 3_334);
+        assert_eq!((config.sse.connections_max, config.durability), (3_334, None));
+        let settings = Settings { data_dir: Some("/srv/weir".into()), ..Settings::default() };
+        let divided = |shards| settings.shard(shards, 1_000, 2).durability.map(|log| log.bytes_max);
+        assert_eq!((divided(2), divided(200)), (Some(2 << 30), Some(128 << 20)));
     }
 
     #[test]

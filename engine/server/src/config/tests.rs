@@ -158,6 +158,10 @@ fn a_wrong_value_is_named_with_what_would_be_right() {
             "weir.toml:2: websocket.compression is \"yes\" and must be true or false",
         ),
         (
+            "[durability]\ndir = 1",
+            "weir.toml:2: durability.dir is 1 and must be a folder, such as \"/var/lib/weir\" or \"./1\", or \"\" for none",
+        ),
+        (
             "[rate_limiting]\ndefault = 5",
             "weir.toml:2: rate_limiting.default is a section, not a key; its keys go below [rate_limiting.default]",
         ),
@@ -238,6 +242,10 @@ fn settings_that_contradict_each_other_are_refused_with_the_way_out() {
             "Set connection.queue_bytes to at least 2101248",
         ),
         ("[connection]\nqueue_bytes = 1048576", "Set connection.queue_bytes to at least 1052672"),
+        (
+            "[durability]\nmax_bytes = 67108864",
+            "smaller than two segments of durability.segment_bytes = 67108864",
+        ),
         ("[outbox]\nmax_bytes = 4096", "outbox.max_bytes = 4096 is smaller than message.max_size = 1048576"),
         (
             "[http]\nmax_line_size = 20000",

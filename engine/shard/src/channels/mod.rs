@@ -1,11 +1,13 @@
 //! Phoenix Channels: a frame and what the connection has joined, in; what to do about it, out.
 
+pub(crate) mod presence;
 pub(crate) mod subscribers;
 pub(crate) mod topics;
 
 use serde::Deserialize;
 use weir_transports::phoenix::{Frame, Payload};
 
+use crate::channels::presence::Wish;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::route;
@@ -53,6 +55,9 @@ pub(crate) struct Join {
     pub room: Option<String>,
     /// Where the client stands.
     pub resume: Option<Resume>,
+    /// Whether others on the topic see it, and how.
+    #[serde(default)]
+    pub presence: Wish,
 }
 
 /// A cursor as clients carry it: the text they were given, or its parts.

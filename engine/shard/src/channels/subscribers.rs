@@ -55,6 +55,8 @@ pub(crate) struct Local {
     pub pending: Vec<TopicMessage>,
     /// Closed or left since the last sweep.
     stale: usize,
+    /// Stands in for the list while that is lent out.
+    lent: bool,
 }
 
 /// The topics this shard has subscribers of.
@@ -92,15 +94,8 @@ impl Subscribers {
     pub(crate) fn forget(&mut self, topic: &str, is_open: impl Fn(Token) -> bool) {
         let Some(local) = self.topics.get_mut(topic) else { return };
         local.stale += 1;
-        if local.stale * 2 > local.groups.iter().map(Vec::len).sum() {
-            local.stale = 0;
-            for group in &mut local.groups {
-                group.retain(|token| is_open(*token));
-                group.shrink_to(group.len() * 2);
-            }
-            if local.is_unused() {
-                self.topics.remove(topic);
-            }
+        if local.sweep(is_open) {
+            self.topics.remove(topic);
         }
     }
 
@@ -126,20 +121,67 @@ impl Subscribers {
     /// Lends out a topic's list if it has pending messages.
     pub(crate) fn take(&mut self, topic: &str) -> Option<Local> {
         let local = self.topics.get_mut(topic)?;
-        if local.pending.is_empty() { None } else { Some(std::mem::take(local)) }
+        if local.pending.is_empty() {
+            return None;
+        }
+        Some(std::mem::replace(local, Local { lent: true, ..Local::default() }))
     }
 
-    /// Takes a lent list back.
-    pub(crate) fn put_back(&mut self, topic: &str, mut lent: Local) {
+    /// Takes a lent list back. Connections that could not keep up with it have closed meanwhile.
+    pub(crate) fn put_back(&mut self, topic: &str, mut lent: Local, is_open: impl Fn(Token) -> bool) {
+        let Some(local) = self.topics.get_mut(topic) else { return };
         lent.pending.clear();
-        if let Some(local) = self.topics.get_mut(topic) {
-            *local = lent;
+        lent.stale += local.stale;
+        *local = lent;
+        if local.sweep(is_open) {
+            self.topics.remove(topic);
         }
     }
 }
 
 impl Local {
+    /// Takes closed connections off the list once they are more than half of it. True if nobody is left.
+    fn sweep(&mut self, is_open: impl Fn(Token) -> bool) -> bool {
+        if self.lent {
+            return false;
+        }
+        if self.stale * 2 > self.groups.iter().map(Vec::len).sum() {
+            self.stale = 0;
+            for group in &mut self.groups {
+                group.retain(|token| is_open(*token));
+                group.shrink_to(group.len() * 2);
+            }
+        }
+        self.is_unused()
+    }
+
     fn is_unused(&self) -> bool {
         self.pending.is_empty() && self.groups.iter().all(Vec::is_empty)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_closes_while_the_list_is_lent_takes_nobody_along() {
+        let (slow, other) = (Token { index: 1, generation: 0 }, Token { index: 2, generation: 0 });
+        let topic: Arc<str> = "topic:a".into();
+        let message = TopicMessage { sequence: 1, body: [].into(), binary: false, except: None };
+        let mut subscribers = Subscribers::new(1);
+        for token in [slow, other] {
+            subscribers.add(&topic, SERIALIZERS[0], token);
+        }
+        subscribers.enqueue(&topic, vec![message.clone()]);
+        let (_, lent) = subscribers.next_dirty().expect("a list");
+        subscribers.forget(&topic, |token| token == other);
+        subscribers.put_back(&topic, lent, |token| token == other);
+        subscribers.enqueue(&topic, vec![message]);
+        let (_, lent) = subscribers.next_dirty().expect("the list of those who are still here");
+        assert!(lent.groups[0].contains(&other));
+        subscribers.forget(&topic, |_| false);
+        subscribers.put_back(&topic, lent, |_| false);
+        assert!(subscribers.topics.is_empty());
     }
 }

@@ -8,6 +8,7 @@ use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
 use weir_transports::phoenix::{self, Version};
 
+use crate::channels::presence::{Full, Reference};
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::limits;
@@ -43,6 +44,8 @@ pub struct Past {
     pub messages: Vec<TopicMessage>,
     /// Nothing is missing any more: the receiving shard is subscribed and the next message follows.
     pub live: bool,
+    /// What became of the wish to be seen on the topic, where there was one.
+    pub present: Option<Result<Reference, Full>>,
 }
 
 /// Outbox classes of a topic's entries.
@@ -240,6 +243,7 @@ impl Topic {
             gap: None,
             messages: Vec::new(),
             live: true,
+            present: None,
         };
         if let Some(cursor) = resume {
             let replay = self.outbox.replay(cursor);

@@ -270,8 +270,26 @@ pub(crate) struct Channel {
     pub join_ref: Option<Box<str>>,
     /// Tells this join from an earlier one of the same topic.
     pub ticket: u32,
+    /// What it has to do with the topic's presence.
+    pub presence: Presence,
     /// How far the join is.
     pub state: Joined,
+}
+
+/// What a join of a topic has to do with who is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Nothing: it did not ask, or there was no room.
+    #[default]
+    None,
+    /// The topic's home was told that it is there.
+    Told,
+    /// It is seen, and does not know yet who else is there.
+    Seen,
+    /// The topic's home was asked who is there.
+    Asked,
+    /// It knows, and is told what changes.
+    Watching,
 }
 
 /// How far a topic's join is.

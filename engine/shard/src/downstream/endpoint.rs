@@ -32,6 +32,8 @@ pub(crate) enum Endpoint<'a> {
     Client(Cow<'a, str>),
     /// Messages to a topic.
     Topic(Cow<'a, str>),
+    /// Who is on a topic.
+    Presence(Cow<'a, str>),
     /// Many messages, one a line.
     Batch,
     /// A cumulative acknowledgement.
@@ -81,6 +83,7 @@ fn named(path: &str) -> Result<(Endpoint<'_>, Method), Error> {
     match (kind, rest.split_once('/')) {
         ("clients", Some((name, "messages"))) => Ok((Endpoint::Client(decode(name)?), Method::Post)),
         ("topics", Some((name, "messages"))) => Ok((Endpoint::Topic(decode(name)?), Method::Post)),
+        ("topics", Some((name, "presence"))) => Ok((Endpoint::Presence(decode(name)?), Method::Get)),
         _ => Err(UNKNOWN),
     }
 }
@@ -99,6 +102,7 @@ mod tests {
         let get = |path| find(Method::Get, path, false);
         assert_eq!(get("/mcp/sse"), Ok(Endpoint::Sse));
         assert_eq!(get("/mcp/health/a%20b"), Ok(Endpoint::Health("a b".into())));
+        assert_eq!(get("/mcp/topics/room%3A7/presence"), Ok(Endpoint::Presence("room:7".into())));
         assert_eq!(get("/mcp/ws/echo"), Err(Error::NotFound { what: "path" }));
         assert_eq!(find(Method::Get, "/mcp/ws/echo", true), Ok(Endpoint::Echo));
         assert_eq!(get("/mcp/clients/u1/messages"), Err(Error::MethodNotAllowed { allow: "POST" }));

@@ -4,7 +4,7 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
-use crate::downstream::connection::{Channel, Joined, Link};
+use crate::downstream::connection::{Channel, Joined, Link, Presence};
 use crate::downstream::stream::Place;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
@@ -51,6 +51,7 @@ impl Shard {
             topic: std::sync::Arc::clone(&self.gateway),
             join_ref: frame.join_ref.as_deref().map(Into::into),
             ticket: 0,
+            presence: Presence::None,
             state: Joined::Gateway,
         });
         if let Some(session) = self.sessions.get_mut(id) {

@@ -1,6 +1,7 @@
 //! Requests whose answer comes from other shards: what has come, and what the answer is.
 
 use weir_ring::token::Token;
+use weir_transports::json;
 
 use crate::downstream::connection::{Stage, Waiting};
 use crate::downstream::reply::Terms;
@@ -32,6 +33,8 @@ pub(crate) enum Kind {
     Stats(Box<Stats>),
     /// One client's state.
     Health,
+    /// Who is on this topic.
+    Presence { topic: Box<str> },
 }
 
 impl Shard {
@@ -104,6 +107,9 @@ impl Shard {
                 serde_json::to_vec(&**sum)
             }
             (Kind::Health, Answer::Health(Some(health))) => serde_json::to_vec(&health),
+            (Kind::Presence { topic }, Answer::Presence { clients, state }) => {
+                Ok(roster_json(topic, clients, &state))
+            }
             (Kind::Health, Answer::Health(None)) => {
                 self.respond_error(token, &Error::NotFound { what: "client" }, terms, cx);
                 return self.request_done(token, terms.keep_alive, cx);
@@ -145,6 +151,17 @@ impl From<Gather> for Waiting {
     fn from(gather: Gather) -> Waiting {
         Waiting::Gather(Box::new(gather))
     }
+}
+
+/// `{"topic", "count", "presence"}`; the last as Phoenix's clients get it.
+fn roster_json(topic: &str, clients: usize, state: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(state.len() + topic.len() + 64);
+    out.extend_from_slice(b"{\"topic\":");
+    json::write_str(&mut out, topic);
+    out.extend_from_slice(format!(",\"count\":{clients},\"presence\":").as_bytes());
+    out.extend_from_slice(state);
+    out.push(b'}');
+    out
 }
 
 /// A question's name: the connection that asks.

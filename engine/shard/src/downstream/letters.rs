@@ -2,6 +2,7 @@
 
 use weir_ring::token::Member;
 
+use crate::downstream::presence::seat;
 use crate::mail::{Answer, Mail, Question, ReplyTo};
 use crate::message::timestamp;
 use crate::metrics::Health;
@@ -28,11 +29,15 @@ impl Shard {
                 }
                 ReplyTo::Push { connection, push } => self.push_published(connection, &push, outcome, cx),
             },
-            Mail::Subscribe { from, subscriber, topic, resume } => {
-                self.subscribe(from, subscriber, topic, resume, cx);
+            Mail::Subscribe { from, subscriber, topic, resume, tracking } => {
+                self.subscribe(from, subscriber, topic, (resume, tracking), cx);
             }
             Mail::Subscribed { subscriber, topic, past } => self.subscribed(subscriber, topic, *past, cx),
             Mail::Unsubscribe { from, topic } => self.topics.unsubscribe(&topic, from),
+            Mail::Watch { from, subscriber, topic } => self.watch(from, subscriber, topic, cx),
+            Mail::Watched { subscriber, topic, state } => self.watched(subscriber, &topic, &state, cx),
+            Mail::PresenceDiff { topic, frame } => self.presence_diff(&topic, frame),
+            Mail::Untrack { from, subscriber, topic } => self.rosters.untrack(&topic, seat(from, subscriber)),
             Mail::Fanout { topic, messages } => self.subscribers.enqueue(&topic, messages),
             Mail::Acknowledge { from, reply_to, client, lane, position } => {
                 self.acknowledge((from, reply_to), &client, lane, position, cx);
@@ -47,10 +52,15 @@ impl Shard {
             Question::Stats => {
                 self.stats.sessions = self.sessions.len().into();
                 self.stats.topics = self.topics.len() as u64;
+                self.stats.present = self.rosters.len() as u64;
                 self.stats.mcp = self.mcp_stats();
                 Answer::Stats(Box::new(self.stats.clone()))
             }
             Question::Health { client } => Answer::Health(self.health(client, cx)),
+            Question::Presence { topic } => {
+                let clients = self.rosters.clients(topic);
+                Answer::Presence { clients, state: self.rosters.state(topic) }
+            }
         };
         self.send(from, Mail::Answer { ask, answer }, cx);
     }

@@ -21,6 +21,7 @@ use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::mail::Mail;
 use crate::route;
+use crate::seal::Purpose;
 use crate::turn::{Cx, Shard};
 
 /// Frames that a session's client has sent, for the shard that the session is on.
@@ -64,7 +65,7 @@ impl Shard {
         if shown.is_none() && head.method == Method::Get {
             return self.open_poll(token, head, raw, cx);
         }
-        let opened = shown.and_then(|shown| self.seal.open(&shown));
+        let opened = shown.and_then(|shown| self.seal.open(Purpose::Poll, &shown));
         let Some(shown) = opened.and_then(|bytes| PollToken::from_bytes(&bytes)) else {
             return self.poll_gone(token, head.keep_alive, cx);
         };

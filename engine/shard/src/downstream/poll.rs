@@ -16,6 +16,7 @@ use crate::downstream::reply::Terms;
 use crate::marks::Marks;
 use crate::metrics::{Stats, Transport};
 use crate::route;
+use crate::seal::Purpose;
 use crate::turn::{Alarm, Cx, Shard};
 
 /// What the tokens of sessions begin with. The application's own parameter `token` does not.
@@ -69,15 +70,15 @@ impl Poll {
 }
 
 impl PollToken {
-    /// Before it is sealed. The first bytes tell it from what else the shard seals.
+    /// Before it is sealed.
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let PollToken { home, key, answered } = self;
-        [&b"poll"[..], &home.0.to_be_bytes(), &key.to_be_bytes(), &answered.to_be_bytes()].concat()
+        [&home.0.to_be_bytes()[..], &key.to_be_bytes(), &answered.to_be_bytes()].concat()
     }
 
     /// Reads what was sealed.
     pub(crate) fn from_bytes(bytes: &[u8]) -> Option<PollToken> {
-        let (home, rest) = bytes.strip_prefix(b"poll")?.split_first_chunk()?;
+        let (home, rest) = bytes.split_first_chunk()?;
         let (key, rest) = rest.split_first_chunk()?;
         let answered = u32::from_be_bytes(rest.try_into().ok()?);
         Some(PollToken { home: Member(u16::from_be_bytes(*home)), key: u64::from_be_bytes(*key), answered })
@@ -211,7 +212,7 @@ impl Shard {
 
     /// What a client is given to show.
     pub(crate) fn seal_poll_token(&mut self, token: PollToken) -> String {
-        format!("{MARK}{}", self.seal.seal(&token.to_bytes()))
+        format!("{MARK}{}", self.seal.seal(Purpose::Poll, &token.to_bytes()))
     }
 
     pub(crate) fn respond_poll(
@@ -374,7 +375,7 @@ mod tests {
         let token = PollToken { home: Member(3), key: u64::MAX - 1, answered: 7 };
         let bytes = token.to_bytes();
         assert_eq!(PollToken::from_bytes(&bytes), Some(token));
-        assert_eq!(PollToken::from_bytes(&bytes[..17]), None);
+        assert_eq!(PollToken::from_bytes(&bytes[..13]), None);
         assert_eq!(PollToken::from_bytes(&bytes[1..]), None);
     }
 

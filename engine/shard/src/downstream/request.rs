@@ -112,10 +112,16 @@ impl Shard {
             Endpoint::Batch => self.batch_request(token, name, body, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, body, terms, cx),
             Endpoint::Health(client) => {
-                let home = route::home(&self.ring, client);
                 let question = Question::Health { client: client.as_ref().into() };
-                self.send(home, Mail::Ask { from: self.me, ask: ask_of(token), question }, cx);
-                Outcome::Waiting(Gather { kind: Kind::Health, left: 1, terms }.into())
+                self.ask_home(token, client, (question, Kind::Health), terms, cx)
+            }
+            Endpoint::Presence(topic) if !route::is_topic(topic) => {
+                self.refuse(token, &Error::NotFound { what: "topic" }, terms, cx)
+            }
+            Endpoint::Presence(topic) => {
+                let question = Question::Presence { topic: topic.as_ref().into() };
+                let kind = Kind::Presence { topic: topic.as_ref().into() };
+                self.ask_home(token, topic, (question, kind), terms, cx)
             }
             _ => {
                 for shard in 0..self.config.shards {
@@ -126,6 +132,20 @@ impl Shard {
                 Outcome::Waiting(Gather { kind: Kind::Stats(Box::default()), left, terms }.into())
             }
         }
+    }
+
+    /// A question that the home of `name` answers.
+    fn ask_home(
+        &mut self,
+        token: Token,
+        name: &str,
+        (question, kind): (Question, Kind),
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        let home = route::home(&self.ring, name);
+        self.send(home, Mail::Ask { from: self.me, ask: ask_of(token), question }, cx);
+        Outcome::Waiting(Gather { kind, left: 1, terms }.into())
     }
 
     fn publish_request(

@@ -4,22 +4,24 @@
 use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
-use weir_transports::phoenix::{self, Frame, Payload, Status, Version, longpoll};
-use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
+use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
 use crate::channels::subscribers::{Framing, Local, SERIALIZERS, Serializer};
-use crate::channels::topics::{Fresh, Past, TopicMessage};
-use crate::downstream::connection::{Channel, Joined, Link, Speaks, Stage};
+use crate::channels::topics::{Fresh, Past};
+use crate::downstream::connection::{Channel, Connection, Joined, Link, Presence, Speaks, Stage};
 use crate::downstream::phoenix::Addressee;
+use crate::downstream::presence::presence_json;
+use crate::downstream::serialize::serializer;
 use crate::downstream::stream::gap_json;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::lane::Lane;
-use crate::mail::{Mail, PushRef, Subscriber};
+use crate::mail::{Mail, PushRef, Subscriber, Tracking};
 use crate::message::{Receipt, State};
 use crate::route;
 use crate::session::Carrier;
+use crate::slots::Slots;
 use crate::stream::{Epoch, Position};
 use crate::turn::{Cx, Shard};
 
@@ -46,42 +48,38 @@ impl Shard {
             Ok(_) => return,
             Err(error) => return self.reply_error(token, link, frame, &error, cx),
         }
-        self.leave_if_joined(token, link, &frame.topic, cx);
+        let before = self.leave_if_joined(token, link, &frame.topic, cx);
         if link.channels.len() >= self.config.topics_per_connection_max {
             return self.reply_to_frame(token, link, frame, Status::Error, TOO_MANY, cx);
         }
-        let reference = frame.reference.as_deref().map(Into::into);
-        let join_ref = frame.join_ref.as_deref().map(Into::into);
-        self.ask_topic(token, link, &frame.topic, join_ref, reference, join.position(), cx);
+        let asking = Asking {
+            reference: frame.reference.as_deref().map(Into::into),
+            join_ref: frame.join_ref.as_deref().map(Into::into),
+            resume: join.position(),
+            tracking: self.tracking(token, link, join, before, cx),
+        };
+        self.ask_topic(token, link, &frame.topic, asking, cx);
     }
 
     /// The room that a join of the gateway named: no reply of its own.
     pub(crate) fn join_room(&mut self, token: Token, link: &mut Link, room: &str, cx: &mut Cx<'_>) {
         let topic = format!("room:{room}");
         if route::is_topic(&topic) && link.channel(&topic).is_none() {
-            self.ask_topic(token, link, &topic, None, None, None, cx);
+            self.ask_topic(token, link, &topic, Asking::default(), cx);
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one join, said in full")]
-    fn ask_topic(
-        &mut self,
-        token: Token,
-        link: &mut Link,
-        topic: &str,
-        join_ref: Option<Box<str>>,
-        reference: Option<Box<str>>,
-        resume: Option<Position>,
-        cx: &mut Cx<'_>,
-    ) {
+    fn ask_topic(&mut self, token: Token, link: &mut Link, topic: &str, asking: Asking, cx: &mut Cx<'_>) {
+        let Asking { join_ref, reference, resume, tracking } = asking;
         let topic: Arc<str> = topic.into();
         let ticket = self.next_ticket();
         link.channels.reserve_exact(1);
         let state = Joined::Asked { reference };
-        link.channels.push(Channel { topic: Arc::clone(&topic), join_ref, ticket, state });
+        let presence = if tracking.is_some() { Presence::Told } else { Presence::None };
+        link.channels.push(Channel { topic: Arc::clone(&topic), join_ref, ticket, presence, state });
         let subscriber = Subscriber { token, ticket };
         let home = route::home(&self.ring, &topic);
-        self.send(home, Mail::Subscribe { from: self.me, subscriber, topic, resume }, cx);
+        self.send(home, Mail::Subscribe { from: self.me, subscriber, topic, resume, tracking }, cx);
     }
 
     /// At the topic's home: a part of the past, and the present once nothing is missing. What this turn
@@ -91,14 +89,15 @@ impl Shard {
         from: Member,
         subscriber: Subscriber,
         topic: Arc<str>,
-        resume: Option<Position>,
+        (resume, tracking): (Option<Position>, Option<Box<Tracking>>),
         cx: &mut Cx<'_>,
     ) {
+        let present = tracking.map(|tracking| self.track(from, subscriber, &topic, &tracking, cx));
         self.send_fresh(&topic, cx);
         let random = &mut self.random;
         let owned = self.topics.open(&topic, || Epoch::from_random(random.next()), cx.now.mono);
         let part = PAST_BYTES.min(self.config.queue_bytes_max / 4);
-        let past = Box::new(owned.subscribe(from, resume, part));
+        let past = Box::new(Past { present, ..owned.subscribe(from, resume, part) });
         self.send(from, Mail::Subscribed { subscriber, topic, past }, cx);
     }
 
@@ -140,6 +139,9 @@ impl Shard {
         let state = if past.live { Joined::Live } else { Joined::CatchingUp { from, asked: false } };
         let Some(channel) = link.channel_mut(topic) else { return };
         let before = std::mem::replace(&mut channel.state, state);
+        if let Some(present) = past.present {
+            channel.presence = present.map_or(Presence::None, |_| Presence::Seen);
+        }
         let join_ref = channel.join_ref.clone();
         if let Joined::Asked { reference: Some(reference) } = before {
             let body = joined_json(&past);
@@ -187,8 +189,8 @@ impl Shard {
         }
     }
 
-    /// Asks for the next part of a topic that is catching up, once the last part has left. One topic at
-    /// a time: each answer asks for the next.
+    /// Asks for what a joined topic is still to be sent, who is there or the next part of its past, once
+    /// what came before has left. One at a time: each answer asks for the next.
     pub(crate) fn catch_up(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Shard { conns, ring, me, .. } = self;
         let Some(conn) = conns.get_mut(token) else { return };
@@ -196,17 +198,11 @@ impl Shard {
             return;
         }
         let Some(link) = conn.stage.link_mut() else { return };
-        let next = link.channels.iter_mut().find_map(|channel| match &mut channel.state {
-            Joined::CatchingUp { from, asked } if !*asked => {
-                *asked = true;
-                let subscriber = Subscriber { token, ticket: channel.ticket };
-                Some((Arc::clone(&channel.topic), subscriber, *from))
-            }
-            _ => None,
+        let next = link.channels.iter_mut().find_map(|channel| {
+            let letter = channel.next_question(*me, token)?;
+            Some((route::home(ring, &channel.topic), letter))
         });
-        if let Some((topic, subscriber, from)) = next {
-            let home = route::home(ring, &topic);
-            let letter = Mail::Subscribe { from: *me, subscriber, topic, resume: Some(from) };
+        if let Some((home, letter)) = next {
             self.send(home, letter, cx);
         }
     }
@@ -214,15 +210,22 @@ impl Shard {
     /// `phx_leave` of a joined topic.
     pub(crate) fn leave(&mut self, token: Token, link: &mut Link, frame: &Frame<'_>, cx: &mut Cx<'_>) {
         let Some(channel) = self.part(token, link, &frame.topic, cx) else { return };
+        self.untrack(token, &channel, cx);
         self.reply_to_frame(token, link, frame, Status::Ok, b"{}", cx);
         self.close_channel(token, link, &channel, cx);
     }
 
-    /// A second join of a topic ends the first.
-    pub(crate) fn leave_if_joined(&mut self, token: Token, link: &mut Link, topic: &str, cx: &mut Cx<'_>) {
-        if let Some(channel) = self.part(token, link, topic, cx) {
-            self.close_channel(token, link, &channel, cx);
-        }
+    /// A second join of a topic ends the first, and may take its place on the topic's roster.
+    pub(crate) fn leave_if_joined(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        topic: &str,
+        cx: &mut Cx<'_>,
+    ) -> Option<Channel> {
+        let channel = self.part(token, link, topic, cx)?;
+        self.close_channel(token, link, &channel, cx);
+        Some(channel)
     }
 
     /// Tells the client that a join is over. Without the join's own reference it would take its live
@@ -238,6 +241,9 @@ impl Shard {
     fn part(&mut self, token: Token, link: &mut Link, topic: &str, cx: &mut Cx<'_>) -> Option<Channel> {
         let at = link.channels.iter().position(|channel| &*channel.topic == topic)?;
         let channel = link.channels.swap_remove(at);
+        if channel.presence == Presence::Watching {
+            self.watchers.remove(topic, serializer(link), token);
+        }
         match channel.state {
             Joined::Gateway => {
                 link.gateway = false;
@@ -265,15 +271,16 @@ impl Shard {
             if let Joined::Mcp { session } = channel.state {
                 self.forget_rpc(session);
             }
+            self.untrack(token, &channel, cx);
+            if channel.presence == Presence::Watching {
+                let Shard { watchers, conns, .. } = self;
+                watchers.forget(&channel.topic, |other| is_open(conns, other));
+            }
             if channel.state != Joined::Live {
                 continue;
             }
-            let conns = &self.conns;
-            let is_open = |other| {
-                let stage = conns.get(other).map(|conn| &conn.stage);
-                matches!(stage, Some(Stage::WebSocket(_) | Stage::Poll(_) | Stage::Lent))
-            };
-            self.subscribers.forget(&channel.topic, is_open);
+            let Shard { subscribers, conns, .. } = self;
+            subscribers.forget(&channel.topic, |other| is_open(conns, other));
             let home = route::home(&self.ring, &channel.topic);
             self.send(home, Mail::Unsubscribe { from: self.me, topic: channel.topic }, cx);
         }
@@ -294,18 +301,22 @@ impl Shard {
         while let Some(fresh) = self.topics.next_fresh() {
             self.send_letters(fresh, cx);
         }
+        self.send_diffs(cx);
         self.local_letters(cx);
         while let Some((topic, local)) = self.subscribers.next_dirty() {
             self.fan(&local, cx);
-            self.subscribers.put_back(&topic, local);
+            let Shard { subscribers, conns, .. } = self;
+            subscribers.put_back(&topic, local, |token| is_open(conns, token));
         }
+        self.fan_diffs(cx);
     }
 
     /// The same for one topic, before somebody joins it.
     fn fan_out_topic(&mut self, topic: &str, cx: &mut Cx<'_>) {
         if let Some(local) = self.subscribers.take(topic) {
             self.fan(&local, cx);
-            self.subscribers.put_back(topic, local);
+            let Shard { subscribers, conns, .. } = self;
+            subscribers.put_back(topic, local, |token| is_open(conns, token));
         }
     }
 
@@ -323,7 +334,7 @@ impl Shard {
     }
 
     /// Sends a topic's pending messages: encoded once per serializer, one send per subscriber.
-    fn fan(&mut self, local: &Local, cx: &mut Cx<'_>) {
+    pub(crate) fn fan(&mut self, local: &Local, cx: &mut Cx<'_>) {
         for (group, serializer) in local.groups.iter().zip(SERIALIZERS) {
             if group.is_empty() {
                 continue;
@@ -373,28 +384,6 @@ impl Shard {
         }
     }
 
-    /// Appends a topic's message as a serializer writes it.
-    fn encode(&mut self, serializer: Serializer, message: &TopicMessage, out: &mut Vec<u8>) {
-        let text;
-        let (opcode, payload): (Opcode, &[u8]) = match (serializer.version, message.binary) {
-            (Version::V2, false) => (Opcode::Text, &message.body),
-            (Version::V2, true) if serializer.framing != Framing::Poll => (Opcode::Binary, &message.body),
-            (version, _) => {
-                text = as_text(version, message);
-                (Opcode::Text, &text)
-            }
-        };
-        if serializer.framing == Framing::Poll {
-            return longpoll::write_frame(out, &String::from_utf8_lossy(payload));
-        }
-        let deflated = serializer.framing == Framing::Deflated;
-        let worth = deflated && payload.len() >= self.config.websocket.compression_bytes_min;
-        let deflater = self.deflater.as_mut().filter(|_| worth);
-        let params = DeflateParams::default();
-        let deflate = deflater.map(|deflater| Deflate { deflater, params, always: false });
-        websocket::write_message(out, opcode, payload, deflate);
-    }
-
     /// A client's own publish was decided.
     pub(crate) fn push_published(
         &mut self,
@@ -420,34 +409,40 @@ impl Shard {
     }
 }
 
-fn serializer(link: &Link) -> Serializer {
-    let framing = match link.speaks {
-        Speaks::Polled(_) => Framing::Poll,
-        // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
-        _ if link.deflate == Some(DeflateParams::default()) => Framing::Deflated,
-        _ => Framing::Plain,
-    };
-    Serializer { version: link.version(), framing }
+/// Whether the connection of that token still has a link.
+pub(crate) fn is_open(conns: &Slots<Connection>, token: Token) -> bool {
+    let stage = conns.get(token).map(|conn| &conn.stage);
+    matches!(stage, Some(Stage::WebSocket(_) | Stage::Poll(_) | Stage::Lent))
 }
 
-/// A message, which is kept as V2, as text of another version, or where no binary frame passes: base64 stands
-/// in for it.
-fn as_text(version: Version, message: &TopicMessage) -> Vec<u8> {
-    use base64::Engine;
-    let mut out = Vec::new();
-    if message.binary {
-        let Some(frame) = phoenix::client::decode_broadcast(&message.body) else { return out };
-        let data = base64::engine::general_purpose::STANDARD.encode(frame.data);
-        let payload = format!(r#"{{"encoding":"base64","data":"{data}"}}"#);
-        phoenix::push(version, &mut out, None, frame.topic, frame.event, payload.as_bytes(), None);
-    } else {
-        let text = String::from_utf8_lossy(&message.body);
-        let Ok(received) = phoenix::client::decode(&text) else { return out };
-        let Frame { topic, event, payload: Payload::Json(payload), .. } = received.frame else { return out };
-        let meta = received.meta.map(str::as_bytes);
-        phoenix::push(version, &mut out, None, &topic, &event, payload.as_bytes(), meta);
+/// A join of a topic, as its home and its answer need it.
+#[derive(Default)]
+struct Asking {
+    join_ref: Option<Box<str>>,
+    /// Of the join; the answer goes there.
+    reference: Option<Box<str>>,
+    resume: Option<Position>,
+    tracking: Option<Box<Tracking>>,
+}
+
+impl Channel {
+    /// What the topic's home is to be asked next.
+    fn next_question(&mut self, from: Member, token: Token) -> Option<Mail> {
+        let subscriber = Subscriber { token, ticket: self.ticket };
+        let topic = || Arc::clone(&self.topic);
+        if self.presence == Presence::Seen {
+            self.presence = Presence::Asked;
+            return Some(Mail::Watch { from, subscriber, topic: topic() });
+        }
+        match &mut self.state {
+            Joined::CatchingUp { from: at, asked } if !*asked => {
+                *asked = true;
+                let resume = Some(*at);
+                Some(Mail::Subscribe { from, subscriber, topic: topic(), resume, tracking: None })
+            }
+            _ => None,
+        }
     }
-    out
 }
 
 /// The reply to a topic's join.
@@ -455,7 +450,9 @@ fn joined_json(past: &Past) -> Vec<u8> {
     // Where the subscriber goes on: before the first message of the past, if there is one.
     let sequence = past.messages.first().map_or(past.at, |message| message.sequence - 1);
     let epoch = String::from_utf8_lossy(&past.epoch.letters()).into_owned();
-    format!(r#"{{"epoch":"{epoch}","sequence":{sequence},"recovered":{}}}"#, past.recovered).into_bytes()
+    let presence = past.present.map_or(String::new(), presence_json);
+    format!(r#"{{"epoch":"{epoch}","sequence":{sequence},"recovered":{}{presence}}}"#, past.recovered)
+        .into_bytes()
 }
 
 fn delivered_json(receipt: Receipt) -> Vec<u8> {

@@ -12,6 +12,7 @@ use weir_transports::mcp::{Method, code, object};
 use crate::mcp::answer::Refusal;
 use crate::mcp::call::{Serves, Work};
 use crate::mcp::dispatch::Request;
+use crate::seal::Purpose;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::{UpstreamFault, UpstreamId};
 
@@ -115,7 +116,7 @@ impl Shard {
         let expires = cx.now.mono.plus(self.hold_time());
         let Some(hold) = self.mcp.holds.get_mut(token) else { return };
         hold.expires = expires;
-        let state = self.seal.seal(&state_of(self.me, token));
+        let state = self.seal.seal(Purpose::RequestState, &state_of(self.me, token));
         let questions = self.mcp.holds.get(token).map_or(&[][..], |hold| &hold.questions);
         let requests = questions.iter().map(|asked| InputRequest {
             key: asked.key.as_str().into(),
@@ -141,7 +142,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<(), Refusal> {
         let expired = || Refusal::new(code::INVALID_PARAMS, "requestState is not known here, or has expired");
-        let bytes = self.seal.open(state).ok_or_else(expired)?;
+        let bytes = self.seal.open(Purpose::RequestState, state).ok_or_else(expired)?;
         let token = token_of(&bytes).filter(|(home, _)| *home == self.me).ok_or_else(expired)?.1;
         let hold =
             self.mcp.holds.get(token).filter(|hold| hold.method == request.method).ok_or_else(expired)?;
@@ -242,7 +243,7 @@ impl Shard {
     /// The shard where what a `requestState` speaks of is held. `None`: nowhere, as far as it says.
     pub(crate) fn state_home(&self, state: &str) -> Option<Member> {
         let state = object::string(state)?;
-        token_of(&self.seal.open(&state)?).map(|(home, _)| home)
+        token_of(&self.seal.open(Purpose::RequestState, &state)?).map(|(home, _)| home)
     }
 
     fn refuse_in(&mut self, conversation: Token, id: Id<'_>, why: &str, cx: &mut Cx<'_>) {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 mod backends;
 mod breaker;
+pub(crate) mod routing;
 mod token_bucket;
 
 pub use backends::Backends;

@@ -43,6 +43,8 @@ pub struct Receiver {
     links: Vec<Link>,
     /// Takes SSE at the next connect.
     on_sse: bool,
+    /// So often it still opens a transport beside the other, or closes one of two.
+    flaps: u64,
 }
 
 impl Link {
@@ -88,6 +90,7 @@ impl Receiver {
             views: BTreeMap::new(),
             links: Vec::new(),
             on_sse,
+            flaps: 0,
         }
     }
 
@@ -102,7 +105,11 @@ impl Receiver {
             self.storm(stage);
         }
         self.join_wanted(stage, phase);
-        if phase == Phase::Storm { pace(stage) } else { Some(stage.now + self.rng.between(20, 60) * MS) }
+        if phase == Phase::Storm {
+            return pace(stage);
+        }
+        let pause = if self.waits_for().is_some() { self.rng.between(20, 60) } else { 200 };
+        Some(stage.now + pause * MS)
     }
 
     /// Closes everything and connects once more with what it holds.
@@ -191,6 +198,10 @@ impl Receiver {
     /// One thing that happens to a connected client in the storm.
     fn storm(&mut self, stage: &mut Stage) {
         let cast = stage.options.cast.clone();
+        if self.flaps > 0 {
+            self.flaps -= 1;
+            return self.flap(stage);
+        }
         let at = self.rng.index(self.links.len());
         let conn = self.links[at].conn();
         if self.rng.chance(cast.reset) {
@@ -208,9 +219,28 @@ impl Receiver {
             stage.faults.count(Fault::Double);
             self.turn_around();
             self.connect(stage);
+        } else if self.taste == Taste::Either && self.rng.chance(cast.flap) {
+            stage.faults.count(Fault::Flap);
+            self.flaps = self.rng.between(4, 40);
         } else if matches!(self.links[at], Link::Phoenix(_)) {
             self.speak(stage, at);
         }
+    }
+
+    /// Opens the other transport, or gives up one of the two.
+    fn flap(&mut self, stage: &mut Stage) {
+        if let [only] = self.links.as_slice() {
+            self.on_sse = matches!(only, Link::Phoenix(_));
+            return self.connect(stage);
+        }
+        let at = self.rng.index(self.links.len());
+        let conn = self.links[at].conn();
+        match self.rng.below(3) {
+            0 => self.links[at].close(stage),
+            1 => net::reset(stage, conn),
+            _ => net::vanish(stage, conn),
+        }
+        self.drop_link(stage, at);
     }
 
     /// One push of a connected Phoenix client.

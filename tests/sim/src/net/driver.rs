@@ -47,6 +47,7 @@ pub fn execute(stage: &mut Stage, shard: usize, out: &mut Output) {
             Op::HandOver { token, socket, to, transfer } => {
                 hand_over(stage, shard, (token, socket), to, transfer);
             }
+            Op::Append { .. } | Op::Discard { .. } => {}
         }
     }
 }
@@ -393,6 +394,9 @@ fn hand_over(stage: &mut Stage, shard: usize, name: (Token, Socket), to: Member,
 
 /// A job is done.
 pub fn finish(stage: &mut Stage, shard: usize, number: usize) {
+    if number < stage.net.jobs_void {
+        return;
+    }
     match stage.net.jobs[number].clone() {
         Job::Connect { token, to } => outbound::decide(stage, shard, token, &to),
         Job::Connected { token, socket } => outbound::connected(stage, shard, token, socket),

@@ -105,6 +105,10 @@ pub struct Net {
     /// One per shard.
     pub ports: Vec<Port>,
     jobs: Vec<driver::Job>,
+    /// Jobs before this one are of a process that is no more.
+    jobs_void: usize,
+    /// Until then nobody accepts connections, ns.
+    down_until: u64,
     /// Who listens where.
     listening: BTreeMap<Address, AgentId>,
 }
@@ -127,12 +131,20 @@ impl Net {
             conns: Vec::new(),
             ports: (0..shards).map(|_| Port::new(slots)).collect(),
             jobs: Vec::new(),
+            jobs_void: 0,
+            down_until: 0,
             listening: BTreeMap::new(),
         }
     }
 }
 
 impl Net {
+    /// The process of all shards is gone with all that was under way; the next accepts from `back` on.
+    pub fn restart(&mut self, back: u64) {
+        self.ports.iter_mut().for_each(Port::restart);
+        (self.jobs_void, self.down_until) = (self.jobs.len(), back);
+    }
+
     /// Open sockets of a shard that came from its listeners, or from another shard's.
     pub fn accepted(&self, shard: usize) -> usize {
         let socks = self.ports[shard].table.iter().flatten();
@@ -163,6 +175,13 @@ pub fn connect(stage: &mut Stage, owner: AgentId) -> usize {
     let conn = stage.net.conns.len();
     let opened = Conn::new(stage, owner, Place::Backlog);
     stage.net.conns.push(opened);
+    if stage.now < stage.net.down_until {
+        let refused = &mut stage.net.conns[conn];
+        refused.place = Place::Gone;
+        let due = refused.down.finish(End::Broken(errno::ECONNREFUSED), stage.now);
+        stage.at(due, Event::ArriveDown { conn });
+        return conn;
+    }
     let shard = stage.rng.index(stage.net.ports.len());
     let listener = stage.rng.index(usize::from(stage.options.config.listeners));
     stage.net.ports[shard].listener(listener).backlog.push_back(conn);
@@ -201,6 +220,16 @@ pub fn vanish(stage: &mut Stage, conn: usize) {
     stage.net.conns[conn].client = Client::Vanished;
     let due = stage.now + stage.rng.between(200, 4_000) * crate::options::MS;
     stage.at(due, Event::TimeOut { conn });
+}
+
+/// The network breaks the connection; both ends learn of it.
+pub fn snap(stage: &mut Stage, conn: usize) {
+    let now = stage.now;
+    let it = &mut stage.net.conns[conn];
+    let up = it.up.finish(End::Broken(errno::ECONNRESET), now);
+    let down = it.down.finish(End::Broken(errno::ECONNRESET), now);
+    stage.at(up, Event::ArriveUp { conn });
+    stage.at(down, Event::ArriveDown { conn });
 }
 
 fn leave(stage: &mut Stage, conn: usize, end: End) {

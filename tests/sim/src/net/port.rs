@@ -115,6 +115,12 @@ impl Port {
         }
     }
 
+    /// Everything but the counters is as for a new process.
+    pub fn restart(&mut self) {
+        let fresh = Port::new(self.table.len() as u32);
+        *self = Port { lives: self.lives, turns: self.turns, ..fresh };
+    }
+
     /// The listener of that number.
     pub fn listener(&mut self, number: usize) -> &mut Accepting {
         if self.listeners.len() <= number {

@@ -9,8 +9,14 @@ use crate::history::{Attachment, Cursor, Epoch, Fact, History, Stream};
 #[derive(Default)]
 struct Claims {
     roomy: bool,
-    /// Whether a connection's join of a stream came with a cursor that was made up.
-    forged: BTreeMap<(usize, Stream), bool>,
+    /// Whether a connection's join of a stream came with a cursor that was made up, or of an earlier life.
+    void: BTreeMap<(usize, Stream), bool>,
+    /// Processes there were before.
+    life: u32,
+    /// In whose life a connection was opened.
+    opened: BTreeMap<usize, u32>,
+    /// In whose life an epoch began.
+    begun: BTreeMap<(Stream, Epoch), u32>,
     /// Highest number a client has acknowledged in an epoch.
     acked: BTreeMap<(Stream, Epoch), u64>,
 }
@@ -24,9 +30,20 @@ pub(super) fn check(history: &History, roomy: bool, found: &mut Found) {
                 *acked = position.sequence.max(*acked);
                 None
             }
+            Fact::Restarted => {
+                claims.life += 1;
+                None
+            }
+            Fact::Opened { conn, .. } => {
+                claims.opened.insert(conn, claims.life);
+                None
+            }
             Fact::Attached { conn, stream, cursor, attachment, .. } => {
-                claims.forged.insert((conn, stream), cursor.is_some_and(|cursor| cursor.forged));
-                cursor.and_then(|cursor| claims.attached(stream, cursor, attachment))
+                let life = claims.opened.get(&conn).copied().unwrap_or_default();
+                claims.begun.entry((stream, attachment.position.epoch)).or_insert(life);
+                let lost = cursor.is_some_and(|cursor| claims.is_lost(stream, cursor, life));
+                claims.void.insert((conn, stream), lost || cursor.is_some_and(|cursor| cursor.forged));
+                cursor.and_then(|cursor| claims.attached(stream, cursor, attachment, lost))
             }
             Fact::Gap { conn, stream, epoch, to, .. } => claims.gap((conn, stream), epoch, to),
             _ => None,
@@ -38,9 +55,23 @@ pub(super) fn check(history: &History, roomy: bool, found: &mut Found) {
 }
 
 impl Claims {
-    fn attached(&self, stream: Stream, cursor: Cursor, attachment: Attachment) -> Option<&'static str> {
-        let forgotten = !self.roomy || cursor.position.sequence < self.acked(stream, cursor.position.epoch);
-        if !attachment.recovered {
+    /// The memory that `cursor` speaks of went with an earlier process.
+    fn is_lost(&self, stream: Stream, cursor: Cursor, life: u32) -> bool {
+        self.begun.get(&(stream, cursor.position.epoch)).is_some_and(|begun| *begun < life)
+    }
+
+    fn attached(
+        &self,
+        stream: Stream,
+        cursor: Cursor,
+        attachment: Attachment,
+        lost: bool,
+    ) -> Option<&'static str> {
+        let acked = self.acked(stream, cursor.position.epoch);
+        let forgotten = !self.roomy || lost || cursor.position.sequence < acked;
+        if attachment.recovered && lost {
+            Some("recovered, although the process that knew it is no more")
+        } else if !attachment.recovered {
             (!forgotten && !cursor.forged).then_some("not recovered although nothing can have been forgotten")
         } else if cursor.forged {
             Some("a cursor that was made up is said to be recovered")
@@ -51,8 +82,8 @@ impl Claims {
     }
 
     fn gap(&self, key: (usize, Stream), epoch: Epoch, to: u64) -> Option<&'static str> {
-        let forged = self.forged.get(&key).copied().unwrap_or_default();
-        let forgotten = !self.roomy || forged || to <= self.acked(key.1, epoch);
+        let void = self.void.get(&key).copied().unwrap_or_default();
+        let forgotten = !self.roomy || void || to <= self.acked(key.1, epoch);
         (!forgotten).then_some("a gap although nothing can have been forgotten")
     }
 

@@ -2,6 +2,7 @@
 //! not told, from exactly where the join said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use super::Found;
 use super::origin::Truth;
@@ -73,7 +74,7 @@ impl Walks<'_> {
                 }
             }
             Fact::Gap { conn, stream, epoch, from, to, .. } => {
-                return self.gap((conn, stream), epoch, from, to);
+                return self.gap(history, (conn, stream), epoch, (from, to));
             }
             Fact::Binary { conn, stream, ref data, .. } => match self.walks.get_mut(&(conn, stream)) {
                 Some(walk) => walk.binaries.extend(uid_in(data)),
@@ -103,7 +104,13 @@ impl Walks<'_> {
         }
     }
 
-    fn gap(&mut self, key: (usize, Stream), epoch: u32, from: u64, to: u64) -> Option<(u8, String)> {
+    fn gap(
+        &mut self,
+        history: &History,
+        key: (usize, Stream),
+        epoch: u32,
+        (from, to): (u64, u64),
+    ) -> Option<(u8, String)> {
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a gap in a stream that is not joined".into()));
         };
@@ -117,8 +124,9 @@ impl Walks<'_> {
         }
         let next = walk.next;
         walk.next = next.max(to + 1);
-        (from > next && !self.holed.contains(&key.0))
-            .then(|| (3, format!("{next} is missing before the gap")))
+        let binaries = std::mem::take(&mut walk.binaries);
+        let lost = self.lost(history, key, (epoch, next..from), &binaries)?;
+        Some((3, format!("{lost} is missing before the gap")))
     }
 
     fn delivered(
@@ -140,13 +148,26 @@ impl Walks<'_> {
             return Some((2, format!("{next} was next")));
         }
         walk.next = position.sequence + 1;
+        let lost = self.lost(history, key, (epoch, next..position.sequence), &binaries)?;
+        Some((if fresh { 6 } else { 3 }, format!("{lost} is missing, {next} was next")))
+    }
+
+    /// The first number of `range` that should have come: of what did not, some was the client's own, and of
+    /// some nobody was told where it stands.
+    fn lost(
+        &self,
+        history: &History,
+        key: (usize, Stream),
+        (epoch, mut range): (u32, Range<u64>),
+        binaries: &[Uid],
+    ) -> Option<u64> {
         if self.holed.contains(&key.0) {
             return None;
         }
         // Of these nobody was told where they stand: pushes without an answer, binaries of others.
         let unplaced = binaries.iter().filter(|uid| !self.placed.contains(uid)).count();
         let mut pardoned = self.unanswered.get(&key).copied().unwrap_or_default() + unplaced;
-        let lost = (next..position.sequence).find(|sequence| {
+        range.find(|sequence| {
             match self.truth.and_then(|truth| truth.get(&(key.1, Position { epoch, sequence: *sequence }))) {
                 Some(uid) => history.bodies[*uid].pusher != Some(key.0) && !binaries.contains(uid),
                 None if pardoned > 0 => {
@@ -155,7 +176,6 @@ impl Walks<'_> {
                 }
                 None => true,
             }
-        });
-        lost.map(|lost| (if fresh { 6 } else { 3 }, format!("{lost} is missing, {next} was next")))
+        })
     }
 }

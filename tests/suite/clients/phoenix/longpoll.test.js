@@ -7,6 +7,7 @@ import { LongPoll } from 'phoenix'
 
 import { disconnect, join, phoenix, push } from '../lib/channel.js'
 import { get, post, request, send } from '../lib/http.js'
+import { responses, Tcp } from '../lib/tcp.js'
 import { Weir } from '../lib/weir.js'
 
 const PATH = '/mcp/ws/longpoll?vsn=2.0.0'
@@ -212,14 +213,17 @@ describe('polls by hand', () => {
   })
 
   it('an orderly stop answers the poll and is told before', async () => {
-    const own = await Weir.start()
+    const own = await Weir.start({ shards: 1 })
     const session = await Session.open(own, '&client_id=stopped')
     await session.join('mcp:gateway')
-    const waiting = session.poll()
-    await get(own.url('/mcp/health/stopped'))
+    const tcp = await Tcp.open(own, 'ws')
+    const get = path => `GET ${path} HTTP/1.1\r\nHost: weir\r\n\r\n`
+    tcp.write(get('/mcp/health/stopped') + get(`${PATH}&token=${session.token}`))
+    await tcp.until('pending_acks') // the poll is right behind the request that this answers
     await own.end('SIGTERM')
-    const { status, frames } = await waiting
-    assert.deepEqual([status, frames[0][3]], [200, 'shutdown_pending'])
+    const [, { body }] = responses(await tcp.end())
+    const { status, messages } = JSON.parse(body)
+    assert.deepEqual([status, JSON.parse(messages[0])[3]], [200, 'shutdown_pending'])
     await own.close()
   })
 })

@@ -51,9 +51,21 @@ const CODECS: [(&str, &[&str]); 7] = [
 
 /// The shard from the bottom up. A module may use those of its own row and of the rows before it.
 const SHARD: [&[&str]; 6] = [
-    &["chunks", "error", "hash_ring", "limits", "random", "seal", "slots", "stream", "timers"],
+    &[
+        "chunks",
+        "error",
+        "hash_ring",
+        "lane",
+        "limits",
+        "random",
+        "recovery",
+        "seal",
+        "slots",
+        "stream",
+        "timers",
+    ],
     &["policy"],
-    &["message", "metrics", "outbox", "route", "session"],
+    &["durable", "mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
     &["channels"],
     &["downstream", "mail", "mcp", "upstream"],
     &["turn"],
@@ -63,14 +75,18 @@ const SHARD: [&[&str]; 6] = [
 const STATE: [&str; 4] = ["Shard", "Cx", "Alarm", "Post"];
 
 /// Modules of the shard that know no codec; `error` writes JSON and may use that one.
-const WITHOUT_CODECS: [&str; 13] = [
+const WITHOUT_CODECS: [&str; 17] = [
     "chunks",
     "hash_ring",
+    "lane",
     "limits",
+    "mailbox",
+    "marks",
     "metrics",
     "outbox",
     "policy",
     "random",
+    "recovery",
     "route",
     "seal",
     "session",

@@ -6,7 +6,7 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::{Frame, Payload, Status};
 
 use crate::channels::Join;
-use crate::downstream::connection::{Channel, Joined, Link};
+use crate::downstream::connection::{Channel, Joined, Link, Presence};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::turn::{Cx, Shard};
@@ -52,6 +52,7 @@ impl Shard {
             topic: Arc::from(&*frame.topic),
             join_ref: frame.join_ref.as_deref().map(Into::into),
             ticket: self.next_ticket(),
+            presence: Presence::None,
             state: Joined::Mcp { session: None },
         });
         self.reply_to_frame(token, link, frame, Status::Ok, b"{}", cx);

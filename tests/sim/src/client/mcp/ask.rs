@@ -48,6 +48,9 @@ impl McpClient {
 
     /// A request of the seed's choice.
     pub(super) fn request(&mut self, stage: &mut Stage) {
+        if !self.may_ask() {
+            return;
+        }
         if self.walk.is_none() && (self.tools.is_empty() || self.rng.chance(100)) {
             let forged = self.rng.chance(stage.options.mcp.forged);
             let params = if forged { json!({"cursor": "bm8gY3Vyc29y"}) } else { json!({}) };
@@ -102,9 +105,7 @@ impl McpClient {
 
     /// Sends a request. False: there is no connection for it now.
     pub(super) fn ask(&mut self, stage: &mut Stage, kind: Kind, text: &str, params: Value) -> bool {
-        let leaves = |link: &Link| link.exchange() == Some(&Exchange::Farewell);
-        let full = self.socket && self.ledger.len() >= OPEN_MAX;
-        if full || self.links.values().any(leaves) {
+        if !self.may_ask() {
             return false;
         }
         let method = match kind {
@@ -125,11 +126,22 @@ impl McpClient {
         let written = if self.rng.chance(50) {
             serde_json::to_string_pretty(&message)
         } else {
-            Ok(message.to_string())
+            serde_json::to_string(&message)
         };
         let id: Rc<str> = id.to_string().into();
         let open = Open { conn: usize::MAX, kind, text: text.into(), params, cancelled: false };
         self.post(stage, &written.unwrap_or_default(), Some((id, open)), &message)
+    }
+
+    /// There is a connection for a request, or room for one.
+    fn may_ask(&self) -> bool {
+        if self.socket {
+            return self.ledger.len() < OPEN_MAX && !self.links.is_empty();
+        }
+        let leaves = |link: &Link| link.exchange() == Some(&Exchange::Farewell);
+        let free = |link: &Link| link.exchange().is_none();
+        !self.links.values().any(leaves)
+            && (self.links.len() < self.links_max || self.links.values().any(free))
     }
 
     /// Sends a message, by the WebSocket or a POST. False: there is no connection for it now.
@@ -175,7 +187,7 @@ impl McpClient {
 
     /// Sends an HTTP request over a connection that is free, or a new one.
     fn send(&mut self, stage: &mut Stage, exchange: Exchange, request: &[u8]) -> Option<usize> {
-        let free = |link: &Link| matches!(link, Link::Http(http) if http.busy.is_none());
+        let free = |link: &Link| link.exchange().is_none();
         let spare = usize::from(exchange == Exchange::Tell);
         let found = self.links.iter().find(|(_, link)| free(link)).map(|(conn, _)| *conn);
         let conn = match found {

@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 use super::{Phase, pace};
 use crate::fault::Fault;
 use crate::mcp::Kind;
+use crate::mcp_options::McpOptions;
 use crate::net::{self, Taken};
+use crate::options::{Cast, MS};
 use crate::rng::Rng;
 use crate::stage::Stage;
 use ledger::Ledger;
@@ -62,6 +64,9 @@ pub struct McpClient {
     /// Faults are over: how often it may still ask for an echo.
     tries: u32,
 }
+
+/// How often a client looks around that has nothing to ask, ns.
+const LEISURE: u64 = 100 * MS;
 
 /// Requests that a WebSocket may have under way.
 const OPEN_MAX: usize = 12;
@@ -116,36 +121,37 @@ impl McpClient {
         match phase {
             Phase::Storm => (0..self.rng.between(1, 3)).for_each(|_| self.play(stage)),
             Phase::Resumed if self.tries > 0 => self.try_again(stage),
-            _ => {}
+            _ => return Some(stage.now + LEISURE),
         }
         pace(stage)
     }
 
     /// One thing of the storm.
     fn play(&mut self, stage: &mut Stage) {
-        let (cast, mcp) = (stage.options.cast.clone(), stage.options.mcp.clone());
-        if self.rng.chance(cast.reset / 4) {
+        let Cast { reset, half_open, slow, .. } = stage.options.cast;
+        let McpOptions { cancel, farewell, .. } = stage.options.mcp;
+        if self.rng.chance(reset / 4) {
             return self.cut(stage, net::reset);
         }
-        if self.rng.chance(cast.half_open / 4) {
+        if self.rng.chance(half_open / 4) {
             return self.cut(stage, net::vanish);
         }
-        if !self.socket && self.rng.chance(mcp.cancel / 4) {
+        if !self.socket && self.rng.chance(cancel / 4) {
             return self.cut(stage, net::close);
         }
-        if self.rng.chance(cast.slow / 8)
+        if self.rng.chance(slow / 8)
             && let Some(conn) = self.any_link()
         {
             net::slow_down(stage, conn);
         }
-        if self.rng.chance(mcp.farewell) {
+        if self.rng.chance(farewell) {
             if self.socket {
                 return self.cut(stage, net::close);
             } else if self.session.is_some() {
                 return self.farewell(stage);
             }
         }
-        if self.rng.chance(mcp.cancel) {
+        if self.rng.chance(cancel) {
             return self.cancel(stage);
         }
         if !self.is_introduced() {

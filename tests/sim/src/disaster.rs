@@ -1,0 +1,73 @@
+//! What befalls everybody at once: the process dies and comes back, or the network drops all connections.
+
+use crate::fault::Fault;
+use crate::history::Fact;
+use crate::net::{self, Client, Place, errno};
+use crate::options::MS;
+use crate::pipe::End;
+use crate::rng::Rng;
+use crate::stage::{Event, Stage};
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disaster {
+    /// SIGKILL, and a new process a little later.
+    Restart,
+    /// All connections break, and all clients come back at once.
+    Rush,
+}
+
+/// Disasters by the turn of the storm before which they strike, the next one last.
+pub fn draw(rng: &mut Rng, turns: u64) -> Vec<(u64, Disaster)> {
+    let mut drawn = Vec::new();
+    for (disaster, often) in [(Disaster::Restart, 350), (Disaster::Rush, 300)] {
+        if rng.chance(often) {
+            let times = rng.between(1, 3);
+            drawn.extend((0..times).map(|_| (rng.between(turns / 10, turns), disaster)));
+        }
+    }
+    drawn.sort_by_key(|(turn, _)| std::cmp::Reverse(*turn));
+    drawn
+}
+
+/// The process is killed: what it held is gone, and so are its sockets. Until the time returned nobody
+/// listens.
+pub fn kill(stage: &mut Stage) -> u64 {
+    stage.faults.count(Fault::Restart);
+    stage.history.add(Fact::Restarted);
+    for conn in 0..stage.net.conns.len() {
+        if stage.net.conns[conn].place != Place::Gone {
+            abandon(stage, conn);
+        }
+    }
+    let back = stage.now + stage.rng.between(1, 500) * MS;
+    stage.net.restart(back);
+    stage.forget_moves();
+    stage.mesh.clear();
+    back
+}
+
+/// The kernel closes a socket whose process is gone: in order, or with a reset if input was unread.
+fn abandon(stage: &mut Stage, conn: usize) {
+    let reset = stage.rng.chance(500);
+    let it = &mut stage.net.conns[conn];
+    it.place = Place::Gone;
+    it.closed = Some((stage.now, true));
+    let end = if reset { End::Broken(errno::ECONNRESET) } else { End::Orderly };
+    let due = it.down.finish(end, stage.now);
+    if !it.outbound {
+        stage.history.add(Fact::Released { conn });
+    }
+    stage.at(due, Event::ArriveDown { conn });
+}
+
+/// Every client's connection breaks, at both ends.
+pub fn rush(stage: &mut Stage) {
+    stage.faults.count(Fault::Rush);
+    for conn in 0..stage.net.conns.len() {
+        let it = &stage.net.conns[conn];
+        if !it.outbound && it.client == Client::Open && it.place != Place::Gone {
+            net::snap(stage, conn);
+        }
+    }
+}
