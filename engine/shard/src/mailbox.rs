@@ -6,6 +6,7 @@ use crate::lane::{Lane, Lanes};
 use crate::limits;
 use crate::marks::Marks;
 use crate::outbox::Outbox;
+use crate::policy::routing::Routing;
 use crate::stream::{Epoch, Sequence};
 
 /// One lane.
@@ -24,6 +25,8 @@ pub(crate) struct LaneStream {
 pub(crate) struct Mailbox {
     epoch: Epoch,
     lanes: Lanes<LaneStream>,
+    /// Which transport takes what; made when there is a choice.
+    pub(crate) routing: Option<Box<Routing>>,
 }
 
 impl LaneStream {
@@ -35,7 +38,7 @@ impl LaneStream {
 impl Mailbox {
     /// The empty mailbox of a new life.
     pub(crate) const fn new(epoch: Epoch) -> Mailbox {
-        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)) }
+        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)), routing: None }
     }
 
     /// A lane, if it was ever used.

@@ -13,11 +13,12 @@ use weir_transports::websocket::{DeflateParams, Reader};
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
 use crate::downstream::mcp::Pending;
+use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::policy::TokenBucket;
-use crate::stream::{Cursor, Position, Sequence};
+use crate::stream::{Position, Sequence};
 use crate::upstream::Wire;
 
 /// The handle of a connection that is being opened: none.
@@ -212,8 +213,8 @@ pub(crate) struct Link {
     pub marks: Option<Box<Marks>>,
     /// When it began, in seconds of the monotonic clock.
     pub since: u32,
-    /// A cursor the upgrade request brought, for a join without one.
-    pub resume: Option<Box<Cursor>>,
+    /// What the upgrade request said, for the join.
+    pub opening: Option<Box<Opening>>,
     /// What it speaks.
     pub speaks: Speaks,
     /// What was agreed on permessage-deflate.
@@ -230,6 +231,8 @@ pub(crate) struct Link {
     pub watch: Watch,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
+    /// Ends because its transport failed.
+    pub broke: bool,
 }
 
 /// How a link's input is watched.
@@ -333,6 +336,8 @@ pub(crate) struct Feed {
     pub filter: Option<Box<Filter>>,
     /// One JSON object a line instead of SSE.
     pub ndjson: bool,
+    /// As a link's.
+    pub broke: bool,
 }
 
 /// Which pushes a backend wants; empty takes all.
@@ -378,6 +383,8 @@ pub(crate) enum ParcelStage {
         deflate: Option<DeflateParams>,
         /// Whether it may speak MCP.
         welcome: bool,
+        /// What its upgrade request said, for the join.
+        opening: Option<Box<Opening>>,
         /// The join.
         join: Box<str>,
     },
@@ -391,7 +398,7 @@ impl Link {
             channels: Vec::new(),
             marks: None,
             since: 0,
-            resume: None,
+            opening: None,
             speaks,
             deflate,
             gateway: false,
@@ -400,6 +407,7 @@ impl Link {
             pinged: false,
             watch,
             arrived: false,
+            broke: false,
         }
     }
 

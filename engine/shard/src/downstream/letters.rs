@@ -5,8 +5,8 @@ use weir_ring::token::Member;
 use crate::downstream::presence::seat;
 use crate::mail::{Answer, Mail, Question, ReplyTo};
 use crate::message::timestamp;
-use crate::metrics::Health;
-use crate::session::{Carrier, LinkRef};
+use crate::metrics::{self, Health};
+use crate::policy::routing::{Carrier, Up};
 use crate::turn::{Cx, Shard};
 use weir_ring::time::Wall;
 
@@ -70,16 +70,20 @@ impl Shard {
         let links = session.links.as_slice();
         let conns = || links.iter().filter_map(|link| self.conns.get(link.token));
         let since = conns().filter_map(|conn| conn.since()).min();
-        let polled = |link: &LinkRef| self.is_poll(link.token);
-        let transport = if links.iter().any(|link| link.carrier == Carrier::WebSocket && !polled(link)) {
-            "websocket"
-        } else if links.iter().any(polled) {
-            "longpoll"
-        } else if links.is_empty() {
-            "none"
-        } else {
-            "http_sse"
+        let carrier = |up| session.routing().ordinary(up, &self.config.routing);
+        let of_websocket = || links.iter().filter(|link| link.carrier == Carrier::WebSocket);
+        let transport = match session.links.up() {
+            Up { websocket: false, sse: false } => "none",
+            up if carrier(up) == Carrier::Sse => Carrier::Sse.name(),
+            _ if of_websocket().all(|link| self.is_poll(link.token)) => "longpoll",
+            _ => Carrier::WebSocket.name(),
         };
+        let switches = session.routing().switches().iter().map(|switch| metrics::Switch {
+            at: timestamp(switch.at).into(),
+            from: switch.from.name(),
+            to: switch.to.name(),
+            reason: switch.reason.name(),
+        });
         let ago = cx.now.mono.since(session.heard).as_millis() as u64;
         Some(Box::new(Health {
             client_id: session.client.clone(),
@@ -91,6 +95,7 @@ impl Shard {
             last_activity: timestamp(Wall(cx.now.wall.0.saturating_sub(ago))).into(),
             pending_acks: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.len()) as u64,
             queue: conns().map(|conn| conn.egress.queued() as u64).sum(),
+            switches: switches.collect(),
         }))
     }
 }

@@ -13,10 +13,10 @@ use weir_transports::websocket::close;
 use crate::downstream::connection::{Exchange, Link, Speaks, Waiting, Watch};
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::lifecycle::SLOTS_RESERVED;
+use crate::downstream::opening::Opening;
 use crate::downstream::poll::{MARK, Poll, PollToken, Whereabouts};
 use crate::downstream::reply::Terms;
 use crate::downstream::request::client_of;
-use crate::downstream::sse::last_event_id;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::mail::Mail;
@@ -42,6 +42,7 @@ struct PollParcel {
     frames: Vec<u8>,
     version: Version,
     welcome: bool,
+    opening: Option<Box<Opening>>,
 }
 
 impl Shard {
@@ -110,10 +111,12 @@ impl Shard {
         }
         let mut link = Link::new(Speaks::Polled(version), None, Watch::Stream);
         link.welcome = self.check_guard(head).is_ok();
-        link.resume = last_event_id(head).map(Box::new);
         let key = self.random.next();
         let poll = Poll { key, link: None, waiting: None, answered: 0, unconfirmed: Vec::new() };
-        let poll = match self.name_link(&mut link, named, cx) {
+        let opened = Opening::of_head(head)
+            .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
+            .and_then(|()| self.name_link(&mut link, named, cx));
+        let poll = match opened {
             Ok(()) if self.slots_left() < SLOTS_RESERVED => None,
             Ok(()) => self.start_poll(poll, link, Vec::new(), cx),
             Err(error) => return self.refuse_poll(token, &error, head.keep_alive, cx),
@@ -189,18 +192,18 @@ impl Shard {
     fn move_poll(
         &mut self,
         token: Token,
-        link: Link,
+        mut link: Link,
         to: Member,
         items: Vec<Item<'static>>,
         cx: &mut Cx<'_>,
     ) {
         self.end_waiting(token, to, cx);
         let Some((poll, frames)) = self.take_poll(token) else { return };
-        let (version, welcome) = (link.version(), link.welcome);
+        let (version, welcome, opening) = (link.version(), link.welcome, link.opening.take());
         self.forget_link(token, link, cx);
         self.polls.put(poll.key, Whereabouts::Moved { to, at: cx.now.mono });
         let Poll { key, answered, unconfirmed, .. } = poll;
-        let session = Some(PollParcel { answered, unconfirmed, frames, version, welcome });
+        let session = Some(PollParcel { answered, unconfirmed, frames, version, welcome, opening });
         self.send(to, Mail::Poll(Box::new(PollLetter { key, session, items })), cx);
     }
 
@@ -208,9 +211,9 @@ impl Shard {
     pub(crate) fn poll_letter(&mut self, letter: PollLetter, cx: &mut Cx<'_>) {
         let PollLetter { key, session, items } = letter;
         if let Some(parcel) = session {
-            let PollParcel { answered, unconfirmed, frames, version, welcome } = parcel;
+            let PollParcel { answered, unconfirmed, frames, version, welcome, opening } = parcel;
             let mut link = Link::new(Speaks::Polled(version), None, Watch::Stream);
-            (link.welcome, link.arrived) = (welcome, true);
+            (link.welcome, link.opening, link.arrived) = (welcome, opening, true);
             let poll = Poll { key, link: None, waiting: None, answered, unconfirmed };
             // Without room for it the client finds it gone, and opens another.
             self.start_poll(poll, link, frames, cx);

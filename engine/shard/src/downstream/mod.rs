@@ -13,6 +13,7 @@ mod letters;
 mod lifecycle;
 mod longpoll;
 mod mcp;
+mod opening;
 mod phoenix;
 mod poll;
 mod presence;

@@ -334,8 +334,12 @@ impl Shard {
         let bare = poll.link.as_ref().filter(|link| link.session.is_none());
         let late =
             bare.is_some_and(|link| u64::from(now.as_secs().saturating_sub(link.since)) >= join.as_secs());
-        if late || now >= end {
+        if late {
             self.end_poll(token, cx);
+            return None;
+        }
+        if now >= end {
+            self.broken(token, cx);
             return None;
         }
         Some(end)

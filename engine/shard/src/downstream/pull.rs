@@ -17,8 +17,9 @@ use crate::downstream::failover::wants;
 use crate::lane::Lane;
 use crate::limits::Config;
 use crate::outbox::{Gap, GapReason};
+use crate::policy::routing::Carrier;
 use crate::route;
-use crate::session::{Carrier, Session};
+use crate::session::Session;
 use crate::stream::Epoch;
 use crate::turn::{Cx, Shard};
 
@@ -64,8 +65,7 @@ impl Shard {
             Ok(false) => {}
             Ok(true) => self.hungry.push(token),
             Err(Overflow) => {
-                self.stats.overflowed += 1;
-                self.close(token, cx);
+                self.overflowed(token, cx);
             }
         }
     }
@@ -109,7 +109,8 @@ impl Shard {
         let (Some(conn), Some(session)) = (conns.get_mut(token), sessions.get_mut(id)) else {
             return Ok(false);
         };
-        let Session { mailbox: Some(mailbox), links, epoch, .. } = session else { return Ok(false) };
+        let course = session.routing().course(session.links.up(), &config.routing);
+        let Session { mailbox: Some(mailbox), epoch, .. } = session else { return Ok(false) };
         let (mut bytes, mut sent) = (0, 0);
         let more = loop {
             let Some(marks) = conn.stage.marks_mut() else { break false };
@@ -123,7 +124,7 @@ impl Shard {
             if bytes > PULL_BYTES || !conn.egress.fits(cx.out, size, config.queue_bytes_max) {
                 break true;
             }
-            let taken = sequence <= mark.replay || wants(carrier, links, entry);
+            let taken = sequence <= mark.replay || wants(carrier, course, lane, entry);
             if !taken && mark.skipped == 0 {
                 mark.skipped = sequence;
             }
