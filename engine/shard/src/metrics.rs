@@ -43,6 +43,27 @@ pub struct Stats {
     pub upstream: Upstream,
     /// What is under way for MCP clients.
     pub mcp: McpStats,
+    /// Acknowledgements and what follows from none.
+    pub delivery: Delivery,
+}
+
+/// Counters of clients that acknowledge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Delivery {
+    /// Messages written and not acknowledged, now.
+    pub pending: u64,
+    /// Messages written again because they were not acknowledged in time.
+    pub retried: u64,
+    /// Messages that became dead letters.
+    pub dead: u64,
+    /// Times a message could not, because there was no room: it stayed pending.
+    pub refused: u64,
+    /// Dead letters sent again because somebody asked for it.
+    pub redriven: u64,
+    /// Dead letters held, now.
+    pub letters: u64,
+    /// Bytes of the dead letters held, now.
+    pub letter_bytes: u64,
 }
 
 /// What one shard holds for MCP clients, now.
@@ -153,6 +174,7 @@ impl Stats {
         self.turns += other.turns;
         self.upstream.add(&other.upstream);
         self.mcp.add(&other.mcp);
+        self.delivery.add(&other.delivery);
     }
 }
 
@@ -163,6 +185,18 @@ impl Upstream {
         self.retries += other.retries;
         self.breaker_opened += other.breaker_opened;
         self.garbage += other.garbage;
+    }
+}
+
+impl Delivery {
+    fn add(&mut self, other: &Delivery) {
+        self.pending += other.pending;
+        self.retried += other.retried;
+        self.dead += other.dead;
+        self.refused += other.refused;
+        self.redriven += other.redriven;
+        self.letters += other.letters;
+        self.letter_bytes += other.letter_bytes;
     }
 }
 

@@ -11,12 +11,15 @@ use weir_transports::phoenix::longpoll::{self, Status};
 use weir_transports::phoenix::{self, Payload, Version};
 
 use crate::downstream::connection::{Connection, Link, Speaks, Stage, Waiting};
-use crate::downstream::pull::{REDELIVERY, flagged};
 use crate::downstream::reply::Terms;
+use crate::downstream::writing::{REDELIVERY, flagged};
+use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::metrics::{Stats, Transport};
+use crate::policy::routing::Carrier;
 use crate::route;
 use crate::seal::Purpose;
+use crate::stream::Cursor;
 use crate::turn::{Alarm, Cx, Shard};
 
 /// What the tokens of sessions begin with. The application's own parameter `token` does not.
@@ -112,6 +115,16 @@ impl Polls {
     }
 }
 
+impl Stage {
+    /// The counters of the transport that carries its client's stream.
+    pub(crate) fn traffic<'a>(&self, stats: &'a mut Stats) -> &'a mut Transport {
+        match self.link() {
+            Some(link) => link.traffic(stats),
+            None => &mut stats.http_sse,
+        }
+    }
+}
+
 impl Link {
     /// The counters of its transport.
     pub(crate) fn traffic<'a>(&self, stats: &'a mut Stats) -> &'a mut Transport {
@@ -182,12 +195,12 @@ impl Shard {
             marks.pinged();
         }
         let shown = self.next_poll_token(token, self.me);
-        self.answer_waiting(waiting, Status::Ok, shown.as_deref(), &frames, cx);
+        self.respond_waiting(waiting, Status::Ok, shown.as_deref(), &frames, cx);
         true
     }
 
     /// Answers the request that waits on `connection`, and reads on there.
-    fn answer_waiting(
+    fn respond_waiting(
         &mut self,
         connection: Token,
         status: Status,
@@ -237,21 +250,30 @@ impl Shard {
         conn.heard = cx.now.mono;
         poll.waiting = Some(connection);
         let mut frames = std::mem::take(&mut poll.unconfirmed);
-        if poll.answered == answered {
-            frames.clear();
-        }
-        if !frames.is_empty()
-            && let Some(link) = &poll.link
-        {
-            frames = again(link.version(), &frames);
-        } else if let Some(marks) = poll.marks() {
-            marks.answered();
+        let came = poll.answered == answered || frames.is_empty();
+        match &poll.link {
+            Some(link) if !came => frames = again(link.version(), &frames),
+            _ => frames.clear(),
         }
         frames.append(&mut conn.egress.release());
         if !frames.is_empty() {
             self.put_last(token, cx, |out| out.extend_from_slice(&frames));
         }
+        if came {
+            self.answer_came(token, cx);
+        }
         self.hungry.push(token);
+    }
+
+    /// The client has what the session's polls were answered with.
+    fn answer_came(&mut self, token: Token, cx: &mut Cx<'_>) {
+        let Some(Stage::Poll(poll)) = self.conns.get_mut(token).map(|conn| &mut conn.stage) else { return };
+        let Some(link) = &mut poll.link else { return };
+        let (Some(marks), Some(id)) = (&mut link.marks, link.session) else { return };
+        marks.answered();
+        let Some(session) = self.sessions.get(id) else { return };
+        let seen = Lane::ALL.map(|lane| Some(marks.get(lane).confirmed));
+        self.acknowledge_seen(id, Carrier::WebSocket, &Cursor { epoch: session.epoch, seen }, cx);
     }
 
     /// Answers the request that waits for the session, if one does, without frames. The session goes on at
@@ -259,7 +281,7 @@ impl Shard {
     pub(crate) fn end_waiting(&mut self, token: Token, home: Member, cx: &mut Cx<'_>) {
         let Some(connection) = self.poll_lost(token, cx) else { return };
         let shown = self.next_poll_token(token, home);
-        self.answer_waiting(connection, Status::Empty, shown.as_deref(), &[], cx);
+        self.respond_waiting(connection, Status::Empty, shown.as_deref(), &[], cx);
     }
 
     /// From now on the session has no request that waits; says which one did.
@@ -301,7 +323,7 @@ impl Shard {
         self.conns.remove(token);
         self.polls.keys.remove(&poll.key);
         if let Some(connection) = poll.waiting {
-            self.answer_waiting(connection, Status::Gone, None, &[], cx);
+            self.respond_waiting(connection, Status::Gone, None, &[], cx);
         }
         if let Some(link) = poll.link {
             self.forget_link(token, *link, cx);

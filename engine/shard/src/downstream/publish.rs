@@ -2,16 +2,17 @@
 
 use weir_ring::token::{Member, Token};
 
+use crate::acks::Waiting;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
 use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
-use crate::outbox::{AckError, Entry, Outbox};
+use crate::outbox::Entry;
 use crate::policy::Verdict;
 use crate::route;
 use crate::stream::{Epoch, Position, Sequence};
-use crate::turn::{Alarm, Cx, Shard};
+use crate::turn::{Cx, Shard};
 
 impl Shard {
     /// Sends a publish to its receiver's home; the receipt comes to `reply_to`.
@@ -49,7 +50,16 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let outcome = self.append_client(publish, cx);
-        self.receipt(from, reply_to, outcome, cx);
+        match (&outcome, publish.wait) {
+            (Ok(Receipt { lane, position, state }), Some(wait)) if *state != State::Expired => {
+                let (lane, sequence, until) = (*lane, position.sequence, cx.now.mono.plus(wait));
+                let waiting = Waiting { lane, sequence, from, reply_to, until };
+                if let Some(id) = self.sessions.find(&publish.client) {
+                    self.wait_for_ack(id, waiting, cx);
+                }
+            }
+            _ => self.receipt(from, reply_to, outcome, cx),
+        }
     }
 
     fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
@@ -72,13 +82,11 @@ impl Shard {
         let entry = Entry { at: cx.now.mono, body: body.into(), class, ttl_ms: publish.ttl_ms };
         let appended = outbox.append(&limits, entry);
         outbox.settle(appended.sequence);
-        let watch = !std::mem::replace(&mut session.watched, true);
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
         self.stats.appended += 1;
-        if watch {
-            self.alarm(cx.now.mono.plus(limits.age_max), Alarm::Session(id));
-        }
+        self.watch_age(id, cx);
+        self.forgotten(id, lane, cx);
         self.deliver(id, cx);
         Ok(Receipt { lane, position, state: self.state(id, lane, position.sequence) })
     }
@@ -121,48 +129,14 @@ impl Shard {
         Ok(Receipt { lane: Lane::Normal, position: appended.position, state })
     }
 
-    /// At the client's home: what it has seen may be forgotten.
-    pub(crate) fn acknowledge(
+    /// Tells who waits for it what became of a publish or an acknowledgement.
+    pub(crate) fn receipt(
         &mut self,
-        (from, reply_to): (Member, ReplyTo),
-        client: &str,
-        lane: Lane,
-        position: Position,
+        to: Member,
+        reply_to: ReplyTo,
+        outcome: Result<Receipt, Error>,
         cx: &mut Cx<'_>,
     ) {
-        let outcome = match self.sessions.find(client) {
-            None => Err(Error::NotFound { what: "client" }),
-            Some(id) => self.acknowledge_session(id, lane, position),
-        };
-        self.receipt(from, reply_to, outcome, cx);
-    }
-
-    /// A cumulative acknowledgement of a lane of the client's own stream.
-    pub(crate) fn acknowledge_session(
-        &mut self,
-        id: Token,
-        lane: Lane,
-        position: Position,
-    ) -> Result<Receipt, Error> {
-        let Some(session) = self.sessions.get_mut(id) else {
-            return Err(Error::NotFound { what: "client" });
-        };
-        let stream = session.mailbox.as_mut().and_then(|mailbox| mailbox.lane_mut(lane));
-        let outcome = match stream {
-            Some(stream) => stream.outbox.acknowledge(position),
-            None => Outbox::new(session.epoch).acknowledge(position),
-        };
-        let freed = outcome.map_err(|error| {
-            Error::malformed(match error {
-                AckError::ForeignEpoch => "the epoch is not the stream's; take it from the last message",
-                AckError::Ahead => "the sequence was never sent; acknowledge what was received",
-            })
-        })?;
-        self.stats.outbox_bytes -= freed as u64;
-        Ok(Receipt { lane, position, state: State::Acknowledged })
-    }
-
-    fn receipt(&mut self, to: Member, reply_to: ReplyTo, outcome: Result<Receipt, Error>, cx: &mut Cx<'_>) {
         if !matches!(reply_to, ReplyTo::Nobody) {
             self.send(to, Mail::Published { reply_to, outcome }, cx);
         }

@@ -159,6 +159,15 @@ describe('polls by hand', () => {
     assert.deepEqual([empty.status, empty.frames], [204, []])
   })
 
+  it('the token acknowledges what the answer held, for a client that acknowledges', async () => {
+    const session = await Session.open(weir, '&client_id=acker')
+    await session.join('mcp:gateway', { ack: true })
+    const sent = send(weir, 'acker', { type: 'job', data: 1, timeout_ms: 15_000 })
+    assert.equal((await session.poll()).frames[0][4].data, 1)
+    session.poll()
+    assert.equal((await sent).json.state, 'acknowledged')
+  })
+
   it('a second poll takes the place of the first', async () => {
     const session = await Session.open(weir, '&client_id=twice')
     await session.join('mcp:gateway')
