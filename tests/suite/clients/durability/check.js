@@ -63,7 +63,8 @@ class Run {
       if (recovered) this.#violate(`recovered, but the epoch changed from ${this.#epoch} to ${epoch}`)
       if (this.disk) this.#violate(`the epoch changed from ${this.#epoch} to ${epoch}`)
       else this.#of(this.#epoch).lost = true
-    } else if (!first && this.disk && !recovered) {
+    } else if (!first && this.disk && !recovered && (this.counts.first > 0 || sequence > 0)) {
+      // Who has received nothing has no cursor, and there is nothing to recover.
       this.#violate(`not recovered in epoch ${epoch} at ${sequence}`)
     }
     this.#epoch = epoch

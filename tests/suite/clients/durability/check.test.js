@@ -58,6 +58,10 @@ describe('the judge of a durability run', () => {
     })
   }
 
+  it('does not ask who has received nothing to recover', () => {
+    assert.deepEqual(judge([up('e', 0, false), ...good]).violations, [])
+  })
+
   it('lets memory lose an epoch, if the client learns of it', () => {
     const history = [...good.slice(0, 2), up('f', 0, false)]
     assert.deepEqual(judge(history, { disk: false }).violations, [])
