@@ -1,5 +1,4 @@
-//! Topics of one connection: joined and left here, numbered at the topic's home, fanned out to all
-//! local subscribers at the end of the turn.
+//! Topics of one connection: joined and left here, their past asked of the topic's home.
 
 use std::sync::Arc;
 
@@ -7,12 +6,11 @@ use weir_ring::token::{Member, Token};
 use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
-use crate::channels::subscribers::{Framing, Local, SERIALIZERS, Serializer};
-use crate::channels::topics::{Fresh, Past};
-use crate::downstream::connection::{Channel, Connection, Joined, Link, Presence, Speaks, Stage};
+use crate::channels::topics::Past;
+use crate::downstream::connection::{Channel, Joined, Link, Presence, Speaks};
+use crate::downstream::fan_out::{is_open, serializer};
 use crate::downstream::phoenix::Addressee;
 use crate::downstream::presence::presence_json;
-use crate::downstream::serialize::serializer;
 use crate::downstream::stream::gap_json;
 use crate::downstream::websocket::Flow;
 use crate::durable::begin_topic;
@@ -21,15 +19,11 @@ use crate::lane::Lane;
 use crate::mail::{Mail, PushRef, Subscriber, Tracking};
 use crate::message::{Receipt, State};
 use crate::route;
-use crate::slots::Slots;
 use crate::stream::Position;
 use crate::turn::{Cx, Shard};
 
 /// Bytes of a topic's past sent to a subscriber at once.
 const PAST_BYTES: usize = 64 << 10;
-
-/// Bytes of one shared frame, roughly.
-const SHARED_BYTES: usize = 256 << 10;
 
 /// How Phoenix refuses a topic too many.
 const TOO_MANY: &[u8] = br#"{"reason":"too many channels joined"}"#;
@@ -299,94 +293,6 @@ impl Shard {
         }
     }
 
-    /// Messages of the turn leave for the shards of their subscribers, then for the subscribers here.
-    pub(crate) fn fan_out(&mut self, cx: &mut Cx<'_>) {
-        while let Some(fresh) = self.topics.next_fresh() {
-            self.send_letters(fresh, cx);
-        }
-        self.send_diffs(cx);
-        self.local_letters(cx);
-        while let Some((topic, local)) = self.subscribers.next_dirty() {
-            self.fan(&local, cx);
-            let Shard { subscribers, conns, .. } = self;
-            subscribers.put_back(&topic, local, |token| is_open(conns, token));
-        }
-        self.fan_diffs(cx);
-    }
-
-    /// The same for one topic, before somebody joins it.
-    fn fan_out_topic(&mut self, topic: &str, cx: &mut Cx<'_>) {
-        if let Some(local) = self.subscribers.take(topic) {
-            self.fan(&local, cx);
-            let Shard { subscribers, conns, .. } = self;
-            subscribers.put_back(topic, local, |token| is_open(conns, token));
-        }
-    }
-
-    fn send_fresh(&mut self, topic: &str, cx: &mut Cx<'_>) {
-        if let Some(fresh) = self.topics.take_fresh(topic) {
-            self.send_letters(fresh, cx);
-        }
-    }
-
-    fn send_letters(&mut self, fresh: Fresh, cx: &mut Cx<'_>) {
-        for to in fresh.to {
-            let (topic, messages) = (Arc::clone(&fresh.topic), fresh.messages.clone());
-            self.send(to, Mail::Fanout { topic, messages }, cx);
-        }
-    }
-
-    /// Sends a topic's pending messages: encoded once per serializer, one send per subscriber.
-    pub(crate) fn fan(&mut self, local: &Local, cx: &mut Cx<'_>) {
-        for (group, serializer) in local.groups.iter().zip(SERIALIZERS) {
-            if group.is_empty() {
-                continue;
-            }
-            let frames = self.share(serializer, local, cx);
-            for token in group {
-                let own = local.pending.iter().any(|message| message.except == Some((self.me, *token)));
-                if own {
-                    self.fan_others(serializer, local, *token, cx);
-                } else {
-                    for index in frames.clone() {
-                        self.put_shared(*token, cx, index);
-                    }
-                }
-            }
-            let transport = match serializer.framing {
-                Framing::Poll => &mut self.stats.longpoll,
-                Framing::Plain | Framing::Deflated => &mut self.stats.websocket,
-            };
-            transport.messages_out += (group.len() * local.pending.len()) as u64;
-        }
-    }
-
-    /// Encodes a topic's pending messages into frames of this turn: one, unless they are many or large.
-    fn share(&mut self, serializer: Serializer, local: &Local, cx: &mut Cx<'_>) -> std::ops::Range<u32> {
-        let first = cx.out.frames.len() as u32;
-        let mut frames = Vec::new();
-        for (at, message) in local.pending.iter().enumerate() {
-            self.encode(serializer, message, &mut frames);
-            if frames.len() >= SHARED_BYTES || at + 1 == local.pending.len() {
-                cx.out.frames.push(std::mem::take(&mut frames).into());
-            }
-        }
-        first..cx.out.frames.len() as u32
-    }
-
-    /// For a subscriber that published some of the messages itself.
-    fn fan_others(&mut self, serializer: Serializer, local: &Local, token: Token, cx: &mut Cx<'_>) {
-        let mut frames = Vec::new();
-        for message in &local.pending {
-            if message.except != Some((self.me, token)) {
-                self.encode(serializer, message, &mut frames);
-            }
-        }
-        if !frames.is_empty() {
-            self.put(token, cx, |out| out.extend_from_slice(&frames));
-        }
-    }
-
     /// A client's own publish was decided.
     pub(crate) fn push_published(
         &mut self,
@@ -410,12 +316,6 @@ impl Shard {
         self.reply(token, &link, to, status, &body, cx);
         self.return_link(token, link, cx);
     }
-}
-
-/// Whether the connection of that token still has a link.
-pub(crate) fn is_open(conns: &Slots<Connection>, token: Token) -> bool {
-    let stage = conns.get(token).map(|conn| &conn.stage);
-    matches!(stage, Some(Stage::WebSocket(_) | Stage::Poll(_) | Stage::Lent))
 }
 
 /// A join of a topic, as its home and its answer need it.
