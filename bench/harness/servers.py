@@ -86,7 +86,7 @@ class Server:
         self._stop_upstream()
 
     def _start(self):
-        self.folder = tempfile.TemporaryDirectory(prefix=f"bench-{self.name}-")
+        self.folder = tempfile.TemporaryDirectory(prefix=f"bench-{self.name}-", dir=BINARIES)
         folder = Path(self.folder.name)
         for name, text in self.files.items():
             (folder / name).write_text(text)
@@ -132,12 +132,15 @@ class Server:
             self.upstream.__exit__()
 
 
-def weir(url="ws://{}/mcp/ws", upstream=None):
-    """With `upstream`, a gateway to that MCP server and no more."""
+def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None):
+    """With `upstream`, a gateway to that MCP server and no more. With `data_dir` on the disk tier: in that folder, or in
+    its own if it is True."""
     port = free_port()
     command = [BINARIES / "weir", "serve", "--shards", 1, "--cores", SERVER_CORE, "--rate-limit", RATE_LIMIT,
                "--ws-port", port, "--sse-port", free_port(), "--admin-port", free_port()]
-    env = {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS,
+    if data_dir:
+        command += ["--data-dir", "data" if data_dir is True else data_dir]
+    env = (env or {}) | {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS,
            "WEIR_RATE_LIMITING_BACKEND_LIMIT": RATE_LIMIT}
     files = {}
     if upstream:

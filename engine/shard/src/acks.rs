@@ -17,7 +17,7 @@ pub(crate) use self::ledger::{Ledger, Waiting};
 pub(crate) use self::named::Named;
 use crate::lane::Lane;
 use crate::limits::Delivery;
-use crate::session::Carrier;
+use crate::policy::routing::Carrier;
 use crate::stream::Sequence;
 
 /// How a message of a client that acknowledges stands: always in exactly one of these ways.

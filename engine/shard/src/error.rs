@@ -20,6 +20,8 @@ pub enum Error {
     ClientIdRequired,
     /// Two parts of the request name different clients.
     ClientIdMismatch,
+    /// Another connection has resumed in the place of this one.
+    Superseded,
     /// A token that was not made here, or was changed.
     InvalidToken,
     /// A token that was good once.
@@ -67,6 +69,7 @@ impl Error {
             Error::ClientIdMismatch | Error::Origin | Error::Loopback => "forbidden",
             Error::Unacknowledged => "timeout",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
+            Error::Superseded => "conflict",
             Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
@@ -82,6 +85,7 @@ impl Error {
             Error::Malformed { .. } => "malformed",
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
+            Error::Superseded => "superseded",
             Error::Loopback => "insufficient_scope",
             Error::InvalidToken => "invalid_token",
             Error::TokenExpired => "token_expired",
@@ -102,6 +106,7 @@ impl Error {
             Error::ClientIdMismatch | Error::Origin | Error::Loopback => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
+            Error::Superseded => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
             Error::InsufficientResources { .. } | Error::Draining { .. } => 503,
@@ -130,10 +135,12 @@ impl Error {
                  belongs to; use one client_id."
                     .into()
             }
+            Error::Superseded => {
+                "The client has resumed elsewhere with the recovery token of this connection, which ends."
+                    .into()
+            }
             Error::InvalidToken => {
-                "The recovery token was not issued by this server, or was changed; connect without \
-                                    it."
-                .into()
+                "The recovery token was not issued by this server, or was changed; connect without it.".into()
             }
             Error::TokenExpired => {
                 "The recovery token is too old; connect without it to be given a new one.".into()
@@ -208,7 +215,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 15] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 16] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -216,6 +223,7 @@ mod tests {
             (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
+            (Error::Superseded, "conflict", "superseded", 409),
             (Error::InvalidToken, "authentication_failed", "invalid_token", 401),
             (Error::TokenExpired, "authentication_failed", "token_expired", 401),
             (Error::Origin, "forbidden", "origin", 403),

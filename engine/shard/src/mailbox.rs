@@ -7,6 +7,7 @@ use crate::lane::{Lane, Lanes};
 use crate::limits;
 use crate::marks::Marks;
 use crate::outbox::Outbox;
+use crate::policy::routing::Routing;
 use crate::stream::{Epoch, Position, Sequence};
 
 /// One lane.
@@ -25,6 +26,8 @@ pub(crate) struct LaneStream {
 pub(crate) struct Mailbox {
     epoch: Epoch,
     lanes: Lanes<LaneStream>,
+    /// Which transport takes what; made when there is a choice.
+    pub(crate) routing: Option<Box<Routing>>,
     /// What is kept of a client that acknowledges; nothing of most.
     pub(crate) ledger: Option<Box<Ledger>>,
 }
@@ -38,7 +41,7 @@ impl LaneStream {
 impl Mailbox {
     /// The empty mailbox of a new life.
     pub(crate) const fn new(epoch: Epoch) -> Mailbox {
-        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)), ledger: None }
+        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)), routing: None, ledger: None }
     }
 
     /// A lane, if it was ever used.

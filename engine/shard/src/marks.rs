@@ -2,6 +2,7 @@
 
 use crate::lane::{Lane, Lanes, Round};
 use crate::mailbox::Mailbox;
+use crate::recovery::Lineage;
 use crate::stream::{Cursor, Epoch, Sequence};
 
 /// How far a connection is in one lane.
@@ -22,11 +23,27 @@ pub(crate) struct Mark {
     pub(crate) skipped: Sequence,
 }
 
+impl Mark {
+    /// Goes back to the first message that was left to the other transport, but not behind `floor`. What follows
+    /// up to `written` may have reached the client before. False: there is nothing to go back to.
+    pub(crate) fn rewind(&mut self, floor: Sequence, written: Sequence) -> bool {
+        let from = floor.max(self.skipped.saturating_sub(1));
+        if self.skipped == 0 || self.cursor <= from {
+            return false;
+        }
+        self.again = self.again.max(written);
+        self.cursor = from;
+        true
+    }
+}
+
 /// A connection's marks in all lanes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Marks {
     lanes: Lanes<Mark>,
     round: Round,
+    /// Whose place it took with a recovery token.
+    pub(crate) lineage: Option<Lineage>,
 }
 
 impl Marks {
@@ -47,7 +64,7 @@ impl Marks {
 
     /// The lane whose turn it is to be written here, if there is anything in those down to `least`.
     pub(crate) fn next(&mut self, mailbox: &Mailbox, least: Lane) -> Option<Lane> {
-        let Marks { lanes, round } = self;
+        let Marks { lanes, round, .. } = self;
         let cursor = |lane| lanes.get(lane).map_or(0, |mark| mark.cursor);
         let has = |lane| {
             lane <= least && mailbox.lane(lane).is_some_and(|stream| stream.outbox.durable() > cursor(lane))

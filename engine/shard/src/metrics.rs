@@ -1,6 +1,6 @@
 //! What a shard counts, and what it shows of a client.
 
-use crate::session::Carrier;
+use crate::policy::routing::Carrier;
 
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -31,6 +31,8 @@ pub struct Stats {
     pub overflowed: u64,
     /// Gaps told to clients.
     pub gaps: u64,
+    /// Connections ended because their client resumed on another with their recovery token.
+    pub fenced: u64,
     /// Largest outbound queue of any connection so far, bytes.
     pub queue_bytes_peak: u64,
     /// Connections handed over to another shard.
@@ -132,6 +134,21 @@ pub struct Health {
     pub pending_acks: u64,
     /// Bytes waiting for a slow connection.
     pub queue: u64,
+    /// The last changes of the transport that its messages take, oldest first.
+    pub switches: Vec<Switch>,
+}
+
+/// A change of the transport that a client's messages take.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Switch {
+    /// RFC 3339.
+    pub at: Box<str>,
+    /// `websocket` or `http_sse`.
+    pub from: &'static str,
+    /// `websocket` or `http_sse`.
+    pub to: &'static str,
+    /// As the event `transport_switched` has it.
+    pub reason: &'static str,
 }
 
 impl Stats {
@@ -158,6 +175,7 @@ impl Stats {
         self.appended += other.appended;
         self.overflowed += other.overflowed;
         self.gaps += other.gaps;
+        self.fenced += other.fenced;
         self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
         self.handed_over += other.handed_over;
         self.turns += other.turns;

@@ -13,15 +13,9 @@ pub(crate) struct Lineage(u64);
 
 impl Lineage {
     /// The lineage that begins with the connection in slot `root`. `salt` is of the shard's life, so that a
-    /// token from before a restart names none of the slots that are there now.
+    /// token from before a restart names no connection of now.
     pub(crate) const fn of_root(root: Token, salt: u64) -> Lineage {
         Lineage((((root.index as u64) << 32) | root.generation as u64) ^ salt)
-    }
-
-    /// The slot it began in, if it began in this life of the shard.
-    pub(crate) const fn root(self, salt: u64) -> Token {
-        let bits = self.0 ^ salt;
-        Token { index: (bits >> 32) as u32, generation: bits as u32 }
     }
 }
 
@@ -117,12 +111,6 @@ mod tests {
             let sealed = seal().seal(Purpose::Recovery, &bytes[..bytes.len().min(23)]);
             prop_assert_eq!(Recovery::open(&sealed, "u1", Wall(0), &seal()), Err(Error::InvalidToken));
             prop_assert_eq!(Recovery::open(&text, "u1", Wall(0), &seal()), Err(Error::InvalidToken));
-        }
-
-        #[test]
-        fn a_lineage_knows_its_root(index: u32, generation: u32, salt: u64) {
-            let root = Token { index, generation };
-            prop_assert_eq!(Lineage::of_root(root, salt).root(salt), root);
         }
     }
 

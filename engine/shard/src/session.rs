@@ -9,6 +9,7 @@ use weir_ring::token::Token;
 
 use crate::mailbox::Mailbox;
 use crate::policy::TokenBucket;
+use crate::policy::routing::{Carrier, Routing, UNROUTED, Up};
 use crate::slots::Slots;
 use crate::stream::Epoch;
 
@@ -33,22 +34,16 @@ pub(crate) struct Session {
     pub(crate) watched: bool,
 }
 
-/// How a connection carries a client's stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Carrier {
-    /// WebSocket, joined to `mcp:gateway`.
-    WebSocket,
-    /// Application SSE.
-    Sse,
-}
+impl Session {
+    /// What is known of its transports.
+    pub(crate) fn routing(&self) -> &Routing {
+        let routing = self.mailbox.as_ref().and_then(|mailbox| mailbox.routing.as_deref());
+        routing.unwrap_or(&UNROUTED)
+    }
 
-impl Carrier {
-    /// The name on the wire.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Carrier::WebSocket => "websocket",
-            Carrier::Sse => "http_sse",
-        }
+    /// The same, if anything is.
+    pub(crate) fn routing_mut(&mut self) -> Option<&mut Routing> {
+        self.mailbox.as_mut()?.routing.as_deref_mut()
     }
 }
 
@@ -86,6 +81,11 @@ impl Links {
     /// Whether one of them is of this kind.
     pub(crate) fn has(&self, carrier: Carrier) -> bool {
         self.as_slice().iter().any(|link| link.carrier == carrier)
+    }
+
+    /// Which transports they are of.
+    pub(crate) fn up(&self) -> Up {
+        Up { websocket: self.has(Carrier::WebSocket), sse: self.has(Carrier::Sse) }
     }
 
     /// Adds one.

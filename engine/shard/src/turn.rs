@@ -58,6 +58,7 @@ pub(crate) struct Cx<'a> {
 pub(crate) enum Alarm {
     Connection(Token),
     Session(Token),
+    Routing(Token),
     Acks(Token),
     McpSession(Token),
     Sweep,
@@ -119,6 +120,8 @@ pub struct Shard {
     pub(crate) mcp: Mcp,
     /// Of what clients are given to bring back.
     pub(crate) seal: Seal,
+    /// Tells the lineages that began in this life of the shard.
+    pub(crate) salt: u64,
     /// MCP clients' requests at hand.
     pub(crate) serving: Serving,
     /// MCP servers.
@@ -161,6 +164,7 @@ impl Shard {
             stats: Stats::default(),
             mcp: Mcp::new(&config.mcp, random.next()),
             seal: Seal::new(&config.secret, me, random.next()),
+            salt: random.next(),
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
             random,
@@ -244,6 +248,7 @@ impl Shard {
             match alarm {
                 Alarm::Connection(token) => self.examine(token, cx),
                 Alarm::Session(id) => self.examine_session(id, cx),
+                Alarm::Routing(id) => self.examine_routing(id, cx),
                 Alarm::Acks(id) => self.examine_acks(id, cx),
                 Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::place::{Epoch, Lane, Place, Position};
 use crate::text::Text;
 
 /// A stream: a client's own, or a topic's. Numbers are places in the run's lists of names.
@@ -12,18 +13,6 @@ pub enum Stream {
     Own(usize),
     /// Of the topic of that number.
     Topic(usize),
-}
-
-/// An epoch's place in [`History`]'s list of names.
-pub type Epoch = u32;
-
-/// Place of a message in a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// Life of the stream.
-    pub epoch: Epoch,
-    /// From 1.
-    pub sequence: u64,
 }
 
 /// Number of a message that somebody tried to publish.
@@ -42,6 +31,10 @@ pub struct Body {
     pub binary: bool,
     /// Connection it was pushed on, for a client's own event.
     pub pusher: Option<usize>,
+    /// How urgent it is said to be.
+    pub lane: Lane,
+    /// How long it is said to be worth sending, ms; 0: for ever.
+    pub ttl_ms: u64,
 }
 
 /// What came out.
@@ -53,13 +46,15 @@ pub struct Delivery {
     pub data: Text<Rc<[u8]>>,
     /// As the envelope says.
     pub timestamp: String,
+    /// It says that it may have come before.
+    pub again: bool,
 }
 
 /// What a join or a `connected` event says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attachment {
-    /// Where the stream goes on: the next message is the one after it, or after the gap that follows.
-    pub position: Position,
+    /// Where the stream goes on: the next messages are those after it, or after the gaps that follow.
+    pub place: Place,
     /// Everything since the cursor follows.
     pub recovered: bool,
 }
@@ -88,7 +83,7 @@ pub enum Fact {
     /// A binary message came, which does not say where it stands.
     Binary { conn: usize, client: usize, stream: Stream, kind: String, data: Text<Rc<[u8]>> },
     /// A gap was told.
-    Gap { conn: usize, client: usize, stream: Stream, epoch: Epoch, from: u64, to: u64, reason: String },
+    Gap { conn: usize, client: usize, stream: Stream, gap: Gap },
     /// A client said that it has seen its own stream up to here.
     Acked { client: usize, position: Position },
     /// The stream starts again on this connection, where another transport was lost.
@@ -109,11 +104,35 @@ pub enum Fact {
     Counted { shard: usize, queue_bytes_peak: u64, outbox_bytes: u64, connections: u64 },
 }
 
+/// Messages that will not come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// Life of the stream.
+    pub epoch: Epoch,
+    /// Which of its lanes.
+    pub lane: Lane,
+    /// The first.
+    pub from: u64,
+    /// The last.
+    pub to: u64,
+    /// Why.
+    pub reason: String,
+}
+
+impl Cursor {
+    /// It says where the client stands in this lane.
+    pub fn speaks_of(&self, lane: Lane) -> bool {
+        lane == Lane::Normal || !self.plain
+    }
+}
+
 /// What a client resumes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// Last message seen.
-    pub position: Position,
+    /// Last messages seen.
+    pub place: Place,
+    /// It speaks of the normal lane only.
+    pub plain: bool,
     /// Made up: no such message was ever delivered.
     pub forged: bool,
 }

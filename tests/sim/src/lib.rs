@@ -17,6 +17,7 @@ pub mod net;
 pub mod options;
 pub mod oracle;
 pub mod pipe;
+pub mod place;
 pub mod report;
 pub mod rng;
 pub mod server;

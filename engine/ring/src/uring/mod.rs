@@ -12,6 +12,7 @@
 //! - Sockets that find no receive buffer wait in a queue and are armed again when buffers are back.
 //! - A slot is emptied when the last request on its socket has completed, never before: the kernel
 //!   would give its number to the next connection, and completions of both would look the same.
+//! - The log is a file and no socket: one append at a time, one request each (`log.rs`).
 
 mod accept;
 mod batch;

@@ -3,7 +3,7 @@
 use weir_ring::time::Instant;
 
 use crate::limits::Delivery;
-use crate::session::Carrier;
+use crate::policy::routing::Carrier;
 
 /// A client's own time: it stands still while the client is away, so that nothing is given up for the
 /// network's sake.

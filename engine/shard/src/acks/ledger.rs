@@ -11,8 +11,8 @@ use crate::lane::Lane;
 use crate::limits::{Backpressure, Config, Delivery};
 use crate::mail::ReplyTo;
 use crate::message::State;
+use crate::policy::routing::Carrier;
 use crate::policy::{Pace, Status};
-use crate::session::Carrier;
 use crate::stream::Sequence;
 
 /// The shortest time: a lag is too long only beyond its limit.

@@ -11,6 +11,7 @@ use crate::acks::Named;
 use crate::channels::presence::Wish;
 use crate::error::Error;
 use crate::lane::Lane;
+use crate::policy::routing::Carrier;
 use crate::route;
 use crate::stream::{Cursor, Epoch, Position};
 
@@ -56,6 +57,8 @@ pub(crate) struct Join {
     pub room: Option<String>,
     /// Where the client stands.
     pub resume: Option<Resume>,
+    /// The transport that messages should rather take.
+    pub prefer: Option<Carrier>,
     /// The client will acknowledge what it gets of its own stream.
     #[serde(default)]
     pub ack: bool,
@@ -64,15 +67,21 @@ pub(crate) struct Join {
     pub presence: Wish,
 }
 
-/// A cursor as clients carry it: the text they were given, or its parts.
+/// How a client comes back.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub(crate) enum Resume {
-    /// Over all lanes.
-    Cursor {
-        /// As a message's SSE `id:` and the join's reply have it.
-        cursor: String,
-    },
+#[serde(try_from = "Claims")]
+pub(crate) struct Resume {
+    /// What it has seen.
+    seen: Option<Seen>,
+    /// A recovery token, as `connected` and the join's reply have it.
+    token: Option<String>,
+}
+
+/// A cursor as clients carry it: the text they were given, or its parts.
+#[derive(Debug)]
+enum Seen {
+    /// Over all lanes, as a message's SSE `id:` and the join's reply have it.
+    Cursor(String),
     /// Of the normal lane, or of a topic.
     Position {
         /// The stream's epoch.
@@ -82,24 +91,52 @@ pub(crate) enum Resume {
     },
 }
 
+/// `resume` as it is written.
+#[derive(Deserialize)]
+struct Claims {
+    cursor: Option<String>,
+    epoch: Option<String>,
+    sequence: Option<u64>,
+    token: Option<String>,
+}
+
+impl TryFrom<Claims> for Resume {
+    type Error = &'static str;
+
+    fn try_from(claims: Claims) -> Result<Resume, &'static str> {
+        let seen = match (claims.cursor, claims.epoch, claims.sequence) {
+            (Some(cursor), _, _) => Some(Seen::Cursor(cursor)),
+            (None, Some(epoch), Some(sequence)) => Some(Seen::Position { epoch, sequence }),
+            (None, None, None) if claims.token.is_some() => None,
+            _ => return Err("resume has a cursor, or epoch and sequence, or a token"),
+        };
+        Ok(Resume { seen, token: claims.token })
+    }
+}
+
 impl Join {
     /// Where the client stands in its own stream. A cursor that nobody issued has an epoch that nobody has: it is
     /// answered as lost, never as absent.
     pub(crate) fn cursor(&self) -> Option<Cursor> {
-        match self.resume.as_ref()? {
-            Resume::Cursor { cursor } => Some(Cursor::parse(cursor.as_bytes()).unwrap_or(Cursor::UNKNOWN)),
-            Resume::Position { .. } => Some(Cursor::normal(self.position()?)),
+        match self.resume.as_ref()?.seen.as_ref()? {
+            Seen::Cursor(cursor) => Some(Cursor::parse(cursor.as_bytes()).unwrap_or(Cursor::UNKNOWN)),
+            Seen::Position { .. } => Some(Cursor::normal(self.position()?)),
         }
+    }
+
+    /// The token of a connection that this one takes the place of.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.resume.as_ref()?.token.as_deref()
     }
 
     /// Where the client stands in a topic, or in the normal lane of its own stream.
     pub(crate) fn position(&self) -> Option<Position> {
-        match self.resume.as_ref()? {
-            Resume::Cursor { .. } => {
+        match self.resume.as_ref()?.seen.as_ref()? {
+            Seen::Cursor(_) => {
                 let cursor = self.cursor()?;
                 Some(Position { epoch: cursor.epoch, sequence: cursor.seen(Lane::Normal)? })
             }
-            Resume::Position { epoch, sequence } => {
+            Seen::Position { epoch, sequence } => {
                 let epoch = Epoch::parse(epoch.as_bytes()).unwrap_or(Epoch::UNKNOWN);
                 Some(Position { epoch, sequence: *sequence })
             }

@@ -9,7 +9,7 @@ use crate::lane::Lane;
 use crate::mail::{Ack, ReplyTo};
 use crate::mailbox::Mailbox;
 use crate::message::{Receipt, State};
-use crate::session::Carrier;
+use crate::policy::routing::Carrier;
 use crate::stream::{Cursor, Position, Sequence};
 use crate::turn::{Cx, Shard};
 

@@ -13,9 +13,10 @@ use weir_transports::websocket::{DeflateParams, Reader};
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
 use crate::downstream::mcp::Pending;
+use crate::downstream::opening::Opening;
 use crate::marks::Marks;
 use crate::policy::TokenBucket;
-use crate::stream::{Cursor, Position};
+use crate::stream::Position;
 use crate::upstream::Wire;
 
 /// The handle of a connection that is being opened: none.
@@ -180,8 +181,8 @@ pub(crate) struct Link {
     pub marks: Option<Box<Marks>>,
     /// When it began, in seconds of the monotonic clock.
     pub since: u32,
-    /// A cursor the upgrade request brought, for a join without one.
-    pub resume: Option<Box<Cursor>>,
+    /// What the upgrade request said, for the join.
+    pub opening: Option<Box<Opening>>,
     /// What it speaks.
     pub speaks: Speaks,
     /// What was agreed on permessage-deflate.
@@ -198,6 +199,8 @@ pub(crate) struct Link {
     pub watch: Watch,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
+    /// Ends because its transport failed.
+    pub broke: bool,
 }
 
 /// How a link's input is watched.
@@ -299,6 +302,8 @@ pub(crate) struct Feed {
     pub filter: Option<Box<Filter>>,
     /// One JSON object a line instead of SSE.
     pub ndjson: bool,
+    /// As a link's.
+    pub broke: bool,
 }
 
 /// Which pushes a backend wants; empty takes all.
@@ -344,6 +349,8 @@ pub(crate) enum ParcelStage {
         deflate: Option<DeflateParams>,
         /// Whether it may speak MCP.
         welcome: bool,
+        /// What its upgrade request said, for the join.
+        opening: Option<Box<Opening>>,
         /// The join.
         join: Box<str>,
     },
@@ -357,7 +364,7 @@ impl Link {
             channels: Vec::new(),
             marks: None,
             since: 0,
-            resume: None,
+            opening: None,
             speaks,
             deflate,
             gateway: false,
@@ -366,6 +373,7 @@ impl Link {
             pinged: false,
             watch,
             arrived: false,
+            broke: false,
         }
     }
 

@@ -5,13 +5,13 @@ use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
 use crate::downstream::connection::{Channel, Joined, Link, Presence};
-use crate::downstream::stream::Place;
+use crate::downstream::opening::{Opened, Opening};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::outbox::Gap;
+use crate::policy::routing::Carrier;
 use crate::route;
-use crate::session::{Carrier, LinkRef};
 use crate::turn::{Cx, Shard};
 
 /// Connections one client may have at once.
@@ -42,8 +42,15 @@ impl Shard {
             self.reply_error(token, link, frame, &Error::insufficient_resources(), cx);
             return Flow::Go;
         }
-        let resume = join.cursor().or_else(|| link.resume.take().map(|cursor| *cursor));
-        let Place { cursor, recovered, gaps, marks } = self.place(id, resume);
+        let opening = Opening::of_join(join, link.opening.take().map(|opening| *opening));
+        let opened = self.take_stream(token, id, Carrier::WebSocket, opening, cx);
+        let Opened { marks, gaps, connected } = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.reply_error(token, link, frame, &error, cx);
+                return Flow::Go;
+            }
+        };
         link.marks = marks;
         link.gateway = true;
         link.channels.reserve_exact(1);
@@ -54,15 +61,6 @@ impl Shard {
             presence: Presence::None,
             state: Joined::Gateway,
         });
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.links.add(LinkRef { token, carrier: Carrier::WebSocket });
-            session.heard = cx.now.mono;
-        }
-        self.ledger_connects(id, cx);
-        if join.ack {
-            self.opt_in(id, cx);
-        }
-        let connected = self.connected(id, &cursor, recovered);
         self.reply_to_frame(token, link, frame, Status::Ok, &connected, cx);
         for gap in gaps {
             self.gap_on_link(token, link, id, gap, cx);

@@ -5,8 +5,8 @@ use weir_ring::token::Member;
 use crate::downstream::presence::seat;
 use crate::mail::{Answer, Mail, Question, ReplyTo};
 use crate::message::timestamp;
-use crate::metrics::Health;
-use crate::session::Carrier;
+use crate::metrics::{self, Health};
+use crate::policy::routing::Up;
 use crate::turn::{Cx, Shard};
 use weir_ring::time::Wall;
 
@@ -72,13 +72,16 @@ impl Shard {
         let links = session.links.as_slice();
         let conns = || links.iter().filter_map(|link| self.conns.get(link.token));
         let since = conns().filter_map(|conn| conn.since()).min();
-        let transport = if session.links.has(Carrier::WebSocket) {
-            "websocket"
-        } else if links.is_empty() {
-            "none"
-        } else {
-            "http_sse"
+        let transport = match session.links.up() {
+            Up { websocket: false, sse: false } => "none",
+            up => session.routing().ordinary(up, &self.config.routing).name(),
         };
+        let switches = session.routing().switches().iter().map(|switch| metrics::Switch {
+            at: timestamp(switch.at).into(),
+            from: switch.from.name(),
+            to: switch.to.name(),
+            reason: switch.reason.name(),
+        });
         let ago = cx.now.mono.since(session.heard).as_millis() as u64;
         Some(Box::new(Health {
             client_id: session.client.clone(),
@@ -90,6 +93,7 @@ impl Shard {
             last_activity: timestamp(Wall(cx.now.wall.0.saturating_sub(ago))).into(),
             pending_acks: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.pending()) as u64,
             queue: conns().map(|conn| conn.egress.queued() as u64).sum(),
+            switches: switches.collect(),
         }))
     }
 }

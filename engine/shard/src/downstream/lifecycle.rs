@@ -125,6 +125,8 @@ impl Shard {
             // Everything was sent before the peer's end was seen, or goes with the close.
             Stage::Closing { .. } if errno.is_none() && conn.egress.is_blocked() => {}
             Stage::WebSocket(_) | Stage::Sse(_) if errno.is_some() => self.broken(token, cx),
+            // Without a close frame (RFC 6455, section 7.1.5: 1006).
+            Stage::WebSocket(_) => self.fail(token, cx),
             _ => self.close(token, cx),
         }
     }

@@ -14,6 +14,7 @@ mod hand_over;
 mod letters;
 mod lifecycle;
 mod mcp;
+mod opening;
 mod phoenix;
 mod presence;
 mod publish;

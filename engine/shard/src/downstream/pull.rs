@@ -14,7 +14,8 @@ use crate::downstream::writing::{Pen, Sheet, fits, flagged};
 use crate::lane::Lane;
 use crate::message::State;
 use crate::outbox::{Entry, Gap, GapReason};
-use crate::session::{Carrier, Session};
+use crate::policy::routing::Carrier;
+use crate::session::Session;
 use crate::stream::Sequence;
 use crate::turn::{Cx, Shard};
 
@@ -60,8 +61,7 @@ impl Shard {
             Ok(Rest::More) => self.hungry.push(token),
             Ok(Rest::Later(at)) => self.look_at_acks_by(session, at),
             Err(Overflow) => {
-                self.stats.overflowed += 1;
-                self.close(token, cx);
+                self.overflowed(token, cx);
             }
         }
     }
@@ -120,7 +120,8 @@ impl Shard {
         let (Some(conn), Some(session)) = (conns.get_mut(token), sessions.get_mut(id)) else {
             return Ok(Rest::Nothing);
         };
-        let Session { mailbox: Some(mailbox), links, epoch, .. } = session else { return Ok(Rest::Nothing) };
+        let course = session.routing().course(session.links.up(), &config.routing);
+        let Session { mailbox: Some(mailbox), epoch, .. } = session else { return Ok(Rest::Nothing) };
         let now = cx.now.mono;
         let mut ledger = mailbox.ledger.take();
         let (least, bundle) = ledger.as_ref().map_or((Lane::Low, None), |ledger| ledger.pace.manner());
@@ -138,7 +139,7 @@ impl Shard {
             if sheet.bytes > PULL_BYTES || !fits(&sheet.conn.egress, entry, &pen) {
                 break Ok(Rest::More);
             }
-            let taken = sequence <= mark.replay || wants(carrier, links, entry);
+            let taken = sequence <= mark.replay || wants(carrier, course, lane, entry);
             if taken && let Some(at) = ledger.as_mut().and_then(|ledger| ledger.wait(config, now)) {
                 break Ok(Rest::Later(at));
             }

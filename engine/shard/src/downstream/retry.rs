@@ -9,7 +9,8 @@ use crate::downstream::writing::{Pen, Sheet, fits, flagged};
 use crate::lane::Lane;
 use crate::message::State;
 use crate::outbox::{Entry, Gap, GapReason};
-use crate::session::{Carrier, LinkRef};
+use crate::policy::routing::Carrier;
+use crate::session::LinkRef;
 use crate::stream::Sequence;
 use crate::turn::{Alarm, Cx, Shard};
 
@@ -126,13 +127,15 @@ impl Shard {
     ) -> Option<Carrier> {
         let Shard { conns, sessions, config, stats, dirty, deflater, .. } = self;
         let session = sessions.get(id)?;
+        let course = session.routing().course(session.links.up(), &config.routing);
+        let lane = place.map_or(Lane::Normal, |(lane, _)| lane);
         let mut pen = Pen { config, deflater, dirty, out: cx.out };
         let mut went = None;
         for &LinkRef { token, carrier } in session.links.as_slice() {
             let Some(conn) = conns.get_mut(token) else { continue };
             let Some(marks) = conn.stage.marks() else { continue };
             let passed = place.is_none_or(|(lane, sequence)| marks.get(lane).cursor >= sequence);
-            let takes = passed && wants(carrier, &session.links, entry);
+            let takes = passed && wants(carrier, course, lane, entry);
             if !takes || conn.egress.is_blocked() || !fits(&conn.egress, entry, &pen) {
                 continue;
             }

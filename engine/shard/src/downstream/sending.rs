@@ -66,10 +66,7 @@ impl Shard {
         match wrote {
             Ok(Wrote::First) => self.dirty.push(token),
             Ok(Wrote::More) => {}
-            Err(Overflow) => {
-                self.stats.overflowed += 1;
-                self.close(token, cx);
-            }
+            Err(Overflow) => self.overflowed(token, cx),
         }
     }
 
@@ -89,8 +86,7 @@ impl Shard {
         };
         let Some(conn) = self.conns.get_mut(token) else { return };
         let Ok(bytes) = conn.egress.unsent(tail, cx.out, max) else {
-            self.stats.overflowed += 1;
-            return self.close(token, cx);
+            return self.overflowed(token, cx);
         };
         conn.heard = cx.now.mono;
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
@@ -152,6 +148,22 @@ impl Shard {
                 Stage::Sse(_) => self.stats.http_sse.errors += 1,
                 _ => {}
             }
+        }
+        self.fail(token, cx);
+    }
+
+    /// The connection cannot keep up.
+    pub(crate) fn overflowed(&mut self, token: Token, cx: &mut Cx<'_>) {
+        self.stats.overflowed += 1;
+        self.fail(token, cx);
+    }
+
+    /// Closes a connection that its client has not asked to close: its transport has failed once more.
+    pub(crate) fn fail(&mut self, token: Token, cx: &mut Cx<'_>) {
+        match self.conns.get_mut(token).map(|conn| &mut conn.stage) {
+            Some(Stage::WebSocket(link)) => link.broke = true,
+            Some(Stage::Sse(feed)) => feed.broke = true,
+            _ => {}
         }
         self.close(token, cx);
     }

@@ -9,16 +9,15 @@ use std::time::Duration;
 
 use crate::downstream::connection::{Feed, Filter, Stage, Watch};
 use crate::downstream::exchange::{Outcome, Raw};
+use crate::downstream::failover::Parting;
 use crate::downstream::lifecycle::WRITE_STALL;
+use crate::downstream::opening::{Opened, Opening};
 use crate::downstream::reply::Terms;
 use crate::downstream::request::client_of;
-use crate::downstream::stream::Place;
 use crate::error::Error;
-use crate::lane::Lane;
 use crate::mail::Mail;
+use crate::policy::routing::Carrier;
 use crate::route;
-use crate::session::{Carrier, LinkRef};
-use crate::stream::Cursor;
 use crate::turn::{Cx, Shard};
 
 /// Something is sent at least this often, so that proxies do not take the stream for dead.
@@ -60,19 +59,21 @@ impl Shard {
         if self.stats.http_sse.connections >= u64::from(self.config.sse.connections_max) {
             return self.refuse(token, &Error::insufficient_resources(), terms, cx);
         }
-        match self.open_session(client, cx) {
-            Ok(session) => self.open_feed(token, head, session, events, cx),
+        let opened = Opening::of_head(head).and_then(|opening| {
+            self.recovery(&opening, client, cx)?;
+            let session = self.open_session(client, cx)?;
+            Ok((session, self.take_stream(token, session, Carrier::Sse, opening, cx)?))
+        });
+        match opened {
+            Ok((session, opened)) => self.open_feed(token, head, session, opened, cx),
             Err(error) => return self.refuse(token, &error, terms, cx),
         }
         Outcome::Gone
     }
 
-    fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, events: bool, cx: &mut Cx<'_>) {
-        let resume = last_event_id(head);
-        if let Some(cursor) = &resume {
-            self.acknowledge_seen(session, cursor, cx);
-        }
-        let Place { cursor, recovered, gaps, marks } = self.place(session, resume);
+    fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, opened: Opened, cx: &mut Cx<'_>) {
+        let Opened { marks, gaps, connected } = opened;
+        let events = self.sessions.get(session).is_some_and(|session| &*session.client == route::EVENTS);
         let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
         let filter = Filter { client: of("client"), kind: of("type") };
         let filtered = events && (filter.client.is_some() || filter.kind.is_some());
@@ -80,24 +81,15 @@ impl Shard {
         let heartbeat = cx.now.mono.plus(self.config.sse.heartbeat_interval);
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
-        let feed = Feed { session, marks, since, heartbeat, filter, ndjson };
+        let feed = Feed { session, marks, since, heartbeat, filter, ndjson, broke: false };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;
         cx.out.ops.push(Watch::Parked.op(token, conn.socket));
         self.stats.http_sse.connections += 1;
-        if let Some(session) = self.sessions.get_mut(session) {
-            session.links.add(LinkRef { token, carrier: Carrier::Sse });
-            session.heard = cx.now.mono;
-        }
-        self.ledger_connects(session, cx);
-        if head.query.and_then(|q| query::get(q, "ack")).is_some_and(|value| value == "true") {
-            self.opt_in(session, cx);
-        }
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         self.put(token, cx, |out| response::write_stream_head(out, 200, headers));
         let retry = self.config.sse.retry.as_millis() as u64;
-        let connected = self.connected(session, &cursor, recovered);
         if !ndjson {
             self.put(token, cx, |out| sse::retry(out, retry));
         }
@@ -110,26 +102,6 @@ impl Shard {
         }
         self.wake_by(token, heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL)));
         self.hungry.push(token);
-    }
-
-    /// What a client is told when its stream begins: who it is, where it goes on, what is kept.
-    pub(crate) fn connected(&self, id: Token, cursor: &Cursor, recovered: bool) -> Vec<u8> {
-        let Some(session) = self.sessions.get(id) else { return b"{}".to_vec() };
-        let connected = serde_json::json!({
-            "client_id": session.client,
-            "user_id": session.client,
-            "role": "user",
-            "epoch": String::from_utf8_lossy(&session.epoch.letters()),
-            "sequence": cursor.seen(Lane::Normal),
-            "cursor": cursor.text(),
-            "recovered": recovered,
-            "retention": {
-                "messages": self.config.outbox.messages_max,
-                "seconds": self.config.outbox.age_max.as_secs(),
-            },
-            "heartbeat_interval": self.config.sse.heartbeat_interval.as_millis() as u64,
-        });
-        connected.to_string().into_bytes()
     }
 
     /// A look at a stream: heartbeats and comments, and whether the peer still reads.
@@ -165,7 +137,10 @@ impl Shard {
         self.stats.http_sse.connections -= 1;
         let Some(session) = self.sessions.get(feed.session) else { return };
         let events = &*session.client == route::EVENTS;
-        self.unlink(token, feed.session, Carrier::Sse, feed.marks.as_deref(), cx);
+        let Feed { marks, since, broke, .. } = &feed;
+        let parting =
+            Parting { carrier: Carrier::Sse, marks: marks.as_deref(), since: *since, broke: *broke };
+        self.unlink(token, feed.session, parting, cx);
         if events {
             self.count_handlers(feed.session, cx);
         }
@@ -178,11 +153,4 @@ impl Shard {
             self.send(Member(shard), Mail::Handlers(count), cx);
         }
     }
-}
-
-/// The cursor of a client that comes back. One that nobody issued is answered as lost.
-pub(crate) fn last_event_id(head: &Head<'_>) -> Option<Cursor> {
-    let from_query = || query::get(head.query?, "last_event_id").map(|id| id.into_owned());
-    let id = head.header("last-event-id").map(str::to_owned).or_else(from_query)?;
-    Some(Cursor::parse(id.as_bytes()).unwrap_or(Cursor::UNKNOWN))
 }

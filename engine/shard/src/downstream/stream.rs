@@ -12,8 +12,9 @@ use crate::mailbox::Mailbox;
 use crate::marks::{Mark, Marks};
 use crate::outbox::{Gap, GapReason};
 use crate::policy::TokenBucket;
+use crate::policy::routing::Carrier;
 use crate::route;
-use crate::session::{Carrier, Links, Session};
+use crate::session::{Links, Session};
 use crate::stream::{Cursor, Epoch, Sequence};
 use crate::turn::{Alarm, Cx, Shard};
 

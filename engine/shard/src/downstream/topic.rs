@@ -20,7 +20,6 @@ use crate::lane::Lane;
 use crate::mail::{Mail, PushRef, Subscriber, Tracking};
 use crate::message::{Receipt, State};
 use crate::route;
-use crate::session::Carrier;
 use crate::slots::Slots;
 use crate::stream::{Epoch, Position};
 use crate::turn::{Cx, Shard};
@@ -248,7 +247,7 @@ impl Shard {
             Joined::Gateway => {
                 link.gateway = false;
                 if let Some(id) = link.session {
-                    self.unlink(token, id, Carrier::WebSocket, link.marks.as_deref(), cx);
+                    self.unlink(token, id, link.parting(), cx);
                 }
             }
             Joined::Live => {
@@ -289,7 +288,7 @@ impl Shard {
             self.abandon_link(token);
         }
         if let Some(id) = link.session {
-            self.unlink(token, id, Carrier::WebSocket, link.marks.as_deref(), cx);
+            self.unlink(token, id, link.parting(), cx);
         }
     }
 

@@ -10,9 +10,9 @@ use crate::downstream::connection::{Link, Parcel, ParcelStage, Speaks, Stage, Wa
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::lifecycle::WRITE_STALL;
+use crate::downstream::opening::Opening;
 use crate::downstream::reply::Terms;
 use crate::downstream::request::client_of;
-use crate::downstream::sse::last_event_id;
 use crate::error::Error;
 use crate::limits::Config;
 use crate::route;
@@ -91,8 +91,10 @@ impl Shard {
             }
             link.welcome = false;
         }
-        link.resume = last_event_id(head).map(Box::new);
-        if let Err(error) = self.name_link(&mut link, named, cx) {
+        let named = Opening::of_head(head)
+            .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
+            .and_then(|()| self.name_link(&mut link, named, cx));
+        if let Err(error) = named {
             return self.refuse(token, &error, terms, cx);
         }
         self.put(token, cx, |out| handshake::write_response(out, &upgrade, protocol));
@@ -143,6 +145,22 @@ impl Shard {
         }
     }
 
+    /// Keeps what an upgrade request says for the join. A recovery token is looked at before anybody is upgraded;
+    /// on a bare socket, whose join names the client, then.
+    fn open_link(
+        &self,
+        link: &mut Link,
+        opening: Opening,
+        named: Option<&str>,
+        cx: &Cx<'_>,
+    ) -> Result<(), Error> {
+        if let Some(name) = named {
+            self.recovery(&opening, name, cx)?;
+        }
+        link.opening = opening.boxed();
+        Ok(())
+    }
+
     /// Gives a link its session where its name is known. What never joins gets a name of its own.
     fn name_link(&mut self, link: &mut Link, named: Option<String>, cx: &Cx<'_>) -> Result<(), Error> {
         let name = match (named, link.speaks) {
@@ -179,8 +197,8 @@ impl Shard {
         }
         let flow = self.messages(token, &mut link, bytes, cx);
         if let Some((to, join, rest)) = flow {
-            let Link { speaks, deflate, welcome, .. } = *link;
-            let stage = ParcelStage::WebSocket { speaks, deflate, welcome, join };
+            let Link { speaks, deflate, welcome, opening, .. } = *link;
+            let stage = ParcelStage::WebSocket { speaks, deflate, welcome, opening, join };
             self.stats.websocket.connections -= 1;
             return self.depart(token, to, Parcel { stage, bytes: rest }, cx);
         }
@@ -317,10 +335,10 @@ impl Shard {
 
     /// A look at a WebSocket: parked when quiet, pinged when silent, closed when dead.
     pub(crate) fn examine_link(&mut self, token: Token, cx: &mut Cx<'_>) -> Option<Instant> {
-        let config = &self.config.websocket;
-        let (park, interval, timeout) = (config.park_after, config.ping_interval, config.pong_timeout);
-        let join_deadline = config.join_deadline;
+        let (park, join_deadline) = (self.config.websocket.park_after, self.config.websocket.join_deadline);
         let now = cx.now.mono;
+        let Stage::WebSocket(link) = &self.conns.get(token)?.stage else { return None };
+        let (interval, timeout) = self.ping_times(link.session.filter(|_| link.gateway));
         let conn = self.conns.get_mut(token)?;
         let (heard, socket, blocked) = (conn.heard, conn.socket, conn.egress.is_blocked());
         let Stage::WebSocket(link) = &mut conn.stage else { return None };
@@ -352,7 +370,8 @@ impl Shard {
             link.watch = Watch::Parked;
             cx.out.ops.push(Watch::Parked.op(token, socket));
         }
-        let quiet = if link.watch == Watch::Stream { heard.plus(park) } else { heard.plus(interval) };
+        let parks = link.watch == Watch::Stream;
+        let quiet = heard.plus(if parks { park.min(interval) } else { interval });
         Some(if link.pinged { heard.plus(interval + timeout) } else { quiet })
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
 use weir_ring::time::{Instant, Now, Wall};
 
 use crate::limits;
@@ -10,11 +11,13 @@ use crate::limits;
 const HISTORY: usize = 8;
 
 /// How a connection carries a client's stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) enum Carrier {
     /// WebSocket, joined to `mcp:gateway`.
+    #[serde(rename = "websocket")]
     WebSocket,
     /// Application SSE.
+    #[serde(rename = "http_sse")]
     Sse,
 }
 
@@ -58,7 +61,7 @@ impl Up {
     }
 
     /// Whether there is a choice.
-    pub(crate) const fn both(self) -> bool {
+    pub(crate) const fn is_both(self) -> bool {
         self.websocket && self.sse
     }
 }
@@ -131,6 +134,26 @@ pub(crate) struct Routing {
     switches: Vec<Switch>,
 }
 
+/// The choice at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Course {
+    preferred: Carrier,
+    /// The one that takes everything: there is no other, or it cannot be relied on.
+    only: Option<Carrier>,
+    size_threshold: usize,
+}
+
+impl Course {
+    /// The transport a message takes.
+    pub(crate) fn carrier(self, item: Item) -> Carrier {
+        self.only.unwrap_or(match item.named {
+            Some(carrier) => carrier,
+            None if !item.urgent && item.bytes > self.size_threshold => Carrier::Sse,
+            None => self.preferred,
+        })
+    }
+}
+
 /// How one transport does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Health {
@@ -152,36 +175,48 @@ enum State {
 }
 
 /// Of a client that has only one transport, or has never had another wish.
-pub(crate) static UNROUTED: Routing = Routing::new(Carrier::WebSocket);
+pub(crate) static UNROUTED: Routing = Routing::new(Carrier::WebSocket, Instant(0));
 
 impl Routing {
-    /// The start, with messages taking `current`.
-    pub(crate) const fn new(current: Carrier) -> Routing {
-        let health = Health { up_since: None, losses: 0, state: State::Trusted };
-        let (websocket, sse) = (health, health);
+    /// The start, with messages taking `current`, which is up.
+    pub(crate) const fn new(current: Carrier, now: Instant) -> Routing {
+        let health = Health { up_since: Some(now), losses: 0, state: State::Trusted };
+        let (websocket, sse) = match current {
+            Carrier::WebSocket => (health, Health { up_since: None, ..health }),
+            Carrier::Sse => (Health { up_since: None, ..health }, health),
+        };
         Routing { preferred: Carrier::WebSocket, current, websocket, sse, switches: Vec::new() }
     }
 
-    /// The transport a message takes: one that is up, if any is.
-    pub(crate) fn choose(&self, item: Item, up: Up, limits: &limits::Routing) -> Carrier {
-        let wish = match item.named {
-            Some(carrier) => carrier,
-            None if !item.urgent && item.bytes > limits.size_threshold => Carrier::Sse,
-            None => self.preferred,
+    /// What decides while these transports are up.
+    pub(crate) fn course(&self, up: Up, limits: &limits::Routing) -> Course {
+        let only = match up {
+            Up { websocket: true, sse: true } => {
+                match (self.is_trusted(Carrier::WebSocket), self.is_trusted(Carrier::Sse)) {
+                    (true, false) => Some(Carrier::WebSocket),
+                    (false, true) => Some(Carrier::Sse),
+                    _ => None,
+                }
+            }
+            Up { websocket: true, .. } => Some(Carrier::WebSocket),
+            Up { .. } => Some(Carrier::Sse),
         };
-        let usable =
-            if up.both() { self.is_trusted(wish) || !self.is_trusted(wish.other()) } else { up.has(wish) };
-        if usable { wish } else { wish.other() }
+        Course { preferred: self.preferred, only, size_threshold: limits.size_threshold }
     }
 
-    /// The transport that ordinary messages take.
-    pub(crate) const fn current(&self) -> Carrier {
-        self.current
+    /// The transport that ordinary messages take while these are up.
+    pub(crate) fn ordinary(&self, up: Up, limits: &limits::Routing) -> Carrier {
+        self.course(up, limits).carrier(Item { bytes: 0, urgent: false, named: None })
     }
 
     /// The last switches, oldest first.
     pub(crate) fn switches(&self) -> &[Switch] {
         &self.switches
+    }
+
+    /// What it prefers; unless it has said so, WebSocket.
+    pub(crate) const fn preferred(&self) -> Carrier {
+        self.preferred
     }
 
     /// The client has said what it prefers.
@@ -218,8 +253,7 @@ impl Routing {
         limits: &limits::Routing,
         now: Now,
     ) -> Option<Switch> {
-        let ordinary = Item { bytes: 0, urgent: false, named: None };
-        let to = self.choose(ordinary, up, limits);
+        let to = self.ordinary(up, limits);
         if to == self.current || !up.has(to) {
             return None;
         }

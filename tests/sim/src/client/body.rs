@@ -1,6 +1,7 @@
 //! Names and message bodies.
 
 use crate::history::{Body, History, Stream, Uid};
+use crate::place::Lane;
 use crate::rng::Rng;
 use crate::text::Text;
 
@@ -36,10 +37,15 @@ pub fn escaped(name: &str) -> String {
 }
 
 /// A new message with its uid inside, in one of the ways JSON can be written.
-pub fn attempt(history: &mut History, rng: &mut Rng, padding: u64, stream: Stream) -> Uid {
+pub fn attempt(
+    history: &mut History,
+    rng: &mut Rng,
+    padding: u64,
+    (stream, lane, ttl_ms): (Stream, Lane, u64),
+) -> Uid {
     let kind = rng.pick(&["chat", "note", "a \"b\"", "é"]).to_owned();
     let data = Text(json(history.bodies.len(), rng, padding).into_bytes().into());
-    history.attempt(Body { stream, kind, data, binary: false, pusher: None })
+    history.attempt(Body { stream, kind, data, binary: false, pusher: None, lane, ttl_ms })
 }
 
 /// A new event that a client pushes on connection `pusher`: JSON, or bytes that are no UTF-8.
@@ -52,7 +58,8 @@ pub fn attempt_push(history: &mut History, rng: &mut Rng, padding: u64, push: (S
         json(uid, rng, padding).into_bytes()
     };
     let data = Text(data.into());
-    history.attempt(Body { stream, kind: "shout".into(), data, binary, pusher: Some(pusher) })
+    let (kind, pusher, lane) = ("shout".into(), Some(pusher), Lane::Normal);
+    history.attempt(Body { stream, kind, data, binary, pusher, lane, ttl_ms: 0 })
 }
 
 fn json(uid: Uid, rng: &mut Rng, padding: u64) -> String {

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::body::{channel_name, escaped};
 use super::{Heard, Over};
-use crate::history::{Attachment, Cursor, Delivery, Fact, Position, Stream, Uid};
+use crate::history::{Cursor, Delivery, Fact, Stream, Uid};
 use crate::net;
+use crate::place::{Lane, Position};
 use crate::stage::Stage;
 use crate::text::Text;
 use crate::wire::phoenix::{Frame, Gap, Joined, Receipt, Reply, envelope, json, push};
@@ -120,9 +121,14 @@ impl Link {
         if self.bare && matches!(stream, Stream::Own(_)) {
             fields.push(format!(r#""client_id":"{}""#, self.name));
         }
-        if let Some(Cursor { position, .. }) = cursor {
-            let epoch = stage.history.epoch_name(position.epoch);
-            fields.push(format!(r#""resume":{{"epoch":"{epoch}","sequence":{}}}"#, position.sequence));
+        if let Some(Cursor { place, plain, .. }) = cursor {
+            let resume = if plain {
+                let epoch = stage.history.epoch_name(place.epoch);
+                format!(r#""epoch":"{epoch}","sequence":{}"#, place.at(Lane::Normal))
+            } else {
+                format!(r#""cursor":"{}""#, place.written(&stage.history))
+            };
+            fields.push(format!(r#""resume":{{{resume}}}"#));
         }
         let before = self.channel(stream).filter(|channel| channel.joined).map(|channel| channel.join_ref);
         self.channels.retain(|channel| channel.stream != stream);
@@ -313,16 +319,13 @@ impl Link {
                 if let Some(channel) = self.channels.iter_mut().find(|it| it.join_ref == reference) {
                     channel.joined = true;
                 }
-                let epoch = stage.history.epoch(&joined.epoch);
-                let position = Position { epoch, sequence: joined.sequence };
-                let attachment = Attachment { position, recovered: joined.recovered };
+                let attachment = joined.attachment(&mut stage.history)?;
                 facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
             }
             Some((_, Question::Join(..))) => self.refused(reference),
             Some((_, Question::Publish(uid))) if ok => {
                 let receipt: Receipt = json(reply.response)?;
-                let epoch = stage.history.epoch(&receipt.epoch);
-                facts.push(Fact::Accepted { uid, position: Position { epoch, sequence: receipt.sequence } });
+                facts.push(Fact::Accepted { uid, position: receipt.position(&mut stage.history)? });
             }
             Some((_, Question::Publish(uid))) => facts.push(Fact::Refused { uid, status: 0 }),
             Some((_, Question::Leave | Question::Other)) | None => {}
@@ -358,30 +361,30 @@ impl Link {
         let Some(stream) = self.stream_of(&frame.topic) else {
             return Err(format!("{} on topic {}, which is not joined", frame.event, frame.topic));
         };
-        let (epoch, sequence, delivery) = match (frame.event.as_str(), &frame.meta) {
+        let (position, delivery) = match (frame.event.as_str(), &frame.meta) {
             ("transport_switched", None) => {
                 facts.push(Fact::Switched { conn, stream });
                 return Ok(());
             }
             ("heartbeat" | "shutdown_pending" | "pong", None) => return Ok(()),
             ("gap", None) => {
-                let Gap { epoch, from, to, reason } = json(frame.payload)?;
-                let epoch = stage.history.epoch(&epoch);
-                facts.push(Fact::Gap { conn, client, stream, epoch, from, to, reason });
+                let gap = json::<Gap>(frame.payload)?.told(&mut stage.history)?;
+                facts.push(Fact::Gap { conn, client, stream, gap });
                 return Ok(());
             }
-            ("message", None) => envelope(frame.payload.get())?,
+            ("message", None) => envelope(frame.payload.get(), &mut stage.history)?,
             (event, Some(meta)) => {
                 let data = Text(frame.payload.get().as_bytes().into());
-                let delivery = Delivery { kind: event.to_owned(), data, timestamp: meta.timestamp.clone() };
-                (meta.epoch.clone(), meta.sequence, delivery)
+                let (kind, timestamp) = (event.to_owned(), meta.timestamp.clone());
+                let epoch = stage.history.epoch(&meta.epoch);
+                let position = Position { epoch, lane: Lane::Normal, sequence: meta.sequence };
+                (position, Delivery { kind, data, timestamp, again: false })
             }
             (event, None) => {
                 let data = wire::phoenix::base64_payload(frame.payload)?;
                 return self.binary(&frame.topic, event, &data, facts);
             }
         };
-        let position = Position { epoch: stage.history.epoch(&epoch), sequence };
         facts.push(Fact::Delivered { conn, client, stream, position, delivery });
         Ok(())
     }

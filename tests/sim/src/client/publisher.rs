@@ -3,21 +3,15 @@
 
 use std::collections::VecDeque;
 
-use serde::Deserialize;
-
 use super::{Phase, body, pace};
-use crate::history::{Fact, Position, Stream, Uid};
+use crate::history::{Fact, Stream, Uid};
 use crate::net::{self, Taken};
+use crate::options::Cast;
+use crate::place::Lane;
 use crate::rng::Rng;
 use crate::stage::Stage;
 use crate::wire::http;
-
-/// The answer to an accepted publish.
-#[derive(Deserialize)]
-struct Accepted {
-    epoch: String,
-    sequence: u64,
-}
+use crate::wire::phoenix::Receipt;
 
 /// A backend.
 #[derive(Debug)]
@@ -88,14 +82,23 @@ impl Publisher {
         } else {
             Stream::Own(self.rng.index(cast.receivers))
         };
-        let uid = body::attempt(&mut stage.history, &mut self.rng, cast.padding, stream);
-        let (path, more) = match stream {
+        let (lane, ttl_ms) = self.urgency(&cast, stream);
+        let uid = body::attempt(&mut stage.history, &mut self.rng, cast.padding, (stream, lane, ttl_ms));
+        let (path, mut more) = match stream {
             Stream::Own(client) => {
                 let transport = self.rng.pick(&["", "", "", r#","transport":"all""#]);
-                (format!("clients/{}", body::escaped(&body::client_name(client))), transport)
+                (format!("clients/{}", body::escaped(&body::client_name(client))), transport.to_owned())
             }
-            Stream::Topic(topic) => (format!("topics/{}", body::escaped(&body::topic_name(topic))), ""),
+            Stream::Topic(topic) => {
+                (format!("topics/{}", body::escaped(&body::topic_name(topic))), String::new())
+            }
         };
+        if lane != Lane::Normal {
+            more.push_str(&format!(r#","priority":"{}""#, lane.name()));
+        }
+        if ttl_ms > 0 {
+            more.push_str(&format!(r#","ttl_ms":{ttl_ms}"#));
+        }
         let it = &stage.history.bodies[uid];
         let data = String::from_utf8_lossy(&it.data);
         let content =
@@ -108,6 +111,16 @@ impl Publisher {
         let Some(link) = &mut self.link else { return };
         link.asked.push_back(uid);
         net::send(stage, link.conn, request.as_bytes());
+    }
+
+    /// The lane and the time to live of a message; only a client's own stream has such things.
+    fn urgency(&mut self, cast: &Cast, stream: Stream) -> (Lane, u64) {
+        if matches!(stream, Stream::Topic(_)) {
+            return (Lane::Normal, 0);
+        }
+        let lane = if self.rng.chance(cast.lanes) { self.rng.pick(&Lane::ALL) } else { Lane::Normal };
+        let ttl = if self.rng.chance(cast.ttl) { self.rng.pick(&[1, 30, 300, 3_000, 60_000]) } else { 0 };
+        (lane, ttl)
     }
 
     /// Answers came.
@@ -150,10 +163,9 @@ impl Link {
             };
         };
         let fact = if status == 202 {
-            let accepted: Accepted =
+            let receipt: Receipt =
                 serde_json::from_slice(&content).map_err(|e| format!("202 with {content:?}: {e}"))?;
-            let epoch = stage.history.epoch(&accepted.epoch);
-            Fact::Accepted { uid, position: Position { epoch, sequence: accepted.sequence } }
+            Fact::Accepted { uid, position: receipt.position(&mut stage.history)? }
         } else {
             Fact::Refused { uid, status }
         };

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use super::cursor::View;
 use super::{Heard, Phase, body, pace, phoenix, sse};
 use crate::fault::Fault;
-use crate::history::{Cursor, Fact, Position, Stream};
+use crate::history::{Cursor, Fact, Stream};
 use crate::net::{self, Taken};
 use crate::options::{Cast, MS};
+use crate::place::{Lane, Place, Position};
 use crate::rng::Rng;
 use crate::stage::Stage;
 
@@ -156,18 +157,26 @@ impl Receiver {
 
     /// The cursor to resume from, now and then one that was made up.
     fn cursor(&mut self, stage: &mut Stage, stream: Stream) -> Option<Cursor> {
-        let honest = self.views.get(&stream).and_then(View::cursor);
+        let honest = self.views.get(&stream).and_then(View::place);
         if !stage.healed && self.rng.chance(stage.options.cast.forged) {
             stage.faults.count(Fault::ForgedCursor);
-            let known = honest.unwrap_or(Position { epoch: u32::MAX, sequence: 3 });
-            let position = match self.rng.below(3) {
-                0 => Position { epoch: u32::MAX, ..known },
-                1 => Position { sequence: known.sequence + self.rng.between(50_000, 90_000), ..known },
-                _ => Position { epoch: u32::MAX, sequence: self.rng.draw() >> 12 },
+            let known = honest.unwrap_or(Place::normal(u32::MAX, 3));
+            let beyond = self.rng.between(50_000, 90_000);
+            let place = match self.rng.below(3) {
+                0 => Place { epoch: u32::MAX, ..known },
+                1 => Place::normal(known.epoch, known.at(Lane::Normal) + beyond),
+                _ => Place::normal(u32::MAX, self.rng.draw() >> 12),
             };
-            return Some(Cursor { position, forged: true });
+            return Some(Cursor { place, plain: false, forged: true });
         }
-        honest.map(|position| Cursor { position, forged: false })
+        honest.map(|place| Cursor { place, plain: false, forged: false })
+    }
+
+    /// The cursor of a join, in one of the two forms that it can have.
+    fn resume(&mut self, stage: &mut Stage, stream: Stream) -> Option<Cursor> {
+        let cursor = self.cursor(stage, stream)?;
+        let plain = matches!(stream, Stream::Topic(_)) || self.rng.chance(200);
+        Some(Cursor { plain, ..cursor })
     }
 
     /// Joins the next stream that is wanted and not joined; its own first.
@@ -188,7 +197,7 @@ impl Receiver {
                 }
                 Some(_) => continue,
             };
-            let cursor = self.cursor(stage, next);
+            let cursor = self.resume(stage, next);
             if let Link::Phoenix(link) = &mut self.links[at] {
                 link.join(stage, next, cursor);
             }
@@ -256,21 +265,12 @@ impl Receiver {
             (0, _) => link.heartbeat(stage),
             (1, Stream::Topic(_)) => link.leave(stage, stream),
             (2, _) => {
-                let cursor = self.cursor(stage, stream);
+                let cursor = self.resume(stage, stream);
                 if let Link::Phoenix(link) = &mut self.links[at] {
                     link.join(stage, stream, cursor);
                 }
             }
-            (3, Stream::Own(_)) => {
-                if let Some(position) = self.views.get(&stream).and_then(View::cursor)
-                    && position.sequence > 0
-                {
-                    stage.history.add(Fact::Acked { client: self.number, position });
-                    let epoch = stage.history.epoch_name(position.epoch).to_owned();
-                    let payload = format!(r#"{{"epoch":"{epoch}","sequence":{}}}"#, position.sequence);
-                    link.tell(stage, stream, "ack", &payload);
-                }
-            }
+            (3, Stream::Own(_)) => self.acknowledge(stage, at),
             (4..=7, Stream::Topic(_)) => {
                 let padding = stage.options.cast.padding;
                 let binary = self.style.version == 2 && self.rng.chance(200);
@@ -282,6 +282,23 @@ impl Receiver {
                 link.tell(stage, stream, "message", r#"{"type":"chat","data":{"n":1}}"#)
             }
             _ => {}
+        }
+    }
+
+    /// Says how far it has come in one lane of its own stream.
+    fn acknowledge(&mut self, stage: &mut Stage, at: usize) {
+        let stream = Stream::Own(self.number);
+        let Some(place) = self.views.get(&stream).and_then(View::place) else { return };
+        let lane = self.rng.pick(&[Lane::Normal, Lane::Normal, Lane::Urgent, Lane::High, Lane::Low]);
+        let position = Position { epoch: place.epoch, lane, sequence: place.at(lane) };
+        if let Link::Phoenix(link) = &mut self.links[at]
+            && position.sequence > 0
+        {
+            stage.history.add(Fact::Acked { client: self.number, position });
+            let (epoch, lane) = (stage.history.epoch_name(position.epoch), lane.name());
+            let sequence = position.sequence;
+            let payload = format!(r#"{{"epoch":"{epoch}","sequence":{sequence},"lane":"{lane}"}}"#);
+            link.tell(stage, stream, "ack", &payload);
         }
     }
 
@@ -331,18 +348,18 @@ impl Receiver {
 
     fn learn(&mut self, fact: &Fact) {
         match *fact {
-            Fact::Attached { stream, attachment, .. } => {
-                self.views.entry(stream).or_default().attached(attachment);
+            Fact::Attached { stream, cursor, attachment, .. } => {
+                self.views.entry(stream).or_default().attached(cursor, attachment);
             }
             Fact::Delivered { stream: stream @ Stream::Topic(_), position, .. } => {
-                self.views.entry(stream).or_default().reached(position.epoch, position.sequence);
+                self.views.entry(stream).or_default().reached(position);
             }
             Fact::Delivered { stream, position, .. } => {
-                let view = self.views.entry(stream).or_default();
-                view.seen(position.epoch, position.sequence, position.sequence);
+                self.views.entry(stream).or_default().seen(position, position.sequence);
             }
-            Fact::Gap { stream, epoch, from, to, .. } => {
-                self.views.entry(stream).or_default().seen(epoch, from, to);
+            Fact::Gap { stream, ref gap, .. } => {
+                let first = Position { epoch: gap.epoch, lane: gap.lane, sequence: gap.from };
+                self.views.entry(stream).or_default().seen(first, gap.to);
             }
             _ => {}
         }

@@ -2,8 +2,9 @@
 
 use super::body::escaped;
 use super::{Heard, Over};
-use crate::history::{Attachment, Cursor, Fact, Position, Stream};
+use crate::history::{Cursor, Fact, Stream};
 use crate::net;
+use crate::place::Place;
 use crate::stage::Stage;
 use crate::wire::phoenix::{Gap, Joined, envelope};
 use crate::wire::{http, sse};
@@ -27,9 +28,7 @@ impl Link {
     pub fn open(stage: &mut Stage, owner: usize, client: usize, name: &str, cursor: Option<Cursor>) -> Link {
         let conn = net::connect(stage, owner);
         stage.history.add(Fact::Opened { conn, client, sse: true });
-        let id = cursor.map(|Cursor { position, .. }| {
-            format!("{}-{}", stage.history.epoch_name(position.epoch), position.sequence)
-        });
+        let id = cursor.map(|Cursor { place, .. }| place.written(&stage.history));
         let (mut query, mut field) = (String::new(), String::new());
         if let Some(id) = id {
             if stage.rng.chance(300) {
@@ -89,25 +88,22 @@ impl Link {
                 if joined.client_id.as_ref() != Some(&self.name) {
                     return Err(format!("{} is told it is {:?}", self.name, joined.client_id));
                 }
-                let epoch = stage.history.epoch(&joined.epoch);
-                let position = Position { epoch, sequence: joined.sequence };
-                let attachment = Attachment { position, recovered: joined.recovered };
+                let attachment = joined.attachment(&mut stage.history)?;
                 self.attached = true;
                 let cursor = self.cursor;
                 facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
             }
             "gap" => {
                 let gap: Gap = serde_json::from_str(data).map_err(|e| format!("gap {data}: {e}"))?;
-                let Gap { epoch, from, to, reason } = gap;
-                let epoch = stage.history.epoch(&epoch);
-                facts.push(Fact::Gap { conn, client, stream, epoch, from, to, reason });
+                let gap = gap.told(&mut stage.history)?;
+                facts.push(Fact::Gap { conn, client, stream, gap });
             }
             "message" => {
-                let (epoch, sequence, delivery) = envelope(data)?;
-                if event.id.as_deref() != Some(&format!("{epoch}-{sequence}")) {
-                    return Err(format!("event {:?} carries {epoch}-{sequence}", event.id));
+                let (position, delivery) = envelope(data, &mut stage.history)?;
+                let place = Place::read(event.id.as_deref().unwrap_or_default(), &mut stage.history)?;
+                if (place.epoch, place.at(position.lane)) != (position.epoch, position.sequence) {
+                    return Err(format!("event {:?} carries {position:?}", event.id));
                 }
-                let position = Position { epoch: stage.history.epoch(&epoch), sequence };
                 facts.push(Fact::Delivered { conn, client, stream, position, delivery });
             }
             "transport_switched" => facts.push(Fact::Switched { conn, stream }),

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::Found;
-use crate::history::{Attachment, Cursor, Epoch, Fact, History, Stream};
+use crate::history::{Attachment, Cursor, Fact, Gap, History, Stream};
+use crate::place::{Epoch, Lane};
 
 #[derive(Default)]
 struct Claims {
@@ -17,8 +18,8 @@ struct Claims {
     opened: BTreeMap<usize, u32>,
     /// In whose life an epoch began.
     begun: BTreeMap<(Stream, Epoch), u32>,
-    /// Highest number a client has acknowledged in an epoch.
-    acked: BTreeMap<(Stream, Epoch), u64>,
+    /// Highest number a client has acknowledged in a lane of an epoch.
+    acked: BTreeMap<(Stream, Epoch, Lane), u64>,
 }
 
 pub(super) fn check(history: &History, roomy: bool, found: &mut Found) {
@@ -26,7 +27,8 @@ pub(super) fn check(history: &History, roomy: bool, found: &mut Found) {
     for (at, fact) in &history.facts {
         let wrong = match *fact {
             Fact::Acked { client, position } => {
-                let acked = claims.acked.entry((Stream::Own(client), position.epoch)).or_default();
+                let key = (Stream::Own(client), position.epoch, position.lane);
+                let acked = claims.acked.entry(key).or_default();
                 *acked = position.sequence.max(*acked);
                 None
             }
@@ -40,12 +42,12 @@ pub(super) fn check(history: &History, roomy: bool, found: &mut Found) {
             }
             Fact::Attached { conn, stream, cursor, attachment, .. } => {
                 let life = claims.opened.get(&conn).copied().unwrap_or_default();
-                claims.begun.entry((stream, attachment.position.epoch)).or_insert(life);
+                claims.begun.entry((stream, attachment.place.epoch)).or_insert(life);
                 let lost = cursor.is_some_and(|cursor| claims.is_lost(stream, cursor, life));
                 claims.void.insert((conn, stream), lost || cursor.is_some_and(|cursor| cursor.forged));
                 cursor.and_then(|cursor| claims.attached(stream, cursor, attachment, lost))
             }
-            Fact::Gap { conn, stream, epoch, to, .. } => claims.gap((conn, stream), epoch, to),
+            Fact::Gap { conn, stream, ref gap, .. } => claims.gap((conn, stream), gap),
             _ => None,
         };
         if let Some(wrong) = wrong {
@@ -57,7 +59,7 @@ pub(super) fn check(history: &History, roomy: bool, found: &mut Found) {
 impl Claims {
     /// The memory that `cursor` speaks of went with an earlier process.
     fn is_lost(&self, stream: Stream, cursor: Cursor, life: u32) -> bool {
-        self.begun.get(&(stream, cursor.position.epoch)).is_some_and(|begun| *begun < life)
+        self.begun.get(&(stream, cursor.place.epoch)).is_some_and(|begun| *begun < life)
     }
 
     fn attached(
@@ -67,8 +69,11 @@ impl Claims {
         attachment: Attachment,
         lost: bool,
     ) -> Option<&'static str> {
-        let acked = self.acked(stream, cursor.position.epoch);
-        let forgotten = !self.roomy || lost || cursor.position.sequence < acked;
+        let behind = |lane: &Lane| {
+            let acked = self.acked(stream, cursor.place.epoch, *lane);
+            cursor.speaks_of(*lane) && cursor.place.at(*lane) < acked
+        };
+        let forgotten = !self.roomy || lost || Lane::ALL.iter().any(behind);
         if attachment.recovered && lost {
             Some("recovered, although the process that knew it is no more")
         } else if !attachment.recovered {
@@ -76,18 +81,21 @@ impl Claims {
         } else if cursor.forged {
             Some("a cursor that was made up is said to be recovered")
         } else {
-            let other = cursor.position.epoch != attachment.position.epoch;
+            let other = cursor.place.epoch != attachment.place.epoch;
             other.then_some("recovered, but in another epoch")
         }
     }
 
-    fn gap(&self, key: (usize, Stream), epoch: Epoch, to: u64) -> Option<&'static str> {
+    fn gap(&self, key: (usize, Stream), gap: &Gap) -> Option<&'static str> {
+        if gap.reason == "expired" {
+            return None;
+        }
         let void = self.void.get(&key).copied().unwrap_or_default();
-        let forgotten = !self.roomy || void || to <= self.acked(key.1, epoch);
+        let forgotten = !self.roomy || void || gap.to <= self.acked(key.1, gap.epoch, gap.lane);
         (!forgotten).then_some("a gap although nothing can have been forgotten")
     }
 
-    fn acked(&self, stream: Stream, epoch: Epoch) -> u64 {
-        self.acked.get(&(stream, epoch)).copied().unwrap_or_default()
+    fn acked(&self, stream: Stream, epoch: Epoch, lane: Lane) -> u64 {
+        self.acked.get(&(stream, epoch, lane)).copied().unwrap_or_default()
     }
 }

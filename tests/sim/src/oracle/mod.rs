@@ -1,11 +1,13 @@
 //! Reads the record of a run and says which promises were not kept. One file per group of invariants;
 //! their numbers are those of the project's list: 1 no fabrication, 2 order, 3 contiguity, 4 accepted is
-//! seen, 5 epoch honesty, 6 seam, 10 reply pairing, 11 bounded, 17 liveness; then those of MCP: 18 pairing, 19
+//! seen, 5 epoch honesty, 6 seam, 10 reply pairing, 11 bounded, 12 priority, 17 liveness; then those of MCP: 18 pairing, 19
 //! questions, 20 once, 21 leases; and 0 the contract with the driver and the wire itself.
 
 mod bounds;
 mod calls;
+mod copies;
 mod epochs;
+mod lanes;
 mod leases;
 mod origin;
 mod questions;
@@ -51,6 +53,8 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     }
     let truth = origin::check(history, &mut found);
     sequence::check(history, &truth, &mut found);
+    copies::check(history, &mut found);
+    lanes::check(history, &truth, &mut found);
     epochs::check(history, terms.roomy, &mut found);
     replies::check(history, &mut found);
     bounds::check(history, terms, &mut found);

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Found;
-use crate::history::{Fact, History, Position, Stream, Uid, uid_in};
+use crate::history::{Fact, History, Stream, Uid, uid_in};
+use crate::place::Position;
 
 /// Which message stands where, as far as anybody was told.
 pub(super) type Truth = BTreeMap<(Stream, Position), Uid>;
@@ -23,6 +24,10 @@ pub(super) fn check(history: &History, found: &mut Found) -> Truth {
                     });
                 }
                 match published(history, *stream, &delivery.kind, &delivery.data, false) {
+                    Ok(uid) if history.bodies[uid].lane != position.lane => {
+                        found.add(12, *at, || format!("in another lane than it was published: {fact:?}"));
+                        continue;
+                    }
                     Ok(uid) => (*stream, *position, uid),
                     Err(wrong) => {
                         found.add(1, *at, || format!("{wrong}: {fact:?}"));

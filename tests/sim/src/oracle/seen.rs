@@ -4,18 +4,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
-use crate::history::{Epoch, Fact, History, Stream, Uid, uid_in};
+use crate::history::{Attachment, Cursor, Fact, History, Stream, Uid, uid_in};
+use crate::place::{Epoch, Lane};
 
 /// What a client has been promised of a stream, and what it knows of.
 #[derive(Default)]
 struct Promise {
     epoch: Option<Epoch>,
-    /// Up to here the server said that nothing is promised.
-    after: u64,
-    seen: BTreeSet<u64>,
+    /// Up to here the server said that nothing is promised, by lane.
+    after: [u64; 4],
+    seen: BTreeSet<(Lane, u64)>,
     /// Binary messages seen; they do not carry their number.
     binaries: BTreeSet<Uid>,
-    gaps: Vec<(u64, u64)>,
+    gaps: Vec<(Lane, u64, u64)>,
     /// Is on the stream at the end.
     attached: BTreeSet<usize>,
 }
@@ -30,12 +31,30 @@ pub(super) fn check(history: &History, found: &mut Found) {
             {
                 continue;
             }
-            let n = position.sequence;
-            let told = promise.gaps.iter().any(|(from, to)| (*from..=*to).contains(&n));
-            if n > promise.after && !told && !promise.seen.contains(&n) && !promise.binaries.contains(&uid) {
+            let (lane, n) = (position.lane, position.sequence);
+            let told = |(of, from, to): &(Lane, u64, u64)| *of == lane && (*from..=*to).contains(&n);
+            let seen = promise.seen.contains(&(lane, n)) || promise.binaries.contains(&uid);
+            if n > promise.after[lane as usize] && !promise.gaps.iter().any(told) && !seen {
                 found.add(4, *at, || {
                     format!("client {client} never saw it, nor was told: {stream:?} {fact:?}")
                 });
+            }
+        }
+    }
+}
+
+impl Promise {
+    /// A join was answered. What it did not ask for, and what it could not get, is not promised.
+    fn attached(&mut self, cursor: Option<Cursor>, Attachment { place, recovered }: Attachment) {
+        if self.epoch != Some(place.epoch) {
+            let attached = std::mem::take(&mut self.attached);
+            *self = Promise { epoch: Some(place.epoch), after: place.seen, attached, ..Promise::default() };
+            return;
+        }
+        for lane in Lane::ALL {
+            if !recovered || cursor.is_none_or(|cursor| !cursor.speaks_of(lane)) {
+                let after = &mut self.after[lane as usize];
+                *after = place.at(lane).max(*after);
             }
         }
     }
@@ -49,15 +68,9 @@ fn promises(history: &History) -> BTreeMap<(usize, Stream), Promise> {
         match *fact {
             Fact::Settled => break,
             Fact::Opened { conn, client, .. } => drop(clients.insert(conn, client)),
-            Fact::Attached { conn, client, stream, attachment, .. } => {
+            Fact::Attached { conn, client, stream, cursor, attachment } => {
                 let promise = promises.entry((client, stream)).or_default();
-                let (epoch, after) = (attachment.position.epoch, attachment.position.sequence);
-                if promise.epoch != Some(epoch) {
-                    let attached = std::mem::take(&mut promise.attached);
-                    *promise = Promise { epoch: Some(epoch), after, attached, ..Promise::default() };
-                } else if !attachment.recovered {
-                    promise.after = promise.after.max(after);
-                }
+                promise.attached(cursor, attachment);
                 promise.attached.insert(conn);
             }
             Fact::Detached { conn, client, stream } => {
@@ -72,16 +85,16 @@ fn promises(history: &History) -> BTreeMap<(usize, Stream), Promise> {
             Fact::Delivered { client, stream, position, .. } => {
                 let promise = promises.entry((client, stream)).or_default();
                 if promise.epoch == Some(position.epoch) {
-                    promise.seen.insert(position.sequence);
+                    promise.seen.insert((position.lane, position.sequence));
                 }
             }
             Fact::Binary { client, stream, ref data, .. } => {
                 promises.entry((client, stream)).or_default().binaries.extend(uid_in(data));
             }
-            Fact::Gap { client, stream, epoch, from, to, .. } => {
+            Fact::Gap { client, stream, ref gap, .. } => {
                 let promise = promises.entry((client, stream)).or_default();
-                if promise.epoch == Some(epoch) {
-                    promise.gaps.push((from, to));
+                if promise.epoch == Some(gap.epoch) {
+                    promise.gaps.push((gap.lane, gap.from, gap.to));
                 }
             }
             Fact::Accepted { uid, position } => {
@@ -90,7 +103,7 @@ fn promises(history: &History) -> BTreeMap<(usize, Stream), Promise> {
                 if let Some(promise) = promises.get_mut(&(*client, body.stream))
                     && promise.epoch == Some(position.epoch)
                 {
-                    promise.seen.insert(position.sequence);
+                    promise.seen.insert((position.lane, position.sequence));
                 }
             }
             _ => {}

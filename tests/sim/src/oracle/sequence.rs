@@ -6,9 +6,13 @@ use std::ops::Range;
 
 use super::Found;
 use super::origin::Truth;
-use crate::history::{Fact, History, Position, Stream, Uid, uid_in};
+use crate::history::{Fact, Gap, History, Stream, Uid, uid_in};
+use crate::place::{Lane, Position};
 
-/// A stream as one connection gets it, since its join.
+/// A lane of a stream on a connection.
+type Key = (usize, Stream, Lane);
+
+/// A lane of a stream as one connection gets it, since its join.
 struct Walk {
     epoch: u32,
     next: u64,
@@ -22,7 +26,7 @@ struct Walk {
 
 #[derive(Default)]
 struct Walks<'a> {
-    walks: BTreeMap<(usize, Stream), Walk>,
+    walks: BTreeMap<Key, Walk>,
     /// Connections the server may still hold: (client, connection) to whether it is an SSE stream.
     open: BTreeMap<(usize, usize), bool>,
     /// SSE streams that had a WebSocket of the same client beside them.
@@ -51,37 +55,37 @@ impl Walks<'_> {
             Fact::Opened { conn, client, sse } => self.opened(conn, client, sse),
             Fact::Released { conn } => self.open.retain(|(_, other), _| *other != conn),
             Fact::Attached { conn, stream, cursor, attachment, .. } => {
-                let from = match cursor {
-                    Some(cursor) if attachment.recovered => cursor.position,
-                    _ => attachment.position,
-                };
-                let walk = Walk {
-                    epoch: from.epoch,
-                    next: from.sequence + 1,
-                    fresh: true,
-                    rewound: false,
-                    binaries: Vec::new(),
-                };
-                self.walks.insert((conn, stream), walk);
+                for lane in Lane::ALL {
+                    let from = match cursor {
+                        Some(cursor) if attachment.recovered && cursor.speaks_of(lane) => cursor.place,
+                        _ => attachment.place,
+                    };
+                    let (epoch, next) = (from.epoch, from.at(lane) + 1);
+                    let walk = Walk { epoch, next, fresh: true, rewound: false, binaries: Vec::new() };
+                    self.walks.insert((conn, stream, lane), walk);
+                }
             }
-            Fact::Detached { conn, stream, .. } => drop(self.walks.remove(&(conn, stream))),
-            Fact::Ended { conn, .. } => self.walks.retain(|(other, _), _| *other != conn),
+            Fact::Detached { conn, stream, .. } => {
+                self.walks.retain(|(other, of, _), _| (*other, *of) != (conn, stream));
+            }
+            Fact::Ended { conn, .. } => self.walks.retain(|(other, ..), _| *other != conn),
             Fact::Attempted { uid } => self.count(history, uid, 1),
             Fact::Accepted { uid, .. } | Fact::Refused { uid, .. } => self.count(history, uid, -1),
             Fact::Switched { conn, stream } => {
-                if let Some(walk) = self.walks.get_mut(&(conn, stream)) {
-                    walk.rewound = true;
+                let lanes = (conn, stream, Lane::Urgent)..=(conn, stream, Lane::Low);
+                self.walks.range_mut(lanes).for_each(|(_, walk)| walk.rewound = true);
+            }
+            Fact::Gap { conn, stream, ref gap, .. } => {
+                return self.gap(history, (conn, stream, gap.lane), gap);
+            }
+            Fact::Binary { conn, stream, ref data, .. } => {
+                match self.walks.get_mut(&(conn, stream, Lane::Normal)) {
+                    Some(walk) => walk.binaries.extend(uid_in(data)),
+                    None => return Some((6, "a message in a stream that is not joined".into())),
                 }
             }
-            Fact::Gap { conn, stream, epoch, from, to, .. } => {
-                return self.gap(history, (conn, stream), epoch, (from, to));
-            }
-            Fact::Binary { conn, stream, ref data, .. } => match self.walks.get_mut(&(conn, stream)) {
-                Some(walk) => walk.binaries.extend(uid_in(data)),
-                None => return Some((6, "a message in a stream that is not joined".into())),
-            },
             Fact::Delivered { conn, stream, position, .. } => {
-                return self.delivered(history, (conn, stream), position);
+                return self.delivered(history, (conn, stream, position.lane), position);
             }
             _ => {}
         }
@@ -104,13 +108,8 @@ impl Walks<'_> {
         }
     }
 
-    fn gap(
-        &mut self,
-        history: &History,
-        key: (usize, Stream),
-        epoch: u32,
-        (from, to): (u64, u64),
-    ) -> Option<(u8, String)> {
+    fn gap(&mut self, history: &History, key: Key, gap: &Gap) -> Option<(u8, String)> {
+        let Gap { epoch, from, to, .. } = *gap;
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a gap in a stream that is not joined".into()));
         };
@@ -129,12 +128,7 @@ impl Walks<'_> {
         Some((3, format!("{lost} is missing before the gap")))
     }
 
-    fn delivered(
-        &mut self,
-        history: &History,
-        key: (usize, Stream),
-        position: Position,
-    ) -> Option<(u8, String)> {
+    fn delivered(&mut self, history: &History, key: Key, position: Position) -> Option<(u8, String)> {
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a message in a stream that is not joined".into()));
         };
@@ -157,7 +151,7 @@ impl Walks<'_> {
     fn lost(
         &self,
         history: &History,
-        key: (usize, Stream),
+        key: Key,
         (epoch, mut range): (u32, Range<u64>),
         binaries: &[Uid],
     ) -> Option<u64> {
@@ -166,9 +160,10 @@ impl Walks<'_> {
         }
         // Of these nobody was told where they stand: pushes without an answer, binaries of others.
         let unplaced = binaries.iter().filter(|uid| !self.placed.contains(uid)).count();
-        let mut pardoned = self.unanswered.get(&key).copied().unwrap_or_default() + unplaced;
+        let mut pardoned = self.unanswered.get(&(key.0, key.1)).copied().unwrap_or_default() + unplaced;
         range.find(|sequence| {
-            match self.truth.and_then(|truth| truth.get(&(key.1, Position { epoch, sequence: *sequence }))) {
+            let position = Position { epoch, lane: key.2, sequence: *sequence };
+            match self.truth.and_then(|truth| truth.get(&(key.1, position))) {
                 Some(uid) => history.bodies[*uid].pusher != Some(key.0) && !binaries.contains(uid),
                 None if pardoned > 0 => {
                     pardoned -= 1;

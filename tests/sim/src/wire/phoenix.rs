@@ -6,7 +6,8 @@ use base64::Engine;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::history::Delivery;
+use crate::history::{self, Attachment, Delivery, History};
+use crate::place::{Lane, Place, Position};
 use crate::text::Text;
 
 /// A frame from the server, in either version.
@@ -61,6 +62,9 @@ struct Envelope<'a> {
     sequence: u64,
     epoch: String,
     timestamp: String,
+    lane: Option<&'a str>,
+    #[serde(default)]
+    redelivery: bool,
     #[serde(borrow)]
     data: &'a RawValue,
 }
@@ -74,8 +78,22 @@ pub struct Joined {
     pub epoch: String,
     /// Where it goes on.
     pub sequence: u64,
+    /// The same for all lanes, of a client's own stream.
+    pub cursor: Option<String>,
     /// Nothing is lost since the cursor.
     pub recovered: bool,
+}
+
+impl Joined {
+    /// What it says, if it does not contradict itself.
+    pub fn attachment(&self, history: &mut History) -> Result<Attachment, String> {
+        let normal = Place::normal(history.epoch(&self.epoch), self.sequence);
+        let place = self.cursor.as_deref().map_or(Ok(normal), |cursor| Place::read(cursor, history))?;
+        if (place.epoch, place.at(Lane::Normal)) != (normal.epoch, self.sequence) {
+            return Err(format!("{self:?} names two places"));
+        }
+        Ok(Attachment { place, recovered: self.recovered })
+    }
 }
 
 /// A `gap`.
@@ -87,8 +105,18 @@ pub struct Gap {
     pub from: u64,
     /// Last number lost.
     pub to: u64,
+    /// Which lane, unless it is the normal one.
+    pub lane: Option<String>,
     /// Why.
     pub reason: String,
+}
+
+impl Gap {
+    /// What it says.
+    pub fn told(self, history: &mut History) -> Result<history::Gap, String> {
+        let (epoch, lane) = (history.epoch(&self.epoch), Lane::named(self.lane.as_deref())?);
+        Ok(history::Gap { epoch, lane, from: self.from, to: self.to, reason: self.reason })
+    }
 }
 
 /// A reply's payload.
@@ -101,13 +129,23 @@ pub struct Reply<'a> {
     pub response: &'a RawValue,
 }
 
-/// What the publisher of a topic event is told.
+/// What a publisher is told.
 #[derive(Debug, Deserialize)]
 pub struct Receipt {
     /// Life of the stream.
     pub epoch: String,
     /// Place in the stream.
     pub sequence: u64,
+    /// Which lane, unless it is the normal one.
+    pub lane: Option<String>,
+}
+
+impl Receipt {
+    /// Where the message stands.
+    pub fn position(&self, history: &mut History) -> Result<Position, String> {
+        let lane = Lane::named(self.lane.as_deref())?;
+        Ok(Position { epoch: history.epoch(&self.epoch), lane, sequence: self.sequence })
+    }
 }
 
 impl<'a> Frame<'a> {
@@ -150,15 +188,17 @@ fn reference(text: Option<String>) -> Result<Option<u64>, String> {
     text.map(|text| text.parse().map_err(|_| format!("reference {text:?} was never used"))).transpose()
 }
 
-/// An envelope's epoch and sequence, and the rest; its `id` must say the same.
-pub fn envelope(raw: &str) -> Result<(String, u64, Delivery), String> {
+/// Where an envelope says that it stands, and the rest; its `id` must say the same.
+pub fn envelope(raw: &str, history: &mut History) -> Result<(Position, Delivery), String> {
     let it: Envelope<'_> = serde_json::from_str(raw).map_err(|e| format!("envelope {raw}: {e}"))?;
-    let id = format!("{}-{}", it.epoch, it.sequence);
+    let position =
+        Position { epoch: history.epoch(&it.epoch), lane: Lane::named(it.lane)?, sequence: it.sequence };
+    let id = position.written(&it.epoch);
     if it.id != id {
         return Err(format!("envelope of {id} has id {}", it.id));
     }
     let data = Text(Rc::from(it.data.get().as_bytes()));
-    Ok((it.epoch, it.sequence, Delivery { kind: it.kind, data, timestamp: it.timestamp }))
+    Ok((position, Delivery { kind: it.kind, data, timestamp: it.timestamp, again: it.redelivery }))
 }
 
 /// How version 1 carries binary payloads.

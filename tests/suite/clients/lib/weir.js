@@ -31,6 +31,7 @@ export class Weir {
    * @param {string[]} [options.flags] further flags of `weir serve`
    * @param {number} [options.shards] two unless said otherwise, so that clients live on different ones
    * @param {boolean} [options.testEndpoints] whether /mcp/ws/echo is there; it is unless said otherwise
+   * @param {string[]} [options.inside] the command that runs it, which must become it (exec)
    * @param {{sse: number, ws: number, admin: number}} [options.ports] fixed ports; free ones otherwise
    */
   static async start(options = {}) {
@@ -44,7 +45,7 @@ export class Weir {
     return new Weir(options)
   }
 
-  constructor({ config, flags = [], shards = 2, testEndpoints = true, ports = { sse: 0, ws: 0, admin: 0 } } = {}) {
+  constructor({ config, flags = [], shards = 2, testEndpoints = true, ports = { sse: 0, ws: 0, admin: 0 }, inside = [] } = {}) {
     this.output = ''
     this.ports = {}
     this.expectExit = false
@@ -59,7 +60,8 @@ export class Weir {
     }
     // A clean environment: every variable named WEIR_ or MCP_ is a setting.
     const env = { PATH: process.env.PATH, RUST_BACKTRACE: '1' }
-    this.child = spawn(BINARY, [...args, ...flags], { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder, env })
+    const [command, ...rest] = [...inside, BINARY, ...args, ...flags]
+    this.child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder, env })
     open.add(this)
     this.spawnError = null
     this.child.on('error', error => { this.spawnError = error })

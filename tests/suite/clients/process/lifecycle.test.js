@@ -1,8 +1,11 @@
 // The process: what it says when it cannot start, how it stops, what its admin port tells.
 
 import assert from 'node:assert/strict'
-import net from 'node:net'
 import { once } from 'node:events'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { describe, it } from 'node:test'
 
 import { disconnect, join, phoenix } from '../lib/channel.js'
@@ -46,6 +49,23 @@ describe('a start that cannot be', () => {
     const weir = await Weir.start()
     assert.match(await failing({ ports: { ...weir.ports, admin: 0, ws: 0 } }), new RegExp(String(weir.ports.sse)))
     await weir.close()
+  })
+
+  it('says no when another gateway has the data folder, and which', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'weir-data-'))
+    const flags = ['--data-dir', folder]
+    const weir = await Weir.start({ flags })
+    const said = await failing({ flags })
+    assert.match(said, new RegExp(`${folder} is used by another process \\(${weir.pid}\\)`))
+    await weir.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  it('names a secret that is damaged', async () => {
+    const folder = mkdtempSync(path.join(tmpdir(), 'weir-data-'))
+    writeFileSync(path.join(folder, 'secret'), 'short')
+    assert.match(await failing({ flags: ['--data-dir', folder] }), /secret is damaged: 5 bytes instead of 32/)
+    rmSync(folder, { recursive: true })
   })
 
   for (const [what, config, said] of [

@@ -18,6 +18,10 @@ const fn up(websocket: bool, sse: bool) -> Up {
     Up { websocket, sse }
 }
 
+fn choose(routing: &Routing, item: Item, up: Up) -> Carrier {
+    routing.course(up, &limits()).carrier(item)
+}
+
 /// A client with SSE up for good and a WebSocket that comes and goes.
 struct Client {
     routing: Routing,
@@ -27,8 +31,7 @@ struct Client {
 
 impl Client {
     fn new() -> Client {
-        let mut routing = Routing::new(Carrier::Sse);
-        routing.opened(Carrier::Sse, at(100).mono);
+        let routing = Routing::new(Carrier::Sse, at(100).mono);
         Client { routing, now: at(100), websocket: None }
     }
 
@@ -63,7 +66,7 @@ impl Client {
     }
 
     fn uses_websocket(&self) -> bool {
-        self.routing.current() == Carrier::WebSocket
+        self.routing.current == Carrier::WebSocket
     }
 }
 
@@ -71,8 +74,8 @@ impl Client {
 fn what_is_up_alone_takes_everything() {
     for named in [None, Some(Carrier::WebSocket), Some(Carrier::Sse)] {
         let item = Item { bytes: 1 << 20, urgent: true, named };
-        assert_eq!(UNROUTED.choose(item, up(true, false), &limits()), Carrier::WebSocket);
-        assert_eq!(UNROUTED.choose(item, up(false, true), &limits()), Carrier::Sse);
+        assert_eq!(choose(&UNROUTED, item, up(true, false)), Carrier::WebSocket);
+        assert_eq!(choose(&UNROUTED, item, up(false, true)), Carrier::Sse);
     }
 }
 
@@ -80,8 +83,8 @@ fn what_is_up_alone_takes_everything() {
 fn size_urgency_preference_and_name_decide_between_two() {
     let both = up(true, true);
     let (small, large) = (ORDINARY, Item { bytes: 65_537, ..ORDINARY });
-    let mut routing = Routing::new(Carrier::WebSocket);
-    let choose = |routing: &Routing, item| routing.choose(item, both, &limits());
+    let mut routing = Routing::new(Carrier::WebSocket, at(1).mono);
+    let choose = |routing: &Routing, item| choose(routing, item, both);
     assert_eq!(choose(&routing, small), Carrier::WebSocket);
     assert_eq!(choose(&routing, Item { bytes: 65_536, ..small }), Carrier::WebSocket, "not above");
     assert_eq!(choose(&routing, large), Carrier::Sse);
@@ -161,11 +164,11 @@ fn the_dwell_doubles_while_it_flaps_and_begins_anew_after_peace() {
 
 #[test]
 fn two_unstable_transports_are_as_good_as_two_stable_ones() {
-    let mut routing = Routing::new(Carrier::WebSocket);
+    let mut routing = Routing::new(Carrier::WebSocket, at(1).mono);
     for carrier in [Carrier::WebSocket, Carrier::Sse] {
         (0..3).for_each(|_| routing.broke(carrier, at(1).mono, &limits(), at(2).mono));
     }
-    assert_eq!(routing.choose(ORDINARY, up(true, true), &limits()), Carrier::WebSocket);
+    assert_eq!(choose(&routing, ORDINARY, up(true, true)), Carrier::WebSocket);
 }
 
 #[test]
@@ -233,10 +236,10 @@ proptest! {
             let up = up(client.websocket.is_some(), true);
             for named in [None, Some(Carrier::WebSocket), Some(Carrier::Sse)] {
                 let item = Item { bytes, urgent, named };
-                let chosen = client.routing.choose(item, up, &limits());
+                let chosen = choose(&client.routing, item, up);
                 prop_assert!(up.has(chosen));
             }
-            prop_assert_eq!(client.routing.current(), client.routing.choose(ORDINARY, up, &limits()));
+            prop_assert_eq!(client.routing.current, choose(&client.routing, ORDINARY, up));
             let switches = client.routing.switches();
             prop_assert!(switches.len() <= HISTORY);
             prop_assert!(switches.iter().all(|switch| switch.from != switch.to));
