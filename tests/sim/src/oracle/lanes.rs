@@ -100,6 +100,10 @@ impl Lines<'_> {
 
     /// A message came: who waits in other lanes was passed by it.
     fn passed(&mut self, conn: usize, position: Position) -> Option<String> {
+        if self.lines.get(&conn).is_some_and(|line| position.sequence <= line.at[position.lane as usize]) {
+            // Sent again, for want of an acknowledgement.
+            return None;
+        }
         self.reached(conn, position.lane, position.sequence);
         let shared = self.shared.contains(&conn);
         let line = self.lines.get_mut(&conn).filter(|_| !shared)?;
