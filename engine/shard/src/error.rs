@@ -30,6 +30,8 @@ pub enum Error {
     Origin,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
+    /// The disk refuses what must be on it before it is accepted.
+    Storage { retry_after: Duration },
     /// The server is stopping.
     Draining { retry_after: Duration },
     /// There is no such path, client or topic: `what`.
@@ -53,6 +55,11 @@ impl Error {
         Error::InsufficientResources { retry_after: Duration::from_secs(1) }
     }
 
+    /// The disk refuses; it is tried again every second.
+    pub fn storage() -> Error {
+        Error::Storage { retry_after: Duration::from_secs(1) }
+    }
+
     /// Stopping; another process may be up soon.
     pub fn draining() -> Error {
         Error::Draining { retry_after: Duration::from_secs(1) }
@@ -70,7 +77,9 @@ impl Error {
             Error::Unacknowledged => "timeout",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
             Error::Superseded => "conflict",
-            Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
+            Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
+                "unavailable"
+            }
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
         }
@@ -89,7 +98,7 @@ impl Error {
             Error::Loopback => "insufficient_scope",
             Error::InvalidToken => "invalid_token",
             Error::TokenExpired => "token_expired",
-            Error::InsufficientResources { .. } => "insufficient_resources",
+            Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
             | Error::Unacknowledged
@@ -109,7 +118,7 @@ impl Error {
             Error::Superseded => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
-            Error::InsufficientResources { .. } | Error::Draining { .. } => 503,
+            Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => 503,
             Error::Unacknowledged => 504,
         }
     }
@@ -151,6 +160,11 @@ impl Error {
             Error::InsufficientResources { .. } => {
                 "The server is at its limit of memory or connections; wait and try again.".into()
             }
+            Error::Storage { .. } => {
+                "The server's disk is full or fails, so that nothing can be accepted that must \
+                                      outlive the server; tell its operator, wait and try again."
+                    .into()
+            }
             Error::Draining { .. } => {
                 "The server is stopping and takes nothing new; wait and connect again.".into()
             }
@@ -174,6 +188,7 @@ impl Error {
         match self {
             Error::RateLimited { retry_after }
             | Error::InsufficientResources { retry_after }
+            | Error::Storage { retry_after }
             | Error::Draining { retry_after } => Some(*retry_after),
             _ => None,
         }
@@ -215,7 +230,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 16] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 17] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -235,6 +250,7 @@ mod tests {
                 "insufficient_resources",
                 503,
             ),
+            (Error::Storage { retry_after: WAIT }, "unavailable", "insufficient_resources", 503),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),

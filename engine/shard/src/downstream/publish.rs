@@ -1,8 +1,10 @@
 //! Publishes: to the receiver's home, into its stream, and the receipt back.
 
+use std::sync::Arc;
+
 use weir_ring::token::{Member, Token};
 
-use crate::acks::Waiting;
+use crate::durable::{Kind, Name, Place, StreamRef, Unsettled, begin_topic, client_name, log_message};
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::mail::{Mail, ReplyTo};
@@ -11,7 +13,7 @@ use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write
 use crate::outbox::Entry;
 use crate::policy::Verdict;
 use crate::route;
-use crate::stream::{Epoch, Position, Sequence};
+use crate::stream::{Position, Sequence};
 use crate::turn::{Cx, Shard};
 
 impl Shard {
@@ -49,27 +51,27 @@ impl Shard {
         publish: &ClientPublish,
         cx: &mut Cx<'_>,
     ) {
-        let outcome = self.append_client(publish, cx);
-        match (&outcome, publish.wait) {
-            (Ok(Receipt { lane, position, state }), Some(wait)) if *state != State::Expired => {
-                let (lane, sequence, until) = (*lane, position.sequence, cx.now.mono.plus(wait));
-                let waiting = Waiting { lane, sequence, from, reply_to, until };
-                if let Some(id) = self.sessions.find(&publish.client) {
-                    self.wait_for_ack(id, waiting, cx);
-                }
+        match self.append_client(publish, cx) {
+            Ok((id, receipt)) => {
+                let stream = StreamRef::Client(id);
+                let patience = publish.wait.map(|wait| cx.now.mono.plus(wait));
+                self.appended(Unsettled { stream, from, reply_to, receipt, patience }, cx);
             }
-            _ => self.receipt(from, reply_to, outcome, cx),
+            Err(error) => self.receipt(from, reply_to, Err(error), cx),
         }
     }
 
-    fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
+    fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<(Token, Receipt), Error> {
+        self.check_log()?;
         let id = self.open_session(&publish.client, cx)?;
         let limits = self.config.outbox.clone();
         let held = self.stats.outbox_bytes as usize;
         let lane = publish.lane;
         let Some(session) = self.sessions.get_mut(id) else { return Err(Error::insufficient_resources()) };
         let epoch = session.epoch;
-        let outbox = session.mailbox.get_or_insert_with(|| Box::new(Mailbox::new(epoch))).open(lane);
+        let mailbox = session.mailbox.get_or_insert_with(|| Box::new(Mailbox::new(epoch)));
+        let lanes = mailbox.used() | 1 << lane as u8;
+        let outbox = mailbox.open(lane);
         let position = Position { epoch, sequence: outbox.head() + 1 };
         let mut body = Vec::with_capacity(publish.data.get().len() + 128);
         let (kind, data) = (&publish.kind, publish.data.get());
@@ -80,19 +82,20 @@ impl Shard {
         }
         let class = publish.target.class();
         let entry = Entry { at: cx.now.mono, body: body.into(), class, ttl_ms: publish.ttl_ms };
+        let stream = client_name(&session.client);
+        let at = Place { stream, epoch, lane, sequence: position.sequence };
+        log_message(&mut self.journal, at, lanes, &entry, cx.now.wall);
         let appended = outbox.append(&limits, entry);
-        outbox.settle(appended.sequence);
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
         self.stats.appended += 1;
         self.watch_age(id, cx);
         self.forgotten(id, lane, cx);
-        self.deliver(id, cx);
-        Ok(Receipt { lane, position, state: self.state(id, lane, position.sequence) })
+        Ok((id, Receipt { lane, position, state: State::Queued }))
     }
 
     /// What became of a message so far.
-    fn state(&self, id: Token, lane: Lane, sequence: Sequence) -> State {
+    pub(crate) fn state(&self, id: Token, lane: Lane, sequence: Sequence) -> State {
         let mailbox = self.sessions.get(id).and_then(|session| session.mailbox.as_deref());
         let written = mailbox.and_then(|mailbox| mailbox.lane(lane)).map_or(0, |stream| stream.written);
         if written >= sequence { State::Delivered } else { State::Queued }
@@ -106,14 +109,21 @@ impl Shard {
         publish: &TopicPublish,
         cx: &mut Cx<'_>,
     ) {
-        let outcome = self.append_topic(publish, cx);
-        self.receipt(from, reply_to, outcome, cx);
+        match self.append_topic(publish, cx) {
+            Ok((topic, receipt)) => {
+                let stream = StreamRef::Topic(topic);
+                self.appended(Unsettled { stream, from, reply_to, receipt, patience: None }, cx);
+            }
+            Err(error) => self.receipt(from, reply_to, Err(error), cx),
+        }
     }
 
-    fn append_topic(&mut self, publish: &TopicPublish, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
+    fn append_topic(&mut self, publish: &TopicPublish, cx: &Cx<'_>) -> Result<(Arc<str>, Receipt), Error> {
+        self.check_log()?;
         let room = self.config.outbox_bytes_total_max.saturating_sub(self.stats.outbox_bytes as usize);
-        let random = &mut self.random;
-        let topic = self.topics.open(&publish.topic, || Epoch::from_random(random.next()), cx.now.mono);
+        let Shard { topics, random, journal, .. } = self;
+        let begin = || begin_topic(random, journal, &publish.topic);
+        let topic = topics.open(&publish.topic, begin, cx.now.mono);
         let full =
             |to: &Member| *to != self.me && cx.post.room.get(usize::from(to.0)).is_none_or(|room| *room == 0);
         if topic.letters_due().iter().any(full) {
@@ -121,12 +131,19 @@ impl Shard {
         }
         let appended =
             topic.append(&publish.content, cx.now.mono, cx.stamp.get(), (&self.config.outbox, room))?;
-        self.topics.touch(&publish.topic);
+        let position = appended.position;
+        if let Some(entry) = topic.outbox().newest() {
+            let stream = Name { kind: Kind::Topic, text: &publish.topic };
+            let Position { epoch, sequence } = position;
+            let at = Place { stream, epoch, lane: Lane::Normal, sequence };
+            log_message(journal, at, 1 << Lane::Normal as u8, entry, cx.now.wall);
+        }
+        let topic = Arc::clone(topic.name());
         self.stats.outbox_bytes += appended.bytes_added as u64;
         self.stats.outbox_bytes -= appended.bytes_evicted as u64;
         self.stats.appended += 1;
         let state = State::DeliveredTo(appended.delivered_to);
-        Ok(Receipt { lane: Lane::Normal, position: appended.position, state })
+        Ok((topic, Receipt { lane: Lane::Normal, position, state }))
     }
 
     /// Tells who waits for it what became of a publish or an acknowledgement.

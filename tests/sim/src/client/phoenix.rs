@@ -103,6 +103,11 @@ impl Link {
         self.frames.is_some()
     }
 
+    /// The upgrade is through, and nothing has been asked yet.
+    pub fn is_untried(&self) -> bool {
+        self.is_open() && self.next_ref == 1
+    }
+
     /// The channel of `stream`, if one is joined or being joined.
     pub fn channel(&self, stream: Stream) -> Option<&Channel> {
         self.channels.iter().find(|channel| channel.stream == stream)
@@ -372,7 +377,10 @@ impl Link {
                 facts.push(Fact::Gap { conn, client, stream, gap });
                 return Ok(());
             }
-            ("connection_status", None) => return Ok(()),
+            ("connection_status", None) => {
+                facts.push(Fact::Paced { client });
+                return Ok(());
+            }
             ("message", None) => {
                 for (position, delivery) in envelopes(frame.payload.get(), &mut stage.history)? {
                     facts.push(Fact::Delivered { conn, client, stream, position, delivery });

@@ -116,7 +116,7 @@ impl Link {
                     facts.push(Fact::Delivered { conn, client, stream, position, delivery });
                 }
             }
-            "connection_status" => {}
+            "connection_status" => facts.push(Fact::Paced { client }),
             "transport_switched" => facts.push(Fact::Switched { conn, stream }),
             "heartbeat" | "shutdown_pending" | "error" | "weir_error" => {}
             other => return Err(format!("event {other:?} that nobody published")),
