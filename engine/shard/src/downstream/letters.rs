@@ -97,7 +97,7 @@ impl Shard {
             messages_sent: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.written()),
             messages_received: session.received.into(),
             last_activity: timestamp(Wall(cx.now.wall.0.saturating_sub(ago))).into(),
-            pending_acks: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.len()) as u64,
+            pending_acks: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.pending()) as u64,
             queue: conns().map(|conn| conn.egress.queued() as u64).sum(),
             switches: switches.collect(),
         }))

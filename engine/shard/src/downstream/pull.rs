@@ -128,7 +128,7 @@ impl Shard {
         let mut ledger = mailbox.ledger.take();
         let (least, bundle) = ledger.as_ref().map_or((Lane::Low, None), |ledger| ledger.pace.manner());
         let mut pen = Pen { config, deflater, dirty, out: cx.out };
-        let mut sheet = Sheet { token, conn, epoch: *epoch, bundle, bytes: 0, sent: 0 };
+        let mut sheet = Sheet { token, conn, epoch: Some(*epoch), bundle, bytes: 0, sent: 0 };
         let rest = loop {
             let Some(marks) = sheet.conn.stage.marks_mut() else { break Ok(Rest::Nothing) };
             let Some(lane) = marks.next(mailbox, least) else { break Ok(Rest::Nothing) };

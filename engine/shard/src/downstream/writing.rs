@@ -36,8 +36,8 @@ pub(crate) struct Pen<'a> {
 pub(crate) struct Sheet<'a> {
     pub token: Token,
     pub conn: &'a mut Connection,
-    /// The stream's.
-    pub epoch: Epoch,
+    /// The stream's; none for what is written out of its turn, which moves nobody's cursor.
+    pub epoch: Option<Epoch>,
     /// What goes out as one message in the end.
     pub bundle: Option<Vec<u8>>,
     /// Bytes of the messages so far.
@@ -97,7 +97,7 @@ pub(crate) fn flagged(body: &[u8], again: bool) -> Cow<'_, [u8]> {
 }
 
 /// A message as its connection carries it; nothing if its filter does not let it through.
-fn encode(stage: &Stage, epoch: Epoch, body: &[u8]) -> Vec<u8> {
+fn encode(stage: &Stage, epoch: Option<Epoch>, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + 64);
     match stage {
         Stage::Sse(feed) if feed.filter.as_ref().is_some_and(|filter| !filter.passes(body)) => {}
@@ -106,7 +106,7 @@ fn encode(stage: &Stage, epoch: Epoch, body: &[u8]) -> Vec<u8> {
             out.push(b'\n');
         }
         Stage::Sse(feed) => {
-            let cursor = feed.marks.as_ref().map(|marks| marks.cursor(epoch).text());
+            let cursor = epoch.and_then(|epoch| Some(feed.marks.as_ref()?.cursor(epoch).text()));
             sse::event(&mut out, cursor.as_deref(), Some("message"), &String::from_utf8_lossy(body));
         }
         stage => {
