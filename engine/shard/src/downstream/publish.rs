@@ -4,17 +4,17 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
 
-use crate::durable::{Kind, Name, Place, StreamRef, Waiting, begin_topic, log_acknowledged, log_message};
+use crate::durable::{Kind, Name, Place, StreamRef, Unsettled, begin_topic, client_name, log_message};
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
 use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
-use crate::outbox::{AckError, Entry, Outbox};
+use crate::outbox::Entry;
 use crate::policy::Verdict;
 use crate::route;
 use crate::stream::{Position, Sequence};
-use crate::turn::{Alarm, Cx, Shard};
+use crate::turn::{Cx, Shard};
 
 impl Shard {
     /// Sends a publish to its receiver's home; the receipt comes to `reply_to`.
@@ -54,13 +54,14 @@ impl Shard {
         match self.append_client(publish, cx) {
             Ok((id, receipt)) => {
                 let stream = StreamRef::Client(id);
-                self.appended(Waiting { stream, from, reply_to, receipt }, cx);
+                let patience = publish.wait.map(|wait| cx.now.mono.plus(wait));
+                self.appended(Unsettled { stream, from, reply_to, receipt, patience }, cx);
             }
             Err(error) => self.receipt(from, reply_to, Err(error), cx),
         }
     }
 
-    fn append_client(&mut self, publish: &ClientPublish, cx: &Cx<'_>) -> Result<(Token, Receipt), Error> {
+    fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<(Token, Receipt), Error> {
         self.check_log()?;
         let id = self.open_session(&publish.client, cx)?;
         let limits = self.config.outbox.clone();
@@ -81,17 +82,15 @@ impl Shard {
         }
         let class = publish.target.class();
         let entry = Entry { at: cx.now.mono, body: body.into(), class, ttl_ms: publish.ttl_ms };
-        let stream = Name { kind: Kind::Client, text: &session.client };
+        let stream = client_name(&session.client);
         let at = Place { stream, epoch, lane, sequence: position.sequence };
         log_message(&mut self.journal, at, lanes, &entry, cx.now.wall);
         let appended = outbox.append(&limits, entry);
-        let watch = !std::mem::replace(&mut session.watched, true);
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
         self.stats.appended += 1;
-        if watch {
-            self.alarm(cx.now.mono.plus(limits.age_max), Alarm::Session(id));
-        }
+        self.watch_age(id, cx);
+        self.forgotten(id, lane, cx);
         Ok((id, Receipt { lane, position, state: State::Queued }))
     }
 
@@ -113,7 +112,7 @@ impl Shard {
         match self.append_topic(publish, cx) {
             Ok((topic, receipt)) => {
                 let stream = StreamRef::Topic(topic);
-                self.appended(Waiting { stream, from, reply_to, receipt }, cx);
+                self.appended(Unsettled { stream, from, reply_to, receipt, patience: None }, cx);
             }
             Err(error) => self.receipt(from, reply_to, Err(error), cx),
         }
@@ -147,51 +146,7 @@ impl Shard {
         Ok((topic, Receipt { lane: Lane::Normal, position, state }))
     }
 
-    /// At the client's home: what it has seen may be forgotten.
-    pub(crate) fn acknowledge(
-        &mut self,
-        (from, reply_to): (Member, ReplyTo),
-        client: &str,
-        lane: Lane,
-        position: Position,
-        cx: &mut Cx<'_>,
-    ) {
-        let outcome = match self.sessions.find(client) {
-            None => Err(Error::NotFound { what: "client" }),
-            Some(id) => self.acknowledge_session(id, lane, position),
-        };
-        self.receipt(from, reply_to, outcome, cx);
-    }
-
-    /// A cumulative acknowledgement of a lane of the client's own stream.
-    pub(crate) fn acknowledge_session(
-        &mut self,
-        id: Token,
-        lane: Lane,
-        position: Position,
-    ) -> Result<Receipt, Error> {
-        let Some(session) = self.sessions.get_mut(id) else {
-            return Err(Error::NotFound { what: "client" });
-        };
-        let stream = session.mailbox.as_mut().and_then(|mailbox| mailbox.lane_mut(lane));
-        let outcome = match stream {
-            Some(stream) => stream.outbox.acknowledge(position),
-            None => Outbox::new(session.epoch).acknowledge(position),
-        };
-        let freed = outcome.map_err(|error| {
-            Error::malformed(match error {
-                AckError::ForeignEpoch => "the epoch is not the stream's; take it from the last message",
-                AckError::Ahead => "the sequence was never sent; acknowledge what was received",
-            })
-        })?;
-        self.stats.outbox_bytes -= freed as u64;
-        if !session.is_minted() {
-            let Position { epoch, sequence } = position;
-            log_acknowledged(&mut self.journal, Place { stream: session.name(), epoch, lane, sequence });
-        }
-        Ok(Receipt { lane, position, state: State::Acknowledged })
-    }
-
+    /// Tells who waits for it what became of a publish or an acknowledgement.
     pub(crate) fn receipt(
         &mut self,
         to: Member,

@@ -6,7 +6,7 @@ use weir_transports::phoenix::{self, Version};
 use weir_transports::{sse, websocket};
 
 use crate::downstream::connection::{Link, Speaks, Stage};
-use crate::durable::{log_forgotten, log_opened};
+use crate::durable::{client_name, log_forgotten, log_opened};
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::mailbox::Mailbox;
@@ -41,7 +41,7 @@ impl Shard {
         let epoch = Epoch::from_random(self.random.next());
         let id = self.begin_session(client, epoch, cx)?;
         if let Some(session) = self.sessions.get(id).filter(|session| !session.is_minted()) {
-            log_opened(&mut self.journal, session.name(), epoch);
+            log_opened(&mut self.journal, client_name(&session.client), epoch);
         }
         Ok(id)
     }
@@ -159,16 +159,31 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let away = session.links.as_slice().is_empty();
         if away && cx.now.mono >= session.heard.plus(idle) {
+            self.close_ledger(id, cx);
             self.forget_session(id);
             return;
         }
         let freed = session.mailbox.as_mut().map_or(0, |mailbox| mailbox.trim_age(cx.now.mono, limits));
         self.stats.outbox_bytes -= freed as u64;
+        for lane in Lane::ALL {
+            self.forgotten(id, lane, cx);
+        }
+        let Some(session) = self.sessions.get_mut(id) else { return };
         let keeps = session.mailbox.as_ref().is_some_and(|mailbox| mailbox.len() > 0);
         session.watched = away || keeps;
-        let next = if away { session.heard.plus(idle) } else { cx.now.mono.plus(limits.age_max) };
+        let age_max = self.config.outbox.age_max;
+        let next = if away { session.heard.plus(idle) } else { cx.now.mono.plus(age_max) };
         if session.watched {
             self.alarm(next.max(cx.now.mono.plus(std::time::Duration::from_secs(1))), Alarm::Session(id));
+        }
+    }
+
+    /// Makes sure that a session is looked at once it may be too old.
+    pub(crate) fn watch_age(&mut self, id: Token, cx: &Cx<'_>) {
+        let age_max = self.config.outbox.age_max;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if !std::mem::replace(&mut session.watched, true) {
+            self.alarm(cx.now.mono.plus(age_max), Alarm::Session(id));
         }
     }
 
@@ -190,7 +205,7 @@ impl Shard {
     fn forget_session(&mut self, id: Token) {
         if let Some(session) = self.sessions.remove(id) {
             if !session.is_minted() {
-                log_forgotten(&mut self.journal, session.name(), session.epoch);
+                log_forgotten(&mut self.journal, client_name(&session.client), session.epoch);
             }
             self.stats.outbox_bytes -= session.mailbox.map_or(0, |mailbox| mailbox.bytes()) as u64;
         }

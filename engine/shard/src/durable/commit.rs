@@ -5,17 +5,21 @@
 
 use weir_ring::op::Errno;
 use weir_ring::time::Wall;
+use weir_ring::token::Token;
 
+use crate::acks::Waiting;
 use crate::channels::topics::Topic;
-use crate::durable::journal::{Journal, Outcome, StreamRef, Waiting};
+use crate::dead::{DeadLetter, MessageId};
+use crate::durable::journal::{Journal, Outcome, StreamRef, Subject, Unsettled};
 use crate::durable::record::{Kind, Message, Name, Numbers, Place, Record};
 use crate::error::Error;
 use crate::lane::Lane;
+use crate::mailbox::{LaneStream, Mailbox};
 use crate::message::Receipt;
 use crate::outbox::Entry;
 use crate::random::Random;
 use crate::session::Session;
-use crate::stream::Epoch;
+use crate::stream::{Epoch, Position};
 use crate::turn::{Cx, Shard};
 
 /// Bytes of one batch that speak of streams only because older segments are to go: others wait for it.
@@ -31,12 +35,12 @@ impl Shard {
     }
 
     /// A message has just been appended: it is settled, or waits until the log has it.
-    pub(crate) fn appended(&mut self, waiting: Waiting, cx: &mut Cx<'_>) {
+    pub(crate) fn appended(&mut self, unsettled: Unsettled, cx: &mut Cx<'_>) {
         match &mut self.journal {
-            Some(journal) => journal.wait(waiting),
+            Some(journal) => journal.wait(unsettled),
             None => {
-                self.reveal(&waiting);
-                self.tell_settled(waiting, cx);
+                self.reveal(&unsettled);
+                self.tell_settled(unsettled, cx);
             }
         }
     }
@@ -56,7 +60,7 @@ impl Shard {
                 for one in &waiting {
                     self.roll_back(&one.stream);
                 }
-                for Waiting { from, reply_to, .. } in waiting {
+                for Unsettled { from, reply_to, .. } in waiting {
                     self.receipt(from, reply_to, Err(Error::storage()), cx);
                 }
             }
@@ -64,9 +68,9 @@ impl Shard {
     }
 
     /// Lets a message be seen.
-    fn reveal(&mut self, waiting: &Waiting) {
-        let Receipt { lane, position, .. } = waiting.receipt;
-        match &waiting.stream {
+    fn reveal(&mut self, unsettled: &Unsettled) {
+        let Receipt { lane, position, .. } = unsettled.receipt;
+        match &unsettled.stream {
             StreamRef::Topic(topic) => self.topics.settle(topic, position.sequence),
             StreamRef::Client(id) => {
                 let mailbox = self.sessions.get_mut(*id).and_then(|session| session.mailbox.as_mut());
@@ -77,12 +81,18 @@ impl Shard {
         }
     }
 
-    /// Delivers a settled message, and tells its publisher.
-    fn tell_settled(&mut self, waiting: Waiting, cx: &mut Cx<'_>) {
-        let Waiting { stream, from, reply_to, mut receipt } = waiting;
+    /// Delivers a settled message, and tells its publisher, unless that waits for the client.
+    fn tell_settled(&mut self, unsettled: Unsettled, cx: &mut Cx<'_>) {
+        let Unsettled { stream, from, reply_to, mut receipt, patience } = unsettled;
         if let StreamRef::Client(id) = stream {
             self.deliver(id, cx);
-            receipt.state = self.state(id, receipt.lane, receipt.position.sequence);
+            let Receipt { lane, position: Position { sequence, .. }, .. } = receipt;
+            receipt.state = self.state(id, lane, sequence);
+            if let Some(until) = patience
+                && self.sessions.get(id).is_some()
+            {
+                return self.wait_for_ack(id, Waiting { lane, sequence, from, reply_to, until }, cx);
+            }
         }
         self.receipt(from, reply_to, Ok(receipt), cx);
     }
@@ -101,22 +111,22 @@ impl Shard {
 
     /// What a turn has appended leaves for the disk, and segments that are of no use any more go.
     pub(crate) fn commit(&mut self, cx: &mut Cx<'_>) {
-        let Shard { journal, sessions, topics, config, stats, .. } = self;
+        let Shard { journal, sessions, topics, dead, config, stats, .. } = self;
         let Some(journal) = journal else { return };
         journal.sweep(|| {
             let clients = sessions.iter().filter(|(_, session)| !session.is_minted());
             let clients = clients.map(|(id, _)| StreamRef::Client(id));
-            clients.chain(topics.names().map(StreamRef::Topic)).collect()
+            let streams = clients.chain(topics.names().map(StreamRef::Topic)).map(Subject::Stream);
+            streams.chain(dead.list(None, None).map(|(id, _)| Subject::Dead(id))).collect()
         });
-        while let Some(stream) = journal.next_to_sweep(SWEEP_BYTES) {
-            match &stream {
-                StreamRef::Client(id) => {
-                    sessions.get(*id).into_iter().for_each(|s| journal.note(&s.checkpoint()))
-                }
-                StreamRef::Topic(name) => {
-                    topics.get(name).into_iter().for_each(|topic| journal.note(&topic_checkpoint(topic)))
-                }
-            }
+        while let Some(subject) = journal.next_to_sweep(SWEEP_BYTES) {
+            let client = |id: &Token| sessions.get(*id).map(client_checkpoint);
+            let record = match &subject {
+                Subject::Stream(StreamRef::Client(id)) => client(id),
+                Subject::Stream(StreamRef::Topic(name)) => topics.get(name).map(topic_checkpoint),
+                Subject::Dead(id) => dead.get(*id).map(|letter| dead_record(*id, letter)),
+            };
+            record.into_iter().for_each(|record| journal.note(&record));
         }
         if let Some(append) = journal.next(cx.now.mono, self.draining.is_some()) {
             stats.log.batches += 1;
@@ -151,10 +161,30 @@ pub(crate) fn log_forgotten(log: &mut Log, stream: Name<'_>, epoch: Epoch) {
     }
 }
 
-/// Everything up to `at` has been acknowledged.
-pub(crate) fn log_acknowledged(log: &mut Log, at: Place<'_>) {
+/// A message was given up, or once more.
+pub(crate) fn log_dead(log: &mut Log, id: MessageId, letter: &DeadLetter) {
     if let Some(journal) = log {
-        journal.note(&Record::Acknowledged { at });
+        journal.note(&dead_record(id, letter));
+    }
+}
+
+/// A dead letter was acknowledged after all, or thrown away.
+pub(crate) fn log_gone(log: &mut Log, id: MessageId, letter: &DeadLetter) {
+    if let Some(journal) = log {
+        let MessageId { epoch, lane, sequence } = id;
+        let at = Place { stream: client_name(&letter.client), epoch, lane, sequence };
+        journal.note(&Record::Gone { at });
+    }
+}
+
+/// The client has acknowledged more than before.
+pub(crate) fn log_acknowledged(log: &mut Log, stream: Name<'_>, mailbox: &Mailbox) {
+    let Some(journal) = log else { return };
+    for (lane, LaneStream { outbox, .. }) in mailbox.lanes() {
+        let (epoch, sequence) = (outbox.epoch(), outbox.acknowledged());
+        if sequence > 0 {
+            journal.note(&Record::Acknowledged { at: Place { stream, epoch, lane, sequence } });
+        }
     }
 }
 
@@ -167,20 +197,29 @@ pub(crate) fn log_message(log: &mut Log, at: Place<'_>, lanes: u8, entry: &Entry
     }
 }
 
-impl Session {
-    /// The name its stream has in the log.
-    pub(crate) fn name(&self) -> Name<'_> {
-        Name { kind: Kind::Client, text: &self.client }
-    }
+/// The name that a client's stream has in the log.
+pub(crate) fn client_name(client: &str) -> Name<'_> {
+    Name { kind: Kind::Client, text: client }
+}
 
-    fn checkpoint(&self) -> Record<'_> {
-        let (mut heads, mut acknowledged) = (Numbers::default(), Numbers::default());
-        for (lane, stream) in self.mailbox.iter().flat_map(|mailbox| mailbox.lanes()) {
-            heads[lane as usize] = stream.outbox.head();
-            acknowledged[lane as usize] = stream.outbox.acknowledged();
-        }
-        Record::Checkpoint { stream: self.name(), epoch: self.epoch, heads, acknowledged }
+/// What the log says of a client's stream that newer segments must say again.
+fn client_checkpoint(session: &Session) -> Record<'_> {
+    let (mut heads, mut acknowledged) = (Numbers::default(), Numbers::default());
+    for (lane, stream) in session.mailbox.iter().flat_map(|mailbox| mailbox.lanes()) {
+        heads[lane as usize] = stream.outbox.head();
+        acknowledged[lane as usize] = stream.outbox.acknowledged();
     }
+    let stream = client_name(&session.client);
+    Record::Checkpoint { stream, epoch: session.epoch, heads, acknowledged }
+}
+
+/// A dead letter in whole.
+fn dead_record(id: MessageId, letter: &DeadLetter) -> Record<'_> {
+    let DeadLetter { client, body, class, attempts, died, .. } = letter;
+    let MessageId { epoch, lane, sequence } = id;
+    let at = Place { stream: client_name(client), epoch, lane, sequence };
+    let message = Message { wall: *died, ttl_ms: 0, class: *class, key: b"", body };
+    Record::Dead { at, attempts: (*attempts).into(), message }
 }
 
 /// What the log says of a topic that newer segments must say again.

@@ -12,6 +12,7 @@ use weir_ring::op::{Errno, Op};
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
 
+use crate::dead::MessageId;
 use crate::durable::batch::{HEADER, Writer, seal};
 use crate::durable::record::Record;
 use crate::error::Error;
@@ -33,12 +34,14 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// A message that was appended and is not yet settled.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct Unsettled {
     pub(crate) stream: StreamRef,
     /// Who is told what became of it, and how.
     pub(crate) from: Member,
     pub(crate) reply_to: ReplyTo,
     pub(crate) receipt: Receipt,
+    /// Until when it is told nothing unless the client acknowledges.
+    pub(crate) patience: Option<Instant>,
 }
 
 /// A stream of this shard.
@@ -48,6 +51,15 @@ pub(crate) enum StreamRef {
     Client(Token),
     /// A topic's.
     Topic(Arc<str>),
+}
+
+/// What a segment speaks of so that older ones can go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// A stream that lives.
+    Stream(StreamRef),
+    /// A dead letter.
+    Dead(MessageId),
 }
 
 /// A segment that is not written any more.
@@ -83,9 +95,9 @@ pub(crate) struct Start {
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// All of it is on the disk.
-    Durable(Vec<Waiting>),
+    Durable(Vec<Unsettled>),
     /// Nothing of it happened, nor of what was collected behind it.
-    Refused(Vec<Waiting>),
+    Refused(Vec<Unsettled>),
 }
 
 /// The log of one shard.
@@ -124,7 +136,7 @@ enum Stage {
 struct Collected {
     /// Room for a header, then records; empty before the first.
     bytes: Vec<u8>,
-    waiting: Vec<Waiting>,
+    waiting: Vec<Unsettled>,
     newest: Instant,
     /// When a turn first ended with it.
     since: Option<Instant>,
@@ -133,20 +145,20 @@ struct Collected {
 #[derive(Debug)]
 struct UnderWay {
     length: u64,
-    waiting: Vec<Waiting>,
+    waiting: Vec<Unsettled>,
     newest: Instant,
     begins: bool,
     /// The sweep ends with it.
     sweeps: bool,
 }
 
-/// A segment says anew what older ones say of the streams that live, so that those can go.
+/// A segment says anew what older ones say of what lives, so that those can go.
 #[derive(Debug, PartialEq, Eq)]
 enum Sweep {
     /// Nobody has looked yet which these are.
     Due,
     /// They are still to be written.
-    Running(Vec<StreamRef>),
+    Running(Vec<Subject>),
     /// The last of them is being written.
     Written,
     /// The segment stands on its own.
@@ -202,7 +214,7 @@ impl Journal {
     }
 
     /// Notes who waits for the message that was just collected.
-    pub(crate) fn wait(&mut self, waiting: Waiting) {
+    pub(crate) fn wait(&mut self, waiting: Unsettled) {
         self.collected.waiting.push(waiting);
     }
 
@@ -315,20 +327,20 @@ impl Journal {
         self.closed.push_back(Closed { series, segment, bytes, newest });
     }
 
-    /// The streams that the segment must speak of, if that is to be found out: `living` names them.
-    pub(crate) fn sweep(&mut self, living: impl FnOnce() -> Vec<StreamRef>) {
+    /// What the segment must speak of, if that is to be found out: `living` names it.
+    pub(crate) fn sweep(&mut self, living: impl FnOnce() -> Vec<Subject>) {
         if self.stage == Stage::Open && self.sweep == Sweep::Due {
             self.sweep = Sweep::Running(living());
         }
     }
 
-    /// The next stream that the segment must speak of, unless the batch is large enough.
-    pub(crate) fn next_to_sweep(&mut self, batch_bytes: usize) -> Option<StreamRef> {
+    /// What the segment must speak of next, unless the batch is large enough.
+    pub(crate) fn next_to_sweep(&mut self, batch_bytes: usize) -> Option<Subject> {
         if self.under_way.is_some() || self.collected.bytes.len() > batch_bytes {
             return None;
         }
-        let Sweep::Running(streams) = &mut self.sweep else { return None };
-        let next = streams.pop();
+        let Sweep::Running(subjects) = &mut self.sweep else { return None };
+        let next = subjects.pop();
         if next.is_none() {
             // A batch that says so must follow, however empty.
             self.sweep = Sweep::Written;

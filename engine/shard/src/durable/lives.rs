@@ -9,6 +9,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use weir_ring::time::Wall;
 
+use crate::dead::MessageId;
 use crate::durable::record::{Kind, LANES, Message, Name, Place, Record};
 use crate::lane::Lane;
 use crate::limits;
@@ -58,8 +59,8 @@ pub struct Entry {
 pub struct DeadLetter {
     /// The client it was for.
     pub client: Box<str>,
-    /// Where it stood: life, lane and number.
-    pub at: (Epoch, Lane, Sequence),
+    /// Its name for ever.
+    pub id: MessageId,
     /// Times it was sent.
     pub attempts: u32,
     /// The message.
@@ -166,7 +167,7 @@ impl<'a> Lives<'a> {
                 let key = self.dead_key(at);
                 self.dead.insert(key, (attempts, message));
             }
-            Record::Redriven { at } | Record::Purged { at } => {
+            Record::Gone { at } => {
                 let key = self.dead_key(at);
                 self.dead.remove(&key);
             }
@@ -191,8 +192,9 @@ impl<'a> Lives<'a> {
         let Lives { limits, lives, dead, .. } = self;
         let dead = dead.into_iter().filter_map(|((index, epoch, lane, sequence), (attempts, message))| {
             let client = lives.get(index as usize)?.name.text.into();
-            let at = (Epoch::from_bits(epoch)?, *Lane::ALL.get(usize::from(lane))?, sequence);
-            Some(DeadLetter { client, at, attempts, entry: Entry::of(&message) })
+            let (epoch, lane) = (Epoch::from_bits(epoch)?, *Lane::ALL.get(usize::from(lane))?);
+            let id = MessageId { epoch, lane, sequence };
+            Some(DeadLetter { client, id, attempts, entry: Entry::of(&message) })
         });
         let dead = dead.collect();
         let streams = lives.into_iter().filter_map(|life| {

@@ -13,8 +13,11 @@ mod record;
 mod recover;
 mod restore;
 
-pub(crate) use self::commit::{Log, begin_topic, log_acknowledged, log_forgotten, log_message, log_opened};
-pub(crate) use self::journal::{StreamRef, Waiting};
+pub(crate) use self::commit::{
+    Log, begin_topic, client_name, log_acknowledged, log_dead, log_forgotten, log_gone, log_message,
+    log_opened,
+};
+pub(crate) use self::journal::{StreamRef, Unsettled};
 pub use self::lives::{DeadLetter, Entry, Run, Stream};
 pub use self::record::Kind;
 pub(crate) use self::record::{Name, Place};

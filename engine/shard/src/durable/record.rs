@@ -73,10 +73,8 @@ pub(crate) enum Record<'a> {
     Forgotten { stream: Name<'a>, epoch: Epoch },
     /// A job ran out of attempts. It stands here in whole, because its message may be evicted.
     Dead { at: Place<'a>, attempts: u32, message: Message<'a> },
-    /// A dead letter is a job again.
-    Redriven { at: Place<'a> },
-    /// A dead letter was thrown away.
-    Purged { at: Place<'a> },
+    /// A dead letter was acknowledged after all, or thrown away.
+    Gone { at: Place<'a> },
     /// All that older segments say of a stream, but for its messages.
     Checkpoint { stream: Name<'a>, epoch: Epoch, heads: Numbers, acknowledged: Numbers },
     /// Segment `segment` of `series` ends at byte `offset`. What follows there was refused or torn, and
@@ -98,10 +96,9 @@ const MESSAGE: u8 = 2;
 const ACKNOWLEDGED: u8 = 3;
 const FORGOTTEN: u8 = 4;
 const DEAD: u8 = 5;
-const REDRIVEN: u8 = 6;
-const PURGED: u8 = 7;
-const CHECKPOINT: u8 = 8;
-const ENDS: u8 = 9;
+const GONE: u8 = 6;
+const CHECKPOINT: u8 = 7;
+const ENDS: u8 = 8;
 
 impl Record<'_> {
     /// Appends the record.
@@ -120,8 +117,7 @@ impl Record<'_> {
                 out.extend_from_slice(&attempts.to_le_bytes());
                 write_message(out, &message);
             }
-            Record::Redriven { at } => head(out, REDRIVEN, at, 0),
-            Record::Purged { at } => head(out, PURGED, at, 0),
+            Record::Gone { at } => head(out, GONE, at, 0),
             Record::Checkpoint { stream, epoch, heads, acknowledged } => {
                 head(out, CHECKPOINT, beginning(stream, epoch), 0);
                 for number in heads.into_iter().chain(acknowledged) {
@@ -207,8 +203,7 @@ impl<'a> Records<'a> {
             ACKNOWLEDGED => Record::Acknowledged { at },
             FORGOTTEN => Record::Forgotten { stream, epoch },
             DEAD => Record::Dead { at, attempts: self.u32()?, message: self.message(class)? },
-            REDRIVEN => Record::Redriven { at },
-            PURGED => Record::Purged { at },
+            GONE => Record::Gone { at },
             CHECKPOINT => {
                 Record::Checkpoint { stream, epoch, heads: self.numbers()?, acknowledged: self.numbers()? }
             }

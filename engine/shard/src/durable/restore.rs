@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use weir_ring::time::{Instant, Now, Wall};
 
+use crate::dead;
 use crate::durable::batch::Writer;
 use crate::durable::journal::{Closed, End, Journal, Start};
-use crate::durable::lives::{Entry, Run, Stream};
+use crate::durable::lives::{DeadLetter, Entry, Run, Stream};
 use crate::durable::record::Kind;
 use crate::durable::recover::Share;
 use crate::lane::Lane;
@@ -26,7 +27,7 @@ impl Shard {
     /// The first turn: what was restored lives, and the log begins.
     pub(crate) fn open_log(&mut self, cx: &Cx<'_>) {
         let Some(limits) = self.config.durability else { return };
-        let Share { run, segments, streams, .. } =
+        let Share { run, segments, streams, dead } =
             self.restored.take().map_or_else(Share::empty, |share| *share);
         let salt = self.random.next() as u32;
         let ends =
@@ -50,6 +51,14 @@ impl Shard {
                 Kind::Topic => self.restore_topic(stream, cx.now),
             }
         }
+        dead.into_iter().for_each(|letter| self.restore_dead(letter));
+    }
+
+    fn restore_dead(&mut self, letter: DeadLetter) {
+        let DeadLetter { client, id, attempts, entry: Entry { wall, class, body, .. } } = letter;
+        let attempts = attempts.try_into().unwrap_or(u8::MAX);
+        let letter = dead::DeadLetter { client, body, class, attempts, died: wall, redriven: false };
+        self.dead.restore(id, letter);
     }
 
     fn restore_client(&mut self, stream: Stream, cx: &Cx<'_>) {

@@ -16,7 +16,7 @@ type Parts = (u8, (bool, String, u64, Lane, u64), (u64, u32, u8, Vec<u8>, Vec<u8
 fn parts() -> impl Strategy<Value = Parts> {
     let bytes = || prop::collection::vec(any::<u8>(), 0..40);
     (
-        0..9_u8,
+        0..8_u8,
         (any::<bool>(), "[ -~ä]{0,20}", any::<u64>(), prop::sample::select(&Lane::ALL), number()),
         (any::<u64>(), any::<u32>(), any::<u8>(), bytes(), bytes()),
         (numbers(), numbers()),
@@ -42,9 +42,8 @@ fn record(parts: &Parts) -> Record<'_> {
         2 => Record::Acknowledged { at },
         3 => Record::Forgotten { stream, epoch },
         4 => Record::Dead { at, attempts: *ttl_ms, message },
-        5 => Record::Redriven { at },
-        6 => Record::Purged { at },
-        7 => Record::Checkpoint { stream, epoch, heads: *heads, acknowledged: *acknowledged },
+        5 => Record::Gone { at },
+        6 => Record::Checkpoint { stream, epoch, heads: *heads, acknowledged: *acknowledged },
         _ => Record::Ends { series: *ttl_ms as u16, segment: *ttl_ms, offset: *wall },
     }
 }

@@ -212,6 +212,7 @@ impl World {
             target: Target::Auto,
             lane,
             ttl_ms: 0,
+            wait: None,
         });
         let letter = Mail::Publish { from: BACKEND, reply_to: exchange(), publish };
         self.post.inbox.push(letter);

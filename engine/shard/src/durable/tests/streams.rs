@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::durable::Kind;
-use crate::mail::Subscriber;
+use crate::mail::{Ack, Subscriber};
 
 #[test]
 fn nothing_is_told_before_it_is_on_the_disk() {
@@ -120,8 +120,7 @@ fn lanes_ttl_and_acknowledgements_come_back() {
         from: BACKEND,
         reply_to: ReplyTo::Nobody,
         client: "ann".into(),
-        lane: Lane::Normal,
-        position: Position { epoch, sequence: 1 },
+        ack: Ack::Through { lane: Lane::Normal, position: Position { epoch, sequence: 1 } },
     };
     world.post.inbox.push(letter);
     world.turn();
