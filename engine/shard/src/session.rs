@@ -21,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) client: Box<str>,
     /// Connections that take the client's stream.
     pub(crate) links: Links,
+    /// WebSockets that are named for it, whether they take the stream or not: it lasts as long as they do.
+    pub(crate) named: u32,
     /// Requests it may make.
     pub(crate) bucket: TokenBucket,
     /// Epoch of its stream.
@@ -36,6 +38,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Whether nothing is connected for it.
+    pub(crate) fn is_away(&self) -> bool {
+        self.named == 0 && self.links.as_slice().is_empty()
+    }
+
     /// Whether the gateway made its name up: no message can be for it once its connection is gone.
     pub(crate) fn is_minted(&self) -> bool {
         self.client.starts_with(route::MINTED)

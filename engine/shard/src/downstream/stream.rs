@@ -51,6 +51,7 @@ impl Shard {
         let session = Session {
             client: client.into(),
             links: Links::None,
+            named: 0,
             bucket: TokenBucket::new(),
             epoch,
             mailbox: None,
@@ -59,6 +60,15 @@ impl Shard {
             watched: false,
         };
         self.sessions.find_or_insert(client, || session).map_err(|_| Error::insufficient_resources())
+    }
+
+    /// The session of `client` for a WebSocket that is named for it.
+    pub(crate) fn name_session(&mut self, client: &str, cx: &Cx<'_>) -> Result<Token, Error> {
+        let id = self.open_session(client, cx)?;
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.named += 1;
+        }
+        Ok(id)
     }
 
     /// Where a connection goes on: at its cursor if that can be continued, else where the client's
@@ -157,7 +167,7 @@ impl Shard {
         let limits = &self.config.outbox;
         let idle = self.config.session_idle_timeout;
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let away = session.links.as_slice().is_empty();
+        let away = session.is_away();
         if away && cx.now.mono >= session.heard.plus(idle) {
             self.close_ledger(id, cx);
             self.forget_session(id);
@@ -191,7 +201,7 @@ impl Shard {
     pub(crate) fn unlinked(&mut self, id: Token, now: Instant) {
         let idle = self.config.session_idle_timeout;
         let Some(session) = self.sessions.get_mut(id) else { return };
-        if !session.links.as_slice().is_empty() {
+        if !session.is_away() {
             return;
         }
         session.heard = now;

@@ -289,6 +289,9 @@ impl Shard {
             self.abandon_link(token);
         }
         if let Some(id) = link.session {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.named -= 1;
+            }
             self.unlink(token, id, link.parting(), cx);
         }
     }
