@@ -11,6 +11,7 @@ mod downstream;
 pub mod durable;
 pub mod error;
 pub mod hash_ring;
+mod idempotency;
 pub mod lane;
 pub mod limits;
 pub mod mail;

@@ -35,6 +35,8 @@ pub struct Config {
     pub durability: Option<Durability>,
     /// Who is seen on topics.
     pub presence: Presence,
+    /// What was done under which key.
+    pub idempotency: Idempotency,
     /// Largest application message, bytes. Default 1 MiB.
     pub message_bytes_max: usize,
     /// Bytes that may wait for a slow connection. Default 1 MiB.
@@ -135,6 +137,15 @@ pub struct Outbox {
     pub age_max: Duration,
 }
 
+/// Bounds of idempotency keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Idempotency {
+    /// How long a key stands for what was done under it. Default 120 s.
+    pub window: Duration,
+    /// Keys one shard may hold. Default 100,000 over all shards.
+    pub keys_max: usize,
+}
+
 /// Bounds of the rosters: who is seen on topics.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Presence {
@@ -174,6 +185,7 @@ impl Default for Config {
             },
             outbox: Outbox { messages_max: 1_000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
             durability: None,
+            idempotency: Idempotency { window: Duration::from_secs(120), keys_max: 100_000 },
             presence: Presence { per_topic_max: 10_000, bytes_total_max: 64 << 20 },
             message_bytes_max: 1 << 20,
             queue_bytes_max: 1 << 20,

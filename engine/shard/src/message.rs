@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use weir_transports::json;
 
 use crate::error::Error;
+use crate::idempotency::{Key, Scope};
 use crate::lane::Lane;
 use crate::stream::Position;
 use weir_ring::time::Wall;
@@ -65,6 +66,8 @@ pub struct ClientPublish {
     pub ttl_ms: u32,
     /// How long its publisher waits for the acknowledgement.
     pub wait: Option<Duration>,
+    /// It is published once under this key.
+    pub key: Option<Box<Key>>,
 }
 
 /// A message for all of a topic.
@@ -74,6 +77,8 @@ pub struct TopicPublish {
     pub topic: Box<str>,
     /// What is published and by whom.
     pub content: TopicContent,
+    /// It is published once under this key.
+    pub key: Option<Box<Key>>,
 }
 
 /// A backend's envelope, or a client's own event.
@@ -96,6 +101,8 @@ pub struct Receipt {
     pub position: Position,
     /// What became of it.
     pub state: State,
+    /// It had been published before, under the same idempotency key, and this is what was answered then.
+    pub duplicate: bool,
 }
 
 /// What became of an accepted message.
@@ -143,6 +150,7 @@ struct Body<'a> {
     priority: Lane,
     ttl_ms: Option<u32>,
     timeout_ms: Option<u32>,
+    idempotency_key: Option<String>,
     client: Option<String>,
     topic: Option<String>,
 }
@@ -173,11 +181,11 @@ impl Publish {
         matches!(self, Publish::Client(publish) if publish.wait.is_some())
     }
 
-    /// Reads one publish.
+    /// Reads one publish; `header` is what the request's `Idempotency-Key` says.
     ///
     /// # Errors
     /// `Malformed` with the parser's words, `MissingField`.
-    pub fn parse(receiver: Receiver<'_>, body: &[u8]) -> Result<Publish, Error> {
+    pub fn parse(receiver: Receiver<'_>, header: Option<&str>, body: &[u8]) -> Result<Publish, Error> {
         let body: Body<'_> = serde_json::from_slice(body).map_err(|e| Error::malformed(e.to_string()))?;
         let kind = body.kind.filter(|kind| !kind.is_empty()).ok_or(Error::MissingField { field: "type" })?;
         let data = body.data.ok_or(Error::MissingField { field: "data" })?;
@@ -188,13 +196,15 @@ impl Publish {
         };
         let kind = kind.into_boxed_str();
         let data = data.to_owned();
+        let key = one_key(header, body.idempotency_key.as_deref())?;
         match (client, topic) {
             (Some(client), None) => {
                 crate::route::check_client_id(&client)?;
                 let (client, target, lane) = (client.into_boxed_str(), body.transport, body.priority);
                 let ttl_ms = body.ttl_ms.unwrap_or(0);
                 let wait = wait(receiver, body.timeout_ms)?;
-                let publish = ClientPublish { client, kind, data, target, lane, ttl_ms, wait };
+                let mut publish = ClientPublish { client, kind, data, target, lane, ttl_ms, wait, key: None };
+                publish.key = key.map(|text| publish.key(text)).transpose()?;
                 Ok(Publish::Client(Box::new(publish)))
             }
             (None, Some(_))
@@ -203,8 +213,11 @@ impl Publish {
                 Err(Error::malformed("priority, ttl_ms and timeout_ms are for messages to one client"))
             }
             (None, Some(topic)) if crate::route::is_topic(&topic) => {
+                let parts = [kind.as_bytes(), data.get().as_bytes()];
+                let key = key.map(|text| Key::new(Scope::Topic(&topic), text, parts)).transpose()?;
                 let content = TopicContent::Message { kind, data };
-                Ok(Publish::Topic(Box::new(TopicPublish { topic: topic.into_boxed_str(), content })))
+                let (topic, key) = (topic.into_boxed_str(), key.map(Box::new));
+                Ok(Publish::Topic(Box::new(TopicPublish { topic, content, key })))
             }
             (None, Some(_)) => Err(Error::malformed("topics are named topic:NAME or room:NAME")),
             _ => Err(Error::malformed("a line names exactly one of client and topic")),
@@ -221,6 +234,27 @@ fn wait(receiver: Receiver<'_>, timeout_ms: Option<u32>) -> Result<Option<Durati
         }
         (Receiver::Client(_), Some(_)) => Err(Error::malformed("timeout_ms is 1 to 300000")),
         _ => Err(Error::malformed("timeout_ms is not for batches: publish to the client's own path")),
+    }
+}
+
+impl ClientPublish {
+    /// The key `text` for this message.
+    fn key(&self, text: &str) -> Result<Box<Key>, Error> {
+        let terms = [&[self.target.class(), self.lane as u8][..], &self.ttl_ms.to_le_bytes()].concat();
+        let parts = [self.kind.as_bytes(), self.data.get().as_bytes(), &terms];
+        Key::new(Scope::Client(&self.client), text, parts).map(Box::new)
+    }
+}
+
+/// The idempotency key of a request: in its header, where structured fields have quotes (RFC 8941), or in its body.
+fn one_key<'a>(header: Option<&'a str>, field: Option<&'a str>) -> Result<Option<&'a str>, Error> {
+    let unquoted =
+        |text: &'a str| text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(text);
+    match (header.map(unquoted), field) {
+        (Some(header), Some(field)) if header != field => {
+            Err(Error::malformed("the header Idempotency-Key and the field idempotency_key differ"))
+        }
+        (header, field) => Ok(header.or(field)),
     }
 }
 
@@ -272,7 +306,8 @@ fn write_lane(out: &mut Vec<u8>, lane: Lane) {
 }
 
 impl Receipt {
-    /// Writes `{"epoch", "sequence", "state"}` with `lane` unless it is the normal one, or `delivered_to` for a topic.
+    /// Writes `{"epoch", "sequence", "state"}` with `lane` unless it is the normal one, `delivered_to` for a topic,
+    /// and `duplicate` if it is one.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"{\"epoch\":\"");
         out.extend_from_slice(&self.position.epoch.letters());
@@ -285,6 +320,9 @@ impl Receipt {
         if let State::DeliveredTo(count) = self.state {
             out.extend_from_slice(b",\"delivered_to\":");
             out.extend_from_slice(itoa::Buffer::new().format(count).as_bytes());
+        }
+        if self.duplicate {
+            out.extend_from_slice(b",\"duplicate\":true");
         }
         out.push(b'}');
     }

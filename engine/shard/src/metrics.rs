@@ -21,6 +21,10 @@ pub struct Stats {
     pub topics: u64,
     /// Joins that are seen on the topics owned by this shard, now.
     pub present: u64,
+    /// Idempotency keys held, now.
+    pub idempotency_keys: u64,
+    /// Publishes and pushes that were not done again, because they had been done under their key.
+    pub duplicates: u64,
     /// Bytes held in outboxes, now.
     pub outbox_bytes: u64,
     /// Requests refused by a limit.
@@ -183,6 +187,8 @@ impl Stats {
         self.sessions += other.sessions;
         self.topics += other.topics;
         self.present += other.present;
+        self.idempotency_keys += other.idempotency_keys;
+        self.duplicates += other.duplicates;
         self.outbox_bytes += other.outbox_bytes;
         self.limited += other.limited;
         self.appended += other.appended;

@@ -15,6 +15,7 @@ use crate::dead::DeadLetters;
 use crate::downstream::{Arrivals, Connection, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::hash_ring::HashRing;
+use crate::idempotency::Keys;
 use crate::limits::Config;
 use crate::mail::Mail;
 use crate::mcp::Mcp;
@@ -88,6 +89,7 @@ pub struct Shard {
     /// What the log of the last run held, until the first turn.
     pub(crate) restored: Option<Box<Share>>,
     pub(crate) subscribers: Subscribers,
+    pub(crate) keys: Keys,
     pub(crate) rosters: Rosters,
     /// Who takes the changes of topics' rosters.
     pub(crate) watchers: Subscribers,
@@ -149,6 +151,7 @@ impl Shard {
             journal: None,
             restored: None,
             subscribers: Subscribers::new(random.next()),
+            keys: Keys::new(&config.idempotency, random.next()),
             rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
             watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
@@ -277,6 +280,7 @@ impl Shard {
         for (topic, epoch) in forgotten {
             log_forgotten(&mut self.journal, Name { kind: Kind::Topic, text: &topic }, epoch);
         }
+        self.keys.forget_old(cx.now.mono);
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
 

@@ -198,6 +198,9 @@ pub(super) const KEYS: &[Key] = &[
     key("durability.segment_bytes", number(MIB, GIB, |s, n| s.durability.segment_bytes = n)),
     key("durability.max_bytes", number(2 * MIB, 1024 * GIB, |s, n| s.durability.bytes_max = n)),
 
+    key("idempotency.window", time(SECOND, DAY, |s, t| s.shard.idempotency.window = t)),
+    key("idempotency.max_keys", number(1, 100_000_000, |s, n| s.shard.idempotency.keys_max = n as usize)),
+
     key("presence.max_per_topic", number(1, 1_000_000, |s, n| s.shard.presence.per_topic_max = n as usize)),
     key("presence.max_bytes_per_shard", number(KIB, 1024 * GIB, |s, n| s.shard.presence.bytes_total_max = n as usize)),
 

@@ -100,6 +100,7 @@ impl Settings {
         config.shards = shards;
         config.listeners = listeners;
         config.connections_max = connections_max;
+        config.idempotency.keys_max = config.idempotency.keys_max.div_ceil(usize::from(shards));
         config.sse.connections_max = config.sse.connections_max.div_ceil(u32::from(shards));
         let each = |total: usize| total.div_ceil(usize::from(shards));
         config.delivery.dead_messages_max = each(config.delivery.dead_messages_max);

@@ -62,7 +62,7 @@ impl Shard {
                 });
             }
         }
-        Ok(Receipt { lane, position, state: State::Acknowledged })
+        Ok(Receipt { lane, position, state: State::Acknowledged, duplicate: false })
     }
 
     /// A client comes back over SSE: it has what was written to SSE streams up to its cursor. What it has by
@@ -208,7 +208,7 @@ impl Shard {
         let Some(epoch) = self.sessions.get(id).map(|session| session.epoch) else { return };
         let Some(ledger) = self.ledger(id) else { return };
         for (Waiting { lane, sequence, from, reply_to, .. }, state) in ledger.answer(end) {
-            let receipt = Receipt { lane, position: Position { epoch, sequence }, state };
+            let receipt = Receipt { lane, position: Position { epoch, sequence }, state, duplicate: false };
             self.receipt(from, reply_to, Ok(receipt), cx);
         }
     }

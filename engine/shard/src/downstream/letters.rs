@@ -51,6 +51,7 @@ impl Shard {
             Question::Stats => {
                 self.stats.sessions = self.sessions.len().into();
                 self.stats.topics = self.topics.len() as u64;
+                self.stats.idempotency_keys = self.keys.len() as u64;
                 self.stats.present = self.rosters.len() as u64;
                 self.stats.mcp = self.mcp_stats();
                 self.stats.delivery.letters = self.dead.len() as u64;

@@ -8,6 +8,7 @@ mod egress;
 mod endpoint;
 mod exchange;
 mod failover;
+mod fan_out;
 mod gateway;
 mod gather;
 mod hand_over;

@@ -9,6 +9,7 @@ use crate::channels::{self, Membership, Plan};
 use crate::downstream::connection::Link;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
+use crate::idempotency::{Key, Reply, Scope, key_in};
 use crate::lane::Lane;
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
@@ -133,10 +134,24 @@ impl Shard {
         payload: &str,
         cx: &mut Cx<'_>,
     ) {
+        let session = link.session.and_then(|id| self.sessions.get(id));
+        let client = session.map(|session| &*session.client);
+        let key = match push_key(client, event, payload) {
+            Ok(key) => key,
+            Err(error) => return self.reply_error(token, link, frame, &error, cx),
+        };
+        match key.as_ref().map(|key| self.keys.find(key, cx.now.mono)) {
+            Some(Ok(Some(Reply::Pushed { handlers }))) => {
+                self.stats.duplicates += 1;
+                return self.reply_accepted(token, link, frame, handlers, cx);
+            }
+            Some(Err(refusal)) => return self.reply_error(token, link, frame, &refusal.into(), cx),
+            Some(Ok(_)) | None => {}
+        }
         if self.handlers > 0
-            && let Some(session) = link.session.and_then(|id| self.sessions.get(id))
+            && let Some(client) = client
         {
-            let data = push_json(&session.client, event, payload);
+            let data = push_json(client, event, payload);
             let publish = Publish::Client(Box::new(ClientPublish {
                 client: route::EVENTS.into(),
                 kind: "push".into(),
@@ -145,12 +160,28 @@ impl Shard {
                 lane: Lane::Normal,
                 ttl_ms: 0,
                 wait: None,
+                key: None,
             }));
             if let Err(error) = self.send_publish(publish, ReplyTo::Nobody, cx) {
                 return self.reply_error(token, link, frame, &error, cx);
             }
         }
-        let body = format!(r#"{{"accepted":true,"handlers":{}}}"#, self.handlers);
+        let handlers = self.handlers;
+        if let Some(key) = &key {
+            self.keys.note(key, Reply::Pushed { handlers }, cx.now.mono);
+        }
+        self.reply_accepted(token, link, frame, handlers, cx);
+    }
+
+    fn reply_accepted(
+        &mut self,
+        token: Token,
+        link: &Link,
+        frame: &Frame<'_>,
+        handlers: u32,
+        cx: &mut Cx<'_>,
+    ) {
+        let body = format!(r#"{{"accepted":true,"handlers":{handlers}}}"#);
         self.reply_to_frame(token, link, frame, Status::Ok, body.as_bytes(), cx);
     }
 
@@ -164,6 +195,12 @@ impl Shard {
         payload: Payload<'_>,
         cx: &mut Cx<'_>,
     ) {
+        let session = link.session.and_then(|id| self.sessions.get(id));
+        let client = session.map(|session| &*session.client);
+        let key = match event_key(client, &frame.topic, event, payload) {
+            Ok(key) => key.map(Box::new),
+            Err(error) => return self.reply_error(token, link, frame, &error, cx),
+        };
         let publisher = (self.me, token);
         let event = event.into();
         let content = match payload {
@@ -182,7 +219,7 @@ impl Shard {
                 }),
             },
         };
-        let publish = Publish::Topic(Box::new(TopicPublish { topic, content }));
+        let publish = Publish::Topic(Box::new(TopicPublish { topic, content, key }));
         if let Err(error) = self.send_publish(publish, reply_to, cx) {
             self.reply_error(token, link, frame, &error, cx);
         }
@@ -267,6 +304,26 @@ fn membership(link: &Link, frame: &Frame<'_>) -> Membership {
         (Some(channel), Some(named)) if channel.join_ref.as_deref() != Some(named) => Membership::Stale,
         (Some(_), _) => Membership::Current,
     }
+}
+
+/// The idempotency key of what a client pushes for backends.
+fn push_key(client: Option<&str>, event: &str, payload: &str) -> Result<Option<Key>, Error> {
+    let Some(text) = key_in(payload)? else { return Ok(None) };
+    let client = client.ok_or(Error::ClientIdRequired)?;
+    Key::new(Scope::Push { client }, &text, [event.as_bytes(), payload.as_bytes()]).map(Some)
+}
+
+/// The idempotency key of what a client pushes to a topic; a binary payload has none.
+fn event_key(
+    client: Option<&str>,
+    topic: &str,
+    event: &str,
+    payload: Payload<'_>,
+) -> Result<Option<Key>, Error> {
+    let Payload::Json(payload) = payload else { return Ok(None) };
+    let Some(text) = key_in(payload)? else { return Ok(None) };
+    let scope = Scope::Event { topic, client: client.ok_or(Error::ClientIdRequired)? };
+    Key::new(scope, &text, [event.as_bytes(), payload.as_bytes()]).map(Some)
 }
 
 /// What a push is called: the type in a `message`, the event's name otherwise.

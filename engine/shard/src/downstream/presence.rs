@@ -9,7 +9,7 @@ use crate::channels::Join;
 use crate::channels::presence::{Diff, Seat};
 use crate::channels::topics::TopicMessage;
 use crate::downstream::connection::{Channel, Link, Presence};
-use crate::downstream::topic::{is_open, serializer};
+use crate::downstream::fan_out::{is_open, serializer};
 use crate::error::Error;
 use crate::mail::{Full, Mail, Reference, Subscriber, Tracking};
 use crate::route;

@@ -6,6 +6,7 @@ use weir_ring::token::{Member, Token};
 
 use crate::durable::{Kind, Name, Place, StreamRef, Unsettled, begin_topic, client_name, log_message};
 use crate::error::Error;
+use crate::idempotency::{Key, Reply};
 use crate::lane::Lane;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
@@ -51,13 +52,30 @@ impl Shard {
         publish: &ClientPublish,
         cx: &mut Cx<'_>,
     ) {
+        if let Some(known) = self.begin_key(publish.key.as_deref(), cx) {
+            return self.receipt(from, reply_to, known, cx);
+        }
         match self.append_client(publish, cx) {
             Ok((id, receipt)) => {
                 let stream = StreamRef::Client(id);
                 let patience = publish.wait.map(|wait| cx.now.mono.plus(wait));
-                self.appended(Unsettled { stream, from, reply_to, receipt, patience }, cx);
+                let key = publish.key.clone();
+                self.appended(Unsettled { stream, from, reply_to, receipt, patience, key }, cx);
             }
             Err(error) => self.receipt(from, reply_to, Err(error), cx),
+        }
+    }
+
+    /// Begins what is published under a key; answers if it is not to be done: it has been, or may not be.
+    fn begin_key(&mut self, key: Option<&Key>, cx: &Cx<'_>) -> Option<Result<Receipt, Error>> {
+        match self.keys.find(key?, cx.now.mono) {
+            Ok(Some(Reply::Published(receipt))) => {
+                self.stats.duplicates += 1;
+                Some(Ok(Receipt { duplicate: true, ..receipt }))
+            }
+            Ok(Some(Reply::Begun)) => Some(Err(Error::key_busy())),
+            Ok(_) => None,
+            Err(refusal) => Some(Err(refusal.into())),
         }
     }
 
@@ -84,14 +102,14 @@ impl Shard {
         let entry = Entry { at: cx.now.mono, body: body.into(), class, ttl_ms: publish.ttl_ms };
         let stream = client_name(&session.client);
         let at = Place { stream, epoch, lane, sequence: position.sequence };
-        log_message(&mut self.journal, at, lanes, &entry, cx.now.wall);
+        log_message(&mut self.journal, at, lanes, (&entry, publish.key.as_deref()), cx.now.wall);
         let appended = outbox.append(&limits, entry);
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
         self.stats.appended += 1;
         self.watch_age(id, cx);
         self.forgotten(id, lane, cx);
-        Ok((id, Receipt { lane, position, state: State::Queued }))
+        Ok((id, Receipt { lane, position, state: State::Queued, duplicate: false }))
     }
 
     /// What became of a message so far.
@@ -109,10 +127,13 @@ impl Shard {
         publish: &TopicPublish,
         cx: &mut Cx<'_>,
     ) {
+        if let Some(known) = self.begin_key(publish.key.as_deref(), cx) {
+            return self.receipt(from, reply_to, known, cx);
+        }
         match self.append_topic(publish, cx) {
             Ok((topic, receipt)) => {
-                let stream = StreamRef::Topic(topic);
-                self.appended(Unsettled { stream, from, reply_to, receipt, patience: None }, cx);
+                let (stream, key) = (StreamRef::Topic(topic), publish.key.clone());
+                self.appended(Unsettled { stream, from, reply_to, receipt, patience: None, key }, cx);
             }
             Err(error) => self.receipt(from, reply_to, Err(error), cx),
         }
@@ -136,14 +157,15 @@ impl Shard {
             let stream = Name { kind: Kind::Topic, text: &publish.topic };
             let Position { epoch, sequence } = position;
             let at = Place { stream, epoch, lane: Lane::Normal, sequence };
-            log_message(journal, at, 1 << Lane::Normal as u8, entry, cx.now.wall);
+            let lanes = 1 << Lane::Normal as u8;
+            log_message(journal, at, lanes, (entry, publish.key.as_deref()), cx.now.wall);
         }
         let topic = Arc::clone(topic.name());
         self.stats.outbox_bytes += appended.bytes_added as u64;
         self.stats.outbox_bytes -= appended.bytes_evicted as u64;
         self.stats.appended += 1;
         let state = State::DeliveredTo(appended.delivered_to);
-        Ok((topic, Receipt { lane: Lane::Normal, position, state }))
+        Ok((topic, Receipt { lane: Lane::Normal, position, state, duplicate: false }))
     }
 
     /// Tells who waits for it what became of a publish or an acknowledgement.

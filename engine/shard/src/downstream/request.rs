@@ -19,6 +19,9 @@ use crate::route;
 use crate::turn::{Cx, Shard};
 use weir_ring::token::Member;
 
+/// The header of a single publish (draft-ietf-httpapi-idempotency-key-header).
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
 /// The client a request names.
 pub(crate) fn client_of<'a>(head: &Head<'a>) -> Option<Cow<'a, str>> {
     match head.header("x-client-id") {
@@ -63,7 +66,7 @@ impl Shard {
                 if let Verdict::Deny { retry_after } = verdict {
                     return self.refuse(token, &Error::RateLimited { retry_after }, terms, cx);
                 }
-                self.short_request(token, &endpoint, name, raw.body, terms, cx)
+                self.short_request(token, &endpoint, head, raw.body, terms, cx)
             }
         }
     }
@@ -97,15 +100,21 @@ impl Shard {
         &mut self,
         token: Token,
         endpoint: &Endpoint<'_>,
-        name: Option<&str>,
+        head: &Head<'_>,
         body: &[u8],
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         match endpoint {
-            Endpoint::Client(name) => self.publish_request(token, Receiver::Client(name), body, terms, cx),
-            Endpoint::Topic(name) => self.publish_request(token, Receiver::Topic(name), body, terms, cx),
-            Endpoint::Batch => self.batch_request(token, name, body, terms, cx),
+            Endpoint::Client(name) => {
+                let publish = Publish::parse(Receiver::Client(name), head.header(IDEMPOTENCY_KEY), body);
+                self.publish_request(token, publish, terms, cx)
+            }
+            Endpoint::Topic(name) => {
+                let publish = Publish::parse(Receiver::Topic(name), head.header(IDEMPOTENCY_KEY), body);
+                self.publish_request(token, publish, terms, cx)
+            }
+            Endpoint::Batch => self.batch_request(token, head.header("x-client-id"), body, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, body, terms, cx),
             Endpoint::Health(client) => {
                 let question = Question::Health { client: client.as_ref().into() };
@@ -147,12 +156,11 @@ impl Shard {
     fn publish_request(
         &mut self,
         token: Token,
-        receiver: Receiver<'_>,
-        body: &[u8],
+        publish: Result<Publish, Error>,
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let sent = Publish::parse(receiver, body).and_then(|publish| {
+        let sent = publish.and_then(|publish| {
             let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
             self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
         });
@@ -177,7 +185,7 @@ impl Shard {
         for (at, line) in lines.enumerate() {
             let sent = self
                 .take_for_line(at, name, cx)
-                .and_then(|()| Publish::parse(Receiver::Named, line))
+                .and_then(|()| Publish::parse(Receiver::Named, None, line))
                 .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
             left += u32::from(sent.is_ok());
             results.push(sent.err().map(Err));

@@ -1,16 +1,14 @@
-//! Topics of one connection: joined and left here, numbered at the topic's home, fanned out to all
-//! local subscribers at the end of the turn.
+//! Topics of one connection: joined and left here, their past asked of the topic's home.
 
 use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
-use weir_transports::phoenix::{self, Frame, Payload, Status, Version};
-use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
+use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
-use crate::channels::subscribers::{Local, SERIALIZERS, Serializer};
-use crate::channels::topics::{Fresh, Past, TopicMessage};
-use crate::downstream::connection::{Channel, Connection, Joined, Link, Presence, Speaks, Stage};
+use crate::channels::topics::Past;
+use crate::downstream::connection::{Channel, Joined, Link, Presence, Speaks, Stage};
+use crate::downstream::fan_out::{is_open, serializer};
 use crate::downstream::phoenix::Addressee;
 use crate::downstream::presence::presence_json;
 use crate::downstream::stream::gap_json;
@@ -21,15 +19,11 @@ use crate::lane::Lane;
 use crate::mail::{Mail, PushRef, Subscriber, Tracking};
 use crate::message::{Receipt, State};
 use crate::route;
-use crate::slots::Slots;
 use crate::stream::Position;
 use crate::turn::{Cx, Shard};
 
 /// Bytes of a topic's past sent to a subscriber at once.
 const PAST_BYTES: usize = 64 << 10;
-
-/// Bytes of one shared frame, roughly.
-const SHARED_BYTES: usize = 256 << 10;
 
 /// How Phoenix refuses a topic too many.
 const TOO_MANY: &[u8] = br#"{"reason":"too many channels joined"}"#;
@@ -296,108 +290,6 @@ impl Shard {
         }
     }
 
-    /// Messages of the turn leave for the shards of their subscribers, then for the subscribers here.
-    pub(crate) fn fan_out(&mut self, cx: &mut Cx<'_>) {
-        while let Some(fresh) = self.topics.next_fresh() {
-            self.send_letters(fresh, cx);
-        }
-        self.send_diffs(cx);
-        self.local_letters(cx);
-        while let Some((topic, local)) = self.subscribers.next_dirty() {
-            self.fan(&local, cx);
-            let Shard { subscribers, conns, .. } = self;
-            subscribers.put_back(&topic, local, |token| is_open(conns, token));
-        }
-        self.fan_diffs(cx);
-    }
-
-    /// The same for one topic, before somebody joins it.
-    fn fan_out_topic(&mut self, topic: &str, cx: &mut Cx<'_>) {
-        if let Some(local) = self.subscribers.take(topic) {
-            self.fan(&local, cx);
-            let Shard { subscribers, conns, .. } = self;
-            subscribers.put_back(topic, local, |token| is_open(conns, token));
-        }
-    }
-
-    fn send_fresh(&mut self, topic: &str, cx: &mut Cx<'_>) {
-        if let Some(fresh) = self.topics.take_fresh(topic) {
-            self.send_letters(fresh, cx);
-        }
-    }
-
-    fn send_letters(&mut self, fresh: Fresh, cx: &mut Cx<'_>) {
-        for to in fresh.to {
-            let (topic, messages) = (Arc::clone(&fresh.topic), fresh.messages.clone());
-            self.send(to, Mail::Fanout { topic, messages }, cx);
-        }
-    }
-
-    /// Sends a topic's pending messages: encoded once per serializer, one send per subscriber.
-    pub(crate) fn fan(&mut self, local: &Local, cx: &mut Cx<'_>) {
-        for (group, serializer) in local.groups.iter().zip(SERIALIZERS) {
-            if group.is_empty() {
-                continue;
-            }
-            let frames = self.share(serializer, local, cx);
-            for token in group {
-                let own = local.pending.iter().any(|message| message.except == Some((self.me, *token)));
-                if own {
-                    self.fan_others(serializer, local, *token, cx);
-                } else {
-                    for index in frames.clone() {
-                        self.put_shared(*token, cx, index);
-                    }
-                }
-            }
-            self.stats.websocket.messages_out += (group.len() * local.pending.len()) as u64;
-        }
-    }
-
-    /// Encodes a topic's pending messages into frames of this turn: one, unless they are many or large.
-    fn share(&mut self, serializer: Serializer, local: &Local, cx: &mut Cx<'_>) -> std::ops::Range<u32> {
-        let first = cx.out.frames.len() as u32;
-        let mut frames = Vec::new();
-        for (at, message) in local.pending.iter().enumerate() {
-            self.encode(serializer, message, &mut frames);
-            if frames.len() >= SHARED_BYTES || at + 1 == local.pending.len() {
-                cx.out.frames.push(std::mem::take(&mut frames).into());
-            }
-        }
-        first..cx.out.frames.len() as u32
-    }
-
-    /// For a subscriber that published some of the messages itself.
-    fn fan_others(&mut self, serializer: Serializer, local: &Local, token: Token, cx: &mut Cx<'_>) {
-        let mut frames = Vec::new();
-        for message in &local.pending {
-            if message.except != Some((self.me, token)) {
-                self.encode(serializer, message, &mut frames);
-            }
-        }
-        if !frames.is_empty() {
-            self.put(token, cx, |out| out.extend_from_slice(&frames));
-        }
-    }
-
-    /// Appends a topic's message as the WebSocket frame of a serializer.
-    fn encode(&mut self, serializer: Serializer, message: &TopicMessage, out: &mut Vec<u8>) {
-        let v1;
-        let (opcode, payload): (Opcode, &[u8]) = match (serializer.version, message.binary) {
-            (Version::V2, false) => (Opcode::Text, &message.body),
-            (Version::V2, true) => (Opcode::Binary, &message.body),
-            (Version::V1, _) => {
-                v1 = as_v1(message);
-                (Opcode::Text, &v1)
-            }
-        };
-        let worth = serializer.deflate && payload.len() >= self.config.websocket.compression_bytes_min;
-        let deflater = self.deflater.as_mut().filter(|_| worth);
-        let params = DeflateParams::default();
-        let deflate = deflater.map(|deflater| Deflate { deflater, params, always: false });
-        websocket::write_message(out, opcode, payload, deflate);
-    }
-
     /// A client's own publish was decided.
     pub(crate) fn push_published(
         &mut self,
@@ -421,35 +313,6 @@ impl Shard {
         self.reply(token, &link, to, status, &body, cx);
         self.return_link(token, link, cx);
     }
-}
-
-/// Whether the WebSocket of that token still is one.
-pub(crate) fn is_open(conns: &Slots<Connection>, token: Token) -> bool {
-    conns.get(token).is_some_and(|conn| matches!(conn.stage, Stage::WebSocket(_) | Stage::Lent))
-}
-
-pub(crate) fn serializer(link: &Link) -> Serializer {
-    // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
-    Serializer { version: link.version(), deflate: link.deflate == Some(DeflateParams::default()) }
-}
-
-/// A message, which is kept as V2, for those who speak V1. V1 has no binary frames: base64 stands in.
-fn as_v1(message: &TopicMessage) -> Vec<u8> {
-    use base64::Engine;
-    let mut out = Vec::new();
-    if message.binary {
-        let Some(frame) = phoenix::client::decode_broadcast(&message.body) else { return out };
-        let data = base64::engine::general_purpose::STANDARD.encode(frame.data);
-        let payload = format!(r#"{{"encoding":"base64","data":"{data}"}}"#);
-        phoenix::push(Version::V1, &mut out, None, frame.topic, frame.event, payload.as_bytes(), None);
-    } else {
-        let text = String::from_utf8_lossy(&message.body);
-        let Ok(received) = phoenix::client::decode(&text) else { return out };
-        let Frame { topic, event, payload: Payload::Json(payload), .. } = received.frame else { return out };
-        let meta = received.meta.map(str::as_bytes);
-        phoenix::push(Version::V1, &mut out, None, &topic, &event, payload.as_bytes(), meta);
-    }
-    out
 }
 
 /// A join of a topic, as its home and its answer need it.

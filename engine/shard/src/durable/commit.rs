@@ -13,6 +13,7 @@ use crate::dead::{DeadLetter, MessageId};
 use crate::durable::journal::{Journal, Outcome, StreamRef, Subject, Unsettled};
 use crate::durable::record::{Kind, Message, Name, Numbers, Place, Record};
 use crate::error::Error;
+use crate::idempotency::{Key, Reply};
 use crate::lane::Lane;
 use crate::mailbox::{LaneStream, Mailbox};
 use crate::message::Receipt;
@@ -37,7 +38,12 @@ impl Shard {
     /// A message has just been appended: it is settled, or waits until the log has it.
     pub(crate) fn appended(&mut self, unsettled: Unsettled, cx: &mut Cx<'_>) {
         match &mut self.journal {
-            Some(journal) => journal.wait(unsettled),
+            Some(journal) => {
+                if let Some(key) = &unsettled.key {
+                    self.keys.note(key, Reply::Begun, cx.now.mono);
+                }
+                journal.wait(unsettled);
+            }
             None => {
                 self.reveal(&unsettled);
                 self.tell_settled(unsettled, cx);
@@ -60,7 +66,10 @@ impl Shard {
                 for one in &waiting {
                     self.roll_back(&one.stream);
                 }
-                for Unsettled { from, reply_to, .. } in waiting {
+                for Unsettled { from, reply_to, key, .. } in waiting {
+                    if let Some(key) = &key {
+                        self.keys.forget(key);
+                    }
                     self.receipt(from, reply_to, Err(Error::storage()), cx);
                 }
             }
@@ -83,11 +92,16 @@ impl Shard {
 
     /// Delivers a settled message, and tells its publisher, unless that waits for the client.
     fn tell_settled(&mut self, unsettled: Unsettled, cx: &mut Cx<'_>) {
-        let Unsettled { stream, from, reply_to, mut receipt, patience } = unsettled;
+        let Unsettled { stream, from, reply_to, mut receipt, patience, key } = unsettled;
         if let StreamRef::Client(id) = stream {
             self.deliver(id, cx);
+            receipt.state = self.state(id, receipt.lane, receipt.position.sequence);
+        }
+        if let Some(key) = &key {
+            self.keys.note(key, Reply::Published(receipt), cx.now.mono);
+        }
+        if let StreamRef::Client(id) = stream {
             let Receipt { lane, position: Position { sequence, .. }, .. } = receipt;
-            receipt.state = self.state(id, lane, sequence);
             if let Some(until) = patience
                 && self.sessions.get(id).is_some()
             {
@@ -189,10 +203,18 @@ pub(crate) fn log_acknowledged(log: &mut Log, stream: Name<'_>, mailbox: &Mailbo
 }
 
 /// A message is about to be appended at `at`; `lanes` is [`crate::mailbox::Mailbox::used`] with it.
-pub(crate) fn log_message(log: &mut Log, at: Place<'_>, lanes: u8, entry: &Entry, wall: Wall) {
+pub(crate) fn log_message(
+    log: &mut Log,
+    at: Place<'_>,
+    lanes: u8,
+    (entry, key): (&Entry, Option<&Key>),
+    wall: Wall,
+) {
     if let Some(journal) = log {
         let Entry { body, class, ttl_ms, .. } = entry;
-        let message = Message { wall, ttl_ms: *ttl_ms, class: *class, key: b"", body };
+        let key = key.map(|key| key.to_bytes());
+        let key = key.as_ref().map_or(&[][..], |key| key);
+        let message = Message { wall, ttl_ms: *ttl_ms, class: *class, key, body };
         journal.message(&Record::Message { at, lanes, message }, entry.at);
     }
 }

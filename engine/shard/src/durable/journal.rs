@@ -16,6 +16,7 @@ use crate::dead::MessageId;
 use crate::durable::batch::{HEADER, Writer, seal};
 use crate::durable::record::Record;
 use crate::error::Error;
+use crate::idempotency::Key;
 use crate::limits::Durability;
 use crate::mail::ReplyTo;
 use crate::message::Receipt;
@@ -42,6 +43,8 @@ pub(crate) struct Unsettled {
     pub(crate) receipt: Receipt,
     /// Until when it is told nothing unless the client acknowledges.
     pub(crate) patience: Option<Instant>,
+    /// It is published once under this key.
+    pub(crate) key: Option<Box<Key>>,
 }
 
 /// A stream of this shard.

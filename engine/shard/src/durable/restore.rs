@@ -11,10 +11,12 @@ use crate::durable::journal::{Closed, End, Journal, Start};
 use crate::durable::lives::{DeadLetter, Entry, Run, Stream};
 use crate::durable::record::Kind;
 use crate::durable::recover::Share;
+use crate::idempotency::{Key, Keys, Reply};
 use crate::lane::Lane;
 use crate::mailbox::Mailbox;
+use crate::message::{Receipt, State};
 use crate::outbox::{self, Outbox};
-use crate::stream::Epoch;
+use crate::stream::{Epoch, Position};
 use crate::turn::{Cx, Shard};
 
 impl Shard {
@@ -67,6 +69,7 @@ impl Shard {
         let Ok(id) = self.begin_session(&name, epoch, cx) else { return };
         let Some(session) = self.sessions.get_mut(id) else { return };
         for (lane, run) in Lane::ALL.into_iter().zip(lanes).filter(|(_, run)| run.head > 0) {
+            restore_keys(&mut self.keys, (epoch, lane), &run, State::Queued, cx.now);
             let mailbox = session.mailbox.get_or_insert_with(|| Box::new(Mailbox::new(epoch)));
             let outbox = restored(epoch, run, cx.now);
             self.stats.outbox_bytes += outbox.bytes() as u64;
@@ -78,9 +81,21 @@ impl Shard {
     fn restore_topic(&mut self, stream: Stream, now: Now) {
         let Stream { name, epoch, lanes, .. } = stream;
         let [.., normal, _] = lanes;
+        let state = State::DeliveredTo(0);
+        restore_keys(&mut self.keys, (epoch, Lane::Normal), &normal, state, now);
         let outbox = restored(epoch, normal, now);
         self.stats.outbox_bytes += outbox.bytes() as u64;
         self.topics.restore(&name, outbox, now.mono);
+    }
+}
+
+/// What was published under a key is still known to have been, as far as it is kept.
+fn restore_keys(keys: &mut Keys, (epoch, lane): (Epoch, Lane), run: &Run, state: State, now: Now) {
+    let first = run.head + 1 - run.entries.len() as u64;
+    for (sequence, entry) in (first..).zip(&run.entries) {
+        let Some(key) = Key::of_bytes(&entry.key) else { continue };
+        let receipt = Receipt { lane, position: Position { epoch, sequence }, state, duplicate: false };
+        keys.note(&key, Reply::Published(receipt), mono(entry.wall, now));
     }
 }
 

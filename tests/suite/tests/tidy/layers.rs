@@ -65,7 +65,7 @@ const SHARD: [&[&str]; 6] = [
         "timers",
     ],
     &["policy"],
-    &["mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
+    &["idempotency", "mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
     &["channels"],
     &["downstream", "durable", "mail", "mcp", "upstream"],
     &["turn"],

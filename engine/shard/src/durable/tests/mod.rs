@@ -213,6 +213,7 @@ impl World {
             lane,
             ttl_ms: 0,
             wait: None,
+            key: None,
         });
         let letter = Mail::Publish { from: BACKEND, reply_to: exchange(), publish };
         self.post.inbox.push(letter);
@@ -222,7 +223,7 @@ impl World {
     fn publish_topic(&mut self, topic: &str, data: &str) {
         let data = RawValue::from_string(data.to_owned()).expect("JSON");
         let content = TopicContent::Message { kind: "chat".into(), data };
-        let publish = Box::new(TopicPublish { topic: topic.into(), content });
+        let publish = Box::new(TopicPublish { topic: topic.into(), content, key: None });
         self.post.inbox.push(Mail::PublishTopic { from: BACKEND, reply_to: exchange(), publish });
         self.turn();
     }
