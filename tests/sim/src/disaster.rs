@@ -21,7 +21,7 @@ pub enum Disaster {
 /// Disasters by the turn of the storm before which they strike, the next one last.
 pub fn draw(rng: &mut Rng, turns: u64) -> Vec<(u64, Disaster)> {
     let mut drawn = Vec::new();
-    for (disaster, often) in [(Disaster::Restart, 350), (Disaster::Rush, 300)] {
+    for (disaster, often) in [(Disaster::Restart, 550), (Disaster::Rush, 300)] {
         if rng.chance(often) {
             let times = rng.between(1, 3);
             drawn.extend((0..times).map(|_| (rng.between(turns / 10, turns), disaster)));

@@ -142,7 +142,7 @@ impl Options {
         let (mut config, weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
         let mcp = McpOptions::draw(rng, &mut config);
         let disasters = disaster::draw(rng, turns);
-        let disk = rng.chance(500).then(|| Habits::draw(rng));
+        let disk = rng.chance(600).then(|| Habits::draw(rng));
         config.durability = disk.as_ref().map(|_| durability(rng, roomy));
         Options { config, roomy, turns, disasters, disk, drains, weather, cast, mcp }
     }

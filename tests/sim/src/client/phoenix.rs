@@ -371,10 +371,14 @@ impl Link {
                 facts.push(Fact::Switched { conn, stream });
                 return Ok(());
             }
-            ("heartbeat" | "shutdown_pending" | "pong" | "connection_status", None) => return Ok(()),
+            ("heartbeat" | "shutdown_pending" | "pong", None) => return Ok(()),
             ("gap", None) => {
                 let gap = json::<Gap>(frame.payload)?.told(&mut stage.history)?;
                 facts.push(Fact::Gap { conn, client, stream, gap });
+                return Ok(());
+            }
+            ("connection_status", None) => {
+                facts.push(Fact::Paced { client });
                 return Ok(());
             }
             ("message", None) => envelopes(frame.payload.get(), &mut stage.history)?,

@@ -99,23 +99,26 @@ impl Link {
                 facts.push(Fact::Gap { conn, client, stream, gap });
             }
             "message" => {
-                let place = Place::read(event.id.as_deref().unwrap_or_default(), &mut stage.history)?;
                 let messages = envelopes(data, &mut stage.history)?;
-                let many = messages.len() > 1;
+                // What is sent again for want of an acknowledgement moves no cursor.
+                let place = match event.id.as_deref() {
+                    None if messages.iter().all(|(_, delivery)| delivery.again) => None,
+                    id => Some(Place::read(id.unwrap_or_default(), &mut stage.history)?),
+                };
+                let last = messages.last().map(|(position, _)| *position);
                 for (position, delivery) in messages {
-                    // What is written again lies behind the place of the stream.
-                    let (at, sequence) = (place.at(position.lane), position.sequence);
-                    if place.epoch != position.epoch
-                        || at < sequence
-                        || (at > sequence && !many && !delivery.again)
-                    {
+                    let stands = |place: Place| {
+                        (place.epoch, place.at(position.lane)) == (position.epoch, position.sequence)
+                    };
+                    if last == Some(position) && place.is_some_and(|place| !stands(place)) {
                         return Err(format!("event {:?} carries {position:?}", event.id));
                     }
                     facts.push(Fact::Delivered { conn, client, stream, position, delivery });
                 }
             }
+            "connection_status" => facts.push(Fact::Paced { client }),
             "transport_switched" => facts.push(Fact::Switched { conn, stream }),
-            "heartbeat" | "shutdown_pending" | "connection_status" | "error" | "weir_error" => {}
+            "heartbeat" | "shutdown_pending" | "error" | "weir_error" => {}
             other => return Err(format!("event {other:?} that nobody published")),
         }
         Ok(())
