@@ -221,3 +221,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
