@@ -73,9 +73,11 @@ impl Shard {
             return None;
         }
         match &conn.stage {
-            Stage::WebSocket(link) if link.gateway => Some((link.session?, Carrier::WebSocket)),
             Stage::Sse(feed) => Some((feed.session, Carrier::Sse)),
-            _ => None,
+            stage => {
+                let link = stage.link().filter(|link| link.gateway)?;
+                Some((link.session?, Carrier::WebSocket))
+            }
         }
     }
 
@@ -161,7 +163,7 @@ impl Shard {
             }
         };
         let ended = sheet.end(&mut pen);
-        stats.sent(carrier, sheet.sent);
+        sheet.conn.stage.traffic(stats).messages_out += sheet.sent;
         if let (Some(ledger), 1.., Ok(Rest::Nothing)) = (&mut ledger, sheet.sent, &rest) {
             ledger.pace.wrote(now);
         }

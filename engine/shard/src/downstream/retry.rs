@@ -141,7 +141,7 @@ impl Shard {
             }
             let mut sheet = Sheet { token, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };
             if sheet.message(&flagged(&entry.body, true), &mut pen).is_ok() {
-                stats.sent(carrier, 1);
+                sheet.conn.stage.traffic(stats).messages_out += 1;
                 went = Some(carrier);
             }
         }
