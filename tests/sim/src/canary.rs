@@ -88,7 +88,7 @@ pub const ALL: [(Canary, &str, u8); 31] = [
     (Canary::Unmark, "unmark", 2),
     (Canary::Mark, "mark", 2),
     (Canary::LoseLog, "lose-log", 5),
-    (Canary::LieOfLog, "lie-of-log", 5),
+    (Canary::LieOfLog, "lie-of-log", 1),
     (Canary::Relane, "relane", 12),
     (Canary::Starve, "starve", 12),
     (Canary::Expire, "expire", 3),

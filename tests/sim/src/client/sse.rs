@@ -105,12 +105,14 @@ impl Link {
                     None if messages.iter().all(|(_, delivery)| delivery.again) => None,
                     id => Some(Place::read(id.unwrap_or_default(), &mut stage.history)?),
                 };
-                let last = messages.last().map(|(position, _)| *position);
+                let many = data.starts_with(r#"{"type":"bundle""#);
                 for (position, delivery) in messages {
+                    let sequence = position.sequence;
                     let stands = |place: Place| {
-                        (place.epoch, place.at(position.lane)) == (position.epoch, position.sequence)
+                        let at = place.at(position.lane);
+                        place.epoch == position.epoch && (at == sequence || many && at > sequence)
                     };
-                    if last == Some(position) && place.is_some_and(|place| !stands(place)) {
+                    if place.is_some_and(|place| !stands(place)) {
                         return Err(format!("event {:?} carries {position:?}", event.id));
                     }
                     facts.push(Fact::Delivered { conn, client, stream, position, delivery });
