@@ -73,6 +73,12 @@ impl Ledger {
         Some(self.acks.as_ref()?.job(lane, sequence))
     }
 
+    /// Whether a message may be written in its turn, however much is pending: what is in flight already makes it no
+    /// more, and a client that comes back may wait for nothing else.
+    pub(crate) fn may_go(&self, lane: Lane, sequence: Sequence) -> bool {
+        lane <= self.pace.least() || self.job(lane, sequence).is_some_and(|job| job != Job::Waiting)
+    }
+
     /// When the next message may be written, if not now.
     pub(crate) fn wait(&mut self, config: &Config, now: Instant) -> Option<Instant> {
         self.pace.wait(&config.client_rate, now, &config.backpressure)
