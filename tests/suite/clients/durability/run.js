@@ -137,7 +137,7 @@ async function eventually(what, attempt) {
   while (Date.now() < end) {
     const result = await attempt()
     if (result !== null) return result
-    await pause(20)
+    await pause(100)
   }
   throw new Error(`waited ${LIVENESS} ms in vain for ${what}`)
 }
