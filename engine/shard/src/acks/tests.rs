@@ -294,18 +294,17 @@ fn the_prefix_closes_over_what_came_out_of_order() {
     for sequence in 1..=4 {
         acks.written((Lane::Normal, sequence), Carrier::WebSocket, Instant(0), &delivery, 200);
     }
-    let steps = [
-        (4, Job::Acknowledged, 0),
-        (1, Job::Acknowledged, 1),
-        (2, Job::Dead, 1),
-        (3, Job::Expired, 1),
-    ];
+    let steps =
+        [(4, Job::Acknowledged, 0), (1, Job::Acknowledged, 1), (2, Job::Dead, 1), (3, Job::Expired, 1)];
     for (sequence, end, prefix) in steps {
         assert!(acks.settle(Lane::Normal, sequence, end));
         assert!(!acks.settle(Lane::Normal, sequence, Job::Acknowledged));
         assert_eq!(acks.prefix(Lane::Normal), prefix);
     }
-    assert_eq!((acks.pending(), acks.job(Lane::Normal, 2), acks.job(Lane::Normal, 9)), (0, Job::Dead, Job::Waiting));
+    assert_eq!(
+        (acks.pending(), acks.job(Lane::Normal, 2), acks.job(Lane::Normal, 9)),
+        (0, Job::Dead, Job::Waiting)
+    );
     acks.acknowledge(Lane::Normal, 3);
     assert_eq!((acks.prefix(Lane::Normal), acks.lanes[2].jobs.len()), (4, 0));
 }
