@@ -305,7 +305,9 @@ impl Receiver {
     fn acknowledge_all(&mut self, stage: &mut Stage) {
         let place = self.views.get(&Stream::Own(self.number)).and_then(View::place);
         let joined = |link: &Link| match link {
-            Link::Phoenix(link) => link.channel(Stream::Own(self.number)).is_some_and(|channel| channel.joined),
+            Link::Phoenix(link) => {
+                link.channel(Stream::Own(self.number)).is_some_and(|channel| channel.joined)
+            }
             Link::Sse(_) => false,
         };
         let Some(at) = self.links.iter().position(joined) else { return };
