@@ -5,7 +5,6 @@
 
 use weir_ring::op::Errno;
 use weir_ring::time::Wall;
-use weir_ring::token::Token;
 
 use crate::acks::Waiting;
 use crate::channels::topics::Topic;
@@ -133,14 +132,16 @@ impl Shard {
             let streams = clients.chain(topics.names().map(StreamRef::Topic)).map(Subject::Stream);
             streams.chain(dead.list(None, None).map(|(id, _)| Subject::Dead(id))).collect()
         });
-        while let Some(subject) = journal.next_to_sweep(SWEEP_BYTES) {
-            let client = |id: &Token| sessions.get(*id).map(client_checkpoint);
+        let mut swept = 0;
+        while swept < SWEEP_BYTES
+            && let Some(subject) = journal.next_to_sweep()
+        {
             let record = match &subject {
-                Subject::Stream(StreamRef::Client(id)) => client(id),
+                Subject::Stream(StreamRef::Client(id)) => sessions.get(*id).map(client_checkpoint),
                 Subject::Stream(StreamRef::Topic(name)) => topics.get(name).map(topic_checkpoint),
                 Subject::Dead(id) => dead.get(*id).map(|letter| dead_record(*id, letter)),
             };
-            record.into_iter().for_each(|record| journal.note(&record));
+            swept += record.map_or(0, |record| journal.collect(&record));
         }
         if let Some(append) = journal.next(cx.now.mono, self.draining.is_some()) {
             stats.log.batches += 1;
