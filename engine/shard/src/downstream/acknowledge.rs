@@ -222,3 +222,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
