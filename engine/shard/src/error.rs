@@ -36,6 +36,10 @@ pub enum Error {
     KeyReused,
     /// There is no such path, client or topic: `what`.
     NotFound { what: &'static str },
+    /// The client has not acknowledged in the time its publisher gave it; the message stays as it is.
+    Unacknowledged,
+    /// Changes are for operators, and these are on the machine itself until there is authentication.
+    Loopback,
     /// The path exists, for the methods in `allow` (RFC 9110, section 15.5.6).
     MethodNotAllowed { allow: &'static str },
 }
@@ -64,7 +68,8 @@ impl Error {
                 "invalid_message"
             }
             Error::ClientIdRequired => "client_id_required",
-            Error::ClientIdMismatch | Error::Origin => "forbidden",
+            Error::ClientIdMismatch | Error::Origin | Error::Loopback => "forbidden",
+            Error::Unacknowledged => "timeout",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
             Error::Superseded | Error::KeyReused => "conflict",
             Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
@@ -84,11 +89,15 @@ impl Error {
             Error::Origin => "origin",
             Error::Superseded => "superseded",
             Error::KeyReused => "idempotency_key",
+            Error::Loopback => "insufficient_scope",
             Error::InvalidToken => "invalid_token",
             Error::TokenExpired => "token_expired",
             Error::InsufficientResources { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
-            Error::ClientIdRequired | Error::NotFound { .. } | Error::MethodNotAllowed { .. } => self.error(),
+            Error::ClientIdRequired
+            | Error::Unacknowledged
+            | Error::NotFound { .. }
+            | Error::MethodNotAllowed { .. } => self.error(),
         }
     }
 
@@ -97,13 +106,14 @@ impl Error {
         match self {
             Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
             Error::InvalidToken | Error::TokenExpired => 401,
-            Error::ClientIdMismatch | Error::Origin => 403,
+            Error::ClientIdMismatch | Error::Origin | Error::Loopback => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::Superseded | Error::KeyReused => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
             Error::InsufficientResources { .. } | Error::Draining { .. } => 503,
+            Error::Unacknowledged => 504,
         }
     }
 
@@ -150,6 +160,14 @@ impl Error {
             Error::KeyReused => {
                 "The idempotency key was used for another message a short while ago; use a new one.".into()
             }
+            Error::Unacknowledged => {
+                "The client has not acknowledged the message in timeout_ms; it is in the \
+                                      state this answer names, and stays there."
+                    .into()
+            }
+            Error::Loopback => "Changes are taken from this machine only, as long as there is no \
+                                authentication; send the request to a loopback address."
+                .into(),
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
             Error::MethodNotAllowed { allow } => {
                 format!("This path does not know the request's method; use {allow}.").into()
@@ -203,7 +221,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 15] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 17] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -215,6 +233,8 @@ mod tests {
             (Error::InvalidToken, "authentication_failed", "invalid_token", 401),
             (Error::TokenExpired, "authentication_failed", "token_expired", 401),
             (Error::Origin, "forbidden", "origin", 403),
+            (Error::Loopback, "forbidden", "insufficient_scope", 403),
+            (Error::Unacknowledged, "timeout", "timeout", 504),
             (
                 Error::InsufficientResources { retry_after: WAIT },
                 "unavailable",

@@ -4,7 +4,7 @@
 use serde::Deserialize;
 
 /// A lane of a client's stream, the most urgent first. Topics have the normal one only.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lane {
     /// Before everything else.

@@ -3,8 +3,10 @@
 //! of the same function, [`Shard::turn`].
 #![forbid(unsafe_code)]
 
+mod acks;
 mod channels;
 mod chunks;
+pub mod dead;
 mod downstream;
 pub mod durable;
 pub mod error;

@@ -1,11 +1,13 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod delivery;
 mod durability;
 mod mcp;
 mod routing;
 
 use std::time::Duration;
 
+pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::routing::Routing;
@@ -39,8 +41,14 @@ pub struct Config {
     pub message_bytes_max: usize,
     /// Bytes that may wait for a slow connection. Default 1 MiB.
     pub queue_bytes_max: usize,
+    /// Bytes that may wait for all slow connections of one shard together. Default 256 MiB.
+    pub queue_bytes_total_max: usize,
     /// Bytes that all outboxes of one shard may hold together. Default 256 MiB.
     pub outbox_bytes_total_max: usize,
+    /// Retries and dead letters of clients that acknowledge.
+    pub delivery: Delivery,
+    /// When such a client is sent less.
+    pub backpressure: Backpressure,
     /// Requests of one client. Default 100 per second, burst 100. Rate 0: no limit.
     pub client_rate: Rate,
     /// Publishes of one backend. Default 10,000 per second, burst 10,000. Rate 0: no limit.
@@ -181,7 +189,10 @@ impl Default for Config {
             presence: Presence { per_topic_max: 10_000, bytes_total_max: 64 << 20 },
             message_bytes_max: 1 << 20,
             queue_bytes_max: 1 << 20,
+            queue_bytes_total_max: 256 << 20,
             outbox_bytes_total_max: 256 << 20,
+            delivery: Delivery::default(),
+            backpressure: Backpressure::default(),
             client_rate: Rate { per_second: 100.0, burst: 100 },
             backend_rate: Rate { per_second: 10_000.0, burst: 10_000 },
             session_idle_timeout: Duration::from_secs(300),

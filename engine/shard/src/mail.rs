@@ -7,6 +7,7 @@ use weir_ring::token::{Member, Token, Transfer};
 
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
+use crate::dead::{MessageId, View};
 pub use crate::downstream::Parcel;
 use crate::error::Error;
 use crate::lane::Lane;
@@ -55,12 +56,21 @@ pub enum Mail {
     Untrack { from: Member, subscriber: Subscriber, topic: Arc<str> },
     /// Messages of a topic for every subscriber the receiving shard has.
     Fanout { topic: Arc<str>, messages: Vec<TopicMessage> },
-    /// A cumulative acknowledgement; sent to the client's home.
-    Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, lane: Lane, position: Position },
+    /// An acknowledgement; sent to the client's home.
+    Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, ack: Ack },
     /// About MCP servers that one shard talks to for all, and their news.
     Mcp(Box<Letter>),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
+}
+
+/// What a client says that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// Everything in one lane up to here.
+    Through { lane: Lane, position: Position },
+    /// This message, whatever became of those before it.
+    One(MessageId),
 }
 
 /// Who waits for an answer; travels with the question and comes back with the answer.
@@ -103,6 +113,25 @@ pub enum Question {
     Health { client: Box<str> },
     /// Who is on a topic; asked of its home shard.
     Presence { topic: Box<str> },
+    /// About dead letters.
+    Dead(DeadQuestion),
+}
+
+/// What may be asked about dead letters, and done with them.
+#[derive(Clone, Debug)]
+pub enum DeadQuestion {
+    /// At most `limit` of one client's, or of all, that come after `after` by id.
+    List { client: Option<Box<str>>, after: Option<MessageId>, limit: usize },
+    /// One, with its message.
+    Show(MessageId),
+    /// Send one again, under the same id.
+    Redrive(MessageId),
+    /// Send all of one client's again, or all.
+    RedriveAll { client: Option<Box<str>> },
+    /// Throw one away.
+    Purge(MessageId),
+    /// Throw away all of one client's, or all.
+    PurgeAll { client: Option<Box<str>> },
 }
 
 /// What a shard answers.
@@ -112,6 +141,10 @@ pub enum Answer {
     Stats(Box<Stats>),
     /// To `Question::Health`; `None`: nobody of that name is known.
     Health(Option<Box<Health>>),
+    /// The dead letters asked for; nothing if there is no such letter here.
+    Dead(Vec<View>),
+    /// To how many dead letters it was done.
+    DeadCount(usize),
     /// To `Question::Presence`: how many clients, and the payload of `presence_state`.
     Presence { clients: usize, state: Arc<[u8]> },
 }

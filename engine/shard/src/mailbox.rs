@@ -2,12 +2,13 @@
 
 use weir_ring::time::Instant;
 
+use crate::acks::{Job, Ledger};
 use crate::lane::{Lane, Lanes};
 use crate::limits;
 use crate::marks::Marks;
 use crate::outbox::Outbox;
 use crate::policy::routing::Routing;
-use crate::stream::{Epoch, Sequence};
+use crate::stream::{Epoch, Position, Sequence};
 
 /// One lane.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub(crate) struct Mailbox {
     lanes: Lanes<LaneStream>,
     /// Which transport takes what; made when there is a choice.
     pub(crate) routing: Option<Box<Routing>>,
+    /// What is kept of a client that acknowledges; nothing of most.
+    pub(crate) ledger: Option<Box<Ledger>>,
 }
 
 impl LaneStream {
@@ -38,7 +41,7 @@ impl LaneStream {
 impl Mailbox {
     /// The empty mailbox of a new life.
     pub(crate) const fn new(epoch: Epoch) -> Mailbox {
-        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)), routing: None }
+        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)), routing: None, ledger: None }
     }
 
     /// A lane, if it was ever used.
@@ -79,6 +82,25 @@ impl Mailbox {
     /// Whether only the normal lane was ever used.
     pub(crate) fn is_plain(&self) -> bool {
         self.lanes.is_plain()
+    }
+
+    /// How a message stands with a client that acknowledges.
+    pub(crate) fn job(&self, lane: Lane, sequence: Sequence) -> Option<Job> {
+        self.ledger.as_ref()?.job(lane, sequence)
+    }
+
+    /// Lets go of everything up to these numbers, one for each lane, and says how many bytes that were.
+    pub(crate) fn let_go(&mut self, through: &[Sequence; Lane::ALL.len()]) -> usize {
+        let mut freed_bytes = 0;
+        for lane in Lane::ALL {
+            let position = Position { epoch: self.epoch, sequence: through[lane as usize] };
+            if let Some(stream) = self.lane_mut(lane)
+                && position.sequence >= stream.outbox.floor()
+            {
+                freed_bytes += stream.outbox.acknowledge(position).unwrap_or(0);
+            }
+        }
+        freed_bytes
     }
 
     /// Messages kept.

@@ -1,6 +1,7 @@
 //! Application messages: what publishers hand in, and the envelope that clients get.
 
 use std::cell::OnceCell;
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -12,6 +13,9 @@ use crate::lane::Lane;
 use crate::stream::Position;
 use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token};
+
+/// How long a publisher may wait for an acknowledgement, milliseconds.
+const WAIT_MS_MAX: u32 = 300_000;
 
 /// Which connection of a client a message is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -60,6 +64,8 @@ pub struct ClientPublish {
     pub lane: Lane,
     /// How long it is worth sending, milliseconds; 0: as long as it is kept.
     pub ttl_ms: u32,
+    /// How long its publisher waits for the acknowledgement.
+    pub wait: Option<Duration>,
     /// It is published once under this key.
     pub key: Option<Box<Key>>,
 }
@@ -110,6 +116,23 @@ pub enum State {
     DeliveredTo(u32),
     /// The client has acknowledged up to here.
     Acknowledged,
+    /// Its time to live passed before the client had it.
+    Expired,
+    /// The client did not acknowledge it, however often it was sent.
+    Dead,
+}
+
+impl State {
+    /// The name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Delivered | State::DeliveredTo(_) => "delivered",
+            State::Queued => "queued",
+            State::Acknowledged => "acknowledged",
+            State::Expired => "expired",
+            State::Dead => "dead",
+        }
+    }
 }
 
 /// The JSON object of a publish, as `POST /mcp/clients/{id}/messages` takes it. `client` and `topic`
@@ -126,6 +149,7 @@ struct Body<'a> {
     #[serde(default)]
     priority: Lane,
     ttl_ms: Option<u32>,
+    timeout_ms: Option<u32>,
     idempotency_key: Option<String>,
     client: Option<String>,
     topic: Option<String>,
@@ -152,6 +176,11 @@ pub enum Receiver<'a> {
 }
 
 impl Publish {
+    /// Whether its publisher waits for the acknowledgement.
+    pub fn waits(&self) -> bool {
+        matches!(self, Publish::Client(publish) if publish.wait.is_some())
+    }
+
     /// Reads one publish; `header` is what the request's `Idempotency-Key` says.
     ///
     /// # Errors
@@ -173,12 +202,15 @@ impl Publish {
                 crate::route::check_client_id(&client)?;
                 let (client, target, lane) = (client.into_boxed_str(), body.transport, body.priority);
                 let ttl_ms = body.ttl_ms.unwrap_or(0);
-                let mut publish = ClientPublish { client, kind, data, target, lane, ttl_ms, key: None };
+                let wait = wait(receiver, body.timeout_ms)?;
+                let mut publish = ClientPublish { client, kind, data, target, lane, ttl_ms, wait, key: None };
                 publish.key = key.map(|text| publish.key(text)).transpose()?;
                 Ok(Publish::Client(Box::new(publish)))
             }
-            (None, Some(_)) if body.priority != Lane::Normal || body.ttl_ms.is_some() => {
-                Err(Error::malformed("priority and ttl_ms are for messages to one client"))
+            (None, Some(_))
+                if body.priority != Lane::Normal || body.ttl_ms.is_some() || body.timeout_ms.is_some() =>
+            {
+                Err(Error::malformed("priority, ttl_ms and timeout_ms are for messages to one client"))
             }
             (None, Some(topic)) if crate::route::is_topic(&topic) => {
                 let parts = [kind.as_bytes(), data.get().as_bytes()];
@@ -211,6 +243,18 @@ fn one_key<'a>(header: Option<&'a str>, field: Option<&'a str>) -> Result<Option
             Err(Error::malformed("the header Idempotency-Key and the field idempotency_key differ"))
         }
         (header, field) => Ok(header.or(field)),
+    }
+}
+
+/// How long a publisher waits for the acknowledgement.
+fn wait(receiver: Receiver<'_>, timeout_ms: Option<u32>) -> Result<Option<Duration>, Error> {
+    match (receiver, timeout_ms) {
+        (_, None) => Ok(None),
+        (Receiver::Client(_), Some(millis @ 1..=WAIT_MS_MAX)) => {
+            Ok(Some(Duration::from_millis(millis.into())))
+        }
+        (Receiver::Client(_), Some(_)) => Err(Error::malformed("timeout_ms is 1 to 300000")),
+        _ => Err(Error::malformed("timeout_ms is not for batches: publish to the client's own path")),
     }
 }
 
@@ -270,13 +314,8 @@ impl Receipt {
         out.extend_from_slice(b"\",\"sequence\":");
         out.extend_from_slice(itoa::Buffer::new().format(self.position.sequence).as_bytes());
         write_lane(out, self.lane);
-        let state = match self.state {
-            State::Delivered | State::DeliveredTo(_) => "delivered",
-            State::Queued => "queued",
-            State::Acknowledged => "acknowledged",
-        };
         out.extend_from_slice(b",\"state\":\"");
-        out.extend_from_slice(state.as_bytes());
+        out.extend_from_slice(self.state.name().as_bytes());
         out.push(b'"');
         if let State::DeliveredTo(count) = self.state {
             out.extend_from_slice(b",\"delivered_to\":");

@@ -1,5 +1,7 @@
 //! What a shard counts, and what it shows of a client.
 
+use crate::policy::routing::Carrier;
+
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Stats {
@@ -45,6 +47,27 @@ pub struct Stats {
     pub upstream: Upstream,
     /// What is under way for MCP clients.
     pub mcp: McpStats,
+    /// Acknowledgements and what follows from none.
+    pub delivery: Delivery,
+}
+
+/// Counters of clients that acknowledge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Delivery {
+    /// Messages written and not acknowledged, now.
+    pub pending: u64,
+    /// Messages written again because they were not acknowledged in time.
+    pub retried: u64,
+    /// Messages that became dead letters.
+    pub dead: u64,
+    /// Times a message could not, because there was no room: it stayed pending.
+    pub refused: u64,
+    /// Dead letters sent again because somebody asked for it.
+    pub redriven: u64,
+    /// Dead letters held, now.
+    pub letters: u64,
+    /// Bytes of the dead letters held, now.
+    pub letter_bytes: u64,
 }
 
 /// What one shard holds for MCP clients, now.
@@ -133,6 +156,14 @@ pub struct Switch {
 }
 
 impl Stats {
+    /// Messages were written to a connection of this kind.
+    pub(crate) fn sent(&mut self, carrier: Carrier, messages: u64) {
+        match carrier {
+            Carrier::WebSocket => self.websocket.messages_out += messages,
+            Carrier::Sse => self.http_sse.messages_out += messages,
+        }
+    }
+
     /// Adds another shard's counters; peaks are the larger of the two.
     pub fn add(&mut self, other: &Stats) {
         self.websocket.add(&other.websocket);
@@ -156,6 +187,7 @@ impl Stats {
         self.turns += other.turns;
         self.upstream.add(&other.upstream);
         self.mcp.add(&other.mcp);
+        self.delivery.add(&other.delivery);
     }
 }
 
@@ -166,6 +198,18 @@ impl Upstream {
         self.retries += other.retries;
         self.breaker_opened += other.breaker_opened;
         self.garbage += other.garbage;
+    }
+}
+
+impl Delivery {
+    fn add(&mut self, other: &Delivery) {
+        self.pending += other.pending;
+        self.retried += other.retried;
+        self.dead += other.dead;
+        self.refused += other.refused;
+        self.redriven += other.redriven;
+        self.letters += other.letters;
+        self.letter_bytes += other.letter_bytes;
     }
 }
 

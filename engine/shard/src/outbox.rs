@@ -99,6 +99,8 @@ pub enum GapReason {
     Draining,
     /// Their time to live was over before they could be sent.
     Expired,
+    /// The client did not acknowledge them, however often they were sent: they are dead letters.
+    Dead,
 }
 
 impl GapReason {
@@ -111,6 +113,7 @@ impl GapReason {
             GapReason::Ahead => "ahead",
             GapReason::Draining => "draining",
             GapReason::Expired => "expired",
+            GapReason::Dead => "dead",
         }
     }
 }

@@ -13,7 +13,7 @@ const LETTERS: usize = 8;
 
 /// One life of a stream: 40 random bits. Whenever a stream loses what it has already numbered, it gets
 /// another epoch, so that an old number cannot name a new message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(u64);
 
 impl Epoch {

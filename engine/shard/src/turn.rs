@@ -11,6 +11,7 @@ use weir_transports::websocket::{Deflater, Scratch};
 use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
+use crate::dead::DeadLetters;
 use crate::downstream::{Arrivals, Connection, Serving};
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
@@ -59,6 +60,7 @@ pub(crate) enum Alarm {
     Connection(Token),
     Session(Token),
     Routing(Token),
+    Acks(Token),
     McpSession(Token),
     Sweep,
     Accept(Listener),
@@ -104,6 +106,10 @@ pub struct Shard {
     pub(crate) leaving: Vec<Token>,
     /// Connections with more of their stream to send.
     pub(crate) hungry: Vec<Token>,
+    /// Sessions of clients that acknowledge in which something has changed.
+    pub(crate) reviews: Vec<Token>,
+    /// What their clients did not acknowledge.
+    pub(crate) dead: DeadLetters,
     /// Numbers joins and transfers.
     pub(crate) tickets: u32,
     /// Backends that read pushes, as the feed's home told.
@@ -152,6 +158,8 @@ impl Shard {
             finishing: Vec::new(),
             leaving: Vec::new(),
             hungry: Vec::new(),
+            reviews: Vec::new(),
+            dead: DeadLetters::default(),
             tickets: 0,
             handlers: 0,
             accepting: false,
@@ -244,6 +252,7 @@ impl Shard {
                 Alarm::Connection(token) => self.examine(token, cx),
                 Alarm::Session(id) => self.examine_session(id, cx),
                 Alarm::Routing(id) => self.examine_routing(id, cx),
+                Alarm::Acks(id) => self.examine_acks(id, cx),
                 Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
@@ -268,6 +277,7 @@ impl Shard {
         self.feed_hungry(cx);
         self.local_letters(cx);
         self.fan_out(cx);
+        self.review_ledgers(cx);
         self.serve_freed(cx);
         self.serve_rest(cx);
         self.finish_pending(cx);

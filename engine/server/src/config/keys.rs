@@ -205,7 +205,20 @@ pub(super) const KEYS: &[Key] = &[
     key("presence.max_bytes_per_shard", number(KIB, 1024 * GIB, |s, n| s.shard.presence.bytes_total_max = n as usize)),
 
     key("connection.queue_bytes", number(KIB, GIB, |s, n| s.shard.queue_bytes_max = n as usize)),
+    key("connection.queue_bytes_total", number(MIB, 1024 * GIB, |s, n| s.shard.queue_bytes_total_max = n as usize)),
     key("connection.user_timeout", timeout(100, HOUR, |s, t| s.server.user_timeout = t)),
+
+    key("delivery.ack_timeout", time(10, HOUR, |s, t| s.shard.delivery.ack_timeout = t)),
+    key("delivery.retry_max", time(10, HOUR, |s, t| s.shard.delivery.retry_max = t)),
+    key("delivery.attempts_max", number(1, 100, |s, n| s.shard.delivery.attempts_max = n as u8)),
+
+    key("dlq.max_messages", number(1, 100_000_000, |s, n| s.shard.delivery.dead_messages_max = n as usize)),
+    key("dlq.max_bytes", number(MIB, 1024 * GIB, |s, n| s.shard.delivery.dead_bytes_max = n as usize)),
+
+    key("backpressure.slow_down", number(1, 1_000_000, |s, n| s.shard.backpressure.slow_down = n as usize)),
+    key("backpressure.critical_only", number(1, 1_000_000, |s, n| s.shard.backpressure.critical_only = n as usize)),
+    key("backpressure.lag", timeout(10, HOUR, |s, t| s.shard.backpressure.lag = t)),
+    key("backpressure.bundle_interval", time(10, HOUR, |s, t| s.shard.backpressure.bundle_interval = t)),
 
     aliased("MCP_RATE_LIMIT", "rate_limiting.default.limit", number(0, RATE_MAX, |s, n| s.client_limit.limit = n as u32)),
     key("rate_limiting.default.per", time(1, DAY, |s, t| s.client_limit.per = t)),

@@ -1,5 +1,6 @@
 //! The settings of a process, and what a shard is given of them.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -101,6 +102,9 @@ impl Settings {
         config.connections_max = connections_max;
         config.idempotency.keys_max = config.idempotency.keys_max.div_ceil(usize::from(shards));
         config.sse.connections_max = config.sse.connections_max.div_ceil(u32::from(shards));
+        let each = |total: usize| total.div_ceil(usize::from(shards));
+        config.delivery.dead_messages_max = each(config.delivery.dead_messages_max);
+        config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.client_rate = self.client_limit.rate();
         config.backend_rate = self.backend_limit.rate();
@@ -153,31 +157,13 @@ impl Settings {
                 shard.queue_bytes_max, shard.message_bytes_max
             ));
         }
-        if shard.outbox.bytes_max < shard.message_bytes_max {
-            found.push(format!(
-                "outbox.max_bytes = {} is smaller than message.max_size = {}: a message of that size could not be \
-                 kept for replay. Raise the first or lower the second",
-                shard.outbox.bytes_max, shard.message_bytes_max
-            ));
-        }
-        if shard.outbox_bytes_total_max < shard.outbox.bytes_max {
-            found.push(format!(
-                "outbox.max_bytes_per_shard = {} is smaller than outbox.max_bytes = {}: one stream could not be kept",
-                shard.outbox_bytes_total_max, shard.outbox.bytes_max
-            ));
-        }
+        found.extend(self.inverted());
         let limits::Durability { segment_bytes, bytes_max } = self.durability;
         if bytes_max < 2 * segment_bytes {
             found.push(format!(
                 "durability.max_bytes = {bytes_max} is smaller than two segments of durability.segment_bytes = \
                  {segment_bytes}, and the one before the last is needed until the last is full. Raise the first or lower \
                  the second"
-            ));
-        }
-        if shard.http.head_bytes_max < shard.http.line_bytes_max {
-            found.push(format!(
-                "http.max_head_size = {} is smaller than http.max_line_size = {}, and the line is part of the head",
-                shard.http.head_bytes_max, shard.http.line_bytes_max
             ));
         }
         for limits::Upstream { name, timeout, timeout_max, .. } in
@@ -201,6 +187,72 @@ impl Settings {
         }
         found
     }
+
+    /// Pairs of bounds of which the first is smaller than the second and must not be.
+    fn inverted(&self) -> Vec<String> {
+        let shard = &self.shard;
+        let (delivery, pressure) = (&shard.delivery, &shard.backpressure);
+        let kept = "a message of that size could not be kept for replay. Raise the first or lower the second";
+        let raise = "raise the first or lower the second";
+        [
+            smaller(
+                "outbox.max_bytes",
+                shard.outbox.bytes_max,
+                "message.max_size",
+                shard.message_bytes_max,
+                kept,
+            ),
+            smaller(
+                "outbox.max_bytes_per_shard",
+                shard.outbox_bytes_total_max,
+                "outbox.max_bytes",
+                shard.outbox.bytes_max,
+                "one stream could not be kept",
+            ),
+            smaller(
+                "http.max_head_size",
+                shard.http.head_bytes_max,
+                "http.max_line_size",
+                shard.http.line_bytes_max,
+                "the line is part of the head",
+            ),
+            smaller(
+                "connection.queue_bytes_total",
+                shard.queue_bytes_total_max,
+                "connection.queue_bytes",
+                shard.queue_bytes_max,
+                "one connection could not use what it may",
+            ),
+            smaller(
+                "delivery.retry_max",
+                delivery.retry_max,
+                "delivery.ack_timeout",
+                delivery.ack_timeout,
+                raise,
+            ),
+            smaller(
+                "backpressure.critical_only",
+                pressure.critical_only,
+                "backpressure.slow_down",
+                pressure.slow_down,
+                raise,
+            ),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+}
+
+/// What is wrong with `name`, which must not be smaller than `other`.
+fn smaller<T: PartialOrd + fmt::Debug>(
+    name: &str,
+    value: T,
+    other: &str,
+    least: T,
+    why: &str,
+) -> Option<String> {
+    (value < least).then(|| format!("{name} = {value:?} is smaller than {other} = {least:?}: {why}"))
 }
 
 impl Limit {
@@ -231,6 +283,7 @@ mod tests {
         let config = Settings::default().shard(3, 1_000, 2);
         assert_eq!((config.shards, config.connections_max, config.listeners), (3, 1_000, 2));
         assert_eq!((config.sse.connections_max, config.durability), (3_334, None));
+        assert_eq!((config.delivery.dead_messages_max, config.delivery.dead_bytes_max), (3_334, 22_369_622));
         let settings = Settings { data_dir: Some("/srv/weir".into()), ..Settings::default() };
         let divided = |shards| settings.shard(shards, 1_000, 2).durability.map(|log| log.bytes_max);
         assert_eq!((divided(2), divided(200)), (Some(2 << 30), Some(128 << 20)));

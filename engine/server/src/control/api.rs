@@ -17,7 +17,8 @@ use weir_shard::hash_ring::HashRing;
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
-use super::mailbox::Mailbox;
+use super::dlq;
+use super::mailbox::{Mailbox, NoAnswer};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -54,6 +55,21 @@ impl Admin {
         }
     }
 
+    /// All shards.
+    pub(super) fn shards(&self) -> impl Iterator<Item = Member> + use<> {
+        (0..self.mailbox.shards()).map(Member)
+    }
+
+    /// The shard of a client.
+    pub(super) fn home(&self, client: &str) -> Member {
+        Member(self.ring.home(client.as_bytes()))
+    }
+
+    /// Asks a shard.
+    pub(super) async fn ask(&self, shard: Member, question: Question) -> Result<Answer, NoAnswer> {
+        self.mailbox.ask(shard, question).await
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
@@ -68,6 +84,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/mcp/stats", get(stats))
         .route("/mcp/health/client/{client_id}", get(client))
         .route("/mcp/health/{client_id}", get(client))
+        .merge(dlq::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .with_state(admin)
@@ -82,6 +99,7 @@ async fn index() -> Json<serde_json::Value> {
             "/ready": "200 while it takes clients, 503 once it is stopping",
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
+            "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive. Changes from this machine only",
         },
     }))
 }
@@ -104,8 +122,8 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn stats(State(admin): State<Arc<Admin>>) -> Response {
     let (mut total, mut shards) = (Stats::default(), Vec::new());
-    for shard in (0..admin.mailbox.shards()).map(Member) {
-        let Ok(Answer::Stats(stats)) = admin.mailbox.ask(shard, Question::Stats).await else {
+    for shard in admin.shards() {
+        let Ok(Answer::Stats(stats)) = admin.ask(shard, Question::Stats).await else {
             return no_answer(shard);
         };
         total.add(&stats);
@@ -116,8 +134,8 @@ async fn stats(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn client(State(admin): State<Arc<Admin>>, Path(client): Path<String>) -> Response {
-    let home = Member(admin.ring.home(client.as_bytes()));
-    match admin.mailbox.ask(home, Question::Health { client: client.into() }).await {
+    let home = admin.home(&client);
+    match admin.ask(home, Question::Health { client: client.into() }).await {
         Ok(Answer::Health(Some(health))) => Json(health).into_response(),
         Ok(Answer::Health(None)) => refuse(&Error::NotFound { what: "client" }),
         _ => no_answer(home),
@@ -125,14 +143,14 @@ async fn client(State(admin): State<Arc<Admin>>, Path(client): Path<String>) -> 
 }
 
 /// The same bodies as on the data ports.
-fn refuse(error: &Error) -> Response {
+pub(super) fn refuse(error: &Error) -> Response {
     let status = StatusCode::from_u16(error.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut body = Vec::new();
     error.write_json(&mut body);
     (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-fn no_answer(shard: Member) -> Response {
+pub(super) fn no_answer(shard: Member) -> Response {
     let body = json!({
         "error": "timeout",
         "reason": "timeout",

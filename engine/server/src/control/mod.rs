@@ -2,11 +2,12 @@
 
 mod api;
 pub(crate) mod children;
+mod dlq;
 mod mailbox;
 
 use std::future::IntoFuture;
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
@@ -68,7 +69,8 @@ async fn serve(control: Control) -> io::Result<End> {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        tokio::spawn(axum::serve(listener, api::router(admin.clone())).into_future());
+        let service = api::router(admin.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(axum::serve(listener, service).into_future());
     }
     let mut signals = Signals::new()?;
     let mut children = Children::start(control.spawners, GRACE)?;

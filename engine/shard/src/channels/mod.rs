@@ -7,6 +7,7 @@ pub(crate) mod topics;
 use serde::Deserialize;
 use weir_transports::phoenix::{Frame, Payload};
 
+use crate::acks::Named;
 use crate::channels::presence::Wish;
 use crate::error::Error;
 use crate::lane::Lane;
@@ -33,8 +34,8 @@ pub(crate) enum Plan<'a> {
     LeaveNothing,
     /// Tell the time.
     Ping,
-    /// The client has seen everything up to here.
-    Acknowledge { sequence: u64, epoch: Option<String>, lane: Lane },
+    /// The client has what this names.
+    Acknowledge(Named),
     /// A message for whoever handles the client's pushes.
     Push { event: &'a str, payload: &'a str },
     /// An event for everyone else on a topic.
@@ -58,6 +59,9 @@ pub(crate) struct Join {
     pub resume: Option<Resume>,
     /// The transport that messages should rather take.
     pub prefer: Option<Carrier>,
+    /// The client will acknowledge what it gets of its own stream.
+    #[serde(default)]
+    pub ack: bool,
     /// Whether others on the topic see it, and how.
     #[serde(default)]
     pub presence: Wish,
@@ -171,6 +175,9 @@ pub(crate) fn plan<'a>(frame: &'a Frame<'a>, membership: Membership) -> Plan<'a>
             "mcp" => Plan::Rpc { payload: frame.payload },
             _ => Plan::Refuse(Error::malformed("MCP messages are pushed as event mcp")),
         },
+        (_, "ack") => Plan::Refuse(Error::malformed(
+            "a topic's messages are kept for all, acknowledged or not; acknowledge on mcp:gateway",
+        )),
         (_, event) => Plan::Publish { event, payload: frame.payload },
     }
 }
@@ -196,18 +203,11 @@ fn plan_join<'a>(topic: &str, payload: &Payload<'_>) -> Plan<'a> {
 }
 
 fn plan_ack<'a>(payload: &Payload<'_>) -> Plan<'a> {
-    #[derive(Deserialize)]
-    struct Ack {
-        sequence: u64,
-        epoch: Option<String>,
-        #[serde(default)]
-        lane: Lane,
-    }
     let Payload::Json(json) = payload else {
         return Plan::Refuse(Error::malformed("an ack is JSON: {\"sequence\": n}"));
     };
-    match serde_json::from_str::<Ack>(json) {
-        Ok(ack) => Plan::Acknowledge { sequence: ack.sequence, epoch: ack.epoch, lane: ack.lane },
+    match serde_json::from_str::<Named>(json) {
+        Ok(named) => Plan::Acknowledge(named),
         Err(e) => Plan::Refuse(Error::malformed(format!("ack payload: {e}"))),
     }
 }

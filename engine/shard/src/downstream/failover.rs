@@ -78,7 +78,7 @@ impl Shard {
             routing.prefer(prefer);
             reason = Reason::Preferred;
         }
-        if let Some(switch) = self.settle(id, reason, cx)
+        if let Some(switch) = self.decide(id, reason, cx)
             && switch.reason == Reason::Preferred
         {
             self.reroute(id);
@@ -100,6 +100,9 @@ impl Shard {
             && let Some(mailbox) = &mut session.mailbox
         {
             mailbox.left_at(marks);
+            if let Some(ledger) = &mut mailbox.ledger {
+                ledger.clock.stop(cx.now.mono);
+            }
         }
         let is_last = !session.links.has(carrier);
         if let Some(routing) = session.routing_mut() {
@@ -116,7 +119,7 @@ impl Shard {
             (true, false) => Reason::Unstable,
             (false, _) => Reason::Closed,
         };
-        let switch = self.settle(id, reason, cx);
+        let switch = self.decide(id, reason, cx);
         if is_last {
             self.take_over(id, carrier, marks, switch.is_none().then_some(reason), cx);
         } else if switch.is_some() {
@@ -127,13 +130,13 @@ impl Shard {
 
     /// A look at a client's transports: one that was unstable may have been up for long enough.
     pub(crate) fn examine_routing(&mut self, id: Token, cx: &mut Cx<'_>) {
-        if self.settle(id, Reason::Stable, cx).is_some() {
+        if self.decide(id, Reason::Stable, cx).is_some() {
             self.reroute(id);
         }
     }
 
     /// Finds out which transport ordinary messages take from now on, and tells a client that has not chosen it.
-    fn settle(&mut self, id: Token, reason: Reason, cx: &mut Cx<'_>) -> Option<Switch> {
+    fn decide(&mut self, id: Token, reason: Reason, cx: &mut Cx<'_>) -> Option<Switch> {
         let session = self.sessions.get_mut(id)?;
         let up = session.links.up();
         let routing = session.routing_mut()?;
@@ -145,7 +148,7 @@ impl Shard {
         if let Some(Switch { from, to, .. }) = switch
             && !reason.is_the_clients()
         {
-            for heir in self.links_of(id, to) {
+            for heir in self.links_by(id, to) {
                 self.tell_switched(heir, (from, to), reason, cx);
             }
         }
@@ -164,7 +167,7 @@ impl Shard {
         self.tell(heir, "transport_switched", payload.as_bytes(), cx);
     }
 
-    fn links_of(&self, id: Token, carrier: Carrier) -> Vec<Token> {
+    fn links_by(&self, id: Token, carrier: Carrier) -> Vec<Token> {
         let links = self.sessions.get(id).map_or(&[][..], |session| session.links.as_slice());
         links.iter().filter(|link| link.carrier == carrier).map(|link| link.token).collect()
     }
@@ -179,7 +182,7 @@ impl Shard {
         untold: Option<Reason>,
         cx: &mut Cx<'_>,
     ) {
-        for heir in self.links_of(id, lost.other()) {
+        for heir in self.links_by(id, lost.other()) {
             let Shard { conns, sessions, .. } = self;
             let mailbox = sessions.get(id).and_then(|session| session.mailbox.as_deref());
             let (Some(conn), Some(mailbox)) = (conns.get_mut(heir), mailbox) else { return };
@@ -253,7 +256,7 @@ impl Shard {
             return;
         }
         let (interval, timeout) = self.ping_times(Some(id));
-        for token in self.links_of(id, Carrier::WebSocket) {
+        for token in self.links_by(id, Carrier::WebSocket) {
             // Not before a ping that is under way has had its time.
             self.wake_by(token, now.plus(interval + timeout));
         }

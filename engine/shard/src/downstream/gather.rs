@@ -7,7 +7,7 @@ use crate::downstream::connection::{Stage, Waiting};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mail::{Answer, ReplyTo};
-use crate::message::Receipt;
+use crate::message::{Receipt, State};
 use crate::metrics::Stats;
 use crate::turn::{Cx, Shard};
 
@@ -25,8 +25,10 @@ pub(crate) struct Gather {
 /// What a request waits for.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// One publish: its receipt is the answer.
+    /// One publish or acknowledgement: its receipt is the answer.
     Receipt,
+    /// One publish: that the client has it is the answer.
+    Acknowledgement,
     /// A batch: a line for each, in order.
     Lines(Vec<Option<Result<Receipt, Error>>>),
     /// The counters of every shard, added up.
@@ -60,8 +62,12 @@ impl Shard {
                     self.request_done(token, terms.keep_alive, cx);
                 }
             }
-            _ => {
+            kind => {
+                let acknowledgement = matches!(kind, Kind::Acknowledgement);
                 match outcome {
+                    Ok(receipt) if acknowledgement && receipt.state != State::Acknowledged => {
+                        self.respond(token, 504, &unacknowledged(&receipt), terms, cx);
+                    }
                     Ok(receipt) => {
                         let mut body = Vec::with_capacity(80);
                         receipt.write_json(&mut body);
@@ -145,6 +151,18 @@ impl Shard {
             self.http_received(token, &[], cx);
         }
     }
+}
+
+/// The error of a message that was not acknowledged in time, with its receipt.
+fn unacknowledged(receipt: &Receipt) -> Vec<u8> {
+    let mut body = Vec::with_capacity(256);
+    Error::Unacknowledged.write_json(&mut body);
+    body.pop();
+    body.push(b',');
+    let mut fields = Vec::with_capacity(80);
+    receipt.write_json(&mut fields);
+    body.extend_from_slice(&fields[1..]);
+    body
 }
 
 impl From<Gather> for Waiting {

@@ -38,8 +38,8 @@ impl Shard {
             Mail::PresenceDiff { topic, frame } => self.presence_diff(&topic, frame),
             Mail::Untrack { from, subscriber, topic } => self.rosters.untrack(&topic, seat(from, subscriber)),
             Mail::Fanout { topic, messages } => self.subscribers.enqueue(&topic, messages),
-            Mail::Acknowledge { from, reply_to, client, lane, position } => {
-                self.acknowledge((from, reply_to), &client, lane, position, cx);
+            Mail::Acknowledge { from, reply_to, client, ack } => {
+                self.acknowledge((from, reply_to), &client, ack, cx);
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
@@ -54,9 +54,12 @@ impl Shard {
                 self.stats.idempotency_keys = self.keys.len() as u64;
                 self.stats.present = self.rosters.len() as u64;
                 self.stats.mcp = self.mcp_stats();
+                self.stats.delivery.letters = self.dead.len() as u64;
+                self.stats.delivery.letter_bytes = self.dead.bytes() as u64;
                 Answer::Stats(Box::new(self.stats.clone()))
             }
             Question::Health { client } => Answer::Health(self.health(client, cx)),
+            Question::Dead(question) => self.dead_question(question, cx),
             Question::Presence { topic } => {
                 let clients = self.rosters.clients(topic);
                 Answer::Presence { clients, state: self.rosters.state(topic) }

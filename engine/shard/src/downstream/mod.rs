@@ -1,6 +1,8 @@
 //! The clients' side: connections, what they speak, and what is sent to them.
 
+mod acknowledge;
 mod connection;
+mod dead_letters;
 mod drain;
 mod egress;
 mod endpoint;
@@ -20,6 +22,7 @@ mod publish;
 mod pull;
 mod reply;
 mod request;
+mod retry;
 mod rpc;
 mod sending;
 mod sse;
@@ -27,6 +30,7 @@ mod stream;
 mod topic;
 mod watch;
 mod websocket;
+mod writing;
 
 pub use connection::Parcel;
 pub(crate) use connection::{Connection, Stage, Watch};

@@ -28,6 +28,8 @@ pub(crate) struct Opening {
     pub(crate) token: Option<Box<str>>,
     /// The transport it would rather be sent its messages on.
     pub(crate) prefer: Option<Carrier>,
+    /// The client will acknowledge what it gets.
+    pub(crate) ack: bool,
 }
 
 /// A connection that has its client's stream now.
@@ -57,6 +59,7 @@ impl Opening {
             cursor: last.map(|id| Cursor::parse(id.as_bytes()).unwrap_or(Cursor::UNKNOWN)),
             token: of("recovery_token").map(|token| token.as_ref().into()),
             prefer: prefer.transpose()?,
+            ack: of("ack").is_some_and(|value| value == "true"),
         })
     }
 
@@ -67,12 +70,13 @@ impl Opening {
             cursor: join.cursor().or(request.cursor),
             token: join.token().map(Into::into).or(request.token),
             prefer: join.prefer.or(request.prefer),
+            ack: join.ack || request.ack,
         }
     }
 
     /// As a link keeps it for its join: most say nothing.
     pub(crate) fn boxed(self) -> Option<Box<Opening>> {
-        let silent = self.cursor.is_none() && self.token.is_none() && self.prefer.is_none();
+        let silent = self.cursor.is_none() && self.token.is_none() && self.prefer.is_none() && !self.ack;
         (!silent).then(|| Box::new(self))
     }
 }
@@ -108,6 +112,11 @@ impl Shard {
         let client = self.sessions.get(id).map_or("", |session| &session.client);
         let recovery = self.recovery(&opening, client, cx)?;
         let holder = recovery.as_ref().and_then(|recovery| self.holder(id, recovery.lineage));
+        if carrier == Carrier::Sse
+            && let Some(seen) = &opening.cursor
+        {
+            self.acknowledge_seen(id, seen, cx);
+        }
         let resume = opening.cursor.or_else(|| self.known(id, recovery.as_ref()?, holder));
         let Place { cursor, recovered, gaps, mut marks } = self.place(id, resume);
         let lineage = match recovery {
@@ -120,6 +129,10 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(id) {
             session.links.add(LinkRef { token, carrier });
             session.heard = cx.now.mono;
+        }
+        self.ledger_connects(id, cx);
+        if opening.ack {
+            self.opt_in(id, cx);
         }
         if let Some(holder) = holder {
             self.fence(holder, cx);

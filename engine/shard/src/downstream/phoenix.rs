@@ -4,6 +4,7 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Frame, Payload, Status, Version};
 use weir_transports::websocket::close;
 
+use crate::acks::Named;
 use crate::channels::{self, Membership, Plan};
 use crate::downstream::connection::Link;
 use crate::downstream::websocket::Flow;
@@ -13,7 +14,6 @@ use crate::lane::Lane;
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
 use crate::route;
-use crate::stream::Position;
 use crate::turn::{Cx, Shard};
 
 /// The answer to a topic nobody can join or has joined, as Phoenix words it.
@@ -70,8 +70,8 @@ impl Shard {
                 self.reply_to_frame(token, link, frame, Status::Ok, b"{}", cx);
             }
             Plan::Ping => self.pong(token, link, frame, cx),
-            Plan::Acknowledge { sequence, epoch, lane } => {
-                let outcome = self.acknowledge_link(link, sequence, epoch.as_deref(), lane);
+            Plan::Acknowledge(named) => {
+                let outcome = self.acknowledge_link(link, &named, cx);
                 self.reply_receipt(token, link, frame, outcome, cx);
             }
             Plan::Push { event, payload } => self.client_push(token, link, frame, event, payload, cx),
@@ -100,21 +100,10 @@ impl Shard {
     }
 
     /// An acknowledgement; without an epoch it speaks of the present one.
-    fn acknowledge_link(
-        &mut self,
-        link: &Link,
-        sequence: u64,
-        epoch: Option<&str>,
-        lane: Lane,
-    ) -> Result<Receipt, Error> {
+    fn acknowledge_link(&mut self, link: &Link, named: &Named, cx: &mut Cx<'_>) -> Result<Receipt, Error> {
         let id = link.session.ok_or(Error::NotFound { what: "client" })?;
-        let present = self.sessions.get(id).map(|session| Position { epoch: session.epoch, sequence });
-        let position = match epoch {
-            Some(epoch) => Position::of(epoch, sequence),
-            None => present,
-        };
-        let position = position.ok_or_else(|| Error::malformed("epoch is not one of this server's"))?;
-        self.acknowledge_session(id, lane, position)
+        let present = self.sessions.get(id).map(|session| session.epoch);
+        self.acknowledge_session(id, named.ack(present)?, cx)
     }
 
     fn reply_receipt(
@@ -170,6 +159,7 @@ impl Shard {
                 target: Target::Auto,
                 lane: Lane::Normal,
                 ttl_ms: 0,
+                wait: None,
                 key: None,
             }));
             if let Err(error) = self.send_publish(publish, ReplyTo::Nobody, cx) {

@@ -1,18 +1,20 @@
 //! Publishes: to the receiver's home, into its stream, and the receipt back.
 
+use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
 
+use crate::acks::{Job, Waiting};
 use crate::error::Error;
 use crate::idempotency::{Key, Reply};
 use crate::lane::Lane;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
 use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
-use crate::outbox::{AckError, Entry, Outbox};
+use crate::outbox::Entry;
 use crate::policy::Verdict;
 use crate::route;
 use crate::stream::{Epoch, Position, Sequence};
-use crate::turn::{Alarm, Cx, Shard};
+use crate::turn::{Cx, Shard};
 
 impl Shard {
     /// Sends a publish to its receiver's home; the receipt comes to `reply_to`.
@@ -54,7 +56,52 @@ impl Shard {
             None => self.append_client(publish, cx),
         };
         self.note_key(publish.key.as_deref(), &outcome, cx);
-        self.receipt(from, reply_to, outcome, cx);
+        match (outcome, publish.wait) {
+            (Ok(receipt), Some(wait)) => {
+                let until = cx.now.mono.plus(wait);
+                self.answer_by(&publish.client, receipt, (from, reply_to, until), cx);
+            }
+            (outcome, _) => self.receipt(from, reply_to, outcome, cx),
+        }
+    }
+
+    /// Answers a publisher once its message has come to an end, or the time has.
+    fn answer_by(
+        &mut self,
+        client: &str,
+        receipt: Receipt,
+        (from, reply_to, until): (Member, ReplyTo, Instant),
+        cx: &mut Cx<'_>,
+    ) {
+        let Receipt { lane, position, duplicate, .. } = receipt;
+        match (self.sessions.find(client), self.end(client, &receipt)) {
+            (Some(id), None) => {
+                let sequence = position.sequence;
+                let waiting = Waiting { lane, sequence, from, reply_to, until, duplicate };
+                self.wait_for_ack(id, waiting, cx);
+            }
+            (_, end) => {
+                let state = end.unwrap_or(receipt.state);
+                self.receipt(from, reply_to, Ok(Receipt { state, ..receipt }), cx);
+            }
+        }
+    }
+
+    /// What became of a message of which nothing more is to be expected.
+    fn end(&self, client: &str, receipt: &Receipt) -> Option<State> {
+        let Receipt { lane, position, state, .. } = *receipt;
+        let session = self.sessions.find(client).and_then(|id| self.sessions.get(id));
+        // Its stream may have been forgotten since, if it was published a while ago.
+        let Some(session) = session.filter(|session| session.epoch == position.epoch) else {
+            return Some(state);
+        };
+        let ledger = session.mailbox.as_ref().and_then(|mailbox| mailbox.ledger.as_deref());
+        match ledger.and_then(|ledger| ledger.job(lane, position.sequence)) {
+            Some(Job::Acknowledged) => Some(State::Acknowledged),
+            Some(Job::Dead) => Some(State::Dead),
+            Some(Job::Expired) => Some(State::Expired),
+            Some(Job::Waiting | Job::Flight(_)) | None => (state == State::Expired).then_some(state),
+        }
     }
 
     /// What a publish is answered without being done: it has been done under its key, or may not be.
@@ -98,13 +145,11 @@ impl Shard {
         let entry = Entry { at: cx.now.mono, body: body.into(), class, ttl_ms: publish.ttl_ms };
         let appended = outbox.append(&limits, entry);
         outbox.settle(appended.sequence);
-        let watch = !std::mem::replace(&mut session.watched, true);
         self.stats.outbox_bytes += bytes as u64;
         self.stats.outbox_bytes -= appended.evicted_bytes as u64;
         self.stats.appended += 1;
-        if watch {
-            self.alarm(cx.now.mono.plus(limits.age_max), Alarm::Session(id));
-        }
+        self.watch_age(id, cx);
+        self.forgotten(id, lane, cx);
         self.deliver(id, cx);
         Ok(Receipt { lane, position, state: self.state(id, lane, position.sequence), duplicate: false })
     }
@@ -151,48 +196,14 @@ impl Shard {
         Ok(Receipt { lane: Lane::Normal, position: appended.position, state, duplicate: false })
     }
 
-    /// At the client's home: what it has seen may be forgotten.
-    pub(crate) fn acknowledge(
+    /// Tells who waits for it what became of a publish or an acknowledgement.
+    pub(crate) fn receipt(
         &mut self,
-        (from, reply_to): (Member, ReplyTo),
-        client: &str,
-        lane: Lane,
-        position: Position,
+        to: Member,
+        reply_to: ReplyTo,
+        outcome: Result<Receipt, Error>,
         cx: &mut Cx<'_>,
     ) {
-        let outcome = match self.sessions.find(client) {
-            None => Err(Error::NotFound { what: "client" }),
-            Some(id) => self.acknowledge_session(id, lane, position),
-        };
-        self.receipt(from, reply_to, outcome, cx);
-    }
-
-    /// A cumulative acknowledgement of a lane of the client's own stream.
-    pub(crate) fn acknowledge_session(
-        &mut self,
-        id: Token,
-        lane: Lane,
-        position: Position,
-    ) -> Result<Receipt, Error> {
-        let Some(session) = self.sessions.get_mut(id) else {
-            return Err(Error::NotFound { what: "client" });
-        };
-        let stream = session.mailbox.as_mut().and_then(|mailbox| mailbox.lane_mut(lane));
-        let outcome = match stream {
-            Some(stream) => stream.outbox.acknowledge(position),
-            None => Outbox::new(session.epoch).acknowledge(position),
-        };
-        let freed = outcome.map_err(|error| {
-            Error::malformed(match error {
-                AckError::ForeignEpoch => "the epoch is not the stream's; take it from the last message",
-                AckError::Ahead => "the sequence was never sent; acknowledge what was received",
-            })
-        })?;
-        self.stats.outbox_bytes -= freed as u64;
-        Ok(Receipt { lane, position, state: State::Acknowledged, duplicate: false })
-    }
-
-    fn receipt(&mut self, to: Member, reply_to: ReplyTo, outcome: Result<Receipt, Error>, cx: &mut Cx<'_>) {
         if !matches!(reply_to, ReplyTo::Nobody) {
             self.send(to, Mail::Published { reply_to, outcome }, cx);
         }

@@ -3,34 +3,24 @@
 //! Each connection holds the numbers it has been sent, and takes what follows while its peer keeps up. The
 //! outboxes are the only queue, so a slow client costs no copy and loses nothing silently.
 
-use std::borrow::Cow;
-
-use weir_ring::op::Output;
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
-use weir_transports::websocket::{self, Deflater, Opcode};
-use weir_transports::{phoenix, sse};
 
-use crate::downstream::connection::{Connection, Filter, Stage};
-use crate::downstream::egress::{Overflow, Wrote};
+use crate::acks::{Job, Waiting};
+use crate::downstream::connection::Stage;
+use crate::downstream::egress::Overflow;
 use crate::downstream::failover::wants;
+use crate::downstream::writing::{Pen, Sheet, fits, flagged};
 use crate::lane::Lane;
-use crate::limits::Config;
-use crate::outbox::{Gap, GapReason};
+use crate::message::State;
+use crate::outbox::{Entry, Gap, GapReason};
 use crate::policy::routing::Carrier;
-use crate::route;
 use crate::session::Session;
-use crate::stream::Epoch;
+use crate::stream::Sequence;
 use crate::turn::{Cx, Shard};
 
 /// Bytes of one stream written to one connection in one turn, roughly: others wait too.
 const PULL_BYTES: usize = 64 << 10;
-
-/// What an entry's body is wrapped in, at most: frame header, topic and event, or SSE fields.
-const ENTRY_OVERHEAD: usize = 256;
-
-/// What a message that is written again begins with, instead of its brace.
-const REDELIVERY: &[u8] = b"{\"redelivery\":true,";
 
 impl Shard {
     /// Lets every connection of a session take what it has not been sent.
@@ -60,10 +50,16 @@ impl Shard {
             // Without marks the connection has ended over it.
             let Some(marks) = marks else { return };
             marks.open(lane).cursor = gap.to;
+            if gap.reason == GapReason::Expired {
+                self.expired(session, lane, gap, cx);
+            }
         }
-        match self.take(token, session, carrier, cx) {
-            Ok(false) => {}
-            Ok(true) => self.hungry.push(token),
+        let taken = self.take(token, session, carrier, cx);
+        self.changed(session);
+        match taken {
+            Ok(Rest::Nothing) => {}
+            Ok(Rest::More) => self.hungry.push(token),
+            Ok(Rest::Later(at)) => self.look_at_acks_by(session, at),
             Err(Overflow) => {
                 self.overflowed(token, cx);
             }
@@ -94,35 +90,59 @@ impl Shard {
                 to if to >= from && to <= outbox.acknowledged() => gap(to, GapReason::Acknowledged),
                 to if to >= from => gap(to, GapReason::Evicted),
                 _ => {
-                    let expired = outbox.entries_from(from).take_while(|(_, entry)| entry.is_expired(now));
-                    expired.last().and_then(|(to, _)| gap(to, GapReason::Expired))
+                    let end = |(sequence, entry): (Sequence, &Entry)| {
+                        Some((sequence, end_of(mailbox.job(lane, sequence), entry, now)?))
+                    };
+                    let mut ends = outbox.entries_from(from).map_while(end);
+                    let (first, reason) = ends.next()?;
+                    let same = ends.take_while(|(_, other)| *other == reason);
+                    gap(same.last().map_or(first, |(to, _)| to), reason)
                 }
             }
         })
     }
 
-    /// Writes messages, the most urgent lane first; true if there is more.
-    fn take(&mut self, token: Token, id: Token, carrier: Carrier, cx: &mut Cx<'_>) -> Result<bool, Overflow> {
-        let Shard { conns, sessions, config, stats, dirty, deflater, .. } = self;
+    /// Their time to live has passed: a client that acknowledges need not acknowledge them.
+    fn expired(&mut self, id: Token, lane: Lane, gap: Gap, cx: &mut Cx<'_>) {
+        let expired =
+            |waiting: &Waiting| waiting.lane == lane && (gap.from..=gap.to).contains(&waiting.sequence);
+        self.answer_waiting(id, |waiting| expired(waiting).then_some(State::Expired), cx);
+        self.settle(id, |acks| {
+            for sequence in gap.from..=gap.to {
+                acks.settle(lane, sequence, Job::Expired);
+            }
+        });
+    }
+
+    /// Writes messages, the most urgent lane first.
+    fn take(&mut self, token: Token, id: Token, carrier: Carrier, cx: &mut Cx<'_>) -> Result<Rest, Overflow> {
+        let Shard { conns, sessions, config, stats, dirty, deflater, random, .. } = self;
         let (Some(conn), Some(session)) = (conns.get_mut(token), sessions.get_mut(id)) else {
-            return Ok(false);
+            return Ok(Rest::Nothing);
         };
         let course = session.routing().course(session.links.up(), &config.routing);
-        let Session { mailbox: Some(mailbox), epoch, .. } = session else { return Ok(false) };
-        let (mut bytes, mut sent) = (0, 0);
-        let more = loop {
-            let Some(marks) = conn.stage.marks_mut() else { break false };
-            let Some(lane) = marks.next(mailbox) else { break false };
-            let Some(stream) = mailbox.lane_mut(lane) else { break false };
+        let Session { mailbox: Some(mailbox), epoch, .. } = session else { return Ok(Rest::Nothing) };
+        let now = cx.now.mono;
+        let mut ledger = mailbox.ledger.take();
+        let (least, bundle) = ledger.as_ref().map_or((Lane::Low, None), |ledger| ledger.pace.manner());
+        let mut pen = Pen { config, deflater, dirty, out: cx.out };
+        let mut sheet = Sheet { token, conn, epoch: *epoch, bundle, bytes: 0, sent: 0 };
+        let rest = loop {
+            let Some(marks) = sheet.conn.stage.marks_mut() else { break Ok(Rest::Nothing) };
+            let Some(lane) = marks.next(mailbox, least) else { break Ok(Rest::Nothing) };
+            let Some(stream) = mailbox.lane_mut(lane) else { break Ok(Rest::Nothing) };
             let mark = marks.open(lane);
             let sequence = mark.cursor + 1;
-            let entry = stream.outbox.get(sequence).filter(|entry| !entry.is_expired(cx.now.mono));
-            let Some(entry) = entry else { break true };
-            let size = entry.body.len() + ENTRY_OVERHEAD;
-            if bytes > PULL_BYTES || !conn.egress.fits(cx.out, size, config.queue_bytes_max) {
-                break true;
+            let job = ledger.as_ref().and_then(|ledger| ledger.job(lane, sequence));
+            let entry = stream.outbox.get(sequence).filter(|entry| end_of(job, entry, now).is_none());
+            let Some(entry) = entry else { break Ok(Rest::More) };
+            if sheet.bytes > PULL_BYTES || !fits(&sheet.conn.egress, entry, &pen) {
+                break Ok(Rest::More);
             }
             let taken = sequence <= mark.replay || wants(carrier, course, lane, entry);
+            if taken && let Some(at) = ledger.as_mut().and_then(|ledger| ledger.wait(config, now)) {
+                break Ok(Rest::Later(at));
+            }
             if !taken && mark.skipped == 0 {
                 mark.skipped = sequence;
             }
@@ -132,87 +152,40 @@ impl Shard {
                 continue;
             }
             stream.written = stream.written.max(sequence);
-            let payload = encode(&conn.stage, *epoch, &flagged(&entry.body, again));
-            if payload.is_empty() {
-                continue;
+            if let Some(ledger) = &mut ledger {
+                let at = (lane, sequence);
+                stats.delivery.pending += ledger.written(at, carrier, now, &config.delivery, random.next());
             }
-            (bytes, sent) = (bytes + payload.len(), sent + 1);
-            if write(conn, &payload, config, deflater, cx.out)? == Wrote::First {
-                dirty.push(token);
+            if let Err(overflow) = sheet.message(&flagged(&entry.body, again), &mut pen) {
+                break Err(overflow);
             }
         };
-        match carrier {
-            Carrier::WebSocket => stats.websocket.messages_out += sent,
-            Carrier::Sse => stats.http_sse.messages_out += sent,
+        let ended = sheet.end(&mut pen);
+        stats.sent(carrier, sheet.sent);
+        if let (Some(ledger), 1.., Ok(Rest::Nothing)) = (&mut ledger, sheet.sent, &rest) {
+            ledger.pace.wrote(now);
         }
-        Ok(more)
+        mailbox.ledger = ledger;
+        rest.and_then(|rest| ended.map(|()| rest))
     }
 }
 
-/// The body as it is written: one that may have reached the client before says so.
-fn flagged(body: &[u8], again: bool) -> Cow<'_, [u8]> {
-    match body {
-        [b'{', rest @ ..] if again => Cow::Owned([REDELIVERY, rest].concat()),
-        _ => Cow::Borrowed(body),
-    }
+/// What a connection leaves for later.
+enum Rest {
+    /// It has all there is, or all it may have for now.
+    Nothing,
+    /// There is more.
+    More,
+    /// There is more, not to be written before this instant.
+    Later(Instant),
 }
 
-/// A message as its connection carries it; nothing if its filter does not let it through.
-fn encode(stage: &Stage, epoch: Epoch, body: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(body.len() + 64);
-    match stage {
-        Stage::WebSocket(link) => {
-            phoenix::push(link.version(), &mut out, None, route::GATEWAY, "message", body, None);
-        }
-        Stage::Sse(feed) if feed.filter.as_ref().is_some_and(|filter| !filter.passes(body)) => {}
-        Stage::Sse(feed) if feed.ndjson => {
-            out.extend_from_slice(body);
-            out.push(b'\n');
-        }
-        Stage::Sse(feed) => {
-            let cursor = feed.marks.as_ref().map(|marks| marks.cursor(epoch).text());
-            sse::event(&mut out, cursor.as_deref(), Some("message"), &String::from_utf8_lossy(body));
-        }
-        _ => {}
-    }
-    out
-}
-
-/// Appends a message to what leaves on the connection.
-fn write(
-    conn: &mut Connection,
-    payload: &[u8],
-    config: &Config,
-    deflater: &mut Option<Box<Deflater>>,
-    out: &mut Output,
-) -> Result<Wrote, Overflow> {
-    let max = config.queue_bytes_max;
-    match &conn.stage {
-        Stage::WebSocket(link) => {
-            let deflate = link.deflate_for(payload.len(), config, deflater);
-            conn.egress.message(out, max, |out| websocket::write_message(out, Opcode::Text, payload, deflate))
-        }
-        _ => conn.egress.message(out, max, |out| out.extend_from_slice(payload)),
-    }
-}
-
-impl Filter {
-    /// Whether a push, as the feed carries it, is wanted.
-    fn passes(&self, body: &[u8]) -> bool {
-        #[derive(serde::Deserialize)]
-        struct Push<'a> {
-            #[serde(borrow)]
-            data: Data<'a>,
-        }
-        #[derive(serde::Deserialize)]
-        struct Data<'a> {
-            #[serde(borrow)]
-            client_id: std::borrow::Cow<'a, str>,
-            #[serde(borrow, rename = "type")]
-            kind: std::borrow::Cow<'a, str>,
-        }
-        let Ok(push) = serde_json::from_slice::<Push<'_>>(body) else { return true };
-        self.client.as_ref().is_none_or(|client| **client == *push.data.client_id)
-            && self.kind.as_ref().is_none_or(|kind| **kind == *push.data.kind)
+/// Why an entry is not written any more, if it is not.
+fn end_of(job: Option<Job>, entry: &Entry, now: Instant) -> Option<GapReason> {
+    match job {
+        Some(Job::Acknowledged) => Some(GapReason::Acknowledged),
+        Some(Job::Dead) => Some(GapReason::Dead),
+        Some(Job::Expired) => Some(GapReason::Expired),
+        _ => entry.is_expired(now).then_some(GapReason::Expired),
     }
 }

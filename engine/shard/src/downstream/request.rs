@@ -5,18 +5,17 @@ use std::borrow::Cow;
 use weir_ring::token::Token;
 use weir_transports::http1::{Head, query};
 
+use crate::acks::Named;
 use crate::downstream::connection::{Exchange, Parcel, ParcelStage};
 use crate::downstream::endpoint::{self, Endpoint};
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
-use crate::lane::Lane;
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
 use crate::policy::Verdict;
 use crate::route;
-use crate::stream::Position;
 use crate::turn::{Cx, Shard};
 use weir_ring::token::Member;
 
@@ -161,9 +160,12 @@ impl Shard {
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let sent = publish.and_then(|publish| self.send_publish(publish, reply_to(token, 0), cx));
+        let sent = publish.and_then(|publish| {
+            let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
+            self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
+        });
         match sent {
-            Ok(()) => Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }.into()),
+            Ok(kind) => Outcome::Waiting(Gather { kind, left: 1, terms }.into()),
             Err(error) => self.refuse(token, &error, terms, cx),
         }
     }
@@ -200,24 +202,19 @@ impl Shard {
 
     fn ack_request(&mut self, token: Token, body: &[u8], terms: Terms, cx: &mut Cx<'_>) -> Outcome {
         #[derive(serde::Deserialize)]
-        struct Ack {
+        struct OfClient {
             client_id: String,
-            epoch: String,
-            sequence: u64,
-            #[serde(default)]
-            lane: Lane,
+            #[serde(flatten)]
+            named: Named,
         }
-        let ack: Ack = match serde_json::from_slice(body) {
-            Ok(ack) => ack,
-            Err(e) => return self.refuse(token, &Error::malformed(e.to_string()), terms, cx),
+        let parsed = serde_json::from_slice::<OfClient>(body).map_err(|e| Error::malformed(e.to_string()));
+        let parsed = parsed.and_then(|body| Ok((body.named.ack(None)?, body.client_id.into_boxed_str())));
+        let (ack, client) = match parsed {
+            Ok(parsed) => parsed,
+            Err(error) => return self.refuse(token, &error, terms, cx),
         };
-        let Some(position) = Position::of(&ack.epoch, ack.sequence) else {
-            return self.refuse(token, &Error::malformed("epoch is not one of this server's"), terms, cx);
-        };
-        let home = route::home(&self.ring, &ack.client_id);
-        let client = ack.client_id.into_boxed_str();
-        let (from, reply_to, lane) = (self.me, reply_to(token, 0), ack.lane);
-        let letter = Mail::Acknowledge { from, reply_to, client, lane, position };
+        let home = route::home(&self.ring, &client);
+        let letter = Mail::Acknowledge { from: self.me, reply_to: reply_to(token, 0), client, ack };
         self.send(home, letter, cx);
         Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }.into())
     }

@@ -146,16 +146,31 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let away = session.links.as_slice().is_empty();
         if away && cx.now.mono >= session.heard.plus(idle) {
+            self.close_ledger(id, cx);
             self.forget_session(id);
             return;
         }
         let freed = session.mailbox.as_mut().map_or(0, |mailbox| mailbox.trim_age(cx.now.mono, limits));
         self.stats.outbox_bytes -= freed as u64;
+        for lane in Lane::ALL {
+            self.forgotten(id, lane, cx);
+        }
+        let Some(session) = self.sessions.get_mut(id) else { return };
         let keeps = session.mailbox.as_ref().is_some_and(|mailbox| mailbox.len() > 0);
         session.watched = away || keeps;
-        let next = if away { session.heard.plus(idle) } else { cx.now.mono.plus(limits.age_max) };
+        let age_max = self.config.outbox.age_max;
+        let next = if away { session.heard.plus(idle) } else { cx.now.mono.plus(age_max) };
         if session.watched {
             self.alarm(next.max(cx.now.mono.plus(std::time::Duration::from_secs(1))), Alarm::Session(id));
+        }
+    }
+
+    /// Makes sure that a session is looked at once it may be too old.
+    pub(crate) fn watch_age(&mut self, id: Token, cx: &Cx<'_>) {
+        let age_max = self.config.outbox.age_max;
+        let Some(session) = self.sessions.get_mut(id) else { return };
+        if !std::mem::replace(&mut session.watched, true) {
+            self.alarm(cx.now.mono.plus(age_max), Alarm::Session(id));
         }
     }
 

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 mod backends;
 mod breaker;
+mod pace;
 pub(crate) mod routing;
 mod token_bucket;
 
 pub use backends::Backends;
 pub use breaker::CircuitBreaker;
+pub use pace::{Pace, Status};
 pub use token_bucket::TokenBucket;
 
 /// What a limit says to one request.
