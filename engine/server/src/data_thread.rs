@@ -87,8 +87,10 @@ impl Seat {
         let _ = self.ready.send(Ok((member, uring.fd())));
         let Ok(peers) = self.peers.recv() else { return };
         uring.connect(peers);
-        drop(recovered);
-        let shard = Shard::new(self.config, member, self.seed);
+        let mut shard = Shard::new(self.config, member, self.seed);
+        if let Some(recovered) = recovered {
+            shard.restore(recovered);
+        }
         let end = Pump::new(uring, shard, self.links).run(&self.ending);
         // The control thread may be gone already, and the process with it.
         let _ = self.ended.send(end);

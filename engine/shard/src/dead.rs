@@ -89,11 +89,16 @@ impl DeadLetters {
         if self.letters.len() >= bounds.dead_messages_max || bytes > bounds.dead_bytes_max {
             return Err(Full);
         }
-        self.bytes = bytes;
+        self.restore(id, letter);
+        Ok(())
+    }
+
+    /// A letter of the last run is there again, whatever the bounds are now.
+    pub(crate) fn restore(&mut self, id: MessageId, letter: DeadLetter) {
+        self.bytes += letter.body.len();
         if let Some(former) = self.letters.insert(id, letter) {
             self.bytes -= former.body.len();
         }
-        Ok(())
     }
 
     /// One letter.

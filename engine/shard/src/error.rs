@@ -30,10 +30,14 @@ pub enum Error {
     Origin,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
+    /// The disk refuses what must be on it before it is accepted.
+    Storage { retry_after: Duration },
     /// The server is stopping.
     Draining { retry_after: Duration },
     /// An idempotency key that stands for another message.
     KeyReused,
+    /// What the idempotency key stands for is being done, and has no answer yet.
+    KeyBusy { retry_after: Duration },
     /// There is no such path, client or topic: `what`.
     NotFound { what: &'static str },
     /// The client has not acknowledged in the time its publisher gave it; the message stays as it is.
@@ -55,6 +59,16 @@ impl Error {
         Error::InsufficientResources { retry_after: Duration::from_secs(1) }
     }
 
+    /// The disk refuses; it is tried again every second.
+    pub fn storage() -> Error {
+        Error::Storage { retry_after: Duration::from_secs(1) }
+    }
+
+    /// A disk is quick to say what has become of a message.
+    pub fn key_busy() -> Error {
+        Error::KeyBusy { retry_after: Duration::from_millis(100) }
+    }
+
     /// Stopping; another process may be up soon.
     pub fn draining() -> Error {
         Error::Draining { retry_after: Duration::from_secs(1) }
@@ -71,8 +85,10 @@ impl Error {
             Error::ClientIdMismatch | Error::Origin | Error::Loopback => "forbidden",
             Error::Unacknowledged => "timeout",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
-            Error::Superseded | Error::KeyReused => "conflict",
-            Error::InsufficientResources { .. } | Error::Draining { .. } => "unavailable",
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
+            Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
+                "unavailable"
+            }
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
         }
@@ -88,11 +104,12 @@ impl Error {
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
             Error::Superseded => "superseded",
-            Error::KeyReused => "idempotency_key",
             Error::Loopback => "insufficient_scope",
+            Error::KeyReused => "idempotency_key",
+            Error::KeyBusy { .. } => "in_progress",
             Error::InvalidToken => "invalid_token",
             Error::TokenExpired => "token_expired",
-            Error::InsufficientResources { .. } => "insufficient_resources",
+            Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
             | Error::Unacknowledged
@@ -109,10 +126,10 @@ impl Error {
             Error::ClientIdMismatch | Error::Origin | Error::Loopback => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
-            Error::Superseded | Error::KeyReused => 409,
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
-            Error::InsufficientResources { .. } | Error::Draining { .. } => 503,
+            Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => 503,
             Error::Unacknowledged => 504,
         }
     }
@@ -154,11 +171,13 @@ impl Error {
             Error::InsufficientResources { .. } => {
                 "The server is at its limit of memory or connections; wait and try again.".into()
             }
+            Error::Storage { .. } => {
+                "The server's disk is full or fails, so that nothing can be accepted that must \
+                                      outlive the server; tell its operator, wait and try again."
+                    .into()
+            }
             Error::Draining { .. } => {
                 "The server is stopping and takes nothing new; wait and connect again.".into()
-            }
-            Error::KeyReused => {
-                "The idempotency key was used for another message a short while ago; use a new one.".into()
             }
             Error::Unacknowledged => {
                 "The client has not acknowledged the message in timeout_ms; it is in the \
@@ -168,6 +187,14 @@ impl Error {
             Error::Loopback => "Changes are taken from this machine only, as long as there is no \
                                 authentication; send the request to a loopback address."
                 .into(),
+            Error::KeyReused => {
+                "The idempotency key was used for another message a short while ago; use a new one.".into()
+            }
+            Error::KeyBusy { .. } => {
+                "The message with this idempotency key is on its way to the disk; ask again \
+                                      after retry_after milliseconds."
+                    .into()
+            }
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
             Error::MethodNotAllowed { allow } => {
                 format!("This path does not know the request's method; use {allow}.").into()
@@ -180,6 +207,8 @@ impl Error {
         match self {
             Error::RateLimited { retry_after }
             | Error::InsufficientResources { retry_after }
+            | Error::Storage { retry_after }
+            | Error::KeyBusy { retry_after }
             | Error::Draining { retry_after } => Some(*retry_after),
             _ => None,
         }
@@ -221,7 +250,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 17] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 19] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -241,8 +270,10 @@ mod tests {
                 "insufficient_resources",
                 503,
             ),
+            (Error::Storage { retry_after: WAIT }, "unavailable", "insufficient_resources", 503),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),
+            (Error::KeyBusy { retry_after: WAIT }, "conflict", "in_progress", 409),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
         ]

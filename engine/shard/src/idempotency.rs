@@ -14,6 +14,9 @@ use crate::error::Error;
 use crate::limits;
 use crate::message::Receipt;
 
+/// Bytes of a key as the log keeps it.
+const KEY_IN_LOG: usize = 28;
+
 /// Longest key, bytes.
 const KEY_BYTES_MAX: usize = 128;
 
@@ -75,11 +78,27 @@ impl Key {
         let content = length << 32 | u64::from(checksum.finalize());
         Ok(Key { name: name.digest().bytes(), content })
     }
+
+    /// As the log keeps it.
+    pub(crate) fn to_bytes(self) -> [u8; KEY_IN_LOG] {
+        let mut bytes = [0; KEY_IN_LOG];
+        bytes[..20].copy_from_slice(&self.name);
+        bytes[20..].copy_from_slice(&self.content.to_le_bytes());
+        bytes
+    }
+
+    /// The reverse; `None`: no key was written.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Key> {
+        let (name, content) = bytes.split_first_chunk::<20>()?;
+        Some(Key { name: *name, content: u64::from_le_bytes(content.try_into().ok()?) })
+    }
 }
 
 /// What was answered the first time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reply {
+    /// None yet: it is on its way to the disk.
+    Begun,
     /// To a publish.
     Published(Receipt),
     /// To a push: how many backends read pushes then.
@@ -106,6 +125,7 @@ pub(crate) struct Keys {
 
 #[derive(Debug)]
 struct Done {
+    at: Instant,
     content: u64,
     reply: Reply,
 }
@@ -135,12 +155,19 @@ impl Keys {
         }
     }
 
-    /// It was done, and this is the answer.
+    /// It is being done, or was done, and this is the answer.
     pub(crate) fn note(&mut self, key: &Key, reply: Reply, now: Instant) {
-        let done = Done { content: key.content, reply };
-        if self.done.insert(key.name, done).is_none() {
-            self.order.push_back((now, key.name));
-        }
+        let Keys { done, order, .. } = self;
+        let begin = || {
+            order.push_back((now, key.name));
+            Done { at: now, content: key.content, reply }
+        };
+        done.entry(key.name).or_insert_with(begin).reply = reply;
+    }
+
+    /// It was not done after all.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.done.remove(&key.name);
     }
 
     /// Forgets the keys whose window has passed.
@@ -149,7 +176,10 @@ impl Keys {
             && now.since(at) >= self.limits.window
         {
             self.order.pop_front();
-            self.done.remove(&name);
+            // One that was not done after all may have been begun anew.
+            if self.done.get(&name).is_some_and(|done| done.at == at) {
+                self.done.remove(&name);
+            }
         }
     }
 }

@@ -65,6 +65,25 @@ impl Mailbox {
         &mut self.lanes.open(lane, |_| LaneStream::new(epoch)).outbox
     }
 
+    /// Puts back a lane as it was before a restart. How far it was written is not known: what is kept may have
+    /// reached the client, and what it has not acknowledged may not.
+    pub(crate) fn restore(&mut self, lane: Lane, outbox: Outbox) {
+        let epoch = self.epoch;
+        let (written, left_at) = (outbox.head(), outbox.acknowledged());
+        *self.lanes.open(lane, |_| LaneStream::new(epoch)) = LaneStream { outbox, written, left_at };
+    }
+
+    /// A bit for each lane that has had a message, in the order of [`Lane::ALL`].
+    pub(crate) fn used(&self) -> u8 {
+        let used = self.lanes().filter(|(_, stream)| stream.outbox.head() > 0);
+        used.fold(0, |bits, (lane, _)| bits | 1 << lane as u8)
+    }
+
+    /// Takes back what is not durable, and says how many bytes that were.
+    pub(crate) fn roll_back(&mut self) -> usize {
+        self.lanes.values_mut().map(|stream| stream.outbox.roll_back()).sum()
+    }
+
     /// Messages ever written to one of the client's connections.
     pub(crate) fn written(&self) -> u64 {
         self.lanes().map(|(_, lane)| lane.written).sum()

@@ -225,6 +225,18 @@ impl Publish {
     }
 }
 
+/// How long a publisher waits for the acknowledgement.
+fn wait(receiver: Receiver<'_>, timeout_ms: Option<u32>) -> Result<Option<Duration>, Error> {
+    match (receiver, timeout_ms) {
+        (_, None) => Ok(None),
+        (Receiver::Client(_), Some(millis @ 1..=WAIT_MS_MAX)) => {
+            Ok(Some(Duration::from_millis(millis.into())))
+        }
+        (Receiver::Client(_), Some(_)) => Err(Error::malformed("timeout_ms is 1 to 300000")),
+        _ => Err(Error::malformed("timeout_ms is not for batches: publish to the client's own path")),
+    }
+}
+
 impl ClientPublish {
     /// The key `text` for this message.
     fn key(&self, text: &str) -> Result<Box<Key>, Error> {
@@ -243,18 +255,6 @@ fn one_key<'a>(header: Option<&'a str>, field: Option<&'a str>) -> Result<Option
             Err(Error::malformed("the header Idempotency-Key and the field idempotency_key differ"))
         }
         (header, field) => Ok(header.or(field)),
-    }
-}
-
-/// How long a publisher waits for the acknowledgement.
-fn wait(receiver: Receiver<'_>, timeout_ms: Option<u32>) -> Result<Option<Duration>, Error> {
-    match (receiver, timeout_ms) {
-        (_, None) => Ok(None),
-        (Receiver::Client(_), Some(millis @ 1..=WAIT_MS_MAX)) => {
-            Ok(Some(Duration::from_millis(millis.into())))
-        }
-        (Receiver::Client(_), Some(_)) => Err(Error::malformed("timeout_ms is 1 to 300000")),
-        _ => Err(Error::malformed("timeout_ms is not for batches: publish to the client's own path")),
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Stats {
     pub handed_over: u64,
     /// Turns taken.
     pub turns: u64,
+    /// The log.
+    pub log: LogStats,
     /// Requests to MCP servers.
     pub upstream: Upstream,
     /// What is under way for MCP clients.
@@ -68,6 +70,17 @@ pub struct Delivery {
     pub letters: u64,
     /// Bytes of the dead letters held, now.
     pub letter_bytes: u64,
+}
+
+/// Counters of a shard's log; all zero without one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct LogStats {
+    /// Bytes of all segments on the disk, now.
+    pub bytes: u64,
+    /// Appends asked for.
+    pub batches: u64,
+    /// Appends that the disk refused.
+    pub refused: u64,
 }
 
 /// What one shard holds for MCP clients, now.
@@ -185,6 +198,9 @@ impl Stats {
         self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
         self.handed_over += other.handed_over;
         self.turns += other.turns;
+        self.log.bytes += other.log.bytes;
+        self.log.batches += other.log.batches;
+        self.log.refused += other.log.refused;
         self.upstream.add(&other.upstream);
         self.mcp.add(&other.mcp);
         self.delivery.add(&other.delivery);

@@ -148,6 +148,17 @@ impl Outbox {
         Outbox { epoch, head: 0, durable: 0, acknowledged: 0, bytes: 0, entries: VecDeque::new() }
     }
 
+    /// An outbox as it was: `entries` are durable, the last of them is `head`.
+    pub fn restored(
+        epoch: Epoch,
+        head: Sequence,
+        acknowledged: Sequence,
+        entries: VecDeque<Entry>,
+    ) -> Outbox {
+        let bytes = entries.iter().map(|entry| entry.body.len()).sum();
+        Outbox { epoch, head, durable: head, acknowledged, bytes, entries }
+    }
+
     /// The stream's life.
     pub const fn epoch(&self) -> Epoch {
         self.epoch
@@ -207,6 +218,18 @@ impl Outbox {
     /// Everything up to `sequence` is durable.
     pub fn settle(&mut self, sequence: Sequence) {
         self.durable = self.durable.max(sequence.min(self.head));
+    }
+
+    /// Takes back what is not durable, and says how many bytes that were. Nobody has heard of it; its numbers are
+    /// given again.
+    pub fn roll_back(&mut self) -> usize {
+        let mut bytes = 0;
+        while self.head > self.durable {
+            self.head -= 1;
+            bytes += self.entries.pop_back().map_or(0, |entry| entry.body.len());
+        }
+        self.bytes -= bytes;
+        bytes
     }
 
     /// Drops what is older than the limits allow, and says how many bytes that were. An `age_max` of 0
@@ -283,6 +306,11 @@ impl Outbox {
     pub fn entries_from(&self, sequence: Sequence) -> Entries<'_> {
         let (from, to) = (sequence - self.floor(), self.durable + 1 - self.floor());
         Entries { next: sequence, rest: self.entries.range(from as usize..to as usize) }
+    }
+
+    /// The newest message, durable or not.
+    pub fn newest(&self) -> Option<&Entry> {
+        self.entries.back()
     }
 
     /// The durable message of that number, if it is retained.

@@ -11,6 +11,10 @@ pub(crate) const GATEWAY: &str = "mcp:gateway";
 /// The stream of all clients' pushes, read by backends. A client name that clients cannot take.
 pub(crate) const EVENTS: &str = "mcp:events";
 
+/// What the names begin with that the gateway gives to connections without one. Clients cannot take such a
+/// name.
+pub(crate) const MINTED: &str = "mcp:conn-";
+
 /// Longest client name, bytes.
 pub(crate) const CLIENT_ID_BYTES_MAX: usize = 128;
 

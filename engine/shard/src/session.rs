@@ -10,6 +10,7 @@ use weir_ring::token::Token;
 use crate::mailbox::Mailbox;
 use crate::policy::TokenBucket;
 use crate::policy::routing::{Carrier, Routing, UNROUTED, Up};
+use crate::route;
 use crate::slots::Slots;
 use crate::stream::Epoch;
 
@@ -20,6 +21,8 @@ pub(crate) struct Session {
     pub(crate) client: Box<str>,
     /// Connections that take the client's stream.
     pub(crate) links: Links,
+    /// WebSockets that are named for it, whether they take the stream or not: it lasts as long as they do.
+    pub(crate) named: u32,
     /// Requests it may make.
     pub(crate) bucket: TokenBucket,
     /// Epoch of its stream.
@@ -35,6 +38,16 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Whether nothing is connected for it.
+    pub(crate) fn is_away(&self) -> bool {
+        self.named == 0 && self.links.as_slice().is_empty()
+    }
+
+    /// Whether the gateway made its name up: no message can be for it once its connection is gone.
+    pub(crate) fn is_minted(&self) -> bool {
+        self.client.starts_with(route::MINTED)
+    }
+
     /// What is known of its transports.
     pub(crate) fn routing(&self) -> &Routing {
         let routing = self.mailbox.as_ref().and_then(|mailbox| mailbox.routing.as_deref());
@@ -176,6 +189,11 @@ impl Sessions {
     /// The session in `id`'s slot.
     pub(crate) fn get_mut(&mut self, id: Token) -> Option<&mut Session> {
         self.slots.get_mut(id)
+    }
+
+    /// All sessions.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Token, &Session)> {
+        self.slots.iter()
     }
 
     /// Forgets a session with its stream.

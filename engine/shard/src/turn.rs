@@ -13,6 +13,7 @@ use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
 use crate::downstream::{Arrivals, Connection, Serving};
+use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
 use crate::limits::Config;
@@ -83,6 +84,10 @@ pub struct Shard {
     pub(crate) conns: Slots<Connection>,
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
+    /// The log, from the first turn on; none: the memory tier.
+    pub(crate) journal: Log,
+    /// What the log of the last run held, until the first turn.
+    pub(crate) restored: Option<Box<Share>>,
     pub(crate) subscribers: Subscribers,
     pub(crate) keys: Keys,
     pub(crate) rosters: Rosters,
@@ -143,6 +148,8 @@ impl Shard {
             conns: Slots::with_max(slots),
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),
+            journal: None,
+            restored: None,
             subscribers: Subscribers::new(random.next()),
             keys: Keys::new(&config.idempotency, random.next()),
             rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
@@ -207,7 +214,8 @@ impl Shard {
 
     /// Whether a drain has nothing left to wait for.
     pub fn is_drained(&self) -> bool {
-        self.draining.is_some() && self.conns.is_empty()
+        let told = self.journal.as_ref().is_none_or(|journal| journal.is_idle());
+        self.draining.is_some() && self.conns.is_empty() && told
     }
 
     fn start(&mut self, cx: &mut Cx<'_>) {
@@ -215,6 +223,7 @@ impl Shard {
         let mut timers = Timers::new(tick, 4096, cx.now.mono);
         timers.schedule(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
         self.timers = Some(timers);
+        self.open_log(cx);
         self.accepting = true;
         for listener in 0..self.config.listeners {
             cx.out.ops.push(Op::Accept { listener: Listener(listener) });
@@ -235,7 +244,7 @@ impl Shard {
             Completion::Closed { token } => self.closed(token),
             Completion::HandedOver { token, errno } => self.handed_over(token, errno, cx),
             Completion::Arrived { transfer, socket } => self.socket_arrived(transfer, socket, cx),
-            Completion::Appended { .. } => {}
+            Completion::Appended { bytes, errno } => self.log_appended(bytes, errno, cx),
         }
     }
 
@@ -266,8 +275,11 @@ impl Shard {
     }
 
     fn sweep(&mut self, cx: &mut Cx<'_>) {
-        let freed = self.topics.sweep(cx.now.mono, &self.config.outbox);
+        let (freed, forgotten) = self.topics.sweep(cx.now.mono, &self.config.outbox);
         self.stats.outbox_bytes -= freed as u64;
+        for (topic, epoch) in forgotten {
+            log_forgotten(&mut self.journal, Name { kind: Kind::Topic, text: &topic }, epoch);
+        }
         self.keys.forget_old(cx.now.mono);
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
@@ -284,6 +296,7 @@ impl Shard {
         self.leave_pending(cx);
         self.drain_wires(cx);
         self.drain_overdue(cx);
+        self.commit(cx);
     }
 
     fn sends(&mut self, out: &mut Output) {
@@ -301,7 +314,8 @@ impl Shard {
         }
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);
         let timer = timer.unwrap_or_else(|| now.plus(SWEEP_INTERVAL));
-        self.draining.map_or(timer, |end| timer.min(end))
+        let log = self.journal.as_ref().and_then(|journal| journal.due()).map(|due| due.max(now));
+        [self.draining, log].into_iter().flatten().fold(timer, Instant::min)
     }
 
     /// Sends a letter. Letters to itself are read in the same turn.

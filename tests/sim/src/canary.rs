@@ -3,8 +3,9 @@
 
 use std::rc::Rc;
 
-use crate::history::{Delivery, Fact, Stream};
+use crate::history::{Delivery, Fact, Gap, Stream};
 use crate::mcp::{self, Outcome};
+use crate::place::{Lane, Position};
 use crate::rng::Rng;
 use crate::text::Text;
 
@@ -25,6 +26,16 @@ pub enum Canary {
     LoseTail,
     /// Moves a message to another epoch.
     AlterEpoch,
+    /// Does not say of a repeated message that it may have come before.
+    Unmark,
+    /// Says so of one that has not.
+    Mark,
+    /// Moves a message to another lane.
+    Relane,
+    /// Lets a lane wait for long.
+    Starve,
+    /// Says that a message has expired that has no time to live.
+    Expire,
     /// Says `recovered: true` for a cursor that is worth nothing.
     ClaimRecovered,
     /// Says `recovered: false` although all was there.
@@ -62,7 +73,7 @@ pub enum Canary {
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 24] = [
+pub const ALL: [(Canary, &str, u8); 29] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -70,6 +81,11 @@ pub const ALL: [(Canary, &str, u8); 24] = [
     (Canary::Drop, "drop", 3),
     (Canary::LoseTail, "lose-tail", 4),
     (Canary::AlterEpoch, "alter-epoch", 5),
+    (Canary::Unmark, "unmark", 2),
+    (Canary::Mark, "mark", 2),
+    (Canary::Relane, "relane", 12),
+    (Canary::Starve, "starve", 12),
+    (Canary::Expire, "expire", 3),
     (Canary::ClaimRecovered, "claim-recovered", 5),
     (Canary::DenyRecovered, "deny-recovered", 5),
     (Canary::Seam, "seam", 6),
@@ -89,6 +105,9 @@ pub const ALL: [(Canary, &str, u8); 24] = [
     (Canary::McpPatience, "mcp-patience", 17),
 ];
 
+/// Messages that pass those of a lane that is starved.
+const STARVES: u32 = 40;
+
 /// Stands between server and clients; without a canary it lets everything pass.
 #[derive(Debug)]
 pub struct Saboteur {
@@ -97,6 +116,8 @@ pub struct Saboteur {
     held: Option<Fact>,
     victim: Option<Stream>,
     resumed: Option<(usize, Stream)>,
+    /// What waits in a lane of a connection, and how many messages have passed it.
+    starved: (Vec<Fact>, u32),
     /// The text of an earlier answer, or an earlier reply.
     earlier: Option<Rc<str>>,
     /// How often it struck.
@@ -112,6 +133,7 @@ impl Saboteur {
             held: None,
             victim: None,
             resumed: None,
+            starved: (Vec::new(), 0),
             earlier: None,
             strikes: 0,
         }
@@ -152,6 +174,11 @@ impl Saboteur {
         match canary {
             Canary::Seam => return after_resume.then(Vec::new),
             Canary::LoseTail if self.victim.is_some() => return (self.victim == Some(stream)).then(Vec::new),
+            Canary::Unmark if delivery.again => {
+                let delivery = Delivery { again: false, ..delivery.clone() };
+                return Some(vec![Fact::Delivered { conn, client, stream, position, delivery }]);
+            }
+            Canary::Starve => return self.starve(fact),
             _ if !self.rng.chance(20) => return None,
             _ => {}
         }
@@ -178,6 +205,18 @@ impl Saboteur {
                 self.victim = Some(stream);
                 Some(Vec::new())
             }
+            Canary::Mark if !delivery.again => {
+                Some(vec![with(position, Delivery { again: true, ..delivery.clone() })])
+            }
+            Canary::Relane if position.lane != Lane::Normal => {
+                Some(vec![with(Position { lane: Lane::Normal, ..position }, delivery.clone())])
+            }
+            Canary::Expire => {
+                let Position { epoch, lane, sequence } = position;
+                let reason = "expired".into();
+                let gap = Gap { epoch, lane, from: sequence, to: sequence, reason };
+                Some(vec![Fact::Gap { conn, client, stream, gap }])
+            }
             Canary::AlterEpoch => {
                 let mut other = position;
                 other.epoch ^= 1;
@@ -185,6 +224,27 @@ impl Saboteur {
             }
             _ => None,
         }
+    }
+
+    /// Holds the urgent messages of one connection back until many others have come there.
+    fn starve(&mut self, fact: &Fact) -> Option<Vec<Fact>> {
+        let Fact::Delivered { conn, position, .. } = *fact else { return None };
+        let (held, passed) = &mut self.starved;
+        match held.first() {
+            Some(Fact::Delivered { conn: other, .. }) if *other != conn => return None,
+            None if position.lane != Lane::Urgent => return None,
+            _ => {}
+        }
+        if position.lane == Lane::Urgent {
+            held.push(fact.clone());
+            return Some(Vec::new());
+        }
+        *passed += 1;
+        if *passed < STARVES {
+            return None;
+        }
+        *passed = 0;
+        Some(std::iter::once(fact.clone()).chain(held.drain(..)).collect())
     }
 
     fn attached(&mut self, canary: Canary, fact: &Fact) -> Option<Vec<Fact>> {

@@ -88,12 +88,14 @@ pub enum Fault {
     Rush,
     /// A client had its transports come and go in turn.
     Flap,
+    /// A client stayed away for a while.
+    Away,
     /// A shard took no turn for seconds.
     Freeze,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 43] = [
+pub const NAMES: [&str; 44] = [
     "cut",
     "delay",
     "short-send",
@@ -136,6 +138,7 @@ pub const NAMES: [&str; 43] = [
     "restart",
     "rush",
     "flap",
+    "away",
     "freeze",
 ];
 

@@ -116,6 +116,10 @@ pub struct Cast {
     pub double: u32,
     /// A client begins to open and close its transports in turn.
     pub flap: u32,
+    /// A client that lost its connection stays away for a while.
+    pub away: u32,
+    /// A publish is for the first client.
+    pub favourite: u32,
     /// A message to a client names a priority.
     pub lanes: u32,
     /// A message to a client has a time to live.
@@ -220,6 +224,8 @@ fn cast(rng: &mut Rng) -> Cast {
         switch: strength(rng, 400, 500),
         double: strength(rng, 600, 50),
         flap: strength(rng, 600, 20),
+        away: strength(rng, 400, 500),
+        favourite: strength(rng, 500, 800),
         lanes: strength(rng, 400, 1000),
         ttl: strength(rng, 600, 400),
         pipeline: rng.pick(&[1, 2, 8, 32]),

@@ -14,7 +14,7 @@ use crate::lane::Lane;
 use crate::limits;
 use crate::message::{TopicContent, write_envelope, write_meta};
 use crate::outbox::{Entry, Gap, Outbox};
-use crate::stream::{Epoch, Position};
+use crate::stream::{Epoch, Position, Sequence};
 
 /// One message of a topic, encoded once.
 #[derive(Clone, Debug)]
@@ -60,7 +60,7 @@ pub(crate) struct Topic {
     outbox: Outbox,
     /// Subscribed connections by member.
     pub(crate) subscribed: Vec<u32>,
-    /// Appended in this turn, not yet sent to the subscribers' shards.
+    /// Appended and not yet sent to the subscribers' shards.
     fresh: Vec<TopicMessage>,
     used: Instant,
 }
@@ -101,13 +101,37 @@ impl Topics {
         topic
     }
 
-    /// Notes that `name` has fresh messages.
-    pub(crate) fn touch(&mut self, name: &str) {
-        if let Some(topic) = self.by_name.get(name)
-            && topic.fresh.len() == 1
-        {
+    /// The topic of that name, if there is one.
+    pub(crate) fn get(&self, name: &str) -> Option<&Topic> {
+        self.by_name.get(name)
+    }
+
+    /// The names of all topics.
+    pub(crate) fn names(&self) -> impl Iterator<Item = Arc<str>> {
+        self.by_name.keys().cloned()
+    }
+
+    /// Puts back a topic as it was before a restart.
+    pub(crate) fn restore(&mut self, name: &str, outbox: Outbox, now: Instant) {
+        let epoch = outbox.epoch();
+        self.open(name, || epoch, now).outbox = outbox;
+    }
+
+    /// Everything of `name` up to `sequence` is durable: it may leave for the subscribers.
+    pub(crate) fn settle(&mut self, name: &str, sequence: Sequence) {
+        let Some(topic) = self.by_name.get_mut(name) else { return };
+        let due = topic.ready() > 0;
+        topic.outbox.settle(sequence);
+        if !due && topic.ready() > 0 {
             self.dirty.push(Arc::clone(&topic.name));
         }
+    }
+
+    /// Takes back what of `name` is not durable, and says how many bytes that were.
+    pub(crate) fn roll_back(&mut self, name: &str) -> usize {
+        let Some(topic) = self.by_name.get_mut(name) else { return 0 };
+        topic.fresh.truncate(topic.ready());
+        topic.outbox.roll_back()
     }
 
     /// One connection of `from` left.
@@ -132,23 +156,29 @@ impl Topics {
     /// The fresh messages of `name`, and the members they go to.
     pub(crate) fn take_fresh(&mut self, name: &str) -> Option<Fresh> {
         let topic = self.by_name.get_mut(name)?;
-        if topic.fresh.is_empty() {
-            return None;
-        }
-        let messages = std::mem::take(&mut topic.fresh);
+        let messages = match topic.ready() {
+            0 => return None,
+            all if all == topic.fresh.len() => std::mem::take(&mut topic.fresh),
+            some => topic.fresh.drain(..some).collect(),
+        };
         Some(Fresh { topic: Arc::clone(&topic.name), messages, to: topic.members() })
     }
 
-    /// Forgets what is too old, and topics that nobody uses and that keep nothing. Returns the bytes freed.
-    pub(crate) fn sweep(&mut self, now: Instant, limits: &limits::Outbox) -> usize {
-        let mut freed = 0;
-        self.by_name.retain(|_, topic| {
+    /// Forgets what is too old, and topics that nobody uses and that keep nothing. Returns the bytes freed, and
+    /// which topics are no more.
+    pub(crate) fn sweep(&mut self, now: Instant, limits: &limits::Outbox) -> (usize, Vec<(Arc<str>, Epoch)>) {
+        let (mut freed, mut forgotten) = (0, Vec::new());
+        self.by_name.retain(|name, topic| {
             freed += topic.outbox.trim_age(now, limits);
-            !topic.outbox.is_empty()
+            let keep = !topic.outbox.is_empty()
                 || topic.subscribed.iter().any(|count| *count > 0)
-                || now.since(topic.used) < limits.age_max
+                || now.since(topic.used) < limits.age_max;
+            if !keep {
+                forgotten.push((Arc::clone(name), topic.epoch));
+            }
+            keep
         });
-        freed
+        (freed, forgotten)
     }
 }
 
@@ -170,6 +200,21 @@ pub(crate) struct Appended {
 }
 
 impl Topic {
+    /// Its name.
+    pub(crate) fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Its stream.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Fresh messages that are durable.
+    fn ready(&self) -> usize {
+        self.fresh.partition_point(|message| message.sequence <= self.outbox.durable())
+    }
+
     /// Members with subscribers.
     fn members(&self) -> Vec<Member> {
         let with = self.subscribed.iter().enumerate().filter(|(_, count)| **count > 0);
@@ -224,7 +269,6 @@ impl Topic {
         }
         let entry = Entry { at: now, body: Arc::clone(&body), class, ttl_ms: 0 };
         let appended = self.outbox.append(limits, entry);
-        self.outbox.settle(appended.sequence);
         self.fresh.push(TopicMessage { sequence: position.sequence, body, binary, except });
         let own = u32::from(except.is_some());
         let delivered_to = self.subscribed.iter().sum::<u32>().saturating_sub(own);

@@ -4,6 +4,7 @@ use weir_ring::token::{Member, Token};
 
 use crate::acks::{Acks, Flight, Job, Ledger, Waiting};
 use crate::dead::MessageId;
+use crate::durable::{client_name, log_acknowledged};
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::mail::{Ack, ReplyTo};
@@ -138,14 +139,19 @@ impl Shard {
 
     /// Changes how messages stand. What is settled at the beginning of a lane is not kept any longer.
     pub(crate) fn settle(&mut self, id: Token, change: impl FnOnce(&mut Acks)) {
-        let Shard { sessions, stats, .. } = self;
-        let Some(mailbox) = sessions.get_mut(id).and_then(|session| session.mailbox.as_mut()) else { return };
+        let Shard { sessions, journal, stats, .. } = self;
+        let Some(session) = sessions.get_mut(id) else { return };
+        let Some(mailbox) = &mut session.mailbox else { return };
         let Some(acks) = mailbox.ledger.as_mut().and_then(|ledger| ledger.acks.as_mut()) else { return };
         stats.delivery.pending -= acks.pending() as u64;
         change(acks);
         stats.delivery.pending += acks.pending() as u64;
         let prefixes = Lane::ALL.map(|lane| acks.prefix(lane));
-        stats.outbox_bytes -= mailbox.let_go(&prefixes) as u64;
+        let freed_bytes = mailbox.let_go(&prefixes);
+        stats.outbox_bytes -= freed_bytes as u64;
+        if freed_bytes > 0 {
+            log_acknowledged(journal, client_name(&session.client), mailbox);
+        }
         self.changed(id);
     }
 
@@ -201,8 +207,8 @@ impl Shard {
     ) {
         let Some(epoch) = self.sessions.get(id).map(|session| session.epoch) else { return };
         let Some(ledger) = self.ledger(id) else { return };
-        for (Waiting { lane, sequence, from, reply_to, duplicate, .. }, state) in ledger.answer(end) {
-            let receipt = Receipt { lane, position: Position { epoch, sequence }, state, duplicate };
+        for (Waiting { lane, sequence, from, reply_to, .. }, state) in ledger.answer(end) {
+            let receipt = Receipt { lane, position: Position { epoch, sequence }, state, duplicate: false };
             self.receipt(from, reply_to, Ok(receipt), cx);
         }
     }

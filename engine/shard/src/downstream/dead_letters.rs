@@ -4,6 +4,7 @@ use weir_ring::token::Token;
 
 use crate::acks::Flight;
 use crate::dead::{DeadLetter, MessageId, View};
+use crate::durable::{log_dead, log_gone};
 use crate::lane::Lane;
 use crate::mail::{Answer, DeadQuestion};
 use crate::outbox::Entry;
@@ -31,6 +32,9 @@ impl Shard {
         };
         let message = MessageId { epoch: *epoch, lane, sequence };
         let buried = self.dead.bury(message, letter, &self.config.delivery).is_ok();
+        if let Some(letter) = self.dead.get(message).filter(|_| buried) {
+            log_dead(&mut self.journal, message, letter);
+        }
         self.stats.delivery.dead += u64::from(buried);
         self.stats.delivery.refused += u64::from(!buried);
         buried
@@ -89,6 +93,7 @@ impl Shard {
     /// Throws a letter away, on its way or not.
     fn purge(&mut self, letter: MessageId) -> Option<DeadLetter> {
         let dead = self.dead.remove(letter)?;
+        log_gone(&mut self.journal, letter, &dead);
         if let Some(ledger) = self.sessions.find(&dead.client).and_then(|id| self.ledger(id)) {
             ledger.end_redrive(letter);
         }
@@ -120,14 +125,17 @@ impl Shard {
     fn die_again(&mut self, id: Token, letter: MessageId, cx: &Cx<'_>) {
         let flight = self.ledger(id).and_then(|ledger| ledger.end_redrive(letter));
         self.dead.come_back(letter, flight.map_or(0, |flight| flight.attempts), cx.now.wall);
+        if let Some(dead) = self.dead.get(letter) {
+            log_dead(&mut self.journal, letter, dead);
+        }
         self.stats.delivery.dead += 1;
     }
 
     /// The client has a letter that was on its way. False if it was not.
     pub(crate) fn redriven_arrived(&mut self, id: Token, letter: MessageId) -> bool {
         let arrived = self.ledger(id).and_then(|ledger| ledger.end_redrive(letter)).is_some();
-        if arrived {
-            self.dead.remove(letter);
+        if arrived && let Some(dead) = self.dead.remove(letter) {
+            log_gone(&mut self.journal, letter, &dead);
         }
         arrived
     }

@@ -48,7 +48,8 @@ impl Shard {
         }
     }
 
-    /// The stream's memory ends with the process: what a client has not been sent is named.
+    /// Says that the server stops. A stream's memory ends with the process, unless there is a log: what a client
+    /// has not been sent is named.
     fn tell_shutdown(&mut self, token: Token, session: Option<Token>, cx: &mut Cx<'_>) {
         let deadline = self.config.drain_timeout.as_millis() as u64 + cx.now.wall.0;
         let shutdown = serde_json::json!({
@@ -58,7 +59,7 @@ impl Shard {
             "deadline": deadline,
         });
         self.tell(token, "shutdown_pending", shutdown.to_string().as_bytes(), cx);
-        let Some(id) = session else { return };
+        let Some(id) = session.filter(|_| self.journal.is_none()) else { return };
         for gap in self.unsent_gaps(token, id) {
             self.tell_gap(token, id, gap, cx);
         }

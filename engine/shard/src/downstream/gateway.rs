@@ -98,7 +98,7 @@ impl Shard {
         if home != self.me {
             return Err(Error::ClientIdMismatch);
         }
-        link.session = Some(self.open_session(name, cx)?);
+        link.session = Some(self.name_session(name, cx)?);
         Ok(Flow::Go)
     }
 

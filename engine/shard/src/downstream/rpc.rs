@@ -22,7 +22,7 @@ impl Shard {
                 link.speaks = Speaks::Mcp;
                 if link.session.is_none() {
                     let name = self.mint();
-                    match self.open_session(&name, cx) {
+                    match self.name_session(&name, cx) {
                         Ok(id) => link.session = Some(id),
                         Err(error) => {
                             return self.close_link(token, close::TRY_AGAIN_LATER, &error.message(), cx);

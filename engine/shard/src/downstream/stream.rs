@@ -6,6 +6,7 @@ use weir_transports::phoenix::{self, Version};
 use weir_transports::{sse, websocket};
 
 use crate::downstream::connection::{Link, Speaks, Stage};
+use crate::durable::{client_name, log_forgotten, log_opened};
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::mailbox::Mailbox;
@@ -34,18 +35,40 @@ pub(crate) struct Place {
 impl Shard {
     /// The session of `client`, made if need be. Its home is this shard.
     pub(crate) fn open_session(&mut self, client: &str, cx: &Cx<'_>) -> Result<Token, Error> {
-        let random = &mut self.random;
-        let session = || Session {
+        if let Some(id) = self.sessions.find(client) {
+            return Ok(id);
+        }
+        let epoch = Epoch::from_random(self.random.next());
+        let id = self.begin_session(client, epoch, cx)?;
+        if let Some(session) = self.sessions.get(id).filter(|session| !session.is_minted()) {
+            log_opened(&mut self.journal, client_name(&session.client), epoch);
+        }
+        Ok(id)
+    }
+
+    /// A session whose stream begins, or goes on, at `epoch`.
+    pub(crate) fn begin_session(&mut self, client: &str, epoch: Epoch, cx: &Cx<'_>) -> Result<Token, Error> {
+        let session = Session {
             client: client.into(),
             links: Links::None,
+            named: 0,
             bucket: TokenBucket::new(),
-            epoch: Epoch::from_random(random.next()),
+            epoch,
             mailbox: None,
             received: 0,
             heard: cx.now.mono,
             watched: false,
         };
-        self.sessions.find_or_insert(client, session).map_err(|_| Error::insufficient_resources())
+        self.sessions.find_or_insert(client, || session).map_err(|_| Error::insufficient_resources())
+    }
+
+    /// The session of `client` for a WebSocket that is named for it.
+    pub(crate) fn name_session(&mut self, client: &str, cx: &Cx<'_>) -> Result<Token, Error> {
+        let id = self.open_session(client, cx)?;
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.named += 1;
+        }
+        Ok(id)
     }
 
     /// Where a connection goes on: at its cursor if that can be continued, else where the client's
@@ -144,7 +167,7 @@ impl Shard {
         let limits = &self.config.outbox;
         let idle = self.config.session_idle_timeout;
         let Some(session) = self.sessions.get_mut(id) else { return };
-        let away = session.links.as_slice().is_empty();
+        let away = session.is_away();
         if away && cx.now.mono >= session.heard.plus(idle) {
             self.close_ledger(id, cx);
             self.forget_session(id);
@@ -178,11 +201,11 @@ impl Shard {
     pub(crate) fn unlinked(&mut self, id: Token, now: Instant) {
         let idle = self.config.session_idle_timeout;
         let Some(session) = self.sessions.get_mut(id) else { return };
-        if !session.links.as_slice().is_empty() {
+        if !session.is_away() {
             return;
         }
         session.heard = now;
-        if session.client.starts_with(MINTED) && session.mailbox.is_none() {
+        if session.is_minted() && session.mailbox.is_none() {
             self.forget_session(id);
         } else if !std::mem::replace(&mut session.watched, true) {
             self.alarm(now.plus(idle), Alarm::Session(id));
@@ -191,6 +214,9 @@ impl Shard {
 
     fn forget_session(&mut self, id: Token) {
         if let Some(session) = self.sessions.remove(id) {
+            if !session.is_minted() {
+                log_forgotten(&mut self.journal, client_name(&session.client), session.epoch);
+            }
             self.stats.outbox_bytes -= session.mailbox.map_or(0, |mailbox| mailbox.bytes()) as u64;
         }
     }
@@ -198,16 +224,13 @@ impl Shard {
     /// A name for a connection that gave none, whose home is this shard.
     pub(crate) fn mint(&mut self) -> String {
         loop {
-            let name = format!("{MINTED}{:016x}", self.random.next());
+            let name = format!("{}{:016x}", route::MINTED, self.random.next());
             if route::home(&self.ring, &name) == self.me {
                 return name;
             }
         }
     }
 }
-
-/// What minted names begin with. Clients cannot take such a name.
-const MINTED: &str = "mcp:conn-";
 
 /// `{"epoch", "from", "to", "reason"}`, and `lane` unless it is the normal one.
 pub(crate) fn gap_json(epoch: Epoch, lane: Lane, gap: Gap) -> Vec<u8> {

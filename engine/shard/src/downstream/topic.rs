@@ -13,12 +13,13 @@ use crate::downstream::phoenix::Addressee;
 use crate::downstream::presence::presence_json;
 use crate::downstream::stream::gap_json;
 use crate::downstream::websocket::Flow;
+use crate::durable::begin_topic;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::mail::{Mail, PushRef, Subscriber, Tracking};
 use crate::message::{Receipt, State};
 use crate::route;
-use crate::stream::{Epoch, Position};
+use crate::stream::Position;
 use crate::turn::{Cx, Shard};
 
 /// Bytes of a topic's past sent to a subscriber at once.
@@ -87,8 +88,8 @@ impl Shard {
     ) {
         let present = tracking.map(|tracking| self.track(from, subscriber, &topic, &tracking, cx));
         self.send_fresh(&topic, cx);
-        let random = &mut self.random;
-        let owned = self.topics.open(&topic, || Epoch::from_random(random.next()), cx.now.mono);
+        let Shard { topics, random, journal, .. } = self;
+        let owned = topics.open(&topic, || begin_topic(random, journal, &topic), cx.now.mono);
         let part = PAST_BYTES.min(self.config.queue_bytes_max / 4);
         let past = Box::new(Past { present, ..owned.subscribe(from, resume, part) });
         self.send(from, Mail::Subscribed { subscriber, topic, past }, cx);
@@ -282,6 +283,9 @@ impl Shard {
             self.abandon_link(token);
         }
         if let Some(id) = link.session {
+            if let Some(session) = self.sessions.get_mut(id) {
+                session.named -= 1;
+            }
             self.unlink(token, id, link.parting(), cx);
         }
     }

@@ -172,7 +172,7 @@ impl Shard {
             (None, Speaks::Mcp) => self.mint(),
             (None, _) => return Ok(()),
         };
-        link.session = Some(self.open_session(&name, cx)?);
+        link.session = Some(self.name_session(&name, cx)?);
         link.watch = Watch::Stream;
         Ok(())
     }

@@ -18,14 +18,14 @@
 use memchr::memmem;
 
 /// Bytes of a header.
-pub const HEADER: usize = 32;
+pub(crate) const HEADER: usize = 32;
 
 /// What a batch begins with. 0xff is in no UTF-8 text.
-pub const MAGIC: [u8; 4] = *b"Wlg\xff";
+pub(crate) const MAGIC: [u8; 4] = *b"Wlg\xff";
 
 /// Who writes: the same in every batch of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Writer {
+pub(crate) struct Writer {
     /// Which start of the process, from 1.
     pub run: u32,
     /// Random for each run.
@@ -42,7 +42,7 @@ struct Header {
 }
 
 /// Makes a batch of `bytes`: room for the header, then the payload.
-pub fn seal(bytes: &mut [u8], writer: Writer, lsn: u64) {
+pub(crate) fn seal(bytes: &mut [u8], writer: Writer, lsn: u64) {
     let Some((header, payload)) = bytes.split_first_chunk_mut::<HEADER>() else { return };
     header[..4].copy_from_slice(&MAGIC);
     header[4..8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
@@ -74,7 +74,7 @@ impl Header {
 
 /// One finding in a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Found<'a> {
+pub(crate) enum Found<'a> {
     /// A batch, whole.
     Batch { lsn: u64, payload: &'a [u8] },
     /// This many bytes are no batch, and a later batch stands behind them: what was there had been on
@@ -84,7 +84,7 @@ pub enum Found<'a> {
 
 /// The batches of one segment, front to back.
 #[derive(Debug)]
-pub struct Batches<'a> {
+pub(crate) struct Batches<'a> {
     bytes: &'a [u8],
     at: usize,
     writer: Option<Writer>,
@@ -92,24 +92,24 @@ pub struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     /// The batches in a segment's `bytes`.
-    pub fn new(bytes: &'a [u8]) -> Batches<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Batches<'a> {
         let mut batches = Batches { bytes, at: 0, writer: None };
         batches.writer = batches.header_from(0).map(|(_, header)| header.writer);
         batches
     }
 
     /// Who wrote the segment; `None`: nothing in it can be read.
-    pub fn writer(&self) -> Option<Writer> {
+    pub(crate) fn writer(&self) -> Option<Writer> {
         self.writer
     }
 
     /// Where the last whole batch ends. After the last finding: everything behind it was torn.
-    pub fn end(&self) -> usize {
+    pub(crate) fn end(&self) -> usize {
         self.at
     }
 
     /// The bytes behind [`Batches::end`], less what was reserved and never written.
-    pub fn torn(&self) -> usize {
+    pub(crate) fn torn(&self) -> usize {
         let rest = &self.bytes[self.at..];
         rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
     }

@@ -9,7 +9,9 @@ use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 use weir_ring::time::Wall;
 
+use crate::dead::MessageId;
 use crate::durable::record::{Kind, LANES, Message, Name, Place, Record};
+use crate::lane::Lane;
 use crate::limits;
 use crate::stream::{Epoch, Sequence};
 
@@ -22,7 +24,7 @@ pub struct Stream {
     pub name: Box<str>,
     /// The life that goes on.
     pub epoch: Epoch,
-    /// Its lanes.
+    /// Its lanes, in the order of [`Lane::ALL`].
     pub lanes: [Run; LANES],
 }
 
@@ -57,8 +59,8 @@ pub struct Entry {
 pub struct DeadLetter {
     /// The client it was for.
     pub client: Box<str>,
-    /// Where it stood: life, lane and number.
-    pub at: (Epoch, u8, Sequence),
+    /// Its name for ever.
+    pub id: MessageId,
     /// Times it was sent.
     pub attempts: u32,
     /// The message.
@@ -89,8 +91,11 @@ pub(crate) struct Lives<'a> {
     lives: Vec<Life<'a>>,
     /// The one the last record was about; often the next is about it, too.
     last: u32,
-    dead: BTreeMap<(u32, u64, u8, Sequence), (u32, Message<'a>)>,
+    dead: BTreeMap<DeadKey, (u32, Message<'a>)>,
 }
+
+/// The index of a dead letter's stream, its epoch, lane and number.
+type DeadKey = (u32, u64, u8, Sequence);
 
 struct Life<'a> {
     name: Name<'a>,
@@ -100,11 +105,11 @@ struct Life<'a> {
     written: Written,
     /// A bit for each of them.
     used: u8,
-    lanes: [Lane<'a>; LANES],
+    lanes: [LaneLife<'a>; LANES],
 }
 
 #[derive(Default)]
-struct Lane<'a> {
+struct LaneLife<'a> {
     /// The last record that said what the head is.
     written: Written,
     head: Sequence,
@@ -133,13 +138,13 @@ impl<'a> Lives<'a> {
                 let limits = self.limits;
                 let life = self.life(at.stream, at.epoch);
                 (life.written, life.used) = (written, lanes);
-                let lane = &mut life.lanes[usize::from(at.lane)];
+                let lane = &mut life.lanes[at.lane as usize];
                 lane.written = written;
                 lane.append(at.sequence, message, limits);
             }
             Record::Acknowledged { at } => {
                 let life = self.life(at.stream, at.epoch);
-                life.lanes[usize::from(at.lane)].acknowledge(at.sequence);
+                life.lanes[at.lane as usize].acknowledge(at.sequence);
             }
             Record::Opened { stream, epoch } => {
                 let life = self.life(stream, epoch);
@@ -162,7 +167,7 @@ impl<'a> Lives<'a> {
                 let key = self.dead_key(at);
                 self.dead.insert(key, (attempts, message));
             }
-            Record::Redriven { at } | Record::Purged { at } => {
+            Record::Gone { at } => {
                 let key = self.dead_key(at);
                 self.dead.remove(&key);
             }
@@ -187,8 +192,9 @@ impl<'a> Lives<'a> {
         let Lives { limits, lives, dead, .. } = self;
         let dead = dead.into_iter().filter_map(|((index, epoch, lane, sequence), (attempts, message))| {
             let client = lives.get(index as usize)?.name.text.into();
-            let at = (Epoch::from_bits(epoch)?, lane, sequence);
-            Some(DeadLetter { client, at, attempts, entry: Entry::of(&message) })
+            let (epoch, lane) = (Epoch::from_bits(epoch)?, *Lane::ALL.get(usize::from(lane))?);
+            let id = MessageId { epoch, lane, sequence };
+            Some(DeadLetter { client, id, attempts, entry: Entry::of(&message) })
         });
         let dead = dead.collect();
         let streams = lives.into_iter().filter_map(|life| {
@@ -200,8 +206,8 @@ impl<'a> Lives<'a> {
     }
 
     /// Dead letters outlive their stream.
-    fn dead_key(&mut self, at: Place<'a>) -> (u32, u64, u8, Sequence) {
-        (self.find(at.stream), at.epoch.bits(), at.lane, at.sequence)
+    fn dead_key(&mut self, at: Place<'a>) -> DeadKey {
+        (self.find(at.stream), at.epoch.bits(), at.lane as u8, at.sequence)
     }
 
     /// The life `epoch` of a stream. Another one has ended if this one is heard of.
@@ -246,7 +252,7 @@ impl<'a> Life<'a> {
     }
 }
 
-impl<'a> Lane<'a> {
+impl<'a> LaneLife<'a> {
     /// Takes the message `sequence`. After a hole the run begins anew; what was refused and numbered again
     /// never happened.
     fn append(&mut self, sequence: Sequence, message: Message<'a>, limits: &limits::Outbox) {
@@ -279,7 +285,7 @@ impl<'a> Lane<'a> {
 
     fn acknowledge(&mut self, sequence: Sequence) {
         self.acknowledged = self.acknowledged.max(sequence.min(self.head));
-        let floor = |lane: &Lane<'_>| (lane.head - lane.kept.len() as u64).saturating_add(1);
+        let floor = |lane: &LaneLife<'_>| (lane.head - lane.kept.len() as u64).saturating_add(1);
         while !self.kept.is_empty() && floor(self) <= self.acknowledged {
             self.drop_oldest();
         }

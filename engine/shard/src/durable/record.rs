@@ -4,10 +4,11 @@
 
 use weir_ring::time::Wall;
 
+use crate::lane::Lane;
 use crate::stream::{Epoch, Sequence};
 
-/// Lanes of a stream: a record names one by its place in this many.
-pub const LANES: usize = 4;
+/// Lanes of a stream, in the order of [`Lane::ALL`].
+pub(crate) const LANES: usize = Lane::ALL.len();
 
 /// What a stream belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +21,7 @@ pub enum Kind {
 
 /// A stream's name: at most 255 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Name<'a> {
+pub(crate) struct Name<'a> {
     /// Whose stream it is.
     pub kind: Kind,
     /// The client's name, or the topic's.
@@ -29,20 +30,20 @@ pub struct Name<'a> {
 
 /// A place in one lane of one life of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place<'a> {
+pub(crate) struct Place<'a> {
     /// The stream.
     pub stream: Name<'a>,
     /// Its life.
     pub epoch: Epoch,
-    /// The lane, below [`LANES`].
-    pub lane: u8,
+    /// The lane.
+    pub lane: Lane,
     /// The number in the lane.
     pub sequence: Sequence,
 }
 
 /// A message, as its outbox keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// When it was taken.
     pub wall: Wall,
     /// How long it is worth sending, milliseconds; 0: as long as it is kept.
@@ -55,12 +56,12 @@ pub struct Message<'a> {
     pub body: &'a [u8],
 }
 
-/// What each lane of a stream has come to.
-pub type Lanes = [Sequence; LANES];
+/// A number for each lane of a stream.
+pub(crate) type Numbers = [Sequence; LANES];
 
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Record<'a> {
+pub(crate) enum Record<'a> {
     /// A stream begins a life.
     Opened { stream: Name<'a>, epoch: Epoch },
     /// A message was appended. `lanes` has a bit for each lane that the life has used so far: the others
@@ -72,12 +73,10 @@ pub enum Record<'a> {
     Forgotten { stream: Name<'a>, epoch: Epoch },
     /// A job ran out of attempts. It stands here in whole, because its message may be evicted.
     Dead { at: Place<'a>, attempts: u32, message: Message<'a> },
-    /// A dead letter is a job again.
-    Redriven { at: Place<'a> },
-    /// A dead letter was thrown away.
-    Purged { at: Place<'a> },
+    /// A dead letter was acknowledged after all, or thrown away.
+    Gone { at: Place<'a> },
     /// All that older segments say of a stream, but for its messages.
-    Checkpoint { stream: Name<'a>, epoch: Epoch, heads: Lanes, acknowledged: Lanes },
+    Checkpoint { stream: Name<'a>, epoch: Epoch, heads: Numbers, acknowledged: Numbers },
     /// Segment `segment` of `series` ends at byte `offset`. What follows there was refused or torn, and
     /// never happened.
     Ends { series: u16, segment: u32, offset: u64 },
@@ -97,14 +96,13 @@ const MESSAGE: u8 = 2;
 const ACKNOWLEDGED: u8 = 3;
 const FORGOTTEN: u8 = 4;
 const DEAD: u8 = 5;
-const REDRIVEN: u8 = 6;
-const PURGED: u8 = 7;
-const CHECKPOINT: u8 = 8;
-const ENDS: u8 = 9;
+const GONE: u8 = 6;
+const CHECKPOINT: u8 = 7;
+const ENDS: u8 = 8;
 
 impl Record<'_> {
     /// Appends the record.
-    pub fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         match *self {
             Record::Opened { stream, epoch } => head(out, OPENED, beginning(stream, epoch), 0),
             Record::Message { at, lanes, message } => {
@@ -119,8 +117,7 @@ impl Record<'_> {
                 out.extend_from_slice(&attempts.to_le_bytes());
                 write_message(out, &message);
             }
-            Record::Redriven { at } => head(out, REDRIVEN, at, 0),
-            Record::Purged { at } => head(out, PURGED, at, 0),
+            Record::Gone { at } => head(out, GONE, at, 0),
             Record::Checkpoint { stream, epoch, heads, acknowledged } => {
                 head(out, CHECKPOINT, beginning(stream, epoch), 0);
                 for number in heads.into_iter().chain(acknowledged) {
@@ -139,14 +136,14 @@ impl Record<'_> {
 
 /// The place before a stream's first message.
 fn beginning(stream: Name<'_>, epoch: Epoch) -> Place<'_> {
-    Place { stream, epoch, lane: 0, sequence: 0 }
+    Place { stream, epoch, lane: Lane::Normal, sequence: 0 }
 }
 
 fn head(out: &mut Vec<u8>, tag: u8, at: Place<'_>, class: u8) {
     let name = at.stream.text.as_bytes();
     debug_assert!(name.len() <= usize::from(u8::MAX), "names are checked where they come in");
     let kind = if at.stream.kind == Kind::Topic { TOPIC } else { 0 };
-    out.extend_from_slice(&[tag | kind, name.len() as u8, at.lane, class]);
+    out.extend_from_slice(&[tag | kind, name.len() as u8, at.lane as u8, class]);
     out.extend_from_slice(&at.epoch.bits().to_le_bytes());
     out.extend_from_slice(&at.sequence.to_le_bytes());
     out.extend_from_slice(name);
@@ -164,17 +161,17 @@ fn write_message(out: &mut Vec<u8>, message: &Message<'_>) {
 
 /// The records of a batch, in order.
 #[derive(Clone, Debug)]
-pub struct Records<'a> {
+pub(crate) struct Records<'a> {
     rest: &'a [u8],
 }
 
 /// Bytes that are no record: another version wrote them. Nothing after them can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unreadable;
+pub(crate) struct Unreadable;
 
 impl<'a> Records<'a> {
     /// The records in `payload`.
-    pub fn new(payload: &'a [u8]) -> Records<'a> {
+    pub(crate) fn new(payload: &'a [u8]) -> Records<'a> {
         Records { rest: payload }
     }
 
@@ -193,8 +190,9 @@ impl<'a> Records<'a> {
         let kind = if tag & TOPIC == 0 { Kind::Client } else { Kind::Topic };
         let text = str::from_utf8(self.bytes(usize::from(name_bytes))?).ok()?;
         let stream = Name { kind, text };
+        let lane = *Lane::ALL.get(usize::from(lane))?;
         let at = Place { stream, epoch, lane, sequence };
-        if usize::from(lane) >= LANES || sequence > SEQUENCE_MAX {
+        if sequence > SEQUENCE_MAX {
             return None;
         }
         Some(match tag & !TOPIC {
@@ -205,10 +203,9 @@ impl<'a> Records<'a> {
             ACKNOWLEDGED => Record::Acknowledged { at },
             FORGOTTEN => Record::Forgotten { stream, epoch },
             DEAD => Record::Dead { at, attempts: self.u32()?, message: self.message(class)? },
-            REDRIVEN => Record::Redriven { at },
-            PURGED => Record::Purged { at },
+            GONE => Record::Gone { at },
             CHECKPOINT => {
-                Record::Checkpoint { stream, epoch, heads: self.lanes()?, acknowledged: self.lanes()? }
+                Record::Checkpoint { stream, epoch, heads: self.numbers()?, acknowledged: self.numbers()? }
             }
             _ => return None,
         })
@@ -221,12 +218,12 @@ impl<'a> Records<'a> {
         Some(Message { wall, ttl_ms, class, key, body: self.bytes(body_bytes as usize)? })
     }
 
-    fn lanes(&mut self) -> Option<Lanes> {
-        let mut lanes = [0; LANES];
-        for lane in &mut lanes {
-            *lane = self.u64().filter(|number| *number <= SEQUENCE_MAX)?;
+    fn numbers(&mut self) -> Option<Numbers> {
+        let mut numbers = [0; LANES];
+        for of_lane in &mut numbers {
+            *of_lane = self.u64().filter(|number| *number <= SEQUENCE_MAX)?;
         }
-        Some(lanes)
+        Some(numbers)
     }
 
     fn bytes(&mut self, length: usize) -> Option<&'a [u8]> {

@@ -90,13 +90,20 @@ pub struct Share {
     pub dead: Vec<DeadLetter>,
 }
 
+impl Share {
+    /// Of a log that holds nothing.
+    pub(crate) fn empty() -> Share {
+        Share { run: 1, segments: Vec::new(), streams: Vec::new(), dead: Vec::new() }
+    }
+}
+
 impl Recovered {
     /// Gives each shard its part; their number need not be that of the last run.
     pub fn split(self, config: &Config) -> Vec<Share> {
         let shards = config.shards.max(1);
         let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
         let ring = HashRing::new(&nodes, config.vnodes);
-        let share = || Share { run: self.run, segments: Vec::new(), streams: Vec::new(), dead: Vec::new() };
+        let share = || Share { run: self.run, ..Share::empty() };
         let mut shares: Vec<Share> = (0..shards).map(|_| share()).collect();
         for segment in self.segments {
             shares[usize::from(segment.series % shards)].segments.push(segment);

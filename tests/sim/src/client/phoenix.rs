@@ -103,6 +103,11 @@ impl Link {
         self.frames.is_some()
     }
 
+    /// The upgrade is through, and nothing has been asked yet.
+    pub fn is_untried(&self) -> bool {
+        self.is_open() && self.next_ref == 1
+    }
+
     /// The channel of `stream`, if one is joined or being joined.
     pub fn channel(&self, stream: Stream) -> Option<&Channel> {
         self.channels.iter().find(|channel| channel.stream == stream)

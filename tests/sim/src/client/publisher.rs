@@ -77,7 +77,9 @@ impl Publisher {
 
     fn publish(&mut self, stage: &mut Stage) {
         let cast = stage.options.cast.clone();
-        let stream = if self.rng.chance(400) {
+        let stream = if self.rng.chance(cast.favourite) {
+            Stream::Own(0)
+        } else if self.rng.chance(400) {
             Stream::Topic(self.rng.index(cast.topics))
         } else {
             Stream::Own(self.rng.index(cast.receivers))

@@ -44,6 +44,8 @@ pub struct Receiver {
     links: Vec<Link>,
     /// Takes SSE at the next connect.
     on_sse: bool,
+    /// Stays away until then, ns.
+    away_until: u64,
     /// So often it still opens a transport beside the other, or closes one of two.
     flaps: u64,
 }
@@ -91,6 +93,7 @@ impl Receiver {
             views: BTreeMap::new(),
             links: Vec::new(),
             on_sse,
+            away_until: 0,
             flaps: 0,
         }
     }
@@ -101,6 +104,9 @@ impl Receiver {
             return None;
         }
         if self.links.is_empty() {
+            if phase == Phase::Storm && stage.now < self.away_until {
+                return pace(stage);
+            }
             self.connect(stage);
         } else if phase == Phase::Storm {
             self.storm(stage);
@@ -314,6 +320,10 @@ impl Receiver {
     /// The client itself gave a connection up.
     fn lost(&mut self, stage: &mut Stage, at: usize) {
         self.drop_link(stage, at);
+        if self.rng.chance(stage.options.cast.away) {
+            stage.faults.count(Fault::Away);
+            self.away_until = stage.now + self.rng.between(100, 3_000) * MS;
+        }
         if self.taste == Taste::Either && self.rng.chance(stage.options.cast.switch) {
             stage.faults.count(Fault::Switch);
             self.turn_around();
@@ -339,8 +349,7 @@ impl Receiver {
             net::close(stage, conn);
             self.lost(stage, at);
         } else if let Link::Phoenix(link) = &self.links[at]
-            && link.is_open()
-            && link.channels.is_empty()
+            && link.is_untried()
         {
             self.join_wanted(stage, Phase::Storm);
         }

@@ -7,17 +7,17 @@ use super::Found;
 use super::origin::Truth;
 use crate::history::{Fact, Gap, History, Stream, uid_in};
 use crate::options::MS;
-use crate::place::{Lane, Position};
+use crate::place::{Lane, Place, Position};
 
 /// Messages of other lanes that may pass one that waits: a round of all lanes twice, less its own.
 const PASSED_MAX: u32 = 28;
 
-/// A client's own stream on a connection that takes all of it.
-#[derive(Clone, Default)]
+/// A client's own stream on a connection.
+#[derive(Clone)]
 struct Line {
-    /// By lane, the last number that waited when the connection began, and where it is.
-    waits_to: [u64; 4],
-    at: [u64; 4],
+    /// Where it is.
+    place: Place,
+    /// By lane, messages of others that have come since the one that is next could have.
     passed: [u32; 4],
 }
 
@@ -28,10 +28,6 @@ struct Lines<'a> {
     /// Connections that had one of the other kind beside them: some messages are left to that.
     shared: BTreeSet<usize>,
     opened: BTreeMap<usize, u64>,
-    /// The highest number accepted, by client and epoch.
-    heads: BTreeMap<(usize, u32), [u64; 4]>,
-    /// The same when a connection was opened.
-    before: BTreeMap<usize, BTreeMap<u32, [u64; 4]>>,
     lines: BTreeMap<usize, Line>,
     /// When a publish left, and when its answer came.
     attempted: BTreeMap<usize, u64>,
@@ -52,29 +48,21 @@ impl Lines<'_> {
     fn step(&mut self, history: &History, at: u64, fact: &Fact) -> Option<(u8, String)> {
         match *fact {
             Fact::Attempted { uid } => drop(self.attempted.insert(uid, at)),
-            Fact::Accepted { uid, position } => {
-                self.accepted.insert(uid, at);
-                if let Stream::Own(client) = history.bodies[uid].stream {
-                    let head = self.heads.entry((client, position.epoch)).or_default();
-                    let head = &mut head[position.lane as usize];
-                    *head = position.sequence.max(*head);
-                }
-            }
+            Fact::Accepted { uid, .. } => drop(self.accepted.insert(uid, at)),
             Fact::Opened { conn, client, sse } => self.opened(at, conn, client, sse),
             Fact::Ended { conn, client } => drop(self.open.remove(&(client, conn))),
             Fact::Attached { conn, stream: Stream::Own(_), attachment, .. } => {
-                let before = self.before.get(&conn).and_then(|heads| heads.get(&attachment.place.epoch));
-                let waits_to = before.copied().unwrap_or_default();
-                self.lines.insert(conn, Line { waits_to, at: attachment.place.seen, passed: [0; 4] });
+                self.lines.insert(conn, Line { place: attachment.place, passed: [0; 4] });
             }
             Fact::Gap { conn, stream: stream @ Stream::Own(_), ref gap, .. } => {
                 self.reached(conn, gap.lane, gap.to);
                 return self.expired(history, stream, gap, at).map(|wrong| (3, wrong));
             }
-            Fact::Delivered { conn, stream: Stream::Own(_), position, ref delivery, .. } => {
-                let late = uid_in(&delivery.data).and_then(|uid| self.is_late(history, uid, conn));
-                let passed = self.passed(conn, position);
-                return passed.map(|wrong| (12, wrong)).or(late.map(|wrong| (3, wrong)));
+            Fact::Delivered { conn, stream: stream @ Stream::Own(_), position, ref delivery, .. } => {
+                let uid = uid_in(&delivery.data)?;
+                self.reached(conn, position.lane, position.sequence);
+                let passed = self.passed(conn, stream, (position.lane, uid)).map(|wrong| (12, wrong));
+                return passed.or_else(|| self.is_late(history, uid, conn).map(|wrong| (3, wrong)));
             }
             _ => {}
         }
@@ -87,30 +75,33 @@ impl Lines<'_> {
         }
         self.open.insert((client, conn), sse);
         self.opened.insert(conn, at);
-        let heads = self.heads.range((client, 0)..(client + 1, 0));
-        self.before.insert(conn, heads.map(|((_, epoch), head)| (*epoch, *head)).collect());
     }
 
     fn reached(&mut self, conn: usize, lane: Lane, sequence: u64) {
         if let Some(line) = self.lines.get_mut(&conn) {
-            line.at[lane as usize] = sequence;
+            line.place.seen[lane as usize] = sequence;
             line.passed[lane as usize] = 0;
         }
     }
 
-    /// A message came: who waits in other lanes was passed by it.
-    fn passed(&mut self, conn: usize, position: Position) -> Option<String> {
-        self.reached(conn, position.lane, position.sequence);
-        let shared = self.shared.contains(&conn);
+    /// Message `uid` of a lane came: who waits in the others was passed by it, if what is next there had been
+    /// accepted before the connection began, or before `uid` was handed in.
+    fn passed(&mut self, conn: usize, stream: Stream, (lane, uid): (Lane, usize)) -> Option<String> {
+        let since = self.attempted.get(&uid).max(self.opened.get(&conn)).copied()?;
+        let (shared, truth) = (self.shared.contains(&conn), self.truth?);
         let line = self.lines.get_mut(&conn).filter(|_| !shared)?;
-        for lane in Lane::ALL.into_iter().filter(|lane| *lane != position.lane) {
-            let at = lane as usize;
-            if line.at[at] < line.waits_to[at] {
-                line.passed[at] += 1;
+        for other in Lane::ALL.into_iter().filter(|other| *other != lane) {
+            let (epoch, sequence) = (line.place.epoch, line.place.at(other) + 1);
+            let next = truth.get(&(stream, Position { epoch, lane: other, sequence }));
+            if next.and_then(|next| self.accepted.get(next)).is_some_and(|accepted| *accepted < since) {
+                let passed = &mut line.passed[other as usize];
+                *passed += 1;
+                if *passed > PASSED_MAX {
+                    return Some(format!("{sequence} of lane {} waits too long", other.name()));
+                }
             }
         }
-        let late = Lane::ALL.into_iter().find(|lane| line.passed[*lane as usize] > PASSED_MAX)?;
-        Some(format!("{} of lane {} waits too long", line.at[late as usize] + 1, late.name()))
+        None
     }
 
     /// A gap says that times to live were over: they were, by then.

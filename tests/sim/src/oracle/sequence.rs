@@ -29,7 +29,7 @@ struct Walks<'a> {
     walks: BTreeMap<Key, Walk>,
     /// Connections the server may still hold: (client, connection) to whether it is an SSE stream.
     open: BTreeMap<(usize, usize), bool>,
-    /// SSE streams that had a WebSocket of the same client beside them.
+    /// Connections that had one of the other transport beside them.
     holed: BTreeSet<usize>,
     /// Pushes to a topic without an answer, by connection.
     unanswered: BTreeMap<(usize, Stream), usize>,
@@ -92,10 +92,10 @@ impl Walks<'_> {
         None
     }
 
-    /// While both transports are up, a client's messages go to its WebSocket: an SSE stream has holes.
+    /// While both transports are up, each message goes to one of them: both have holes.
     fn opened(&mut self, conn: usize, client: usize, sse: bool) {
         let others = self.open.range((client, 0)..(client + 1, 0)).filter(|(_, other)| **other != sse);
-        let holed: Vec<usize> = others.map(|((_, other), _)| if sse { conn } else { *other }).collect();
+        let holed: Vec<usize> = others.flat_map(|((_, other), _)| [conn, *other]).collect();
         self.holed.extend(holed);
         self.open.insert((client, conn), sse);
     }

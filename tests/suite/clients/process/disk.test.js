@@ -1,4 +1,5 @@
-// The disk tier when the disk is full: a clear refusal, nothing lost that was acknowledged, and on again by itself.
+// The disk tier: streams that outlive the process, however it ends; and a disk that is full: a clear refusal,
+// nothing lost that was acknowledged, and on again by itself.
 
 import assert from 'node:assert/strict'
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
@@ -6,7 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 
-import { event, source } from '../lib/events.js'
+import { event, message, source } from '../lib/events.js'
 import { get, send } from '../lib/http.js'
 import { LONG } from '../lib/inbox.js'
 import { Weir } from '../lib/weir.js'
@@ -14,6 +15,35 @@ import { Weir } from '../lib/weir.js'
 /** Runs what follows where `folder` is a file system of 4 MiB, half of it taken by `ballast`. */
 const small = folder => ['unshare', '-rm', 'sh', '-c',
   'mount -t tmpfs -o size=4m weir "$0" && head -c 2097152 /dev/zero >"$0/ballast" && exec "$@"', folder]
+
+describe('a restart', () => {
+  for (const signal of ['SIGTERM', 'SIGKILL']) {
+    it(`after ${signal} goes on in the same epoch`, async () => {
+      const folder = mkdtempSync(path.join(tmpdir(), 'weir-data-'))
+      const flags = ['--data-dir', folder]
+      const first = await Weir.start({ flags })
+      const es = source(first.url('/mcp/sse?client_id=stays'))
+      await event(es, 'connected')
+      await send(first, 'stays', { type: 'chat', data: 1 })
+      const { data: seen } = await message(es, 'chat')
+      await send(first, 'away', { type: 'chat', data: 1 })
+      await first.end(signal)
+      await first.close()
+      const second = await Weir.start({ flags, ports: first.ports, shards: 3 })
+      const { data: back } = await event(es, 'connected')
+      assert.equal(back.recovered, true)
+      const { json } = await send(second, 'stays', { type: 'chat', data: 2 })
+      const { data } = await message(es, 'chat')
+      assert.deepEqual([data.epoch, data.sequence, data.data], [seen.epoch, 2, 2])
+      assert.deepEqual([json.epoch, json.sequence], [seen.epoch, 2])
+      assert.equal((await send(second, 'away', { type: 'chat', data: 2 })).json.sequence, 2)
+      assert.deepEqual(es.inbox.items.filter(({ name }) => name === 'gap'), [])
+      es.close()
+      await second.close()
+      rmSync(folder, { recursive: true })
+    })
+  }
+})
 
 describe('a full disk', () => {
   const config = '[outbox]\nmax_bytes = 8388608\n'

@@ -65,9 +65,9 @@ const SHARD: [&[&str]; 6] = [
         "timers",
     ],
     &["policy"],
-    &["durable", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
+    &["idempotency", "mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
     &["channels"],
-    &["downstream", "mail", "mcp", "upstream"],
+    &["downstream", "durable", "mail", "mcp", "upstream"],
     &["turn"],
 ];
 

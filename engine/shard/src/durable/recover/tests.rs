@@ -9,6 +9,7 @@ use super::*;
 use crate::durable::batch::{HEADER, seal};
 use crate::durable::lives::{Entry, Run};
 use crate::durable::record::{Kind, LANES, Message, Name, Place};
+use crate::lane::Lane;
 use crate::stream::Epoch;
 
 const NAMES: [(Kind, &str); 4] =
@@ -24,12 +25,12 @@ fn limits() -> limits::Outbox {
 enum Step {
     Message {
         stream: usize,
-        lane: u8,
+        lane: Lane,
         bytes: usize,
     },
     Acknowledge {
         stream: usize,
-        lane: u8,
+        lane: Lane,
         part: u8,
     },
     Forget {
@@ -45,7 +46,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let lane = || prop_oneof![4 => Just(0_u8), 1 => 0..4_u8];
+    let lane = || prop_oneof![4 => Just(Lane::Normal), 1 => prop::sample::select(&Lane::ALL)];
     let step = prop_oneof![
         12 => (0..4_usize, lane(), 0..80_usize).prop_map(|(stream, lane, bytes)| Step::Message { stream, lane, bytes }),
         2 => (0..4_usize, lane(), any::<u8>()).prop_map(|(stream, lane, part)| Step::Acknowledge { stream, lane, part }),
@@ -136,7 +137,7 @@ impl Model {
         }
     }
 
-    fn message(&mut self, stream: usize, lane: u8, bytes: usize) {
+    fn message(&mut self, stream: usize, lane: Lane, bytes: usize) {
         if self.state[stream].is_none() {
             self.epochs += 1;
             let epoch = Epoch::from_random(self.epochs);
@@ -144,12 +145,17 @@ impl Model {
             self.record(stream, &Record::Opened { stream: Model::name(stream), epoch });
         }
         let Some((epoch, lanes)) = &mut self.state[stream] else { return };
-        let run = &mut lanes[usize::from(lane)];
+        let run = &mut lanes[lane as usize];
         run.head += 1;
-        let body = format!("{stream}-{}-{lane}-{}-{}", epoch.bits(), run.head, "x".repeat(bytes));
+        let body = format!("{stream}-{}-{lane:?}-{}-{}", epoch.bits(), run.head, "x".repeat(bytes));
         let (epoch, sequence) = (*epoch, run.head);
-        let message =
-            Message { wall: Wall(sequence), ttl_ms: 7, class: lane, key: b"key", body: body.as_bytes() };
+        let message = Message {
+            wall: Wall(sequence),
+            ttl_ms: 7,
+            class: lane as u8,
+            key: b"key",
+            body: body.as_bytes(),
+        };
         run.entries.push(Entry::of(&message));
         let max = limits();
         let size = |run: &Run| run.entries.iter().map(|entry| entry.body.len()).sum::<usize>();
@@ -158,13 +164,13 @@ impl Model {
         }
         let used = (0..LANES).filter(|lane| lanes[*lane].head > 0).fold(0, |bits, lane| bits | 1 << lane);
         let at = Place { stream: Model::name(stream), epoch, lane, sequence };
-        self.messages.insert((stream, epoch.bits(), lane, sequence), body.clone().into_bytes());
+        self.messages.insert((stream, epoch.bits(), lane as u8, sequence), body.clone().into_bytes());
         self.record(stream, &Record::Message { at, lanes: used, message });
     }
 
-    fn acknowledge(&mut self, stream: usize, lane: u8, part: u8) {
+    fn acknowledge(&mut self, stream: usize, lane: Lane, part: u8) {
         let Some((epoch, lanes)) = &mut self.state[stream] else { return };
-        let run = &mut lanes[usize::from(lane)];
+        let run = &mut lanes[lane as usize];
         let sequence = run.head * u64::from(part) / 255;
         run.acknowledged = run.acknowledged.max(sequence);
         let keep = (run.head - run.acknowledged) as usize;
@@ -333,7 +339,7 @@ proptest! {
         flip in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let mut model = Model::run(&steps);
-        model.message(stream, 0, 30);
+        model.message(stream, Lane::Normal, 30);
         let series = model.home(stream);
         model.begin(series);
         let whole = model.last_segment(series).len();
