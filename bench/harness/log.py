@@ -12,6 +12,7 @@ from harness import servers
 
 LOG_BYTES = 1 << 30
 PROBE_WRITES = 200
+RECOVERY_SECONDS = 120
 # A log that is to be read must not grow old meanwhile.
 KEEP = {"WEIR_OUTBOX_MAX_AGE": "24h"}
 
@@ -93,10 +94,13 @@ def read(folder):
 
 
 def recovered(server):
-    """What the gateway said it took."""
-    server.log.flush()
-    said = Path(server.log.name).read_text(errors="replace")
-    found = re.search(r"recovered (files=.*? milliseconds=(\d+))", said)
-    if not found:
-        sys.exit(f"the gateway did not say that it recovered:\n{said[-2000:]}")
-    return max(int(found[2]), 1) / 1e3, found[1]
+    """What the gateway says it took. Its ports are open before that, so that clients find it and wait."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while True:
+        said = Path(server.log.name).read_text(errors="replace")
+        found = re.search(r"recovered (files=.*? milliseconds=(\d+))", said)
+        if found:
+            return max(int(found[2]), 1) / 1e3, found[1]
+        if server.process.poll() is not None or time.monotonic() > deadline:
+            sys.exit(f"the gateway did not say that it recovered:\n{said[-2000:]}")
+        time.sleep(0.05)

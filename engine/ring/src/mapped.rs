@@ -2,13 +2,10 @@
 //! be larger than what the process may hold.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
 use std::ptr::{self, NonNull};
-
-/// Bytes of one read of the pass that looks for errors.
-const CHUNK: usize = 256 << 10;
 
 /// All bytes of a file, for reading. The file must not be changed by anybody while this value lives.
 #[derive(Debug)]
@@ -18,20 +15,13 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// The bytes of `file`, which stands at its beginning. It is read once: what the disk cannot give shows
-    /// as an error here, and not as a signal later.
+    /// The bytes of `file`. They are read into the cache at once: what the disk cannot give shows as an error
+    /// here, and not as a signal later.
     ///
     /// # Errors
-    /// As `read(2)` and `mmap(2)`.
-    pub fn of(file: &mut File) -> io::Result<Mapped> {
-        let mut chunk = vec![0; CHUNK];
-        let mut length = 0;
-        loop {
-            match file.read(&mut chunk)? {
-                0 => break,
-                count => length += count,
-            }
-        }
+    /// As `mmap(2)` and `madvise(2)`; `EIO` where the disk fails.
+    pub fn of(file: &File) -> io::Result<Mapped> {
+        let length = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
         if length == 0 {
             return Ok(Mapped { start: NonNull::dangling(), length });
         }
@@ -43,7 +33,16 @@ impl Mapped {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).expect("the kernel maps nothing at 0 unless asked to");
-        Ok(Mapped { start, length })
+        let mapped = Mapped { start, length };
+        // SAFETY: start and length are those of the mapping that was just made.
+        let read = unsafe { libc::madvise(start.as_ptr().cast(), length, libc::MADV_POPULATE_READ) };
+        if read == 0 {
+            return Ok(mapped);
+        }
+        let error = io::Error::last_os_error();
+        // What would have been a signal: the mapping is there, so it is the disk.
+        let is_the_disk = error.raw_os_error() == Some(libc::EFAULT);
+        Err(if is_the_disk { io::Error::from_raw_os_error(libc::EIO) } else { error })
     }
 }
 
@@ -77,10 +76,10 @@ mod tests {
     #[test]
     fn a_file_is_its_bytes() {
         let path = std::env::temp_dir().join(format!("weir-mapped-{}", std::process::id()));
-        for length in [0, 1, 4_096, CHUNK + 1] {
+        for length in [0, 1, 4_096, 70_001] {
             let bytes: Vec<u8> = (0..length).map(|at| (at * 31 % 251) as u8).collect();
             fs::write(&path, &bytes).expect("write");
-            let mapped = Mapped::of(&mut File::open(&path).expect("open")).expect("map");
+            let mapped = Mapped::of(&File::open(&path).expect("open")).expect("map");
             assert!(*mapped == bytes, "{length} bytes");
         }
         fs::remove_file(&path).expect("remove");
@@ -88,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_an_error() {
-        let mut folder = File::open(Path::new("/")).expect("open");
-        assert!(Mapped::of(&mut folder).is_err());
+        let folder = File::open(Path::new("/")).expect("open");
+        assert!(Mapped::of(&folder).is_err());
     }
 }

@@ -118,9 +118,9 @@ impl DataDir {
     pub(crate) fn read(&self, segment: Segment) -> Result<Mapped, DataDirError> {
         let path = self.log_path().join(segment.file_name());
         let read = || -> io::Result<Mapped> {
-            let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+            let file = OpenOptions::new().read(true).write(true).open(&path)?;
             file.set_len(file.metadata()?.len())?;
-            Mapped::of(&mut file)
+            Mapped::of(&file)
         };
         read().map_err(|error| DataDirError::System { path: path.clone(), error })
     }

@@ -61,9 +61,9 @@ pub(crate) struct Acks {
 /// The jobs of one lane: no more than its outbox keeps, as long as [`Acks::forget`] follows it.
 #[derive(Debug)]
 struct Window {
-    /// Everything up to here is settled or forgotten.
+    /// Everything up to here is acknowledged or forgotten.
     prefix: Sequence,
-    /// What follows; behind the last one everything waits. The first is not settled.
+    /// What follows; behind the last one everything waits. The first is not acknowledged.
     jobs: VecDeque<Job>,
 }
 
@@ -96,7 +96,8 @@ impl Acks {
         self.pending
     }
 
-    /// The number up to which everything in a lane is settled.
+    /// The number up to which everything in a lane is acknowledged or forgotten. What is dead or expired ends it, so
+    /// that a client that comes back from before is told so.
     pub(crate) fn prefix(&self, lane: Lane) -> Sequence {
         self.lanes[lane as usize].prefix
     }
@@ -224,7 +225,7 @@ impl Window {
         })
     }
 
-    /// Everything up to `through` is settled or forgotten. Answers how many of it were in flight.
+    /// Everything up to `through` is acknowledged or forgotten. Answers how many of it were in flight.
     fn drop_through(&mut self, through: Sequence) -> usize {
         if through <= self.prefix {
             return 0;
@@ -236,9 +237,9 @@ impl Window {
         flights
     }
 
-    /// The prefix goes on over what is settled.
+    /// The prefix goes on over what is acknowledged.
     fn close(&mut self) {
-        while self.jobs.front().is_some_and(|job| job.is_settled()) {
+        while self.jobs.front() == Some(&Job::Acknowledged) {
             self.jobs.pop_front();
             self.prefix += 1;
         }

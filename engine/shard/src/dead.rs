@@ -218,11 +218,15 @@ mod tests {
                     }
                     2 => {
                         letters.set_out(id);
-                        model.get_mut(&id).map(|letter| letter.1 = true);
+                        if let Some(letter) = model.get_mut(&id) {
+                            letter.1 = true;
+                        }
                     }
                     3 => {
                         letters.come_back(id, 5, Wall(2));
-                        model.get_mut(&id).map(|letter| letter.1 = false);
+                        if let Some(letter) = model.get_mut(&id) {
+                            letter.1 = false;
+                        }
                     }
                     4 => prop_assert_eq!(letters.remove(id).is_some(), model.remove(&id).is_some()),
                     _ => {}

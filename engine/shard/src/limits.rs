@@ -29,6 +29,8 @@ pub struct Config {
     pub websocket: WebSocket,
     /// Application SSE streams.
     pub sse: Sse,
+    /// Phoenix LongPoll sessions.
+    pub longpoll: LongPoll,
     /// Messages and streams.
     pub outbox: Outbox,
     /// The log. Default none: everything is kept in memory alone.
@@ -126,6 +128,15 @@ pub struct Sse {
     pub retry: Duration,
 }
 
+/// Bounds of Phoenix LongPoll sessions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LongPoll {
+    /// How long a poll waits for frames. Default 10 s, as Phoenix has it; phoenix.js gives up after 20 s.
+    pub poll_timeout: Duration,
+    /// How long a session outlives its last poll. Default 30 s.
+    pub idle_timeout: Duration,
+}
+
 /// Bounds of one stream's outbox.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outbox {
@@ -182,6 +193,10 @@ impl Default for Config {
                 connections_max: 10_000,
                 heartbeat_interval: Duration::from_secs(30),
                 retry: Duration::from_secs(1),
+            },
+            longpoll: LongPoll {
+                poll_timeout: Duration::from_secs(10),
+                idle_timeout: Duration::from_secs(30),
             },
             outbox: Outbox { messages_max: 1_000, bytes_max: 1 << 20, age_max: Duration::from_secs(300) },
             durability: None,

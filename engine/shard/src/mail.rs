@@ -8,7 +8,7 @@ use weir_ring::token::{Member, Token, Transfer};
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
-pub use crate::downstream::Parcel;
+pub use crate::downstream::{Parcel, PollLetter};
 use crate::error::Error;
 use crate::lane::Lane;
 pub use crate::mcp::Letter;
@@ -27,6 +27,8 @@ pub enum Mail {
     Drain,
     /// The state of a connection whose socket the kernel moved under the same transfer.
     Moved { transfer: Transfer, parcel: Box<Parcel> },
+    /// Frames of a LongPoll session whose first join named a client of another shard.
+    Poll(Box<PollLetter>),
     /// Append to a client's own stream; sent to the client's home.
     Publish { from: Member, reply_to: ReplyTo, publish: Box<ClientPublish> },
     /// Append to a topic; sent to the topic's home.

@@ -2,7 +2,7 @@
 
 use weir_ring::time::Instant;
 
-use crate::acks::{Job, Ledger};
+use crate::acks::{Acks, Job, Ledger};
 use crate::lane::{Lane, Lanes};
 use crate::limits;
 use crate::marks::Marks;
@@ -120,6 +120,12 @@ impl Mailbox {
             }
         }
         freed_bytes
+    }
+
+    /// Messages that the client has not acknowledged: those in flight if it acknowledges, else all that are kept.
+    pub(crate) fn pending(&self) -> usize {
+        let acks = self.ledger.as_ref().and_then(|ledger| ledger.acks.as_ref());
+        acks.map_or_else(|| self.len(), Acks::pending)
     }
 
     /// Messages kept.

@@ -85,6 +85,13 @@ impl Marks {
         }
     }
 
+    /// What was not confirmed is lost.
+    pub(crate) fn unwritten(&mut self) {
+        for mark in self.lanes.values_mut() {
+            mark.cursor = mark.confirmed;
+        }
+    }
+
     /// The ping was answered.
     pub(crate) fn answered(&mut self) {
         for mark in self.lanes.values_mut() {

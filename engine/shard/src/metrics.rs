@@ -1,7 +1,5 @@
 //! What a shard counts, and what it shows of a client.
 
-use crate::policy::routing::Carrier;
-
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Stats {
@@ -9,6 +7,8 @@ pub struct Stats {
     pub websocket: Transport,
     /// Open application SSE streams and their traffic.
     pub http_sse: Transport,
+    /// Open Phoenix LongPoll sessions and their traffic.
+    pub longpoll: Transport,
     /// HTTP requests answered, upgrades and streams not counted.
     pub http_requests: u64,
     /// Open connections of any kind, now.
@@ -137,7 +137,7 @@ pub struct Health {
     pub client_id: Box<str>,
     /// Has at least one connection.
     pub connected: bool,
-    /// `websocket`, `http_sse` or `none`; with both up, the one a message would take.
+    /// `websocket`, `longpoll`, `http_sse` or `none`; with both up, the one a message would take.
     pub transport: &'static str,
     /// Age of the oldest connection, seconds.
     pub connection_age: u64,
@@ -169,18 +169,11 @@ pub struct Switch {
 }
 
 impl Stats {
-    /// Messages were written to a connection of this kind.
-    pub(crate) fn sent(&mut self, carrier: Carrier, messages: u64) {
-        match carrier {
-            Carrier::WebSocket => self.websocket.messages_out += messages,
-            Carrier::Sse => self.http_sse.messages_out += messages,
-        }
-    }
-
     /// Adds another shard's counters; peaks are the larger of the two.
     pub fn add(&mut self, other: &Stats) {
         self.websocket.add(&other.websocket);
         self.http_sse.add(&other.http_sse);
+        self.longpoll.add(&other.longpoll);
         self.http_requests += other.http_requests;
         self.connections += other.connections;
         self.accepted += other.accepted;

@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     RequestState,
     /// The token a client resumes with.
     Recovery,
+    /// The token of a LongPoll session.
+    Poll,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
         match self {
             Purpose::RequestState => b"requestState",
             Purpose::Recovery => b"recovery",
+            Purpose::Poll => b"poll",
         }
     }
 }

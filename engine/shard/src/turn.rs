@@ -12,7 +12,7 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Arrivals, Connection, Serving};
+use crate::downstream::{Arrivals, Connection, Polls, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
@@ -82,6 +82,8 @@ pub struct Shard {
     /// The name that all gateway channels share.
     pub(crate) gateway: Arc<str>,
     pub(crate) conns: Slots<Connection>,
+    /// LongPoll sessions.
+    pub(crate) polls: Polls,
     pub(crate) sessions: Sessions,
     pub(crate) topics: Topics,
     /// The log, from the first turn on; none: the memory tier.
@@ -146,6 +148,7 @@ impl Shard {
             ring: HashRing::new(&nodes, config.vnodes),
             gateway: crate::route::GATEWAY.into(),
             conns: Slots::with_max(slots),
+            polls: Polls::new(random.next()),
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),
             journal: None,
@@ -277,6 +280,7 @@ impl Shard {
     fn sweep(&mut self, cx: &mut Cx<'_>) {
         let (freed, forgotten) = self.topics.sweep(cx.now.mono, &self.config.outbox);
         self.stats.outbox_bytes -= freed as u64;
+        self.polls.sweep(cx.now.mono);
         for (topic, epoch) in forgotten {
             log_forgotten(&mut self.journal, Name { kind: Kind::Topic, text: &topic }, epoch);
         }
@@ -292,6 +296,10 @@ impl Shard {
         self.review_ledgers(cx);
         self.serve_freed(cx);
         self.serve_rest(cx);
+        while self.answer_polls(cx) {
+            self.local_letters(cx);
+            self.fan_out(cx);
+        }
         self.finish_pending(cx);
         self.leave_pending(cx);
         self.drain_wires(cx);

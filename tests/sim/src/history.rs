@@ -88,6 +88,8 @@ pub enum Fact {
     Acked { client: usize, position: Position },
     /// The stream starts again on this connection, where another transport was lost.
     Switched { conn: usize, stream: Stream },
+    /// A client was told how much it is sent, by what it has not acknowledged.
+    Paced { client: usize },
     /// A client sent something that takes a reply: a Phoenix push or a JSON-RPC request.
     Asked { conn: usize, reference: u64, join_ref: Option<u64> },
     /// A reply came. `join_ref` is `None` where the protocol does not carry it.

@@ -6,6 +6,7 @@ pub mod client;
 mod decode;
 mod encode;
 mod error;
+pub mod longpoll;
 
 use std::borrow::Cow;
 use std::fmt;

@@ -176,6 +176,8 @@ pub(super) const KEYS: &[Key] = &[
         number(1, 100_000_000, |s, n| s.shard.sse.connections_max = n as u32)),
     key("http_sse.heartbeat_interval", timeout(10, DAY, |s, t| s.shard.sse.heartbeat_interval = t)),
     key("http_sse.retry", time(1, HOUR, |s, t| s.shard.sse.retry = t)),
+    key("longpoll.poll_timeout", time(10, HOUR, |s, t| s.shard.longpoll.poll_timeout = t)),
+    key("longpoll.idle_timeout", time(10, HOUR, |s, t| s.shard.longpoll.idle_timeout = t)),
 
     key("websocket.compression", Kind::Switch(|s, on| s.shard.websocket.compression = on)),
     key("websocket.compression_min_size", number(1, GIB, |s, n| s.shard.websocket.compression_bytes_min = n as usize)),

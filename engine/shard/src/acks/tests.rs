@@ -40,8 +40,8 @@ impl Model {
     }
 
     fn prefix(&self, lane: usize) -> u64 {
-        let settled = |sent: &&Sent| !matches!(sent.job, ModelJob::Waiting | ModelJob::Flight);
-        self.lanes[lane].iter().take_while(settled).count() as u64
+        let gone = |sent: &&Sent| matches!(sent.job, ModelJob::Acknowledged | ModelJob::Forgotten);
+        self.lanes[lane].iter().take_while(gone).count() as u64
     }
 }
 
@@ -129,11 +129,10 @@ impl Both {
         assert_eq!(self.acks.settle(Lane::ALL[lane], sequence, job), news);
     }
 
+    /// Everything up to `through` ends, whatever it was.
     fn through(&mut self, lane: usize, through: u64, end: ModelJob) {
         for sent in &mut self.model.lanes[lane][..through as usize] {
-            if matches!(sent.job, ModelJob::Waiting | ModelJob::Flight) {
-                sent.job = end;
-            }
+            sent.job = end;
         }
     }
 
@@ -295,12 +294,17 @@ fn the_prefix_closes_over_what_came_out_of_order() {
     for sequence in 1..=4 {
         acks.written((Lane::Normal, sequence), Carrier::WebSocket, Instant(0), &delivery, 200);
     }
-    for (sequence, end, prefix) in [(4, Job::Acknowledged, 0), (2, Job::Dead, 0), (1, Job::Expired, 2)] {
+    let steps =
+        [(4, Job::Acknowledged, 0), (1, Job::Acknowledged, 1), (2, Job::Dead, 1), (3, Job::Expired, 1)];
+    for (sequence, end, prefix) in steps {
         assert!(acks.settle(Lane::Normal, sequence, end));
         assert!(!acks.settle(Lane::Normal, sequence, Job::Acknowledged));
         assert_eq!(acks.prefix(Lane::Normal), prefix);
     }
-    assert_eq!((acks.job(Lane::Normal, 3).is_settled(), acks.job(Lane::Normal, 9)), (false, Job::Waiting));
-    assert!(acks.settle(Lane::Normal, 3, Job::Acknowledged));
+    assert_eq!(
+        (acks.pending(), acks.job(Lane::Normal, 2), acks.job(Lane::Normal, 9)),
+        (0, Job::Dead, Job::Waiting)
+    );
+    acks.acknowledge(Lane::Normal, 3);
     assert_eq!((acks.prefix(Lane::Normal), acks.lanes[2].jobs.len()), (4, 0));
 }

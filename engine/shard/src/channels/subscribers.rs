@@ -14,22 +14,35 @@ use crate::channels::topics::TopicMessage;
 pub(crate) struct Serializer {
     /// Phoenix V1 or V2.
     pub version: Version,
-    /// permessage-deflate.
-    pub deflate: bool,
+    /// What is around it.
+    pub framing: Framing,
+}
+
+/// What a subscriber's messages are wrapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// WebSocket frames.
+    Plain,
+    /// WebSocket frames with permessage-deflate.
+    Deflated,
+    /// Strings in the answer to a poll.
+    Poll,
 }
 
 /// All serializers, in the order of their groups.
-pub(crate) const SERIALIZERS: [Serializer; 4] = [
-    Serializer { version: Version::V2, deflate: false },
-    Serializer { version: Version::V2, deflate: true },
-    Serializer { version: Version::V1, deflate: false },
-    Serializer { version: Version::V1, deflate: true },
+pub(crate) const SERIALIZERS: [Serializer; 6] = [
+    Serializer { version: Version::V2, framing: Framing::Plain },
+    Serializer { version: Version::V2, framing: Framing::Deflated },
+    Serializer { version: Version::V2, framing: Framing::Poll },
+    Serializer { version: Version::V1, framing: Framing::Plain },
+    Serializer { version: Version::V1, framing: Framing::Deflated },
+    Serializer { version: Version::V1, framing: Framing::Poll },
 ];
 
 impl Serializer {
     /// The group of subscribers that share it.
     pub(crate) fn group(self) -> usize {
-        usize::from(self.deflate) + if self.version == Version::V1 { 2 } else { 0 }
+        self.framing as usize + if self.version == Version::V1 { 3 } else { 0 }
     }
 }
 
@@ -37,7 +50,7 @@ impl Serializer {
 #[derive(Debug, Default)]
 pub(crate) struct Local {
     /// By serializer. Tokens of closed connections stay until the list is swept.
-    pub groups: [Vec<Token>; 4],
+    pub groups: [Vec<Token>; SERIALIZERS.len()],
     /// Messages of this turn.
     pub pending: Vec<TopicMessage>,
     /// Closed or left since the last sweep.

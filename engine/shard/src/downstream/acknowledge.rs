@@ -66,16 +66,17 @@ impl Shard {
         Ok(Receipt { lane, position, state: State::Acknowledged, duplicate: false })
     }
 
-    /// A client comes back over SSE: it has what was written to SSE streams up to its cursor. What it has by
-    /// other ways it must acknowledge itself, and a cursor alone does not begin the ledger.
-    pub(crate) fn acknowledge_seen(&mut self, id: Token, cursor: &Cursor, cx: &mut Cx<'_>) {
+    /// A client comes back over SSE, or polls again: it has what was written to connections of that kind up to
+    /// its cursor. What it has by other ways it must acknowledge itself, and a cursor alone does not begin the
+    /// ledger.
+    pub(crate) fn acknowledge_seen(&mut self, id: Token, carrier: Carrier, cursor: &Cursor, cx: &mut Cx<'_>) {
         let Some(acks) = self.acks(id) else { return };
         let through = Lane::ALL.map(|lane| {
             let sequence = cursor.seen(lane).unwrap_or(0);
             let position = Position { epoch: cursor.epoch, sequence };
             if self.check_ack(id, lane, position).is_ok() { sequence } else { 0 }
         });
-        let sent = acks.sent_on(Carrier::Sse, &through);
+        let sent = acks.sent_on(carrier, &through);
         let has = |waiting: &Waiting| sent.contains(&(waiting.lane, waiting.sequence));
         self.answer_waiting(id, |waiting| has(waiting).then_some(State::Acknowledged), cx);
         self.settle(id, |acks| {
@@ -256,3 +257,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,9 +14,11 @@ use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
 use crate::downstream::mcp::Pending;
 use crate::downstream::opening::Opening;
+use crate::downstream::poll::Poll;
+use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::policy::TokenBucket;
-use crate::stream::Position;
+use crate::stream::{Position, Sequence};
 use crate::upstream::Wire;
 
 /// The handle of a connection that is being opened: none.
@@ -40,7 +42,7 @@ pub(crate) struct Connection {
 const _: () = assert!(size_of::<Connection>() <= 64);
 
 impl Connection {
-    /// A connection that is being opened, to be looked at when `wake` is.
+    /// A connection without a socket, not yet or never, to be looked at when `wake` is.
     pub(crate) fn unconnected(stage: Stage, now: Instant, wake: Instant) -> Connection {
         Connection { socket: UNCONNECTED, egress: Egress::default(), stage, heard: now, wake }
     }
@@ -61,9 +63,8 @@ impl Connection {
     /// When its stream began, in seconds of the monotonic clock.
     pub(crate) fn since(&self) -> Option<u32> {
         match &self.stage {
-            Stage::WebSocket(link) => Some(link.since),
             Stage::Sse(feed) => Some(feed.since),
-            _ => None,
+            stage => stage.link().map(|link| link.since),
         }
     }
 
@@ -82,6 +83,8 @@ pub(crate) enum Stage {
     WebSocket(Box<Link>),
     /// An application SSE stream, or a backend's feed.
     Sse(Box<Feed>),
+    /// A Phoenix LongPoll session, which has no socket of its own.
+    Poll(Box<Poll>),
     /// Talks to an MCP server.
     Upstream(Box<Wire>),
     /// Being handed over to another shard.
@@ -98,22 +101,44 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
+    /// The link of a WebSocket or of a LongPoll session, unless it is lent.
+    pub(crate) fn link(&self) -> Option<&Link> {
+        match self {
+            Stage::WebSocket(link) => Some(link),
+            Stage::Poll(poll) => poll.link.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn link_mut(&mut self) -> Option<&mut Link> {
+        match self {
+            Stage::WebSocket(link) => Some(link),
+            Stage::Poll(poll) => poll.link.as_deref_mut(),
+            _ => None,
+        }
+    }
+
     /// How far the connection has been sent its client's stream, if it carries one.
     pub(crate) fn marks(&self) -> Option<Cow<'_, Marks>> {
         let marks = match self {
-            Stage::WebSocket(link) if link.gateway => &link.marks,
             Stage::Sse(feed) => &feed.marks,
-            _ => return None,
+            stage => &stage.link().filter(|link| link.gateway)?.marks,
         };
         Some(marks.as_deref().map_or_else(|| Cow::Owned(Marks::default()), Cow::Borrowed))
     }
 
-    /// The same, to be moved on.
+    /// Last number of a lane that the client is taken to have: of what went to a poll, what the next one confirmed.
+    pub(crate) fn reached(&self, lane: Lane) -> Option<Sequence> {
+        let mark = self.marks()?.get(lane);
+        Some(if matches!(self, Stage::Poll(_)) { mark.confirmed } else { mark.cursor })
+    }
+
+    /// The marks, to be moved on.
     pub(crate) fn marks_mut(&mut self) -> Option<&mut Marks> {
         let marks = match self {
-            Stage::WebSocket(link) if link.gateway => &mut link.marks,
             Stage::Sse(feed) => &mut feed.marks,
-            _ => return None,
+            stage => &mut stage.link_mut().filter(|link| link.gateway)?.marks,
         };
         Some(marks.get_or_insert_default())
     }
@@ -145,7 +170,7 @@ impl Exchange {
     /// Whether an answer is due that a peer which has sent its last byte may still read.
     pub(crate) fn outlives_input(&self) -> bool {
         match &self.waiting {
-            None => false,
+            None | Some(Waiting::Poll { .. }) => false,
             Some(Waiting::Gather(_)) => true,
             Some(Waiting::Mcp(pending)) => pending.outlives_input(),
         }
@@ -159,6 +184,13 @@ pub(crate) enum Waiting {
     Gather(Box<Gather>),
     /// An MCP server's answer, or the messages of a stream.
     Mcp(Box<Pending>),
+    /// Frames of a LongPoll session.
+    Poll {
+        /// The session.
+        poll: Token,
+        /// The connection goes on after the answer.
+        keep_alive: bool,
+    },
 }
 
 /// A body of which more is to come.
@@ -168,7 +200,7 @@ pub(crate) struct PartialBody {
     pub bytes: Vec<u8>,
 }
 
-/// A WebSocket connection.
+/// A WebSocket connection, or what takes its place in a LongPoll session.
 #[derive(Debug)]
 pub(crate) struct Link {
     /// Turns bytes into messages.
@@ -226,6 +258,8 @@ pub(crate) enum Speaks {
     Mcp,
     /// Phoenix Channels.
     Phoenix(Version),
+    /// Phoenix Channels over LongPoll.
+    Polled(Version),
     /// The test endpoint.
     Echo,
 }

@@ -34,17 +34,17 @@ impl Shard {
             Stage::Http(exchange) if matches!(exchange.waiting, Some(Waiting::Mcp(_))) => {
                 self.send_away_mcp(token, cx);
             }
-            Stage::WebSocket(link) => {
-                let session = link.session.filter(|_| link.gateway);
-                self.tell_shutdown(token, session, cx);
-                self.close_link(token, close::SERVICE_RESTART, "the server restarts: come back", cx);
-            }
             Stage::Sse(feed) => {
                 let session = feed.session;
                 self.tell_shutdown(token, Some(session), cx);
                 self.finish(token, cx);
             }
-            _ => {}
+            stage => {
+                let Some(link) = stage.link() else { return };
+                let session = link.session.filter(|_| link.gateway);
+                self.tell_shutdown(token, session, cx);
+                self.close_link(token, close::SERVICE_RESTART, "the server restarts: come back", cx);
+            }
         }
     }
 

@@ -186,6 +186,26 @@ impl Egress {
         Ok(queue.next_drain())
     }
 
+    /// What this turn would send, as bytes: for a connection that has no socket.
+    pub(crate) fn take(&mut self, out: &Output) -> Vec<u8> {
+        self.take_pending().map_or_else(Vec::new, |source| out.bytes(source).to_vec())
+    }
+
+    /// From now on writes wait for [`Egress::release`], behind `bytes`.
+    pub(crate) fn hold(&mut self, bytes: Vec<u8>) {
+        self.queue = Some(Box::new(Queue { bytes: bytes.len(), tail: bytes, ..Queue::default() }));
+    }
+
+    /// Ends [`Egress::hold`] and gives out what has waited.
+    pub(crate) fn release(&mut self) -> Vec<u8> {
+        let Some(queue) = self.queue.take() else { return Vec::new() };
+        let mut bytes = queue.tail;
+        for chunk in &queue.chunks {
+            bytes.extend_from_slice(chunk.bytes());
+        }
+        bytes
+    }
+
     fn take_pending(&mut self) -> Option<Source> {
         match std::mem::take(&mut self.pending) {
             Pending::Nothing => None,
@@ -318,6 +338,19 @@ mod tests {
         egress.control(&mut out, |b| b.extend_from_slice(b"pong")).unwrap();
         assert_eq!(egress.drained().unwrap(), b"pongmessage");
         assert_eq!(egress.drained(), None);
+        assert!(egress.is_empty());
+    }
+
+    #[test]
+    fn what_is_held_waits_for_its_release() {
+        let (mut egress, mut out) = (Egress::default(), Output::default());
+        assert_eq!(put(&mut egress, &mut out, b"one "), Ok(Wrote::First));
+        let taken = egress.take(&out);
+        egress.hold(taken);
+        assert!(egress.is_blocked());
+        assert_eq!(put(&mut egress, &mut out, b"two"), Ok(Wrote::More));
+        assert_eq!(put(&mut egress, &mut out, &[0; 94]), Err(Overflow));
+        assert_eq!(egress.release(), b"one two");
         assert!(egress.is_empty());
     }
 

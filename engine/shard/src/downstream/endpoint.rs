@@ -24,6 +24,8 @@ pub(crate) enum Endpoint<'a> {
     WebSocket,
     /// Phoenix Channels over WebSocket.
     Phoenix,
+    /// Phoenix Channels over LongPoll.
+    LongPoll,
     /// Echoes; only with test endpoints on.
     Echo,
     /// Messages to one client.
@@ -50,6 +52,7 @@ pub(crate) fn find<'a>(method: Method, path: &'a str, test: bool) -> Result<Endp
     let (endpoint, allow) = match path {
         // Its methods are its own business: which ones there are depends on the revision.
         "/mcp" => return Ok(Endpoint::Mcp),
+        "/mcp/ws/longpoll" => return Ok(Endpoint::LongPoll),
         "/sse" => (Endpoint::HttpSse, Method::Get),
         "/messages" => (Endpoint::Messages, Method::Post),
         "/mcp/sse" => (Endpoint::Sse, Method::Get),

@@ -246,14 +246,16 @@ impl Shard {
                 }
                 conn.stage = Stage::Http(exchange);
             }
-            _ => self.forget_exchange(token, *exchange),
+            _ => self.forget_exchange(token, *exchange, cx),
         }
     }
 
     /// A connection no longer speaks HTTP: who waits for its request learns of it.
-    pub(crate) fn forget_exchange(&mut self, token: Token, exchange: Exchange) {
-        if let Some(Waiting::Mcp(pending)) = exchange.waiting {
-            self.forget_pending(token, *pending);
+    pub(crate) fn forget_exchange(&mut self, token: Token, exchange: Exchange, cx: &Cx<'_>) {
+        match exchange.waiting {
+            Some(Waiting::Mcp(pending)) => self.forget_pending(token, *pending),
+            Some(Waiting::Poll { poll, .. }) => self.poll_deserted(token, poll, cx),
+            Some(Waiting::Gather(_)) | None => {}
         }
     }
 
@@ -265,6 +267,7 @@ impl Shard {
         let (allowed, status) = if let Some(waiting) = &exchange.waiting {
             match waiting {
                 Waiting::Mcp(_) => return self.examine_pending(token, cx),
+                Waiting::Poll { .. } => return self.examine_waiting_poll(token, cx),
                 Waiting::Gather(_) => (ANSWER_TIMEOUT, None),
             }
         } else if exchange.body.is_some() {

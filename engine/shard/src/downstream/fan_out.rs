@@ -3,13 +3,15 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use weir_ring::token::Token;
-use weir_transports::phoenix::{self, Frame, Payload, Version};
+use weir_transports::phoenix::{self, Frame, Payload, Version, longpoll};
 use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 
-use crate::channels::subscribers::{Local, SERIALIZERS, Serializer};
+use crate::channels::subscribers::{Framing, Local, SERIALIZERS, Serializer};
 use crate::channels::topics::{Fresh, TopicMessage};
-use crate::downstream::connection::{Connection, Link, Stage};
+use crate::downstream::connection::{Connection, Link, Speaks, Stage};
 use crate::mail::Mail;
 use crate::slots::Slots;
 use crate::turn::{Cx, Shard};
@@ -72,7 +74,11 @@ impl Shard {
                     }
                 }
             }
-            self.stats.websocket.messages_out += (group.len() * local.pending.len()) as u64;
+            let transport = match serializer.framing {
+                Framing::Poll => &mut self.stats.longpoll,
+                Framing::Plain | Framing::Deflated => &mut self.stats.websocket,
+            };
+            transport.messages_out += (group.len() * local.pending.len()) as u64;
         }
     }
 
@@ -102,18 +108,22 @@ impl Shard {
         }
     }
 
-    /// Appends a topic's message as the WebSocket frame of a serializer.
+    /// Appends a topic's message as a serializer writes it.
     pub(crate) fn encode(&mut self, serializer: Serializer, message: &TopicMessage, out: &mut Vec<u8>) {
-        let v1;
+        let text;
         let (opcode, payload): (Opcode, &[u8]) = match (serializer.version, message.binary) {
             (Version::V2, false) => (Opcode::Text, &message.body),
-            (Version::V2, true) => (Opcode::Binary, &message.body),
-            (Version::V1, _) => {
-                v1 = as_v1(message);
-                (Opcode::Text, &v1)
+            (Version::V2, true) if serializer.framing != Framing::Poll => (Opcode::Binary, &message.body),
+            (version, _) => {
+                text = as_text(version, message);
+                (Opcode::Text, &text)
             }
         };
-        let worth = serializer.deflate && payload.len() >= self.config.websocket.compression_bytes_min;
+        if serializer.framing == Framing::Poll {
+            return longpoll::write_frame(out, &String::from_utf8_lossy(payload));
+        }
+        let deflated = serializer.framing == Framing::Deflated;
+        let worth = deflated && payload.len() >= self.config.websocket.compression_bytes_min;
         let deflater = self.deflater.as_mut().filter(|_| worth);
         let params = DeflateParams::default();
         let deflate = deflater.map(|deflater| Deflate { deflater, params, always: false });
@@ -121,31 +131,38 @@ impl Shard {
     }
 }
 
-/// Whether the WebSocket of that token still is one.
+/// Whether the connection of that token still has a link.
 pub(crate) fn is_open(conns: &Slots<Connection>, token: Token) -> bool {
-    conns.get(token).is_some_and(|conn| matches!(conn.stage, Stage::WebSocket(_) | Stage::Lent))
+    let stage = conns.get(token).map(|conn| &conn.stage);
+    matches!(stage, Some(Stage::WebSocket(_) | Stage::Poll(_) | Stage::Lent))
 }
 
+/// How topics are written to this connection.
 pub(crate) fn serializer(link: &Link) -> Serializer {
-    // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
-    Serializer { version: link.version(), deflate: link.deflate == Some(DeflateParams::default()) }
+    let framing = match link.speaks {
+        Speaks::Polled(_) => Framing::Poll,
+        // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
+        _ if link.deflate == Some(DeflateParams::default()) => Framing::Deflated,
+        _ => Framing::Plain,
+    };
+    Serializer { version: link.version(), framing }
 }
 
-/// A message, which is kept as V2, for those who speak V1. V1 has no binary frames: base64 stands in.
-fn as_v1(message: &TopicMessage) -> Vec<u8> {
-    use base64::Engine;
+/// A message, which is kept as V2, as text of another version, or where no binary frame passes: base64 stands
+/// in for it.
+fn as_text(version: Version, message: &TopicMessage) -> Vec<u8> {
     let mut out = Vec::new();
     if message.binary {
         let Some(frame) = phoenix::client::decode_broadcast(&message.body) else { return out };
-        let data = base64::engine::general_purpose::STANDARD.encode(frame.data);
+        let data = STANDARD.encode(frame.data);
         let payload = format!(r#"{{"encoding":"base64","data":"{data}"}}"#);
-        phoenix::push(Version::V1, &mut out, None, frame.topic, frame.event, payload.as_bytes(), None);
+        phoenix::push(version, &mut out, None, frame.topic, frame.event, payload.as_bytes(), None);
     } else {
         let text = String::from_utf8_lossy(&message.body);
         let Ok(received) = phoenix::client::decode(&text) else { return out };
         let Frame { topic, event, payload: Payload::Json(payload), .. } = received.frame else { return out };
         let meta = received.meta.map(str::as_bytes);
-        phoenix::push(Version::V1, &mut out, None, &topic, &event, payload.as_bytes(), meta);
+        phoenix::push(version, &mut out, None, &topic, &event, payload.as_bytes(), meta);
     }
     out
 }

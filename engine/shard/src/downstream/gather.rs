@@ -140,7 +140,7 @@ impl Shard {
     }
 
     /// The answer to the request under way is written: on to the next.
-    fn request_done(&mut self, token: Token, keep_alive: bool, cx: &mut Cx<'_>) {
+    pub(crate) fn request_done(&mut self, token: Token, keep_alive: bool, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         let Stage::Http(exchange) = &mut conn.stage else { return };
         exchange.waiting = None;

@@ -6,7 +6,7 @@ use crate::downstream::presence::seat;
 use crate::mail::{Answer, Mail, Question, ReplyTo};
 use crate::message::timestamp;
 use crate::metrics::{self, Health};
-use crate::policy::routing::Up;
+use crate::policy::routing::{Carrier, Up};
 use crate::turn::{Cx, Shard};
 use weir_ring::time::Wall;
 
@@ -17,6 +17,7 @@ impl Shard {
             Mail::Answer { ask, answer } => self.answered(ask, answer, cx),
             Mail::Drain => self.drain(cx),
             Mail::Moved { transfer, parcel } => self.parcel_arrived(transfer, parcel, cx),
+            Mail::Poll(letter) => self.poll_letter(*letter, cx),
             Mail::Publish { from, reply_to, publish } => self.publish_client(from, reply_to, &publish, cx),
             Mail::PublishTopic { from, reply_to, publish } => {
                 self.publish_topic(from, reply_to, &publish, cx);
@@ -73,9 +74,13 @@ impl Shard {
         let links = session.links.as_slice();
         let conns = || links.iter().filter_map(|link| self.conns.get(link.token));
         let since = conns().filter_map(|conn| conn.since()).min();
+        let carrier = |up| session.routing().ordinary(up, &self.config.routing);
+        let of_websocket = || links.iter().filter(|link| link.carrier == Carrier::WebSocket);
         let transport = match session.links.up() {
             Up { websocket: false, sse: false } => "none",
-            up => session.routing().ordinary(up, &self.config.routing).name(),
+            up if carrier(up) == Carrier::Sse => Carrier::Sse.name(),
+            _ if of_websocket().all(|link| self.is_poll(link.token)) => "longpoll",
+            _ => Carrier::WebSocket.name(),
         };
         let switches = session.routing().switches().iter().map(|switch| metrics::Switch {
             at: timestamp(switch.at).into(),
@@ -92,7 +97,7 @@ impl Shard {
             messages_sent: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.written()),
             messages_received: session.received.into(),
             last_activity: timestamp(Wall(cx.now.wall.0.saturating_sub(ago))).into(),
-            pending_acks: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.len()) as u64,
+            pending_acks: session.mailbox.as_ref().map_or(0, |mailbox| mailbox.pending()) as u64,
             queue: conns().map(|conn| conn.egress.queued() as u64).sum(),
             switches: switches.collect(),
         }))

@@ -19,7 +19,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
-const SLOTS_RESERVED: u32 = 64;
+pub(crate) const SLOTS_RESERVED: u32 = 64;
 
 /// A peer that has taken nothing for this long is gone.
 pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
@@ -53,7 +53,7 @@ impl Shard {
         Some(token)
     }
 
-    fn slots_left(&self) -> u32 {
+    pub(crate) fn slots_left(&self) -> u32 {
         self.config.connections_max.saturating_sub(self.conns.len())
     }
 
@@ -95,6 +95,7 @@ impl Shard {
             Stage::Upstream(_) => self.wire_received(token, bytes, cx),
             // An SSE client has nothing to say after its request, a closing one nothing that counts.
             Stage::Sse(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+            Stage::Poll(_) => {}
         }
     }
 
@@ -168,8 +169,9 @@ impl Shard {
         match was {
             Stage::WebSocket(link) => self.forget_link(token, *link, cx),
             Stage::Sse(feed) => self.forget_feed(token, *feed, cx),
+            Stage::Poll(poll) => self.forget_poll(token, *poll, cx),
             Stage::Upstream(wire) => self.wire_left(token, *wire, UpstreamFault::Broken, cx),
-            Stage::Http(exchange) => self.forget_exchange(token, *exchange),
+            Stage::Http(exchange) => self.forget_exchange(token, *exchange, cx),
             Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
         }
     }
@@ -204,10 +206,13 @@ impl Shard {
         if cx.now.mono < conn.wake {
             return;
         }
+        // What the look itself asks for counts, too.
+        conn.wake = Instant(u64::MAX);
         let next = match &conn.stage {
             Stage::Http(_) => self.examine_exchange(token, cx),
             Stage::WebSocket(_) => self.examine_link(token, cx),
             Stage::Sse(_) => self.examine_feed(token, cx),
+            Stage::Poll(_) => self.examine_poll(token, cx),
             Stage::Upstream(_) => self.examine_wire(token, cx),
             Stage::Leaving(_) => Some(cx.now.mono.plus(LINGER)),
             Stage::Closing { .. } if cx.now.mono < conn.heard.plus(LINGER) => Some(conn.heard.plus(LINGER)),
@@ -217,11 +222,8 @@ impl Shard {
             }
             Stage::Closed | Stage::Lent => None,
         };
-        if let Some(next) = next
-            && let Some(conn) = self.conns.get_mut(token)
-        {
-            conn.wake = next;
-            self.alarm(next, Alarm::Connection(token));
+        if let Some(next) = next {
+            self.wake_by(token, next);
         }
     }
 }

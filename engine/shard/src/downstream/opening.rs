@@ -115,7 +115,7 @@ impl Shard {
         if carrier == Carrier::Sse
             && let Some(seen) = &opening.cursor
         {
-            self.acknowledge_seen(id, seen, cx);
+            self.acknowledge_seen(id, carrier, seen, cx);
         }
         let resume = opening.cursor.or_else(|| self.known(id, recovery.as_ref()?, holder));
         let Place { cursor, recovered, gaps, mut marks } = self.place(id, resume);

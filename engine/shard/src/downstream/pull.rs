@@ -73,9 +73,11 @@ impl Shard {
             return None;
         }
         match &conn.stage {
-            Stage::WebSocket(link) if link.gateway => Some((link.session?, Carrier::WebSocket)),
             Stage::Sse(feed) => Some((feed.session, Carrier::Sse)),
-            _ => None,
+            stage => {
+                let link = stage.link().filter(|link| link.gateway)?;
+                Some((link.session?, Carrier::WebSocket))
+            }
         }
     }
 
@@ -126,7 +128,7 @@ impl Shard {
         let mut ledger = mailbox.ledger.take();
         let (least, bundle) = ledger.as_ref().map_or((Lane::Low, None), |ledger| ledger.pace.manner());
         let mut pen = Pen { config, deflater, dirty, out: cx.out };
-        let mut sheet = Sheet { token, conn, epoch: *epoch, bundle, bytes: 0, sent: 0 };
+        let mut sheet = Sheet { token, conn, epoch: Some(*epoch), bundle, bytes: 0, sent: 0 };
         let rest = loop {
             let Some(marks) = sheet.conn.stage.marks_mut() else { break Ok(Rest::Nothing) };
             let Some(lane) = marks.next(mailbox, least) else { break Ok(Rest::Nothing) };
@@ -161,7 +163,7 @@ impl Shard {
             }
         };
         let ended = sheet.end(&mut pen);
-        stats.sent(carrier, sheet.sent);
+        sheet.conn.stage.traffic(stats).messages_out += sheet.sent;
         if let (Some(ledger), 1.., Ok(Rest::Nothing)) = (&mut ledger, sheet.sent, &rest) {
             ledger.pace.wrote(now);
         }

@@ -3,6 +3,7 @@
 use weir_ring::token::Token;
 use weir_transports::http1::response;
 
+use crate::downstream::longpoll::error_with_status;
 use crate::error::Error;
 use crate::policy::Standing;
 use crate::turn::{Cx, Shard};
@@ -27,11 +28,23 @@ impl Shard {
 
     /// Answers with an error of the table.
     pub(crate) fn respond_error(&mut self, token: Token, error: &Error, terms: Terms, cx: &mut Cx<'_>) {
+        let mut body = Vec::new();
+        error.write_json(&mut body);
+        self.respond_error_as(token, error, &body, terms, cx);
+    }
+
+    /// Answers with an error in words of the path's own.
+    pub(crate) fn respond_error_as(
+        &mut self,
+        token: Token,
+        error: &Error,
+        body: &[u8],
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) {
         if matches!(error, Error::RateLimited { .. }) {
             self.stats.limited += 1;
         }
-        let mut body = Vec::new();
-        error.write_json(&mut body);
         let mut headers = vec![JSON, NO_STORE];
         let retry_after = error.retry_after_seconds().map(|seconds| seconds.to_string());
         if let Some(seconds) = &retry_after {
@@ -40,7 +53,7 @@ impl Shard {
         if let Error::MethodNotAllowed { allow } = error {
             headers.push(("Allow", allow));
         }
-        self.respond_as(token, error.http_status(), &headers, &body, terms, cx);
+        self.respond_as(token, error.http_status(), &headers, body, terms, cx);
     }
 
     /// Answers with other headers than the usual ones.
@@ -67,9 +80,9 @@ impl Shard {
         self.put(token, cx, |out| response::write(out, status, &headers, body, terms.keep_alive));
     }
 
-    /// Refuses a connection before it has said anything, or for what it said.
+    /// Refuses a connection before it has said anything, or for what it said: it may be a poll.
     pub(crate) fn refuse_and_finish(&mut self, token: Token, error: &Error, cx: &mut Cx<'_>) {
-        self.respond_error(token, error, Terms::default(), cx);
+        self.respond_error_as(token, error, &error_with_status(error), Terms::default(), cx);
         self.finish(token, cx);
     }
 }

@@ -44,6 +44,9 @@ impl Shard {
             Ok(endpoint) => endpoint,
             Err(error) => return self.refuse(token, &error, terms, cx),
         };
+        if endpoint == Endpoint::LongPoll {
+            return self.longpoll_request(token, exchange, head, raw, cx);
+        }
         if self.draining.is_some() {
             return self.refuse(token, &Error::draining(), Terms { keep_alive: false, ..terms }, cx);
         }

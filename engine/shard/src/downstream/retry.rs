@@ -139,9 +139,9 @@ impl Shard {
             if !takes || conn.egress.is_blocked() || !fits(&conn.egress, entry, &pen) {
                 continue;
             }
-            let mut sheet = Sheet { token, conn, epoch: session.epoch, bundle: None, bytes: 0, sent: 0 };
+            let mut sheet = Sheet { token, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };
             if sheet.message(&flagged(&entry.body, true), &mut pen).is_ok() {
-                stats.sent(carrier, 1);
+                sheet.conn.stage.traffic(stats).messages_out += 1;
                 went = Some(carrier);
             }
         }

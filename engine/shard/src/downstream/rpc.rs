@@ -3,7 +3,7 @@
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::{self, Kind};
 use weir_transports::phoenix::Version;
-use weir_transports::websocket::{self, Opcode, close};
+use weir_transports::websocket::close;
 
 use crate::downstream::connection::{Link, Speaks};
 use crate::downstream::websocket::Flow;
@@ -65,8 +65,8 @@ impl Shard {
     pub(crate) fn put_text(&mut self, token: Token, link: &Link, payload: &[u8], cx: &mut Cx<'_>) {
         let mut deflater = self.deflater.take();
         let deflate = link.deflate_for(payload.len(), &self.config, &mut deflater);
-        self.put(token, cx, |out| websocket::write_message(out, Opcode::Text, payload, deflate));
+        self.put(token, cx, |out| link.write_text(out, payload, deflate));
         self.deflater = deflater;
-        self.stats.websocket.messages_out += 1;
+        link.traffic(&mut self.stats).messages_out += 1;
     }
 }

@@ -145,6 +145,7 @@ impl Shard {
         if let Some(conn) = self.conns.get_mut(token) {
             match &conn.stage {
                 Stage::WebSocket(_) => self.stats.websocket.errors += 1,
+                Stage::Poll(_) => self.stats.longpoll.errors += 1,
                 Stage::Sse(_) => self.stats.http_sse.errors += 1,
                 _ => {}
             }
@@ -161,16 +162,23 @@ impl Shard {
     /// Closes a connection that its client has not asked to close: its transport has failed once more.
     pub(crate) fn fail(&mut self, token: Token, cx: &mut Cx<'_>) {
         match self.conns.get_mut(token).map(|conn| &mut conn.stage) {
-            Some(Stage::WebSocket(link)) => link.broke = true,
             Some(Stage::Sse(feed)) => feed.broke = true,
-            _ => {}
+            Some(stage) => {
+                if let Some(link) = stage.link_mut() {
+                    link.broke = true;
+                }
+            }
+            None => {}
         }
         self.close(token, cx);
     }
 
-    /// Lends the WebSocket link of `token` out, so that its messages can change the shard.
+    /// Lends the link of `token` out, so that its messages can change the shard.
     pub(crate) fn lend_link(&mut self, token: Token) -> Option<Box<Link>> {
         let conn = self.conns.get_mut(token)?;
+        if let Stage::Poll(poll) = &mut conn.stage {
+            return poll.link.take();
+        }
         match std::mem::replace(&mut conn.stage, Stage::Lent) {
             Stage::WebSocket(link) => Some(link),
             other => {
@@ -182,8 +190,9 @@ impl Shard {
 
     /// Takes a lent link back. If the connection was closed meanwhile, the link ends here.
     pub(crate) fn return_link(&mut self, token: Token, link: Box<Link>, cx: &mut Cx<'_>) {
-        match self.conns.get_mut(token) {
-            Some(conn) if matches!(conn.stage, Stage::Lent) => conn.stage = Stage::WebSocket(link),
+        match self.conns.get_mut(token).map(|conn| &mut conn.stage) {
+            Some(Stage::Poll(poll)) => poll.link = Some(link),
+            Some(stage @ Stage::Lent) => *stage = Stage::WebSocket(link),
             _ => self.forget_link(token, *link, cx),
         }
     }

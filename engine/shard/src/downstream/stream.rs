@@ -3,7 +3,7 @@
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Version};
-use weir_transports::{sse, websocket};
+use weir_transports::sse;
 
 use crate::downstream::connection::{Link, Speaks, Stage};
 use crate::durable::{client_name, log_forgotten, log_opened};
@@ -122,7 +122,7 @@ impl Shard {
         let furthest = |carrier| {
             let links = session.links.as_slice().iter().filter(|link| link.carrier == carrier);
             let stages = links.filter_map(|link| Some(&self.conns.get(link.token)?.stage));
-            stages.filter_map(|stage| Some(stage.marks()?.get(lane).cursor)).max()
+            stages.filter_map(|stage| stage.reached(lane)).max()
         };
         match (furthest(Carrier::WebSocket), furthest(Carrier::Sse)) {
             (None, None) => mailbox.lane(lane).map_or(0, |stream| stream.left_at),
@@ -152,13 +152,13 @@ impl Shard {
                 let text = String::from_utf8_lossy(payload);
                 self.put(token, cx, |out| sse::event(out, None, Some(event), &text));
             }
-            Stage::WebSocket(link) => {
-                let Speaks::Phoenix(version) = link.speaks else { return };
-                let mut frame = Vec::new();
-                phoenix::push(version, &mut frame, None, route::GATEWAY, event, payload, None);
-                self.put(token, cx, |out| websocket::write_frame(out, websocket::Opcode::Text, &frame));
+            stage => {
+                let Some(link) = stage.link().filter(|link| link.speaks_phoenix()) else { return };
+                let (mut frame, mut text) = (Vec::new(), Vec::new());
+                phoenix::push(link.version(), &mut frame, None, route::GATEWAY, event, payload, None);
+                link.write_text(&mut text, &frame, None);
+                self.put(token, cx, |out| out.extend_from_slice(&text));
             }
-            _ => {}
         }
     }
 
@@ -247,8 +247,13 @@ impl Link {
     /// The serializer of a Phoenix link; V2 for the others, which use none.
     pub(crate) fn version(&self) -> Version {
         match self.speaks {
-            Speaks::Phoenix(version) => version,
+            Speaks::Phoenix(version) | Speaks::Polled(version) => version,
             _ => Version::V2,
         }
+    }
+
+    /// Whether it takes what channels know.
+    fn speaks_phoenix(&self) -> bool {
+        matches!(self.speaks, Speaks::Phoenix(_) | Speaks::Polled(_))
     }
 }

@@ -7,7 +7,7 @@ use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
 use crate::channels::topics::Past;
-use crate::downstream::connection::{Channel, Joined, Link, Presence, Speaks, Stage};
+use crate::downstream::connection::{Channel, Joined, Link, Presence, Speaks};
 use crate::downstream::fan_out::{is_open, serializer};
 use crate::downstream::phoenix::Addressee;
 use crate::downstream::presence::presence_json;
@@ -174,7 +174,7 @@ impl Shard {
             }
             return;
         }
-        self.stats.websocket.messages_out += past.messages.len() as u64;
+        link.traffic(&mut self.stats).messages_out += past.messages.len() as u64;
         if !frames.is_empty() {
             self.put(token, cx, |out| out.extend_from_slice(&frames));
         }
@@ -191,7 +191,7 @@ impl Shard {
         if conn.egress.is_blocked() {
             return;
         }
-        let Stage::WebSocket(link) = &mut conn.stage else { return };
+        let Some(link) = conn.stage.link_mut() else { return };
         let next = link.channels.iter_mut().find_map(|channel| {
             let letter = channel.next_question(*me, token)?;
             Some((route::home(ring, &channel.topic), letter))
@@ -260,7 +260,7 @@ impl Shard {
 
     /// A WebSocket has ended: its topics and its session learn of it.
     pub(crate) fn forget_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
-        self.stats.websocket.connections -= 1;
+        link.traffic(&mut self.stats).connections -= 1;
         for channel in std::mem::take(&mut link.channels) {
             if let Joined::Mcp { session } = channel.state {
                 self.forget_rpc(session);
@@ -281,6 +281,9 @@ impl Shard {
         self.forget_rpc(link.rpc.as_deref().copied());
         if link.speaks == Speaks::Mcp {
             self.abandon_link(token);
+        }
+        if let (Speaks::Polled(_), Some(marks)) = (link.speaks, &mut link.marks) {
+            marks.unwritten();
         }
         if let Some(id) = link.session {
             if let Some(session) = self.sessions.get_mut(id) {

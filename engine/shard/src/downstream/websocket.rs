@@ -3,7 +3,7 @@
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
 use weir_transports::http1::{Head, query, response};
-use weir_transports::phoenix::Version;
+use weir_transports::phoenix::{Version, longpoll};
 use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
 
 use crate::downstream::connection::{Link, Parcel, ParcelStage, Speaks, Stage, Watch};
@@ -43,6 +43,16 @@ impl Link {
         let always = self.speaks == Speaks::Echo;
         let params = self.deflate.filter(|_| always || len >= config.websocket.compression_bytes_min)?;
         Some(Deflate { deflater: deflater.as_mut()?, params, always })
+    }
+}
+
+impl Link {
+    /// Appends a text message as the connection carries it.
+    pub(crate) fn write_text(&self, out: &mut Vec<u8>, text: &[u8], deflate: Option<Deflate<'_>>) {
+        match self.speaks {
+            Speaks::Polled(_) => longpoll::write_frame(out, &String::from_utf8_lossy(text)),
+            _ => websocket::write_message(out, Opcode::Text, text, deflate),
+        }
     }
 }
 
@@ -147,7 +157,7 @@ impl Shard {
 
     /// Keeps what an upgrade request says for the join. A recovery token is looked at before anybody is upgraded;
     /// on a bare socket, whose join names the client, then.
-    fn open_link(
+    pub(crate) fn open_link(
         &self,
         link: &mut Link,
         opening: Opening,
@@ -162,7 +172,12 @@ impl Shard {
     }
 
     /// Gives a link its session where its name is known. What never joins gets a name of its own.
-    fn name_link(&mut self, link: &mut Link, named: Option<String>, cx: &Cx<'_>) -> Result<(), Error> {
+    pub(crate) fn name_link(
+        &mut self,
+        link: &mut Link,
+        named: Option<String>,
+        cx: &Cx<'_>,
+    ) -> Result<(), Error> {
         let name = match (named, link.speaks) {
             (_, Speaks::Echo) => {
                 link.watch = Watch::Stream;
@@ -319,6 +334,10 @@ impl Shard {
 
     /// Closes with a reason: the peer answers or its time runs out.
     pub(crate) fn close_link(&mut self, token: Token, code: u16, reason: &str, cx: &mut Cx<'_>) -> Flow {
+        if self.is_poll(token) {
+            self.end_poll(token, cx);
+            return Flow::Stop;
+        }
         self.put_last(token, cx, |out| websocket::write_close(out, code, reason));
         self.finish(token, cx);
         Flow::Stop

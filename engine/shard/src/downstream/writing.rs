@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use weir_ring::op::Output;
 use weir_ring::token::Token;
-use weir_transports::websocket::{self, Deflater, Opcode};
+use weir_transports::websocket::Deflater;
 use weir_transports::{phoenix, sse};
 
 use crate::downstream::connection::{Connection, Filter, Stage};
@@ -18,7 +18,7 @@ use crate::stream::Epoch;
 const ENTRY_OVERHEAD: usize = 256;
 
 /// What a message that is written again begins with, instead of its brace.
-const REDELIVERY: &[u8] = b"{\"redelivery\":true,";
+pub(crate) const REDELIVERY: &[u8] = b"{\"redelivery\":true,";
 
 /// What a bundle of messages begins with.
 const BUNDLE: &[u8] = b"{\"type\":\"bundle\",\"data\":[";
@@ -36,8 +36,8 @@ pub(crate) struct Pen<'a> {
 pub(crate) struct Sheet<'a> {
     pub token: Token,
     pub conn: &'a mut Connection,
-    /// The stream's.
-    pub epoch: Epoch,
+    /// The stream's; none for what is written out of its turn, which moves nobody's cursor.
+    pub epoch: Option<Epoch>,
     /// What goes out as one message in the end.
     pub bundle: Option<Vec<u8>>,
     /// Bytes of the messages so far.
@@ -97,22 +97,23 @@ pub(crate) fn flagged(body: &[u8], again: bool) -> Cow<'_, [u8]> {
 }
 
 /// A message as its connection carries it; nothing if its filter does not let it through.
-fn encode(stage: &Stage, epoch: Epoch, body: &[u8]) -> Vec<u8> {
+fn encode(stage: &Stage, epoch: Option<Epoch>, body: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(body.len() + 64);
     match stage {
-        Stage::WebSocket(link) => {
-            phoenix::push(link.version(), &mut out, None, route::GATEWAY, "message", body, None);
-        }
         Stage::Sse(feed) if feed.filter.as_ref().is_some_and(|filter| !filter.passes(body)) => {}
         Stage::Sse(feed) if feed.ndjson => {
             out.extend_from_slice(body);
             out.push(b'\n');
         }
         Stage::Sse(feed) => {
-            let cursor = feed.marks.as_ref().map(|marks| marks.cursor(epoch).text());
+            let cursor = epoch.and_then(|epoch| Some(feed.marks.as_ref()?.cursor(epoch).text()));
             sse::event(&mut out, cursor.as_deref(), Some("message"), &String::from_utf8_lossy(body));
         }
-        _ => {}
+        stage => {
+            if let Some(link) = stage.link() {
+                phoenix::push(link.version(), &mut out, None, route::GATEWAY, "message", body, None);
+            }
+        }
     }
     out
 }
@@ -120,13 +121,12 @@ fn encode(stage: &Stage, epoch: Epoch, body: &[u8]) -> Vec<u8> {
 /// Appends a message to what leaves on the connection.
 fn write(conn: &mut Connection, payload: &[u8], pen: &mut Pen<'_>) -> Result<Wrote, Overflow> {
     let max = pen.config.queue_bytes_max;
-    match &conn.stage {
-        Stage::WebSocket(link) => {
+    match conn.stage.link() {
+        Some(link) => {
             let deflate = link.deflate_for(payload.len(), pen.config, pen.deflater);
-            let write = |out: &mut Vec<u8>| websocket::write_message(out, Opcode::Text, payload, deflate);
-            conn.egress.message(pen.out, max, write)
+            conn.egress.message(pen.out, max, |out| link.write_text(out, payload, deflate))
         }
-        _ => conn.egress.message(pen.out, max, |out| out.extend_from_slice(payload)),
+        None => conn.egress.message(pen.out, max, |out| out.extend_from_slice(payload)),
     }
 }
 

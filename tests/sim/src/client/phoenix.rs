@@ -9,7 +9,7 @@ use crate::net;
 use crate::place::{Lane, Position};
 use crate::stage::Stage;
 use crate::text::Text;
-use crate::wire::phoenix::{Frame, Gap, Joined, Receipt, Reply, envelope, json, push};
+use crate::wire::phoenix::{Frame, Gap, Joined, Receipt, Reply, envelopes, json, push};
 use crate::wire::websocket::{self, Message};
 use crate::wire::{self, http};
 
@@ -377,7 +377,16 @@ impl Link {
                 facts.push(Fact::Gap { conn, client, stream, gap });
                 return Ok(());
             }
-            ("message", None) => envelope(frame.payload.get(), &mut stage.history)?,
+            ("connection_status", None) => {
+                facts.push(Fact::Paced { client });
+                return Ok(());
+            }
+            ("message", None) => {
+                for (position, delivery) in envelopes(frame.payload.get(), &mut stage.history)? {
+                    facts.push(Fact::Delivered { conn, client, stream, position, delivery });
+                }
+                return Ok(());
+            }
             (event, Some(meta)) => {
                 let data = Text(frame.payload.get().as_bytes().into());
                 let (kind, timestamp) = (event.to_owned(), meta.timestamp.clone());

@@ -46,6 +46,8 @@ pub struct Receiver {
     on_sse: bool,
     /// Stays away until then, ns.
     away_until: u64,
+    /// Where it was when it acknowledged everything; somewhere else since it first acknowledged anything.
+    acknowledged: Option<Place>,
     /// So often it still opens a transport beside the other, or closes one of two.
     flaps: u64,
 }
@@ -94,6 +96,7 @@ impl Receiver {
             links: Vec::new(),
             on_sse,
             away_until: 0,
+            acknowledged: None,
             flaps: 0,
         }
     }
@@ -115,6 +118,7 @@ impl Receiver {
         if phase == Phase::Storm {
             return pace(stage);
         }
+        self.acknowledge_all(stage);
         let pause = if self.waits_for().is_some() { self.rng.between(20, 60) } else { 200 };
         Some(stage.now + pause * MS)
     }
@@ -293,13 +297,37 @@ impl Receiver {
 
     /// Says how far it has come in one lane of its own stream.
     fn acknowledge(&mut self, stage: &mut Stage, at: usize) {
+        let lane = self.rng.pick(&[Lane::Normal, Lane::Normal, Lane::Urgent, Lane::High, Lane::Low]);
+        self.acknowledge_lane(stage, at, lane);
+    }
+
+    /// Who has begun to acknowledge must go on, or it is sent less and less: once it is calm, it says all it has.
+    fn acknowledge_all(&mut self, stage: &mut Stage) {
+        let place = self.views.get(&Stream::Own(self.number)).and_then(View::place);
+        let joined = |link: &Link| match link {
+            Link::Phoenix(link) => {
+                link.channel(Stream::Own(self.number)).is_some_and(|channel| channel.joined)
+            }
+            Link::Sse(_) => false,
+        };
+        let Some(at) = self.links.iter().position(joined) else { return };
+        if self.acknowledged.is_none() || self.acknowledged == place {
+            return;
+        }
+        for lane in Lane::ALL {
+            self.acknowledge_lane(stage, at, lane);
+        }
+        self.acknowledged = place;
+    }
+
+    fn acknowledge_lane(&mut self, stage: &mut Stage, at: usize, lane: Lane) {
         let stream = Stream::Own(self.number);
         let Some(place) = self.views.get(&stream).and_then(View::place) else { return };
-        let lane = self.rng.pick(&[Lane::Normal, Lane::Normal, Lane::Urgent, Lane::High, Lane::Low]);
         let position = Position { epoch: place.epoch, lane, sequence: place.at(lane) };
         if let Link::Phoenix(link) = &mut self.links[at]
             && position.sequence > 0
         {
+            self.acknowledged.get_or_insert(Place::normal(u32::MAX, 0));
             stage.history.add(Fact::Acked { client: self.number, position });
             let (epoch, lane) = (stage.history.epoch_name(position.epoch), lane.name());
             let sequence = position.sequence;

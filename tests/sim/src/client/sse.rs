@@ -6,7 +6,7 @@ use crate::history::{Cursor, Fact, Stream};
 use crate::net;
 use crate::place::Place;
 use crate::stage::Stage;
-use crate::wire::phoenix::{Gap, Joined, envelope};
+use crate::wire::phoenix::{Gap, Joined, envelopes};
 use crate::wire::{http, sse};
 
 /// A connection.
@@ -99,13 +99,24 @@ impl Link {
                 facts.push(Fact::Gap { conn, client, stream, gap });
             }
             "message" => {
-                let (position, delivery) = envelope(data, &mut stage.history)?;
-                let place = Place::read(event.id.as_deref().unwrap_or_default(), &mut stage.history)?;
-                if (place.epoch, place.at(position.lane)) != (position.epoch, position.sequence) {
-                    return Err(format!("event {:?} carries {position:?}", event.id));
+                let messages = envelopes(data, &mut stage.history)?;
+                let last = messages.last().map(|(position, delivery)| (*position, delivery.again));
+                let Some((position, again)) = last else { return Err("a bundle of nothing".into()) };
+                match event.id.as_deref() {
+                    // What is sent again for want of an acknowledgement moves no cursor.
+                    None if again => {}
+                    id => {
+                        let place = Place::read(id.unwrap_or_default(), &mut stage.history)?;
+                        if (place.epoch, place.at(position.lane)) != (position.epoch, position.sequence) {
+                            return Err(format!("event {:?} carries {position:?}", event.id));
+                        }
+                    }
                 }
-                facts.push(Fact::Delivered { conn, client, stream, position, delivery });
+                for (position, delivery) in messages {
+                    facts.push(Fact::Delivered { conn, client, stream, position, delivery });
+                }
             }
+            "connection_status" => facts.push(Fact::Paced { client }),
             "transport_switched" => facts.push(Fact::Switched { conn, stream }),
             "heartbeat" | "shutdown_pending" | "error" | "weir_error" => {}
             other => return Err(format!("event {other:?} that nobody published")),

@@ -50,6 +50,10 @@ impl Copies {
         let here = conns.contains(&conn);
         conns.push(conn);
         let before = *first < self.opened.get(&conn).copied().unwrap_or_default();
+        if again && here {
+            // Sent again on the same connection: for want of an acknowledgement.
+            return None;
+        }
         if !again {
             return (here || before).then_some("came before, and does not say so");
         }

@@ -87,7 +87,7 @@ impl Claims {
     }
 
     fn gap(&self, key: (usize, Stream), gap: &Gap) -> Option<&'static str> {
-        if gap.reason == "expired" {
+        if gap.reason == "expired" || gap.reason == "dead" {
             return None;
         }
         let void = self.void.get(&key).copied().unwrap_or_default();

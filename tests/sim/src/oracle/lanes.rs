@@ -32,11 +32,17 @@ struct Lines<'a> {
     /// When a publish left, and when its answer came.
     attempted: BTreeMap<usize, u64>,
     accepted: BTreeMap<usize, u64>,
+    /// Clients that were told at some time that they are sent less: lanes wait then as declared.
+    paced: BTreeSet<usize>,
     truth: Option<&'a Truth>,
 }
 
 pub(super) fn check(history: &History, truth: &Truth, found: &mut Found) {
-    let mut lines = Lines { truth: Some(truth), ..Lines::default() };
+    let paced = history.facts.iter().filter_map(|(_, fact)| match fact {
+        Fact::Paced { client } => Some(*client),
+        _ => None,
+    });
+    let mut lines = Lines { truth: Some(truth), paced: paced.collect(), ..Lines::default() };
     for (at, fact) in &history.facts {
         if let Some((invariant, wrong)) = lines.step(history, *at, fact) {
             found.add(invariant, *at, || format!("{wrong}: {fact:?}"));
@@ -60,6 +66,9 @@ impl Lines<'_> {
             }
             Fact::Delivered { conn, stream: stream @ Stream::Own(_), position, ref delivery, .. } => {
                 let uid = uid_in(&delivery.data)?;
+                if delivery.again && self.has_passed(conn, position) {
+                    return self.is_late(history, uid, conn).map(|wrong| (3, wrong));
+                }
                 self.reached(conn, position.lane, position.sequence);
                 let passed = self.passed(conn, stream, (position.lane, uid)).map(|wrong| (12, wrong));
                 return passed.or_else(|| self.is_late(history, uid, conn).map(|wrong| (3, wrong)));
@@ -77,9 +86,15 @@ impl Lines<'_> {
         self.opened.insert(conn, at);
     }
 
+    /// Whether the connection is beyond a message, which then comes once more for want of an acknowledgement.
+    fn has_passed(&self, conn: usize, position: Position) -> bool {
+        self.lines.get(&conn).is_some_and(|line| position.sequence <= line.place.at(position.lane))
+    }
+
     fn reached(&mut self, conn: usize, lane: Lane, sequence: u64) {
         if let Some(line) = self.lines.get_mut(&conn) {
-            line.place.seen[lane as usize] = sequence;
+            let place = &mut line.place.seen[lane as usize];
+            *place = sequence.max(*place);
             line.passed[lane as usize] = 0;
         }
     }
@@ -88,8 +103,9 @@ impl Lines<'_> {
     /// accepted before the connection began, or before `uid` was handed in.
     fn passed(&mut self, conn: usize, stream: Stream, (lane, uid): (Lane, usize)) -> Option<String> {
         let since = self.attempted.get(&uid).max(self.opened.get(&conn)).copied()?;
-        let (shared, truth) = (self.shared.contains(&conn), self.truth?);
-        let line = self.lines.get_mut(&conn).filter(|_| !shared)?;
+        let paced = matches!(stream, Stream::Own(client) if self.paced.contains(&client));
+        let (exempt, truth) = (paced || self.shared.contains(&conn), self.truth?);
+        let line = self.lines.get_mut(&conn).filter(|_| !exempt)?;
         for other in Lane::ALL.into_iter().filter(|other| *other != lane) {
             let (epoch, sequence) = (line.place.epoch, line.place.at(other) + 1);
             let next = truth.get(&(stream, Position { epoch, lane: other, sequence }));

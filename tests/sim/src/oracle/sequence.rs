@@ -84,8 +84,8 @@ impl Walks<'_> {
                     None => return Some((6, "a message in a stream that is not joined".into())),
                 }
             }
-            Fact::Delivered { conn, stream, position, .. } => {
-                return self.delivered(history, (conn, stream, position.lane), position);
+            Fact::Delivered { conn, stream, position, ref delivery, .. } => {
+                return self.delivered(history, (conn, stream, position.lane), (position, delivery.again));
             }
             _ => {}
         }
@@ -128,7 +128,12 @@ impl Walks<'_> {
         Some((3, format!("{lost} is missing before the gap")))
     }
 
-    fn delivered(&mut self, history: &History, key: Key, position: Position) -> Option<(u8, String)> {
+    fn delivered(
+        &mut self,
+        history: &History,
+        key: Key,
+        (position, again): (Position, bool),
+    ) -> Option<(u8, String)> {
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a message in a stream that is not joined".into()));
         };
@@ -136,6 +141,10 @@ impl Walks<'_> {
         let binaries = std::mem::take(&mut walk.binaries);
         if position.epoch != epoch {
             return Some((5, format!("a message of another epoch than {epoch}")));
+        }
+        if position.sequence < next && again && !rewound {
+            // For want of an acknowledgement: it says that it is out of its turn.
+            return None;
         }
         (walk.fresh, walk.rewound) = (false, false);
         if position.sequence < next && !rewound {

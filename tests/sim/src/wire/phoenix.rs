@@ -189,7 +189,7 @@ fn reference(text: Option<String>) -> Result<Option<u64>, String> {
 }
 
 /// Where an envelope says that it stands, and the rest; its `id` must say the same.
-pub fn envelope(raw: &str, history: &mut History) -> Result<(Position, Delivery), String> {
+fn envelope(raw: &str, history: &mut History) -> Result<(Position, Delivery), String> {
     let it: Envelope<'_> = serde_json::from_str(raw).map_err(|e| format!("envelope {raw}: {e}"))?;
     let position =
         Position { epoch: history.epoch(&it.epoch), lane: Lane::named(it.lane)?, sequence: it.sequence };
@@ -199,6 +199,26 @@ pub fn envelope(raw: &str, history: &mut History) -> Result<(Position, Delivery)
     }
     let data = Text(Rc::from(it.data.get().as_bytes()));
     Ok((position, Delivery { kind: it.kind, data, timestamp: it.timestamp, again: it.redelivery }))
+}
+
+/// Several messages as one, for a client that is behind with its acknowledgements.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bundle<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+}
+
+/// What the event `message` of a client's own stream carries: an envelope, or a bundle of them.
+pub fn envelopes(raw: &str, history: &mut History) -> Result<Vec<(Position, Delivery)>, String> {
+    match serde_json::from_str::<Bundle<'_>>(raw) {
+        Ok(bundle) if bundle.kind == "bundle" => {
+            bundle.data.iter().map(|raw| envelope(raw.get(), history)).collect()
+        }
+        _ => Ok(vec![envelope(raw, history)?]),
+    }
 }
 
 /// How version 1 carries binary payloads.

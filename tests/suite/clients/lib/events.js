@@ -4,7 +4,9 @@ import { EventSource } from 'eventsource'
 
 import { deadline, Inbox } from './inbox.js'
 
-const NAMES = ['connected', 'message', 'heartbeat', 'gap', 'shutdown_pending', 'transport_switched', 'weir_error']
+const NAMES = [
+  'connected', 'message', 'heartbeat', 'gap', 'shutdown_pending', 'transport_switched', 'connection_status', 'weir_error',
+]
 
 /** An EventSource; `events` holds `{name, id, data}` in order, `responses` the HTTP answers it got. */
 export function source(url, headers = {}) {

@@ -28,7 +28,7 @@ impl Shard {
         }
         let identified = if link.session.is_none() && join.client_id.is_none() {
             let name = self.mint();
-            self.open_session(&name, cx).map(|session| {
+            self.name_session(&name, cx).map(|session| {
                 link.session = Some(session);
                 Flow::Go
             })

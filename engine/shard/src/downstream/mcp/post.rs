@@ -105,7 +105,7 @@ impl Shard {
 
     /// From its first MCP request on a connection is read without a pause: a request that waits must see
     /// that its client is gone, and the next one needs no operation to be received.
-    fn read_on(&mut self, token: Token, exchange: &mut Exchange, cx: &mut Cx<'_>) {
+    pub(crate) fn read_on(&mut self, token: Token, exchange: &mut Exchange, cx: &mut Cx<'_>) {
         if exchange.watch == Watch::Once
             && let Some(conn) = self.conns.get(token)
         {

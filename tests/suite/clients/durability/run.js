@@ -1,0 +1,168 @@
+// The gateway killed with SIGKILL while thousands of unmodified clients listen and publishers run.
+//
+//   node run.js memory|disk [CLIENTS [KILLS]]
+//
+// On disk nothing that a publisher was told is kept may be missing at its client; in memory what was lost must be
+// told. Prints what came of it, and how long the clients took to be back.
+
+import assert from 'node:assert/strict'
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+
+import { Weir } from '../lib/weir.js'
+import { check, Ledger } from './check.js'
+import { Publisher } from './publisher.js'
+
+const [tier, clientCount = '200', killCount = '1'] = process.argv.slice(2)
+const CLIENTS = Number(clientCount)
+const KILLS = Number(killCount)
+const DISK = tier === 'disk'
+
+/** Clients in one process: node keeps up with so many, and their own delay stays out of the figures. */
+const PER_WORKER = 250
+/** Of each twenty clients so many are phoenix.js over WebSocket and over LongPoll; the rest are EventSource. */
+const KINDS = Array.from({ length: 20 }, (_, at) => (at < 9 ? 'websocket' : at < 10 ? 'longpoll' : 'sse'))
+const PUBLISHERS = 4
+const PACE = { batch: 50, interval: 100 }
+/** Publishing before a kill and after the last, and the longest downtime, milliseconds. */
+const BETWEEN = 3_000
+const DOWNTIME = 2_000
+/** Until which all must have happened, milliseconds: only so that a broken run ends. */
+const LIVENESS = 120_000
+
+/** A process of `worker.js`. */
+class Worker {
+  #child = fork(new URL('worker.js', import.meta.url))
+  #answers = new Map()
+  #number = 0
+
+  constructor() {
+    this.#child.on('message', ({ number, answer }) => this.#answers.get(number)(answer))
+  }
+
+  ask(question, rest = {}) {
+    const number = ++this.#number
+    this.#child.send({ question, number, ...rest })
+    return new Promise(resolve => this.#answers.set(number, resolve))
+  }
+
+  async end() {
+    this.#child.disconnect()
+    await once(this.#child, 'exit')
+  }
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'weir-durability-'))
+const options = {
+  config: '[rate_limiting.backend]\nlimit = 0\n',
+  flags: DISK ? ['--data-dir', join(folder, 'data')] : [],
+}
+const kinds = new Map(Array.from({ length: CLIENTS }, (_, at) => [`client ${at}`, KINDS[at % KINDS.length]]))
+const ledger = new Ledger()
+const workers = Array.from({ length: Math.ceil(CLIENTS / PER_WORKER) }, () => new Worker())
+const backs = []
+let weir = await Weir.start(options)
+try {
+  await open()
+  const publishers = Array.from({ length: PUBLISHERS }, (_, at) =>
+    new Publisher(`p${at}`, weir.url('/mcp/batch'), [...kinds.keys()], ledger, PACE))
+  for (let kill = 1; kill <= KILLS; kill++) {
+    await pause(BETWEEN)
+    backs.push(await killAndRestart())
+  }
+  await pause(BETWEEN)
+  await Promise.all(publishers.map(publisher => publisher.stop()))
+  await caughtUp()
+  report(new Map((await askAll('histories')).flat()))
+} finally {
+  await Promise.all(workers.map(worker => worker.end()))
+  await weir.close()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+function askAll(question, rest) {
+  return Promise.all(workers.map(worker => worker.ask(question, rest)))
+}
+
+/** Opens all clients and waits until each has its stream. */
+async function open() {
+  const urls = { ws: weir.wsUrl('/mcp/ws'), sse: weir.url('/mcp/sse') }
+  const names = [...kinds]
+  await Promise.all(workers.map((worker, at) =>
+    worker.ask('open', { names: names.slice(at * PER_WORKER, (at + 1) * PER_WORKER), urls })))
+  await everyoneUp(0)
+}
+
+/** When each client was up again after `since`, once all are. */
+async function everyoneUp(since) {
+  return eventually('every client to be up', async () => {
+    const ups = (await askAll('back', { since })).flat()
+    return ups.length === CLIENTS ? ups : null
+  })
+}
+
+/** Kills the gateway, starts it on the same ports after a while, and answers what that took, milliseconds. */
+async function killAndRestart() {
+  await weir.end('SIGKILL')
+  const downtime = Math.round(200 + Math.random() * (DOWNTIME - 200))
+  await pause(downtime)
+  const since = Date.now()
+  const before = weir
+  weir = await Weir.start({ ...options, ports: before.ports })
+  await before.close()
+  const ready = Date.now() - since
+  const ups = await everyoneUp(since)
+  return { downtime, ready, times: ups.map(at => at - since).sort((a, b) => a - b) }
+}
+
+/** Waits until every client has seen the last message that was acknowledged for it in the present epoch. */
+async function caughtUp() {
+  const heads = {}
+  for (const [client, receipts] of ledger.acknowledged) {
+    const { epoch } = receipts.at(-1)
+    const numbers = receipts.filter(receipt => receipt.epoch === epoch).map(({ sequence }) => sequence)
+    heads[client] = { epoch, sequence: Math.max(...numbers) }
+  }
+  const behind = async () => (await askAll('behind', { heads })).reduce((sum, count) => sum + count, 0)
+  // What is still missing then is for the judge to name.
+  await eventually('every client to catch up', async () => (await behind()) === 0 || null).catch(error => console.log(error.message))
+}
+
+async function eventually(what, attempt) {
+  const end = Date.now() + LIVENESS
+  while (Date.now() < end) {
+    const result = await attempt()
+    if (result !== null) return result
+    await pause(20)
+  }
+  throw new Error(`waited ${LIVENESS} ms in vain for ${what}`)
+}
+
+function report(histories) {
+  const violations = []
+  const sum = { first: 0, firstFlagged: 0, duplicates: 0 }
+  for (const client of kinds.keys()) {
+    const judged = check(client, histories.get(client), ledger, { disk: DISK })
+    violations.push(...judged.violations)
+    for (const name of Object.keys(sum)) sum[name] += judged.counts[name]
+  }
+  const count = kind => [...kinds.values()].filter(other => other === kind).length
+  const acknowledged = [...ledger.acknowledged.values()].reduce((all, receipts) => all + receipts.length, 0)
+  const unknown = ledger.attempted.size - acknowledged - ledger.refused.size
+  const lost = violations.filter(violation => violation.includes(' is lost: ')).length
+  console.log(`durability, ${tier}: ${CLIENTS} clients (${count('websocket')} phoenix.js over WebSocket, `
+    + `${count('longpoll')} over LongPoll, ${count('sse')} EventSource), ${KILLS} times SIGKILL`)
+  console.log(`  published ${ledger.attempted.size}: acknowledged ${acknowledged}, refused ${ledger.refused.size}, never answered ${unknown}`)
+  console.log(`  received ${sum.first} and ${sum.duplicates} again; ${sum.firstFlagged} first copies flagged as redelivery; acknowledged and lost ${lost}`)
+  for (const { downtime, ready, times } of backs) {
+    const at = part => times[Math.min(times.length - 1, Math.floor(times.length * part))]
+    console.log(`  down ${downtime} ms, ready after ${ready} ms; clients back after `
+      + `p50 ${at(0.5)}, p90 ${at(0.9)}, p99 ${at(0.99)}, last ${at(1)} ms`)
+  }
+  for (const violation of violations.slice(0, 40)) console.log(`  VIOLATION ${violation}`)
+  assert.equal(violations.length, 0, `${violations.length} violations`)
+}

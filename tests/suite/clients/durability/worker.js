@@ -1,0 +1,91 @@
+// A process full of clients, unmodified libraries all, that note what they receive. They resume by themselves:
+// phoenix.js with the cursor its join payload names, EventSource with its Last-Event-ID.
+
+import { EventSource } from 'eventsource'
+import { LongPoll, Socket } from 'phoenix'
+import WebSocket from 'ws'
+
+/** How phoenix.js may be carried. */
+const CARRIERS = { websocket: WebSocket, longpoll: LongPoll }
+
+/** One client's history, as `check.js` reads it, with the times at which its connections began. */
+class Client {
+  constructor(name) {
+    this.name = name
+    this.history = []
+    this.ups = []
+    this.epoch = null
+    this.highest = 0
+  }
+
+  up({ epoch, sequence, recovered }) {
+    this.ups.push(Date.now())
+    this.history.push({ kind: 'up', epoch, sequence, recovered })
+    if (epoch !== this.epoch) Object.assign(this, { epoch, highest: sequence })
+  }
+
+  gap({ epoch, from, to, reason }) {
+    this.history.push({ kind: 'gap', epoch, from, to, reason })
+    if (epoch === this.epoch) this.highest = Math.max(this.highest, to)
+  }
+
+  message({ redelivery, ...envelope }) {
+    const { epoch, sequence, data: { key } } = envelope
+    const item = { kind: 'message', epoch, sequence, key, body: JSON.stringify(envelope), again: redelivery === true }
+    this.history.push(item)
+    if (epoch === this.epoch) this.highest = Math.max(this.highest, sequence)
+  }
+
+  /** What it would resume with. */
+  get cursor() {
+    return this.epoch === null ? {} : { resume: { epoch: this.epoch, sequence: this.highest } }
+  }
+}
+
+function openPhoenix(client, kind, { ws }) {
+  const socket = new Socket(ws, { transport: CARRIERS[kind], params: { client_id: client.name } })
+  const channel = socket.channel('mcp:gateway', () => client.cursor)
+  channel.on('message', envelope => client.message(envelope))
+  channel.on('gap', gap => client.gap(gap))
+  channel.join().receive('ok', reply => client.up(reply))
+  socket.connect()
+}
+
+function openEventSource(client, { sse }) {
+  const es = new EventSource(`${sse}?client_id=${encodeURIComponent(client.name)}`)
+  es.addEventListener('connected', event => client.up(JSON.parse(event.data)))
+  es.addEventListener('message', event => client.message(JSON.parse(event.data)))
+  es.addEventListener('gap', event => client.gap(JSON.parse(event.data)))
+}
+
+const clients = []
+
+/** What the parent may ask; each answer goes back under the question's number. */
+const QUESTIONS = {
+  open({ names, urls }) {
+    for (const [name, kind] of names) {
+      const client = new Client(name)
+      clients.push(client)
+      if (kind === 'sse') openEventSource(client, urls)
+      else openPhoenix(client, kind, urls)
+    }
+    return clients.length
+  },
+  /** When each client was first up again after `since`; those that were not are left out. */
+  back({ since }) {
+    return clients.map(({ ups }) => ups.find(at => at >= since)).filter(at => at !== undefined)
+  },
+  /** How many clients have not seen the number that `heads` names for them. */
+  behind({ heads }) {
+    const isBehind = ({ name, epoch, highest }) => name in heads && (heads[name].epoch !== epoch || highest < heads[name].sequence)
+    return clients.filter(isBehind).length
+  },
+  histories() {
+    return clients.map(({ name, history }) => [name, history])
+  },
+}
+
+process.on('message', ({ question, number, ...rest }) => {
+  process.send({ number, answer: QUESTIONS[question](rest) })
+})
+process.on('disconnect', () => process.exit())
