@@ -166,13 +166,6 @@ impl Receiver {
     fn connect(&mut self, stage: &mut Stage) {
         let link = if self.on_sse {
             let cursor = self.cursor(stage, Stream::Own(self.number));
-            if self.acknowledged.is_some() {
-                // Who acknowledges has what its cursor names, as far as it came by SSE.
-                for (lane, place) in Lane::ALL.iter().filter_map(|lane| Some((*lane, cursor?.place))) {
-                    let position = Position { epoch: place.epoch, lane, sequence: place.at(lane) };
-                    stage.history.add(Fact::Acked { client: self.number, position });
-                }
-            }
             Link::Sse(sse::Link::open(stage, self.id, self.number, &self.name, cursor))
         } else {
             Link::Phoenix(phoenix::Link::open(stage, self.id, self.number, &self.name, self.style))
