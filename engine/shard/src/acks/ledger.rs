@@ -47,6 +47,8 @@ pub(crate) struct Waiting {
     pub(crate) reply_to: ReplyTo,
     /// How long it waits.
     pub(crate) until: Instant,
+    /// It says the same again, under an idempotency key.
+    pub(crate) duplicate: bool,
 }
 
 impl Ledger {

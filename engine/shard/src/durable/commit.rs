@@ -5,9 +5,7 @@
 
 use weir_ring::op::Errno;
 use weir_ring::time::Wall;
-use weir_ring::token::Token;
 
-use crate::acks::Waiting;
 use crate::channels::topics::Topic;
 use crate::dead::{DeadLetter, MessageId};
 use crate::durable::journal::{Journal, Outcome, StreamRef, Subject, Unsettled};
@@ -20,7 +18,7 @@ use crate::message::Receipt;
 use crate::outbox::Entry;
 use crate::random::Random;
 use crate::session::Session;
-use crate::stream::{Epoch, Position};
+use crate::stream::Epoch;
 use crate::turn::{Cx, Shard};
 
 /// Bytes of one batch that speak of streams only because older segments are to go: others wait for it.
@@ -100,15 +98,12 @@ impl Shard {
         if let Some(key) = &key {
             self.keys.note(key, Reply::Published(receipt), cx.now.mono);
         }
-        if let StreamRef::Client(id) = stream {
-            let Receipt { lane, position: Position { sequence, .. }, .. } = receipt;
-            if let Some(until) = patience
-                && self.sessions.get(id).is_some()
-            {
-                return self.wait_for_ack(id, Waiting { lane, sequence, from, reply_to, until }, cx);
+        match (stream, patience) {
+            (StreamRef::Client(id), Some(until)) => {
+                self.answer_by(until, (from, reply_to), Some(id), receipt, cx);
             }
+            _ => self.receipt(from, reply_to, Ok(receipt), cx),
         }
-        self.receipt(from, reply_to, Ok(receipt), cx);
     }
 
     /// Takes back what is not settled of a stream.
@@ -133,14 +128,16 @@ impl Shard {
             let streams = clients.chain(topics.names().map(StreamRef::Topic)).map(Subject::Stream);
             streams.chain(dead.list(None, None).map(|(id, _)| Subject::Dead(id))).collect()
         });
-        while let Some(subject) = journal.next_to_sweep(SWEEP_BYTES) {
-            let client = |id: &Token| sessions.get(*id).map(client_checkpoint);
+        let mut swept = 0;
+        while swept < SWEEP_BYTES
+            && let Some(subject) = journal.next_to_sweep()
+        {
             let record = match &subject {
-                Subject::Stream(StreamRef::Client(id)) => client(id),
+                Subject::Stream(StreamRef::Client(id)) => sessions.get(*id).map(client_checkpoint),
                 Subject::Stream(StreamRef::Topic(name)) => topics.get(name).map(topic_checkpoint),
                 Subject::Dead(id) => dead.get(*id).map(|letter| dead_record(*id, letter)),
             };
-            record.into_iter().for_each(|record| journal.note(&record));
+            swept += record.map_or(0, |record| journal.collect(&record));
         }
         if let Some(append) = journal.next(cx.now.mono, self.draining.is_some()) {
             stats.log.batches += 1;

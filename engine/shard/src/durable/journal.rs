@@ -221,12 +221,15 @@ impl Journal {
         self.collected.waiting.push(waiting);
     }
 
-    fn collect(&mut self, record: &Record<'_>) {
+    /// Collects a record, and says how many bytes it has.
+    pub(crate) fn collect(&mut self, record: &Record<'_>) -> usize {
         let bytes = &mut self.collected.bytes;
         if bytes.is_empty() {
             bytes.resize(HEADER, 0);
         }
+        let before = bytes.len();
         record.write(bytes);
+        bytes.len() - before
     }
 
     /// The append to be asked for at the end of a turn, if it is time for one.
@@ -337,9 +340,9 @@ impl Journal {
         }
     }
 
-    /// What the segment must speak of next, unless the batch is large enough.
-    pub(crate) fn next_to_sweep(&mut self, batch_bytes: usize) -> Option<Subject> {
-        if self.under_way.is_some() || self.collected.bytes.len() > batch_bytes {
+    /// What the segment must speak of next, in the batch that is about to leave.
+    pub(crate) fn next_to_sweep(&mut self) -> Option<Subject> {
+        if self.under_way.is_some() {
             return None;
         }
         let Sweep::Running(subjects) = &mut self.sweep else { return None };

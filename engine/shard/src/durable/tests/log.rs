@@ -77,6 +77,28 @@ fn many_streams_are_said_again_in_many_batches() {
     assert_eq!(world.disk.len(), 1);
 }
 
+/// However much there is to write, what must be said again gets its part of each batch.
+#[test]
+fn a_busy_log_rotates_too() {
+    let mut world = World::with(Durability { segment_bytes: 1 << 20, bytes_max: 4 << 20 });
+    for at in 0..500 {
+        world.publish(&format!("client-{at}"), "1");
+    }
+    let large = format!("\"{}\"", "x".repeat(100_000));
+    for _ in 0..100 {
+        world.publish("ann", &large);
+        world.publish("bob", &large);
+        if world.append.is_some() {
+            world.disk_writes();
+        }
+    }
+    world.settle();
+    let total: usize = world.disk.values().map(Vec::len).sum();
+    assert!(total < 6 << 20, "{total} bytes");
+    let recovered = world.restart(0);
+    assert_eq!(recovered.streams.len(), 502);
+}
+
 #[test]
 fn a_slow_disk_bounds_what_is_taken() {
     let mut world = World::new();
