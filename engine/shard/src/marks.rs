@@ -62,12 +62,13 @@ impl Marks {
         Cursor { epoch, seen: Lane::ALL.map(|lane| Some(self.get(lane).cursor)) }
     }
 
-    /// The lane whose turn it is to be written here, if there is anything in those down to `least`.
-    pub(crate) fn next(&mut self, mailbox: &Mailbox, least: Lane) -> Option<Lane> {
+    /// The lane whose turn it is to be written here, among those whose next message `may` be.
+    pub(crate) fn next(&mut self, mailbox: &Mailbox, may: impl Fn(Lane, Sequence) -> bool) -> Option<Lane> {
         let Marks { lanes, round, .. } = self;
         let cursor = |lane| lanes.get(lane).map_or(0, |mark| mark.cursor);
         let has = |lane| {
-            lane <= least && mailbox.lane(lane).is_some_and(|stream| stream.outbox.durable() > cursor(lane))
+            let next = cursor(lane) + 1;
+            mailbox.lane(lane).is_some_and(|stream| stream.outbox.durable() >= next) && may(lane, next)
         };
         if mailbox.is_plain() { has(Lane::Normal).then_some(Lane::Normal) } else { round.next(has) }
     }

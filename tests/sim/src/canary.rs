@@ -30,6 +30,10 @@ pub enum Canary {
     Unmark,
     /// Says so of one that has not.
     Mark,
+    /// Loses a shard's log with its process.
+    LoseLog,
+    /// Loses what a log had answered last.
+    LieOfLog,
     /// Moves a message to another lane.
     Relane,
     /// Lets a lane wait for long.
@@ -73,7 +77,7 @@ pub enum Canary {
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 29] = [
+pub const ALL: [(Canary, &str, u8); 31] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -83,6 +87,8 @@ pub const ALL: [(Canary, &str, u8); 29] = [
     (Canary::AlterEpoch, "alter-epoch", 5),
     (Canary::Unmark, "unmark", 2),
     (Canary::Mark, "mark", 2),
+    (Canary::LoseLog, "lose-log", 5),
+    (Canary::LieOfLog, "lie-of-log", 1),
     (Canary::Relane, "relane", 12),
     (Canary::Starve, "starve", 12),
     (Canary::Expire, "expire", 3),
@@ -147,6 +153,17 @@ impl Saboteur {
     /// The time that an MCP request may take instead of `limit`.
     pub fn patience(&self, limit: u64) -> u64 {
         if self.canary == Some(Canary::McpPatience) { 0 } else { limit }
+    }
+
+    /// A log is lost with its process: all of it, or (false) only the end.
+    pub fn robs(&mut self) -> Option<bool> {
+        let all = match self.canary? {
+            Canary::LoseLog => true,
+            Canary::LieOfLog => false,
+            _ => return None,
+        };
+        self.strikes += 1;
+        Some(all)
     }
 
     /// What the client learns instead of `fact`.

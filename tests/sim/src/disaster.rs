@@ -1,5 +1,6 @@
 //! What befalls everybody at once: the process dies and comes back, or the network drops all connections.
 
+use crate::disk;
 use crate::fault::Fault;
 use crate::history::Fact;
 use crate::net::{self, Client, Place, errno};
@@ -20,7 +21,7 @@ pub enum Disaster {
 /// Disasters by the turn of the storm before which they strike, the next one last.
 pub fn draw(rng: &mut Rng, turns: u64) -> Vec<(u64, Disaster)> {
     let mut drawn = Vec::new();
-    for (disaster, often) in [(Disaster::Restart, 350), (Disaster::Rush, 300)] {
+    for (disaster, often) in [(Disaster::Restart, 550), (Disaster::Rush, 300)] {
         if rng.chance(often) {
             let times = rng.between(1, 3);
             drawn.extend((0..times).map(|_| (rng.between(turns / 10, turns), disaster)));
@@ -34,7 +35,9 @@ pub fn draw(rng: &mut Rng, turns: u64) -> Vec<(u64, Disaster)> {
 /// listens.
 pub fn kill(stage: &mut Stage) -> u64 {
     stage.faults.count(Fault::Restart);
-    stage.history.add(Fact::Restarted);
+    disk::tear(stage);
+    let keeps = stage.options.disk.is_some() && !disk::damage(stage);
+    stage.history.add(Fact::Restarted { keeps });
     for conn in 0..stage.net.conns.len() {
         if stage.net.conns[conn].place != Place::Gone {
             abandon(stage, conn);

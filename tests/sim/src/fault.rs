@@ -88,6 +88,14 @@ pub enum Fault {
     Rush,
     /// A client had its transports come and go in turn.
     Flap,
+    /// An append to the log failed.
+    DiskError,
+    /// The disk was full.
+    DiskFull,
+    /// The process died while it wrote to its log.
+    TornTail,
+    /// A restart read other bits than were written.
+    BitFlip,
     /// A client stayed away for a while.
     Away,
     /// A shard took no turn for seconds.
@@ -95,7 +103,7 @@ pub enum Fault {
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 44] = [
+pub const NAMES: [&str; 48] = [
     "cut",
     "delay",
     "short-send",
@@ -138,6 +146,10 @@ pub const NAMES: [&str; 44] = [
     "restart",
     "rush",
     "flap",
+    "disk-error",
+    "disk-full",
+    "torn-tail",
+    "bit-flip",
     "away",
     "freeze",
 ];

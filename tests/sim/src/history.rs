@@ -84,8 +84,10 @@ pub enum Fact {
     Binary { conn: usize, client: usize, stream: Stream, kind: String, data: Text<Rc<[u8]>> },
     /// A gap was told.
     Gap { conn: usize, client: usize, stream: Stream, gap: Gap },
-    /// A client said that it has seen its own stream up to here.
-    Acked { client: usize, position: Position },
+    /// A client said that it has seen a message of its own stream, and (`through`) all before it in its lane.
+    Acked { client: usize, position: Position, through: bool },
+    /// A message is among the dead letters.
+    Dead { client: usize, position: Position },
     /// The stream starts again on this connection, where another transport was lost.
     Switched { conn: usize, stream: Stream },
     /// A client was told how much it is sent, by what it has not acknowledged.
@@ -96,8 +98,8 @@ pub enum Fact {
     Answered { conn: usize, reference: u64, join_ref: Option<Option<u64>> },
     /// `phx_close` came.
     ChannelClosed { conn: usize, join_ref: Option<u64> },
-    /// The process was killed; what it kept in memory is gone.
-    Restarted,
+    /// The process was killed. `keeps`: what it had accepted is on its disk, unharmed.
+    Restarted { keeps: bool },
     /// Every receiver has come back and had time to catch up.
     Settled,
     /// Something of MCP.

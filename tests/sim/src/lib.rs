@@ -8,6 +8,7 @@
 pub mod canary;
 pub mod client;
 pub mod disaster;
+pub mod disk;
 pub mod fault;
 pub mod history;
 pub mod mcp;
@@ -34,8 +35,20 @@ use history::Fact;
 use options::Options;
 use rng::Rng;
 use stage::Stage;
+use weir_ring::token::Member;
 use weir_shard::Shard;
+use weir_shard::durable::Share;
+use weir_shard::limits::Config;
 use world::{Outcome, World};
+
+/// A shard, which goes on with what its log held.
+fn boot(config: &Config, me: Member, seed: u64, share: Option<Share>) -> Shard {
+    let mut shard = Shard::new(Arc::new(config.clone()), me, seed);
+    if let Some(share) = share {
+        shard.restore(share);
+    }
+    shard
+}
 
 /// One run of the production shard from `seed`, with or without a saboteur.
 pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
@@ -44,12 +57,15 @@ pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
     let mut stage = Stage::new(options, rng, Saboteur::new(canary, seed));
     stage.history.trace = trace;
     let start = stage.now;
-    let mut world = World::new(stage, |config, me, seed| Shard::new(Arc::new(config.clone()), me, seed));
+    let mut world = World::new(stage, boot);
     world.run();
     let turns = world.turns();
     let stage = world.stage;
     let terms = oracle::Terms {
         roomy: stage.options.roomy,
+        disk: stage.options.disk.is_some(),
+        ttl: stage.options.cast.ttl > 0,
+        steady: stage.options.weather.clock_jump == 0 || stage.options.disk.is_none(),
         queue_bytes_max: stage.saboteur.bound(stage.options.queue_bytes_max()),
         outbox_bytes_max: stage.options.outbox_bytes_max(),
         drains: stage.options.drains,

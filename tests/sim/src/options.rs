@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use weir_shard::limits::{Config, Http, Outbox, Rate, Sse, WebSocket};
+use weir_shard::limits::{Backpressure, Config, Delivery, Durability, Http, Outbox, Rate, Sse, WebSocket};
 
 use crate::disaster::{self, Disaster};
+use crate::disk::Habits;
 use crate::mcp_options::McpOptions;
 use crate::rng::Rng;
 
@@ -30,6 +31,8 @@ pub struct Options {
     pub turns: u64,
     /// What befalls everybody, by turn of the storm; the next one last.
     pub disasters: Vec<(u64, Disaster)>,
+    /// The disk, if streams are kept on it.
+    pub disk: Option<Habits>,
     /// At the end the server drains, instead of the clients leaving.
     pub drains: bool,
     /// The network's and the mesh's habits.
@@ -118,6 +121,8 @@ pub struct Cast {
     pub flap: u32,
     /// A client that lost its connection stays away for a while.
     pub away: u32,
+    /// A client acknowledges what it gets.
+    pub acks: u32,
     /// A publish is for the first client.
     pub favourite: u32,
     /// A message to a client names a priority.
@@ -137,7 +142,9 @@ impl Options {
         let (mut config, weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
         let mcp = McpOptions::draw(rng, &mut config);
         let disasters = disaster::draw(rng, turns);
-        Options { config, roomy, turns, disasters, drains, weather, cast, mcp }
+        let disk = rng.chance(600).then(|| Habits::draw(rng));
+        config.durability = disk.as_ref().map(|_| durability(rng, roomy));
+        Options { config, roomy, turns, disasters, disk, drains, weather, cast, mcp }
     }
 }
 
@@ -225,11 +232,18 @@ fn cast(rng: &mut Rng) -> Cast {
         double: strength(rng, 600, 50),
         flap: strength(rng, 600, 20),
         away: strength(rng, 400, 500),
-        favourite: strength(rng, 500, 800),
+        acks: strength(rng, 400, 500),
+        favourite: strength(rng, 400, 900),
         lanes: strength(rng, 400, 1000),
         ttl: strength(rng, 600, 400),
         pipeline: rng.pick(&[1, 2, 8, 32]),
     }
+}
+
+fn durability(rng: &mut Rng, roomy: bool) -> Durability {
+    let segment_bytes = rng.pick(&[2, 16, 256]) << 10;
+    let bytes_max = if roomy { 1 << 30 } else { segment_bytes * rng.between(2, 20) };
+    Durability { segment_bytes, bytes_max }
 }
 
 fn config(rng: &mut Rng, roomy: bool) -> Config {
@@ -277,6 +291,18 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
             Rate { per_second: 300.0, burst: 50 }
         } else {
             Rate { per_second: 0.0, burst: 1 }
+        },
+        delivery: Delivery {
+            ack_timeout: ms(rng.pick(&[50, 300, 1000])),
+            retry_max: ms(rng.pick(&[500, 3000])),
+            attempts_max: if roomy { u8::MAX } else { rng.pick(&[1, 2, 5]) },
+            ..Config::default().delivery
+        },
+        backpressure: Backpressure {
+            slow_down: rng.pick(&[3, 50]),
+            critical_only: rng.pick(&[50, 100]),
+            lag: ms(rng.pick(&[200, 5000])),
+            bundle_interval: ms(rng.pick(&[50, 1000])),
         },
         session_idle_timeout: if forgetful { ms(rng.between(100, 800)) } else { Duration::from_secs(3600) },
         vnodes: 20,

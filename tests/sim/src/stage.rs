@@ -3,12 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
 
+use weir_ring::time::Wall;
+
 use crate::canary::Saboteur;
 use crate::fault::{Fault, Faults};
 use crate::history::History;
 use crate::mesh::Mesh;
 use crate::net::Net;
-use crate::options::{Options, Weather};
+use crate::options::{MS, Options, Weather};
 use crate::rng::Rng;
 
 /// Place of an agent in the world's list.
@@ -121,6 +123,11 @@ impl Stage {
     /// The shards that hand connections over are no more.
     pub fn forget_moves(&mut self) {
         self.half_moved.clear();
+    }
+
+    /// The wall clock.
+    pub fn wall(&self) -> Wall {
+        Wall(((self.now / MS) as i64 + self.wall_offset) as u64)
     }
 
     /// A time up to `span` ns from now.

@@ -3,20 +3,24 @@
 use std::time::Duration;
 
 use weir_ring::op::Output;
-use weir_ring::time::{Instant, Now, Wall};
+use weir_ring::time::{Instant, Now};
 use weir_ring::token::Member;
+use weir_shard::durable::Share;
 use weir_shard::limits::Config;
-use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::mail::{Answer, DeadQuestion, Mail, Question};
 use weir_shard::{Post, Shard};
 
+use crate::client::body::client_name;
 use crate::client::{Agent, Phase};
 use crate::disaster::{self, Disaster};
+use crate::disk;
 use crate::fault::Fault;
 use crate::history::Fact;
 use crate::mcp;
 use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
 use crate::options::MS;
+use crate::place::{Lane, Position};
 use crate::stage::{Event, Stage};
 
 /// What is simulated: one shard.
@@ -56,8 +60,8 @@ struct Node<G> {
     idle_spins: u32,
 }
 
-/// Makes a shard.
-type Make<G> = fn(&Config, Member, u64) -> G;
+/// Makes a shard, which goes on with what its log held.
+type Make<G> = fn(&Config, Member, u64, Option<Share>) -> G;
 
 /// A run under way.
 pub struct World<G> {
@@ -284,25 +288,20 @@ impl<G: Gateway> World<G> {
         let control = self.nodes.len();
         stage.mesh.collect(control, stage.now, &mut self.answers, &mut stage.rng);
         for mail in self.answers.drain(..) {
-            let Mail::Answer { ask, answer: Answer::Stats(stats) } = mail else {
+            let Mail::Answer { ask, answer } = mail else {
                 stage
                     .history
                     .contract(format!("a letter to the control thread that it did not ask for: {mail:?}"));
                 continue;
             };
             self.unanswered = self.unanswered.saturating_sub(1);
-            let shard = ask as usize % control;
-            mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
-            stage.history.add(Fact::Counted {
-                shard,
-                queue_bytes_peak: stats.queue_bytes_peak,
-                outbox_bytes: stats.outbox_bytes,
-                // Those to servers are kept.
-                connections: stats.connections - stats.mcp.connections,
-            });
+            note_answer(stage, ask as usize % control, answer);
         }
         if self.questions.is_empty() {
-            let (from, question) = (Member(control as u16), Question::Stats);
+            let all = DeadQuestion::List { client: None, after: None, limit: usize::MAX };
+            let dead = self.phase != Phase::Storm && (self.asked / control as u64) % 2 == 1;
+            let question = if dead { Question::Dead(all) } else { Question::Stats };
+            let from = Member(control as u16);
             let to = Member((self.asked as usize % control) as u16);
             self.questions.push((to, Mail::Ask { from, ask: self.asked, question }));
             self.asked += 1;
@@ -314,12 +313,43 @@ impl<G: Gateway> World<G> {
     }
 }
 
+/// Writes down what a shard says of itself.
+fn note_answer(stage: &mut Stage, shard: usize, answer: Answer) {
+    match answer {
+        Answer::Stats(stats) => {
+            mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
+            stage.history.add(Fact::Counted {
+                shard,
+                queue_bytes_peak: stats.queue_bytes_peak,
+                outbox_bytes: stats.outbox_bytes,
+                // Those to servers are kept.
+                connections: stats.connections - stats.mcp.connections,
+            });
+        }
+        Answer::Dead(letters) => {
+            for letter in letters {
+                let client =
+                    (0..stage.options.cast.receivers).find(|it| *client_name(*it) == *letter.client_id);
+                let epoch = stage.history.epoch(&String::from_utf8_lossy(&letter.id.epoch.letters()));
+                let (lane, sequence) = (Lane::ALL[letter.id.lane as usize], letter.id.sequence);
+                let position = Position { epoch, lane, sequence };
+                stage.history.add(Fact::Dead { client: client.unwrap_or(usize::MAX), position });
+            }
+        }
+        other => stage.history.contract(format!("an answer to another question: {other:?}")),
+    }
+}
+
 impl<G> Node<G> {
     /// The shards of a new process; each takes a turn at once.
     fn all(stage: &mut Stage, make: Make<G>) -> Vec<Node<G>> {
         let config = stage.options.config.clone();
-        let seats = 0..config.shards;
-        seats.map(|shard| Node::new(make(&config, Member(shard), stage.rng.draw()), stage, shard)).collect()
+        let mut shares = disk::read(stage).into_iter();
+        let mut seat = |shard| {
+            let share = shares.next().filter(|_| config.durability.is_some());
+            Node::new(make(&config, Member(shard), stage.rng.draw(), share), stage, shard)
+        };
+        (0..config.shards).map(&mut seat).collect()
     }
 
     fn new(gateway: G, stage: &mut Stage, shard: u16) -> Node<G> {
@@ -376,8 +406,7 @@ fn clock(stage: &mut Stage) -> Now {
         stage.faults.count(Fault::ClockJump);
         stage.wall_offset += stage.rng.below(20_000) as i64 - 10_000;
     }
-    let wall = (stage.now / MS) as i64 + stage.wall_offset;
-    Now { mono: Instant(stage.now), wall: Wall(wall as u64) }
+    Now { mono: Instant(stage.now), wall: stage.wall() }
 }
 
 /// Puts the letters of member `from` on their way, as far as the mesh takes them.

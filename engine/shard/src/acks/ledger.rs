@@ -47,6 +47,8 @@ pub(crate) struct Waiting {
     pub(crate) reply_to: ReplyTo,
     /// How long it waits.
     pub(crate) until: Instant,
+    /// It says the same again, under an idempotency key.
+    pub(crate) duplicate: bool,
 }
 
 impl Ledger {
@@ -71,6 +73,12 @@ impl Ledger {
     /// How a message stands, if the client acknowledges.
     pub(crate) fn job(&self, lane: Lane, sequence: Sequence) -> Option<Job> {
         Some(self.acks.as_ref()?.job(lane, sequence))
+    }
+
+    /// Whether a message may be written in its turn, however much is pending: what is in flight already makes it no
+    /// more, and a client that comes back may wait for nothing else.
+    pub(crate) fn may_go(&self, lane: Lane, sequence: Sequence) -> bool {
+        lane <= self.pace.least() || self.job(lane, sequence).is_some_and(|job| job != Job::Waiting)
     }
 
     /// When the next message may be written, if not now.

@@ -1,5 +1,6 @@
 //! Acknowledgements: what a client says that it has, and what follows from it.
 
+use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
 
 use crate::acks::{Acks, Flight, Job, Ledger, Waiting};
@@ -191,11 +192,45 @@ impl Shard {
         links.iter().map(|link| link.token).collect()
     }
 
-    /// A publisher waits for the acknowledgement.
-    pub(crate) fn wait_for_ack(&mut self, id: Token, waiting: Waiting, cx: &Cx<'_>) {
-        if let Some(ledger) = self.open_ledger(id, cx) {
-            ledger.waiting.push(waiting);
-            self.changed(id);
+    /// Answers the publisher of a message of session `id` once that has come to an end, or when it is `until`.
+    pub(crate) fn answer_by(
+        &mut self,
+        until: Instant,
+        (from, reply_to): (Member, ReplyTo),
+        id: Option<Token>,
+        receipt: Receipt,
+        cx: &mut Cx<'_>,
+    ) {
+        let Receipt { lane, position: Position { sequence, .. }, duplicate, .. } = receipt;
+        match (id, self.end(id, &receipt)) {
+            (Some(id), None) => {
+                let waiting = Waiting { lane, sequence, from, reply_to, until, duplicate };
+                if let Some(ledger) = self.open_ledger(id, cx) {
+                    ledger.waiting.push(waiting);
+                    self.changed(id);
+                }
+            }
+            (_, end) => {
+                let state = end.unwrap_or(receipt.state);
+                self.receipt(from, reply_to, Ok(Receipt { state, ..receipt }), cx);
+            }
+        }
+    }
+
+    /// What became of a message, if nothing more is to be expected of it.
+    fn end(&self, id: Option<Token>, receipt: &Receipt) -> Option<State> {
+        let Receipt { lane, position, state, .. } = *receipt;
+        let session = id.and_then(|id| self.sessions.get(id));
+        // The answer to a duplicate may be older than the stream.
+        let Some(session) = session.filter(|session| session.epoch == position.epoch) else {
+            return Some(state);
+        };
+        let ledger = session.mailbox.as_ref().and_then(|mailbox| mailbox.ledger.as_deref());
+        match ledger.and_then(|ledger| ledger.job(lane, position.sequence))? {
+            Job::Acknowledged => Some(State::Acknowledged),
+            Job::Dead => Some(State::Dead),
+            Job::Expired => Some(State::Expired),
+            Job::Waiting | Job::Flight(_) => None,
         }
     }
 
@@ -208,8 +243,8 @@ impl Shard {
     ) {
         let Some(epoch) = self.sessions.get(id).map(|session| session.epoch) else { return };
         let Some(ledger) = self.ledger(id) else { return };
-        for (Waiting { lane, sequence, from, reply_to, .. }, state) in ledger.answer(end) {
-            let receipt = Receipt { lane, position: Position { epoch, sequence }, state, duplicate: false };
+        for (Waiting { lane, sequence, from, reply_to, duplicate, .. }, state) in ledger.answer(end) {
+            let receipt = Receipt { lane, position: Position { epoch, sequence }, state, duplicate };
             self.receipt(from, reply_to, Ok(receipt), cx);
         }
     }
@@ -222,3 +257,6 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,13 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         if let Some(known) = self.begin_key(publish.key.as_deref(), cx) {
-            return self.receipt(from, reply_to, known, cx);
+            return match (known, publish.wait) {
+                (Ok(receipt), Some(wait)) => {
+                    let id = self.sessions.find(&publish.client);
+                    self.answer_by(cx.now.mono.plus(wait), (from, reply_to), id, receipt, cx);
+                }
+                (known, _) => self.receipt(from, reply_to, known, cx),
+            };
         }
         match self.append_client(publish, cx) {
             Ok((id, receipt)) => {

@@ -126,12 +126,13 @@ impl Shard {
         let Session { mailbox: Some(mailbox), epoch, .. } = session else { return Ok(Rest::Nothing) };
         let now = cx.now.mono;
         let mut ledger = mailbox.ledger.take();
-        let (least, bundle) = ledger.as_ref().map_or((Lane::Low, None), |ledger| ledger.pace.manner());
+        let bundle = ledger.as_ref().and_then(|ledger| ledger.pace.bundle());
         let mut pen = Pen { config, deflater, dirty, out: cx.out };
         let mut sheet = Sheet { token, conn, epoch: Some(*epoch), bundle, bytes: 0, sent: 0 };
         let rest = loop {
             let Some(marks) = sheet.conn.stage.marks_mut() else { break Ok(Rest::Nothing) };
-            let Some(lane) = marks.next(mailbox, least) else { break Ok(Rest::Nothing) };
+            let may = |lane, next| ledger.as_ref().is_none_or(|ledger| ledger.may_go(lane, next));
+            let Some(lane) = marks.next(mailbox, may) else { break Ok(Rest::Nothing) };
             let Some(stream) = mailbox.lane_mut(lane) else { break Ok(Rest::Nothing) };
             let mark = marks.open(lane);
             let sequence = mark.cursor + 1;

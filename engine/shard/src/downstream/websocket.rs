@@ -366,7 +366,7 @@ impl Shard {
                 self.broken(token, cx);
                 return None;
             }
-            return Some(now.plus(park));
+            return Some(now.plus(park.min(interval)));
         }
         let age = now.as_secs().saturating_sub(link.since);
         if link.watch == Watch::Once && u64::from(age) >= join_deadline.as_secs() {
@@ -382,8 +382,10 @@ impl Shard {
             if let Some(marks) = &mut link.marks {
                 marks.pinged();
             }
+            // A ping that leaves late is not answered late.
+            conn.heard = heard.max(Instant(now.0.saturating_sub(interval.as_nanos() as u64)));
             self.put_control(token, cx, |out| websocket::write_frame(out, Opcode::Ping, &[]));
-            return Some(heard.plus(interval + timeout).max(now.plus(timeout)));
+            return Some(now.plus(timeout.min(interval)));
         }
         if link.watch == Watch::Stream && now >= heard.plus(park) {
             link.watch = Watch::Parked;

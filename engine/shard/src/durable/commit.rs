@@ -6,7 +6,6 @@
 use weir_ring::op::Errno;
 use weir_ring::time::Wall;
 
-use crate::acks::Waiting;
 use crate::channels::topics::Topic;
 use crate::dead::{DeadLetter, MessageId};
 use crate::durable::journal::{Journal, Outcome, StreamRef, Subject, Unsettled};
@@ -19,7 +18,7 @@ use crate::message::Receipt;
 use crate::outbox::Entry;
 use crate::random::Random;
 use crate::session::Session;
-use crate::stream::{Epoch, Position};
+use crate::stream::Epoch;
 use crate::turn::{Cx, Shard};
 
 /// Bytes of one batch that speak of streams only because older segments are to go: others wait for it.
@@ -99,15 +98,12 @@ impl Shard {
         if let Some(key) = &key {
             self.keys.note(key, Reply::Published(receipt), cx.now.mono);
         }
-        if let StreamRef::Client(id) = stream {
-            let Receipt { lane, position: Position { sequence, .. }, .. } = receipt;
-            if let Some(until) = patience
-                && self.sessions.get(id).is_some()
-            {
-                return self.wait_for_ack(id, Waiting { lane, sequence, from, reply_to, until }, cx);
+        match (stream, patience) {
+            (StreamRef::Client(id), Some(until)) => {
+                self.answer_by(until, (from, reply_to), Some(id), receipt, cx);
             }
+            _ => self.receipt(from, reply_to, Ok(receipt), cx),
         }
-        self.receipt(from, reply_to, Ok(receipt), cx);
     }
 
     /// Takes back what is not settled of a stream.

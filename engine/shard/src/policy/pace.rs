@@ -79,14 +79,14 @@ impl Pace {
         self.status()
     }
 
-    /// The least urgent lane that is written, what is in those below waits in the outbox; and the empty bundle, if
-    /// messages come in bundles.
-    pub fn manner(&self) -> (Lane, Option<Vec<u8>>) {
-        match self.status() {
-            Status::CriticalOnly => (Lane::High, None),
-            Status::Bundled => (Lane::Low, Some(Vec::new())),
-            Status::Normal | Status::SlowDown => (Lane::Low, None),
-        }
+    /// The least urgent lane whose new messages are written; those of the lanes below wait in the outbox.
+    pub fn least(&self) -> Lane {
+        if self.status() == Status::CriticalOnly { Lane::High } else { Lane::Low }
+    }
+
+    /// The empty bundle, if messages come in bundles.
+    pub fn bundle(&self) -> Option<Vec<u8>> {
+        (self.status() == Status::Bundled).then(Vec::new)
     }
 
     /// When the next message may be written, if not now; if now, it takes its token. `rate` is what the client
@@ -158,14 +158,11 @@ mod tests {
     fn the_strictest_status_decides_what_is_written() {
         let limits = Backpressure::default();
         let mut pace = Pace::default();
-        assert_eq!((pace.wait(&RATE, Instant(0), &limits), pace.manner()), (None, (Lane::Low, None)));
+        assert_eq!((pace.wait(&RATE, Instant(0), &limits), pace.least()), (None, Lane::Low));
         assert_eq!(pace.judge(101, secs(9), &limits), Status::CriticalOnly);
-        assert_eq!((pace.wait(&RATE, Instant(0), &limits), pace.manner()), (None, (Lane::High, None)));
+        assert_eq!((pace.wait(&RATE, Instant(0), &limits), pace.least()), (None, Lane::High));
         assert_eq!(pace.judge(50, secs(9), &limits), Status::Bundled);
-        assert_eq!(
-            (pace.wait(&RATE, Instant(5), &limits), pace.manner()),
-            (None, (Lane::Low, Some(Vec::new())))
-        );
+        assert_eq!((pace.wait(&RATE, Instant(5), &limits), pace.bundle()), (None, Some(Vec::new())));
         pace.wrote(Instant(5));
         assert_eq!(pace.wait(&RATE, Instant(5), &limits), None, "another connection of the client");
         let next = Instant(1_000_000_005);

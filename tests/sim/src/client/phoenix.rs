@@ -366,7 +366,7 @@ impl Link {
         let Some(stream) = self.stream_of(&frame.topic) else {
             return Err(format!("{} on topic {}, which is not joined", frame.event, frame.topic));
         };
-        let (position, delivery) = match (frame.event.as_str(), &frame.meta) {
+        let messages = match (frame.event.as_str(), &frame.meta) {
             ("transport_switched", None) => {
                 facts.push(Fact::Switched { conn, stream });
                 return Ok(());
@@ -381,25 +381,21 @@ impl Link {
                 facts.push(Fact::Paced { client });
                 return Ok(());
             }
-            ("message", None) => {
-                for (position, delivery) in envelopes(frame.payload.get(), &mut stage.history)? {
-                    facts.push(Fact::Delivered { conn, client, stream, position, delivery });
-                }
-                return Ok(());
-            }
+            ("message", None) => envelopes(frame.payload.get(), &mut stage.history)?,
             (event, Some(meta)) => {
                 let data = Text(frame.payload.get().as_bytes().into());
                 let (kind, timestamp) = (event.to_owned(), meta.timestamp.clone());
                 let epoch = stage.history.epoch(&meta.epoch);
                 let position = Position { epoch, lane: Lane::Normal, sequence: meta.sequence };
-                (position, Delivery { kind, data, timestamp, again: false })
+                vec![(position, Delivery { kind, data, timestamp, again: false })]
             }
             (event, None) => {
                 let data = wire::phoenix::base64_payload(frame.payload)?;
                 return self.binary(&frame.topic, event, &data, facts);
             }
         };
-        facts.push(Fact::Delivered { conn, client, stream, position, delivery });
+        let told = |(position, delivery)| Fact::Delivered { conn, client, stream, position, delivery };
+        facts.extend(messages.into_iter().map(told));
         Ok(())
     }
 }

@@ -44,10 +44,14 @@ pub struct Receiver {
     links: Vec<Link>,
     /// Takes SSE at the next connect.
     on_sse: bool,
+    /// Acknowledges what it gets.
+    acks: bool,
+    /// What it has said last, by lane.
+    told: [Option<Position>; 4],
+    /// The last message of its own stream.
+    newest: Option<Position>,
     /// Stays away until then, ns.
     away_until: u64,
-    /// Where it was when it acknowledged everything; somewhere else since it first acknowledged anything.
-    acknowledged: Option<Place>,
     /// So often it still opens a transport beside the other, or closes one of two.
     flaps: u64,
 }
@@ -88,16 +92,18 @@ impl Receiver {
             id,
             number,
             name,
-            rng,
             taste,
             style,
             wanted,
             views: BTreeMap::new(),
             links: Vec::new(),
             on_sse,
+            acks: taste != Taste::Sse && rng.chance(cast.acks),
+            told: [None; 4],
+            newest: None,
             away_until: 0,
-            acknowledged: None,
             flaps: 0,
+            rng,
         }
     }
 
@@ -115,10 +121,12 @@ impl Receiver {
             self.storm(stage);
         }
         self.join_wanted(stage, phase);
+        if self.acks && (phase != Phase::Storm || self.rng.chance(500)) {
+            self.acknowledge_all(stage);
+        }
         if phase == Phase::Storm {
             return pace(stage);
         }
-        self.acknowledge_all(stage);
         let pause = if self.waits_for().is_some() { self.rng.between(20, 60) } else { 200 };
         Some(stage.now + pause * MS)
     }
@@ -280,7 +288,7 @@ impl Receiver {
                     link.join(stage, stream, cursor);
                 }
             }
-            (3, Stream::Own(_)) => self.acknowledge(stage, at),
+            (3, Stream::Own(_)) if self.acks => self.acknowledge_newest(stage),
             (4..=7, Stream::Topic(_)) => {
                 let padding = stage.options.cast.padding;
                 let binary = self.style.version == 2 && self.rng.chance(200);
@@ -295,44 +303,41 @@ impl Receiver {
         }
     }
 
-    /// Says how far it has come in one lane of its own stream.
-    fn acknowledge(&mut self, stage: &mut Stage, at: usize) {
-        let lane = self.rng.pick(&[Lane::Normal, Lane::Normal, Lane::Urgent, Lane::High, Lane::Low]);
-        self.acknowledge_lane(stage, at, lane);
-    }
-
-    /// Who has begun to acknowledge must go on, or it is sent less and less: once it is calm, it says all it has.
+    /// Says how far it has come in its own stream, where it has come further.
     fn acknowledge_all(&mut self, stage: &mut Stage) {
-        let place = self.views.get(&Stream::Own(self.number)).and_then(View::place);
-        let joined = |link: &Link| match link {
-            Link::Phoenix(link) => {
-                link.channel(Stream::Own(self.number)).is_some_and(|channel| channel.joined)
-            }
-            Link::Sse(_) => false,
-        };
-        let Some(at) = self.links.iter().position(joined) else { return };
-        if self.acknowledged.is_none() || self.acknowledged == place {
-            return;
-        }
-        for lane in Lane::ALL {
-            self.acknowledge_lane(stage, at, lane);
-        }
-        self.acknowledged = place;
-    }
-
-    fn acknowledge_lane(&mut self, stage: &mut Stage, at: usize, lane: Lane) {
         let stream = Stream::Own(self.number);
         let Some(place) = self.views.get(&stream).and_then(View::place) else { return };
-        let position = Position { epoch: place.epoch, lane, sequence: place.at(lane) };
-        if let Link::Phoenix(link) = &mut self.links[at]
-            && position.sequence > 0
-        {
-            self.acknowledged.get_or_insert(Place::normal(u32::MAX, 0));
-            stage.history.add(Fact::Acked { client: self.number, position });
-            let (epoch, lane) = (stage.history.epoch_name(position.epoch), lane.name());
-            let sequence = position.sequence;
-            let payload = format!(r#"{{"epoch":"{epoch}","sequence":{sequence},"lane":"{lane}"}}"#);
-            link.tell(stage, stream, "ack", &payload);
+        for lane in Lane::ALL {
+            let position = Position { epoch: place.epoch, lane, sequence: place.at(lane) };
+            if position.sequence > 0 && self.told[lane as usize] != Some(position) {
+                let epoch = stage.history.epoch_name(position.epoch);
+                let (sequence, lane) = (position.sequence, lane.name());
+                let payload = format!(r#"{{"epoch":"{epoch}","sequence":{sequence},"lane":"{lane}"}}"#);
+                self.acknowledge(stage, position, true, &payload);
+            }
+        }
+    }
+
+    /// Says that the last message has come, and no more.
+    fn acknowledge_newest(&mut self, stage: &mut Stage) {
+        if let Some(position) = self.newest {
+            let id = position.written(stage.history.epoch_name(position.epoch));
+            self.acknowledge(stage, position, false, &format!(r#"{{"msg_id":"{id}"}}"#));
+        }
+    }
+
+    fn acknowledge(&mut self, stage: &mut Stage, position: Position, through: bool, payload: &str) {
+        let stream = Stream::Own(self.number);
+        let joined = |link: &&mut Link| match link {
+            Link::Phoenix(link) => link.channel(stream).is_some_and(|channel| channel.joined),
+            Link::Sse(_) => false,
+        };
+        if let Some(Link::Phoenix(link)) = self.links.iter_mut().find(joined) {
+            stage.history.add(Fact::Acked { client: self.number, position, through });
+            link.tell(stage, stream, "ack", payload);
+            if through {
+                self.told[position.lane as usize] = Some(position);
+            }
         }
     }
 
@@ -392,6 +397,7 @@ impl Receiver {
                 self.views.entry(stream).or_default().reached(position);
             }
             Fact::Delivered { stream, position, .. } => {
+                self.newest = Some(position);
                 self.views.entry(stream).or_default().seen(position, position.sequence);
             }
             Fact::Gap { stream, ref gap, .. } => {

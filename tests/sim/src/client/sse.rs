@@ -100,19 +100,21 @@ impl Link {
             }
             "message" => {
                 let messages = envelopes(data, &mut stage.history)?;
-                let last = messages.last().map(|(position, delivery)| (*position, delivery.again));
-                let Some((position, again)) = last else { return Err("a bundle of nothing".into()) };
-                match event.id.as_deref() {
-                    // What is sent again for want of an acknowledgement moves no cursor.
-                    None if again => {}
-                    id => {
-                        let place = Place::read(id.unwrap_or_default(), &mut stage.history)?;
-                        if (place.epoch, place.at(position.lane)) != (position.epoch, position.sequence) {
-                            return Err(format!("event {:?} carries {position:?}", event.id));
-                        }
-                    }
-                }
+                // What is sent again for want of an acknowledgement moves no cursor.
+                let place = match event.id.as_deref() {
+                    None if messages.iter().all(|(_, delivery)| delivery.again) => None,
+                    id => Some(Place::read(id.unwrap_or_default(), &mut stage.history)?),
+                };
+                let many = data.starts_with(r#"{"type":"bundle""#);
                 for (position, delivery) in messages {
+                    let sequence = position.sequence;
+                    let stands = |place: Place| {
+                        let at = place.at(position.lane);
+                        place.epoch == position.epoch && (at == sequence || many && at > sequence)
+                    };
+                    if place.is_some_and(|place| !stands(place)) {
+                        return Err(format!("event {:?} carries {position:?}", event.id));
+                    }
                     facts.push(Fact::Delivered { conn, client, stream, position, delivery });
                 }
             }

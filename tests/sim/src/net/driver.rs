@@ -5,6 +5,7 @@ use weir_ring::token::{Address, Listener, Member, Socket, Token, Transfer};
 
 use super::port::{Drain, Item, Sock};
 use super::{Client, Place, errno, outbound};
+use crate::disk;
 use crate::fault::Fault;
 use crate::history::Fact;
 use crate::options::MS;
@@ -29,6 +30,8 @@ pub enum Job {
     Left { token: Token, socket: u32 },
     /// The taker gets it.
     Arrive { transfer: Transfer, socket: u32 },
+    /// The log has what was appended, or has not.
+    Append,
 }
 
 /// Runs one turn's operations in their order.
@@ -47,7 +50,8 @@ pub fn execute(stage: &mut Stage, shard: usize, out: &mut Output) {
             Op::HandOver { token, socket, to, transfer } => {
                 hand_over(stage, shard, (token, socket), to, transfer);
             }
-            Op::Append { .. } | Op::Discard { .. } => {}
+            Op::Append { segment, bytes } => disk::append(stage, shard, segment, bytes),
+            Op::Discard { series, segment } => disk::discard(stage, shard, (series, segment)),
         }
     }
 }
@@ -60,11 +64,12 @@ fn shown(op: &Op, out: &Output) -> String {
         Op::Drain { token, socket, bytes } => {
             format!("Drain {token:?} {socket:?} {:?}", Text(bytes.as_slice()))
         }
+        Op::Append { segment, bytes } => format!("Append {segment} {:?}", Text(bytes.as_slice())),
         op => format!("{op:?}"),
     }
 }
 
-pub(super) fn broken(stage: &mut Stage, shard: usize, what: &str, about: impl std::fmt::Debug) {
+pub(crate) fn broken(stage: &mut Stage, shard: usize, what: &str, about: impl std::fmt::Debug) {
     stage.history.contract(format!("shard {shard}: {what} ({about:?})"));
 }
 
@@ -87,13 +92,13 @@ fn named<'a>(stage: &'a mut Stage, shard: usize, name: (Token, Socket), op: &str
 }
 
 /// Adds a completion and wakes the shard.
-pub(super) fn complete(stage: &mut Stage, shard: usize, item: Item) {
+pub(crate) fn complete(stage: &mut Stage, shard: usize, item: Item) {
     stage.net.ports[shard].queue.push_back(item);
     let due = stage.soon(30_000);
     stage.at(due, Event::Turn { shard });
 }
 
-pub(super) fn job(stage: &mut Stage, shard: usize, job: Job, span: u64) {
+pub(crate) fn job(stage: &mut Stage, shard: usize, job: Job, span: u64) {
     stage.net.jobs.push(job);
     let event = Event::Finish { shard, job: stage.net.jobs.len() - 1 };
     let due = stage.soon(span);
@@ -416,6 +421,7 @@ pub fn finish(stage: &mut Stage, shard: usize, number: usize) {
             stage.net.ports[shard].release(socket);
             complete(stage, shard, Item::HandedOver { token, errno: None });
         }
+        Job::Append => disk::appended(stage, shard),
         Job::Arrive { transfer, socket } => complete(stage, shard, Item::Arrived { transfer, socket }),
     }
 }

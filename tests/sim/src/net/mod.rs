@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use weir_ring::token::Address;
 
+use crate::disk::Disk;
 use crate::fault::Fault;
 use crate::pipe::{End, Pipe};
 use crate::stage::{AgentId, Event, Stage};
@@ -27,6 +28,10 @@ pub mod errno {
     pub const ECONNRESET: i32 = 104;
     /// The peer answered nothing for too long.
     pub const ETIMEDOUT: i32 = 110;
+    /// The disk failed.
+    pub const EIO: i32 = 5;
+    /// The disk is full.
+    pub const ENOSPC: i32 = 28;
     /// Nobody listens there.
     pub const ECONNREFUSED: i32 = 111;
     /// Asked for.
@@ -109,6 +114,8 @@ pub struct Net {
     jobs_void: usize,
     /// Until then nobody accepts connections, ns.
     down_until: u64,
+    /// The logs of all shards.
+    pub disk: Disk,
     /// Who listens where.
     listening: BTreeMap<Address, AgentId>,
 }
@@ -133,6 +140,7 @@ impl Net {
             jobs: Vec::new(),
             jobs_void: 0,
             down_until: 0,
+            disk: Disk::default(),
             listening: BTreeMap::new(),
         }
     }

@@ -33,6 +33,8 @@ pub enum Item {
     Closed { token: Token },
     /// As [`Completion::HandedOver`].
     HandedOver { token: Token, errno: Option<i32> },
+    /// As [`Completion::Appended`].
+    Appended { bytes: Text<Vec<u8>>, errno: Option<i32> },
     /// As [`Completion::Arrived`].
     Arrived { transfer: Transfer, socket: u32 },
 }
@@ -225,6 +227,9 @@ impl Completions for Batch {
             Item::Closed { token } => Completion::Closed { token: *token },
             Item::HandedOver { token, errno } => {
                 Completion::HandedOver { token: *token, errno: errno.map(Errno) }
+            }
+            Item::Appended { bytes, errno } => {
+                Completion::Appended { bytes: std::mem::take(&mut bytes.0), errno: errno.map(Errno) }
             }
             Item::Arrived { transfer, socket } => {
                 Completion::Arrived { transfer: *transfer, socket: Socket(*socket) }

@@ -1,6 +1,6 @@
 //! Invariant 2, its second half: what may have come to the client before says so, and what cannot does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
 use crate::history::{Fact, History, Stream, uid_in};
@@ -14,6 +14,8 @@ struct Copies {
     placed: BTreeMap<(usize, Stream), u64>,
     /// When a message came to a client first, and by which connections it came.
     came: BTreeMap<(usize, Stream, Position), (u64, Vec<usize>)>,
+    /// Clients that have acknowledged something: they are sent again what they do not acknowledge.
+    acking: BTreeSet<usize>,
     /// When a message was handed in.
     attempted: BTreeMap<usize, u64>,
 }
@@ -24,6 +26,7 @@ pub(super) fn check(history: &History, found: &mut Found) {
         match *fact {
             Fact::Opened { conn, .. } => drop(copies.opened.insert(conn, *at)),
             Fact::Attempted { uid } => drop(copies.attempted.insert(uid, *at)),
+            Fact::Acked { client, .. } => drop(copies.acking.insert(client)),
             Fact::Attached { conn, stream, .. } | Fact::Switched { conn, stream } => {
                 copies.placed.insert((conn, stream), *at);
             }
@@ -50,15 +53,13 @@ impl Copies {
         let here = conns.contains(&conn);
         conns.push(conn);
         let before = *first < self.opened.get(&conn).copied().unwrap_or_default();
-        if again && here {
-            // Sent again on the same connection: for want of an acknowledgement.
-            return None;
-        }
         if !again {
             return (here || before).then_some("came before, and does not say so");
         }
         let placed = self.placed.get(&(conn, message.1)).copied().unwrap_or_default();
         let attempted = uid.and_then(|uid| self.attempted.get(&uid)).copied().unwrap_or_default();
-        (attempted > placed).then_some("says that it may have come before, and was published since")
+        let retried = self.acking.contains(&message.0);
+        (attempted > placed && !retried)
+            .then_some("says that it may have come before, and was published since")
     }
 }

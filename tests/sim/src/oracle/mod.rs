@@ -31,6 +31,12 @@ pub const LEASES: u8 = 21;
 pub struct Terms {
     /// No bound of an outbox or a session can have been reached.
     pub roomy: bool,
+    /// Streams are kept on a disk.
+    pub disk: bool,
+    /// Messages have times to live, and a client that acknowledges lets go of those that are over.
+    pub ttl: bool,
+    /// The wall clock, by which a log measures times to live, does not jump.
+    pub steady: bool,
     /// Bytes a connection's queue may hold.
     pub queue_bytes_max: usize,
     /// Bytes all outboxes of a shard may hold.
@@ -54,8 +60,8 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     let truth = origin::check(history, &mut found);
     sequence::check(history, &truth, &mut found);
     copies::check(history, &mut found);
-    lanes::check(history, &truth, &mut found);
-    epochs::check(history, terms.roomy, &mut found);
+    lanes::check(history, &truth, terms.steady, &mut found);
+    epochs::check(history, terms, &mut found);
     replies::check(history, &mut found);
     bounds::check(history, terms, &mut found);
     seen::check(history, &mut found);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
 use crate::history::{Attachment, Cursor, Fact, History, Stream, Uid, uid_in};
-use crate::place::{Epoch, Lane};
+use crate::place::{Epoch, Lane, Position};
 
 /// What a client has been promised of a stream, and what it knows of.
 #[derive(Default)]
@@ -23,6 +23,14 @@ struct Promise {
 
 pub(super) fn check(history: &History, found: &mut Found) {
     let promises = promises(history);
+    let dead: BTreeSet<(usize, Position)> = history
+        .facts
+        .iter()
+        .filter_map(|(_, fact)| match *fact {
+            Fact::Dead { client, position } => Some((client, position)),
+            _ => None,
+        })
+        .collect();
     for (at, fact) in &history.facts {
         let Fact::Accepted { uid, position } = *fact else { continue };
         let body = &history.bodies[uid];
@@ -34,6 +42,7 @@ pub(super) fn check(history: &History, found: &mut Found) {
             let (lane, n) = (position.lane, position.sequence);
             let told = |(of, from, to): &(Lane, u64, u64)| *of == lane && (*from..=*to).contains(&n);
             let seen = promise.seen.contains(&(lane, n)) || promise.binaries.contains(&uid);
+            let seen = seen || *stream == Stream::Own(*client) && dead.contains(&(*client, position));
             if n > promise.after[lane as usize] && !promise.gaps.iter().any(told) && !seen {
                 found.add(4, *at, || {
                     format!("client {client} never saw it, nor was told: {stream:?} {fact:?}")

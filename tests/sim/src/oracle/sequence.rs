@@ -31,6 +31,8 @@ struct Walks<'a> {
     open: BTreeMap<(usize, usize), bool>,
     /// Connections that had one of the other transport beside them.
     holed: BTreeSet<usize>,
+    /// Clients that have acknowledged something.
+    acking: BTreeSet<usize>,
     /// Pushes to a topic without an answer, by connection.
     unanswered: BTreeMap<(usize, Stream), usize>,
     truth: Option<&'a Truth>,
@@ -84,12 +86,26 @@ impl Walks<'_> {
                     None => return Some((6, "a message in a stream that is not joined".into())),
                 }
             }
-            Fact::Delivered { conn, stream, position, ref delivery, .. } => {
-                return self.delivered(history, (conn, stream, position.lane), (position, delivery.again));
+            Fact::Acked { client, .. } => drop(self.acking.insert(client)),
+            // Written again for want of an acknowledgement.
+            Fact::Delivered { conn, client, stream, position, ref delivery }
+                if delivery.again
+                    && self.acking.contains(&client)
+                    && self.is_behind(conn, stream, position) => {}
+            Fact::Delivered { conn, stream, position, .. } => {
+                return self.delivered(history, (conn, stream, position.lane), position);
             }
             _ => {}
         }
         None
+    }
+
+    /// The connection has had this message in its turn, and has not been told to begin again.
+    fn is_behind(&self, conn: usize, stream: Stream, position: Position) -> bool {
+        let walk = self.walks.get(&(conn, stream, position.lane));
+        walk.is_some_and(|walk| {
+            walk.epoch == position.epoch && position.sequence < walk.next && !walk.rewound
+        })
     }
 
     /// While both transports are up, each message goes to one of them: both have holes.
@@ -128,12 +144,7 @@ impl Walks<'_> {
         Some((3, format!("{lost} is missing before the gap")))
     }
 
-    fn delivered(
-        &mut self,
-        history: &History,
-        key: Key,
-        (position, again): (Position, bool),
-    ) -> Option<(u8, String)> {
+    fn delivered(&mut self, history: &History, key: Key, position: Position) -> Option<(u8, String)> {
         let Some(walk) = self.walks.get_mut(&key) else {
             return Some((6, "a message in a stream that is not joined".into()));
         };
@@ -141,10 +152,6 @@ impl Walks<'_> {
         let binaries = std::mem::take(&mut walk.binaries);
         if position.epoch != epoch {
             return Some((5, format!("a message of another epoch than {epoch}")));
-        }
-        if position.sequence < next && again && !rewound {
-            // For want of an acknowledgement: it says that it is out of its turn.
-            return None;
         }
         (walk.fresh, walk.rewound) = (false, false);
         if position.sequence < next && !rewound {

@@ -188,6 +188,28 @@ fn reference(text: Option<String>) -> Result<Option<u64>, String> {
     text.map(|text| text.parse().map_err(|_| format!("reference {text:?} was never used"))).transpose()
 }
 
+/// Several envelopes in one message.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bundle<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    data: Vec<&'a RawValue>,
+}
+
+/// The envelopes of a message: one, or those of a bundle.
+pub fn envelopes(raw: &str, history: &mut History) -> Result<Vec<(Position, Delivery)>, String> {
+    if !raw.starts_with(r#"{"type":"bundle""#) {
+        return Ok(vec![envelope(raw, history)?]);
+    }
+    let bundle: Bundle<'_> = serde_json::from_str(raw).map_err(|e| format!("bundle {raw}: {e}"))?;
+    if bundle.kind != "bundle" || bundle.data.is_empty() {
+        return Err(format!("bundle {raw}"));
+    }
+    bundle.data.iter().map(|one| envelope(one.get(), history)).collect()
+}
+
 /// Where an envelope says that it stands, and the rest; its `id` must say the same.
 fn envelope(raw: &str, history: &mut History) -> Result<(Position, Delivery), String> {
     let it: Envelope<'_> = serde_json::from_str(raw).map_err(|e| format!("envelope {raw}: {e}"))?;
@@ -199,26 +221,6 @@ fn envelope(raw: &str, history: &mut History) -> Result<(Position, Delivery), St
     }
     let data = Text(Rc::from(it.data.get().as_bytes()));
     Ok((position, Delivery { kind: it.kind, data, timestamp: it.timestamp, again: it.redelivery }))
-}
-
-/// Several messages as one, for a client that is behind with its acknowledgements.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Bundle<'a> {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(borrow)]
-    data: Vec<&'a RawValue>,
-}
-
-/// What the event `message` of a client's own stream carries: an envelope, or a bundle of them.
-pub fn envelopes(raw: &str, history: &mut History) -> Result<Vec<(Position, Delivery)>, String> {
-    match serde_json::from_str::<Bundle<'_>>(raw) {
-        Ok(bundle) if bundle.kind == "bundle" => {
-            bundle.data.iter().map(|raw| envelope(raw.get(), history)).collect()
-        }
-        _ => Ok(vec![envelope(raw, history)?]),
-    }
 }
 
 /// How version 1 carries binary payloads.

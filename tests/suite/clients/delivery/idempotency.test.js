@@ -51,6 +51,20 @@ describe('publishes with an idempotency key', () => {
     assert.deepEqual([torn.status, torn.json.reason], [400, 'malformed'])
   })
 
+  it('may wait for the acknowledgement again, and hear of one that came meanwhile', async () => {
+    const socket = phoenix(weir, { client_id: 'waited' })
+    const { channel, events } = await join(socket, 'mcp:gateway')
+    const body = { type: 'order', data: 1, timeout_ms: 60_000, idempotency_key: 'k' }
+    const first = send(weir, 'waited', body)
+    const { payload } = await events.take('the order', ({ event: name }) => name === 'message')
+    const again = send(weir, 'waited', body)
+    await push(channel, 'ack', { sequence: payload.sequence })
+    const answers = [await first, await again, await send(weir, 'waited', body)]
+    assert.deepEqual(answers.map(({ json: { state, duplicate } }) => [state, duplicate]),
+      [['acknowledged', undefined], ['acknowledged', true], ['acknowledged', true]])
+    await disconnect(socket)
+  })
+
   it('may be lines of a batch and messages to topics', async () => {
     const socket = phoenix(weir, { client_id: 'batched' })
     const { events } = await join(socket, 'topic:batch')

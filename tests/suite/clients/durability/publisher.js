@@ -18,9 +18,10 @@ export class Publisher {
    * @param {string[]} clients for whom
    * @param {import('./check.js').Ledger} ledger its books
    * @param {{batch: number, interval: number}} pace messages in a batch, and milliseconds between two batches
+   * @param {boolean} persists sends a batch again until it is answered, under idempotency keys
    */
-  constructor(name, url, clients, ledger, pace) {
-    Object.assign(this, { name, url, clients, ledger, pace })
+  constructor(name, url, clients, ledger, pace, persists) {
+    Object.assign(this, { name, url, clients, ledger, pace, persists })
     this.ended = this.#run()
   }
 
@@ -33,20 +34,24 @@ export class Publisher {
 
   async #run() {
     while (this.#running) {
-      await pause((await this.#publish()) ? this.pace.interval : RETRY)
+      const keys = Array.from({ length: this.pace.batch }, () => `${this.name}-${++this.#number}`)
+      const lines = keys.map(key => this.#line(key))
+      while (!(await this.#publish(keys, lines)) && this.persists) await pause(RETRY)
+      await pause(this.pace.interval)
     }
   }
 
+  #line(key) {
+    const client = this.clients[Math.floor(Math.random() * this.clients.length)]
+    this.ledger.attempt(key, client)
+    const once = this.persists ? { idempotency_key: key } : {}
+    return JSON.stringify({ client, type: 'job', data: { key }, ...once })
+  }
+
   /** One batch; false if nobody answered, and then nobody knows what became of it, unless nobody was there. */
-  async #publish() {
-    const keys = Array.from({ length: this.pace.batch }, () => `${this.name}-${++this.#number}`)
-    const lines = keys.map(key => {
-      const client = this.clients[Math.floor(Math.random() * this.clients.length)]
-      this.ledger.attempt(key, client)
-      return JSON.stringify({ client, type: 'job', data: { key } })
-    })
+  async #publish(keys, lines) {
     const answer = await this.#post(lines.join('\n')).catch(error => error)
-    if (answer.code === 'ECONNREFUSED') for (const key of keys) this.ledger.attempted.delete(key)
+    if (answer.code === 'ECONNREFUSED' && !this.persists) for (const key of keys) this.ledger.attempted.delete(key)
     if (answer.status !== 200) return false
     for (const [at, line] of answer.body.trimEnd().split('\n').entries()) {
       const receipt = JSON.parse(line)

@@ -25,7 +25,10 @@ const DISK = tier === 'disk'
 /** Clients in one process: node keeps up with so many, and their own delay stays out of the figures. */
 const PER_WORKER = 250
 /** Of each twenty clients so many are phoenix.js over WebSocket and over LongPoll; the rest are EventSource. */
-const KINDS = Array.from({ length: 20 }, (_, at) => (at < 9 ? 'websocket' : at < 10 ? 'longpoll' : 'sse'))
+const KINDS = Array.from({ length: 20 }, (_, at) => ({
+  carrier: at < 9 ? 'websocket' : at < 10 ? 'longpoll' : 'sse',
+  acknowledges: at < 4,
+}))
 const PUBLISHERS = 4
 const PACE = { batch: 50, interval: 100 }
 /** Publishing before a kill and after the last, and the longest downtime, milliseconds. */
@@ -69,7 +72,8 @@ let weir = await Weir.start(options)
 try {
   await open()
   const publishers = Array.from({ length: PUBLISHERS }, (_, at) =>
-    new Publisher(`p${at}`, weir.url('/mcp/batch'), [...kinds.keys()], ledger, PACE))
+    // Idempotency keys outlive the process on disk only.
+    new Publisher(`p${at}`, weir.url('/mcp/batch'), [...kinds.keys()], ledger, PACE, DISK && at % 2 === 0))
   for (let kill = 1; kill <= KILLS; kill++) {
     await pause(BETWEEN)
     backs.push(await killAndRestart())
@@ -137,7 +141,7 @@ async function eventually(what, attempt) {
   while (Date.now() < end) {
     const result = await attempt()
     if (result !== null) return result
-    await pause(20)
+    await pause(100)
   }
   throw new Error(`waited ${LIVENESS} ms in vain for ${what}`)
 }
@@ -150,12 +154,13 @@ function report(histories) {
     violations.push(...judged.violations)
     for (const name of Object.keys(sum)) sum[name] += judged.counts[name]
   }
-  const count = kind => [...kinds.values()].filter(other => other === kind).length
+  const count = carrier => [...kinds.values()].filter(kind => kind.carrier === carrier).length
   const acknowledged = [...ledger.acknowledged.values()].reduce((all, receipts) => all + receipts.length, 0)
   const unknown = ledger.attempted.size - acknowledged - ledger.refused.size
   const lost = violations.filter(violation => violation.includes(' is lost: ')).length
   console.log(`durability, ${tier}: ${CLIENTS} clients (${count('websocket')} phoenix.js over WebSocket, `
-    + `${count('longpoll')} over LongPoll, ${count('sse')} EventSource), ${KILLS} times SIGKILL`)
+    + `${count('longpoll')} over LongPoll, ${count('sse')} EventSource), `
+    + `${[...kinds.values()].filter(kind => kind.acknowledges).length} acknowledge, ${KILLS} times SIGKILL`)
   console.log(`  published ${ledger.attempted.size}: acknowledged ${acknowledged}, refused ${ledger.refused.size}, never answered ${unknown}`)
   console.log(`  received ${sum.first} and ${sum.duplicates} again; ${sum.firstFlagged} first copies flagged as redelivery; acknowledged and lost ${lost}`)
   for (const { downtime, ready, times } of backs) {

@@ -5,6 +5,9 @@ import { EventSource } from 'eventsource'
 import { LongPoll, Socket } from 'phoenix'
 import WebSocket from 'ws'
 
+/** How often clients that acknowledge do so, milliseconds: late enough for the gateway to send again. */
+const ACKNOWLEDGE = 1_500
+
 /** How phoenix.js may be carried. */
 const CARRIERS = { websocket: WebSocket, longpoll: LongPoll }
 
@@ -16,12 +19,13 @@ class Client {
     this.ups = []
     this.epoch = null
     this.highest = 0
+    this.acknowledged = 0
   }
 
   up({ epoch, sequence, recovered }) {
     this.ups.push(Date.now())
     this.history.push({ kind: 'up', epoch, sequence, recovered })
-    if (epoch !== this.epoch) Object.assign(this, { epoch, highest: sequence })
+    if (epoch !== this.epoch) Object.assign(this, { epoch, highest: sequence, acknowledged: sequence })
   }
 
   gap({ epoch, from, to, reason }) {
@@ -42,13 +46,21 @@ class Client {
   }
 }
 
-function openPhoenix(client, kind, { ws }) {
-  const socket = new Socket(ws, { transport: CARRIERS[kind], params: { client_id: client.name } })
-  const channel = socket.channel('mcp:gateway', () => client.cursor)
+function openPhoenix(client, { carrier, acknowledges }, { ws }) {
+  const socket = new Socket(ws, { transport: CARRIERS[carrier], params: { client_id: client.name } })
+  const channel = socket.channel('mcp:gateway', () => ({ ...client.cursor, ack: acknowledges }))
   channel.on('message', envelope => client.message(envelope))
   channel.on('gap', gap => client.gap(gap))
   channel.join().receive('ok', reply => client.up(reply))
   socket.connect()
+  if (acknowledges) setInterval(() => acknowledge(client, channel), ACKNOWLEDGE)
+}
+
+/** Acknowledges what has come since the last time; what is on its way when the connection is lost, again. */
+function acknowledge(client, channel) {
+  const { epoch, highest: sequence, acknowledged } = client
+  if (channel.state !== 'joined' || sequence <= acknowledged) return
+  channel.push('ack', { epoch, sequence }).receive('ok', () => { client.acknowledged = Math.max(sequence, client.acknowledged) })
 }
 
 function openEventSource(client, { sse }) {
@@ -66,7 +78,7 @@ const QUESTIONS = {
     for (const [name, kind] of names) {
       const client = new Client(name)
       clients.push(client)
-      if (kind === 'sse') openEventSource(client, urls)
+      if (kind.carrier === 'sse') openEventSource(client, urls)
       else openPhoenix(client, kind, urls)
     }
     return clients.length

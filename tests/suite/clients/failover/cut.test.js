@@ -3,15 +3,14 @@
 import assert from 'node:assert/strict'
 import { after, describe, it } from 'node:test'
 
-import { get, post } from '../lib/http.js'
+import { get } from '../lib/http.js'
 import { CUTS, namespace } from '../lib/namespace.js'
 import { Weir } from '../lib/weir.js'
 import { Client, now } from './client.js'
+import { Publisher } from './publisher.js'
 
 const IS_LONG = process.env.LONG === '1'
 const CLIENTS = IS_LONG ? 500 : 100
-/** Between two rounds of messages, one for each client, milliseconds. */
-const PAUSE = 50
 
 const PROBED = '[routing]\nprobe_interval = "100ms"\n'
 
@@ -24,34 +23,6 @@ const SCENES = [
 if (IS_LONG) SCENES.push({ what: 'nothing configured', config: '', ways: CUTS.both })
 
 const { namespace: link, reason } = namespace()
-
-/** Publishes to all clients, one message each, round after round, until it is stopped. */
-class Publisher {
-  rounds = 0
-  #stopped = false
-
-  constructor(weir, clients) {
-    this.weir = weir
-    this.clients = clients
-    this.done = this.#run()
-  }
-
-  async stop() {
-    this.#stopped = true
-    await this.done
-  }
-
-  async #run() {
-    while (!this.#stopped) {
-      this.rounds += 1
-      const lines = this.clients.map(({ name }) => JSON.stringify({ client: name, type: 'chat', data: this.rounds }))
-      const { status, body } = await post(this.weir.url('/mcp/batch'), lines.join('\n'))
-      assert.equal(status, 200)
-      for (const line of body.trim().split('\n')) assert.equal(JSON.parse(line).sequence, this.rounds, line)
-      await new Promise(resolve => setTimeout(resolve, PAUSE))
-    }
-  }
-}
 
 /** When the gateway says that a client's messages began to take SSE. */
 async function detected(weir, { name }) {

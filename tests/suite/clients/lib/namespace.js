@@ -29,9 +29,9 @@ export class Namespace {
     this.#run('ip', 'address', 'add', `${this.address}/30`, 'dev', 'eth0')
     this.#run('ip', 'link', 'set', 'eth0', 'up')
     this.#run('ip', 'link', 'set', 'lo', 'up')
-    this.#run('nft', 'add', 'table', 'inet', 'cut')
-    this.#run('nft', 'add', 'chain', 'inet', 'cut', 'in', '{ type filter hook input priority 0; }')
-    this.#run('nft', 'add', 'chain', 'inet', 'cut', 'out', '{ type filter hook output priority 0; }')
+    this.#nft('add table inet cut',
+      'add chain inet cut in { type filter hook input priority 0; }',
+      'add chain inet cut out { type filter hook output priority 0; }')
   }
 
   /** The command that runs another one inside. */
@@ -41,14 +41,12 @@ export class Namespace {
 
   /** From now on packets of this port are dropped, without a word to either side. */
   cut(port, ways = CUTS.both) {
-    for (const way of ways) {
-      this.#run('nft', 'add', 'rule', 'inet', 'cut', way, 'tcp', way === 'in' ? 'dport' : 'sport', String(port), 'drop')
-    }
+    this.#nft(...ways.map(way => `add rule inet cut ${way} tcp ${way === 'in' ? 'dport' : 'sport'} ${port} drop`))
   }
 
   /** Nothing is dropped any more. */
   mend() {
-    for (const way of CUTS.both) this.#run('nft', 'flush', 'chain', 'inet', 'cut', way)
+    this.#nft(...CUTS.both.map(way => `flush chain inet cut ${way}`))
   }
 
   /** Takes the namespace away, and with it the link. */
@@ -59,6 +57,11 @@ export class Namespace {
 
   #run(...command) {
     run(...this.command, ...command)
+  }
+
+  /** All of it at once. */
+  #nft(...lines) {
+    this.#run('nft', lines.join('\n'))
   }
 }
 

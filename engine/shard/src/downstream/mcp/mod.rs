@@ -19,7 +19,7 @@ mod post;
 mod sessions;
 mod streams;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::BTreeMap;
 

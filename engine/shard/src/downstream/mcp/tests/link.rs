@@ -8,7 +8,7 @@ use super::*;
 const MODERN: &str = r#""params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}"#;
 
 impl World {
-    fn upgrade(&mut self, path: &str, protocol: &str) -> Token {
+    pub(in crate::downstream) fn upgrade(&mut self, path: &str, protocol: &str) -> Token {
         let token = self.accept();
         let request = format!(
             "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -27,7 +27,7 @@ impl World {
         self.texts(token)
     }
 
-    fn texts(&mut self, token: Token) -> Vec<String> {
+    pub(in crate::downstream) fn texts(&mut self, token: Token) -> Vec<String> {
         let bytes = self.read_bytes(token);
         let (mut rest, mut texts) = (&bytes[..], Vec::new());
         while let Some(frame) = client::read_frame(rest).expect("a frame") {
@@ -37,7 +37,13 @@ impl World {
         texts
     }
 
-    fn push(&mut self, token: Token, topic: &str, event: &str, payload: &str) -> Vec<String> {
+    pub(in crate::downstream) fn push(
+        &mut self,
+        token: Token,
+        topic: &str,
+        event: &str,
+        payload: &str,
+    ) -> Vec<String> {
         let mut text = Vec::new();
         phoenix::push(&mut text, Some("1"), Some("2"), topic, event, payload.as_bytes());
         self.tell(token, &String::from_utf8(text).expect("text"))

@@ -22,10 +22,10 @@ use crate::turn::{Cx, Post, Shard};
 /// A call that the built-in server answers only when its time has come.
 const SLEEP: &str = r#""method":"tools/call","params":{"name":"sleep","arguments":{"seconds":30}}"#;
 
-struct World {
-    shard: Shard,
+pub(in crate::downstream) struct World {
+    pub(in crate::downstream) shard: Shard,
     out: Output,
-    post: Post,
+    pub(in crate::downstream) post: Post,
     now: u64,
     sockets: u32,
     /// What the last turns asked for, sends aside.
@@ -74,7 +74,7 @@ impl World {
         World::with(|_| {})
     }
 
-    fn with(change: impl FnOnce(&mut Config)) -> World {
+    pub(in crate::downstream) fn with(change: impl FnOnce(&mut Config)) -> World {
         let mut config = Config { client_rate: Rate { per_second: 0.0, burst: 1 }, ..Config::default() };
         change(&mut config);
         let mut world = World {
@@ -91,12 +91,12 @@ impl World {
         world
     }
 
-    fn now(&self) -> Now {
+    pub(in crate::downstream) fn now(&self) -> Now {
         Now { mono: Instant(self.now), wall: Wall(1_700_000_000_000) }
     }
 
     /// Turns until nothing is due any more.
-    fn turn(&mut self) {
+    pub(in crate::downstream) fn turn(&mut self) {
         loop {
             let mut script = Script { events: &mut self.events, bytes: Vec::new() };
             let now = Now { mono: Instant(self.now), wall: Wall(1_700_000_000_000) };
@@ -121,7 +121,7 @@ impl World {
         }
     }
 
-    fn accept(&mut self) -> Token {
+    pub(in crate::downstream) fn accept(&mut self) -> Token {
         self.sockets += 1;
         let socket = Socket(self.sockets);
         self.events.push_back(Event::Accepted(socket));
@@ -134,14 +134,14 @@ impl World {
     }
 
     /// What `token` is sent in answer to these bytes, in the same turn.
-    fn ask(&mut self, token: Token, bytes: &str) -> String {
+    pub(in crate::downstream) fn ask(&mut self, token: Token, bytes: &str) -> String {
         self.events.push_back(Event::Received(token, bytes.into()));
         self.turn();
         self.read(token)
     }
 
     /// What `token` was sent since it was last asked for.
-    fn read(&mut self, token: Token) -> String {
+    pub(in crate::downstream) fn read(&mut self, token: Token) -> String {
         String::from_utf8(self.read_bytes(token)).expect("text")
     }
 
@@ -156,12 +156,12 @@ impl World {
         bytes
     }
 
-    fn end(&mut self, token: Token) {
+    pub(in crate::downstream) fn end(&mut self, token: Token) {
         self.events.push_back(Event::Ended(token, None));
         self.turn();
     }
 
-    fn wait(&mut self, duration: Duration) {
+    pub(in crate::downstream) fn wait(&mut self, duration: Duration) {
         self.now += duration.as_nanos() as u64;
         self.turn();
     }
