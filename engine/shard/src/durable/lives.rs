@@ -137,7 +137,7 @@ impl<'a> Lives<'a> {
             Record::Message { at, lanes, message } => {
                 let limits = self.limits;
                 let life = self.life(at.stream, at.epoch);
-                (life.written, life.used) = (written, lanes);
+                life.uses(lanes, written);
                 let lane = &mut life.lanes[at.lane as usize];
                 lane.written = written;
                 lane.append(at.sequence, message, limits);
@@ -245,6 +245,18 @@ impl<'a> Life<'a> {
         Life { name, epoch: None, written, used: u8::MAX, lanes }
     }
 
+    /// These lanes are in use, a bit for each. What was said of others had been refused.
+    fn uses(&mut self, lanes: u8, written: Written) {
+        if self.used & !lanes != 0 {
+            for (at, lane) in self.lanes.iter_mut().enumerate() {
+                if lanes >> at & 1 == 0 {
+                    *lane = LaneLife::default();
+                }
+            }
+        }
+        (self.written, self.used) = (written, lanes);
+    }
+
     /// Whether a lane may have come further than is known: nothing after the hole says where it stands.
     fn may_be_behind(&self, hole: Written) -> bool {
         let unused = |at: usize| self.used >> at & 1 == 0 && !self.written.may_be_behind(hole);
@@ -281,6 +293,7 @@ impl<'a> LaneLife<'a> {
             }
         }
         self.head = head;
+        self.acknowledged = self.acknowledged.min(head);
     }
 
     fn acknowledge(&mut self, sequence: Sequence) {

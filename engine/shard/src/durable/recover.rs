@@ -54,7 +54,7 @@ pub struct Held {
     pub bytes: u64,
     /// When its newest message was taken.
     pub newest: Wall,
-    /// Where its last whole batch ends.
+    /// Where its last batch ends, or did.
     pub end: u64,
 }
 
@@ -230,7 +230,8 @@ impl<'a> Reader<'a> {
             }
             _ => self.report.torn_bytes += batches.torn() as u64,
         }
-        Held { series, segment: number, bytes: bytes.len() as u64, newest, end }
+        // Where it should end stays what it was: the next start must find the same hole.
+        Held { series, segment: number, bytes: bytes.len() as u64, newest, end: told.unwrap_or(end) }
     }
 
     /// Takes the records of a batch, and says when the newest message was taken.

@@ -87,10 +87,10 @@ impl Walks<'_> {
                 }
             }
             Fact::Acked { client, .. } => drop(self.acking.insert(client)),
-            // Written again for want of an acknowledgement.
+            // Written again for want of an acknowledgement, or because the other transport is gone.
             Fact::Delivered { conn, client, stream, position, ref delivery }
                 if delivery.again
-                    && self.acking.contains(&client)
+                    && (self.acking.contains(&client) || self.holed.contains(&conn))
                     && self.is_behind(conn, stream, position) => {}
             Fact::Delivered { conn, stream, position, .. } => {
                 return self.delivered(history, (conn, stream, position.lane), position);

@@ -275,6 +275,15 @@ impl Model {
         }
     }
 
+    /// Another run begins with what a start has found, as one shard.
+    fn start(&mut self, recovered: &Recovered) {
+        let ends = recovered.segments.iter().map(|held| (held.series, held.segment, held.end)).collect();
+        self.series = vec![Series::default(); 4];
+        self.series[0].ends = ends;
+        (self.run, self.shards, self.durable) = (recovered.run, 1, Model::state_of(recovered));
+        self.begin(0);
+    }
+
     fn recover(&self) -> Recovered {
         let segments: Vec<Segment<'_>> = self.segments.iter().rev().map(Segment::from).collect();
         recover(&segments, &limits(), NOW)
@@ -379,6 +388,29 @@ proptest! {
         let newest = starts.last().expect("a batch");
         prop_assume!(!last(&model, at_segment) || at < newest);
         model.segments[at_segment].2[at] ^= 4;
-        model.check(&model.recover());
+        let recovered = model.recover();
+        model.check(&recovered);
+        // What was forgotten stays so, although nobody has come back to it.
+        model.start(&recovered);
+        prop_assert_eq!(Model::state_of(&model.recover()), Model::state_of(&recovered));
+    }
+}
+
+/// The end of a segment is told by the next run, which dies before it has said again what lives. Then the end
+/// is damaged.
+#[test]
+fn a_hole_at_an_end_is_found_again() {
+    let message = Step::Message { stream: 0, lane: Lane::Normal, bytes: 9 };
+    let mut model = Model::run(&[message.clone(), Step::Commit, message, Step::Commit]);
+    let offset = model.last_segment(0).len() as u64;
+    model.end(0, offset);
+    let empty = Recovered { streams: Vec::new(), ..model.recover() };
+    model.start(&empty);
+    model.segments[0].2[offset as usize - 1] ^= 1;
+    for _ in 0..3 {
+        let recovered = model.recover();
+        assert_eq!((recovered.report.holes, recovered.report.streams_lost), (1, 1));
+        assert!(recovered.streams.is_empty());
+        model.start(&recovered);
     }
 }
