@@ -111,6 +111,8 @@ pub struct Shard {
     pub(crate) finishing: Vec<Token>,
     /// Connections that are handed over once all is sent.
     pub(crate) leaving: Vec<Token>,
+    /// Bytes in the queues of all connections.
+    pub(crate) queued: usize,
     /// Connections with more of their stream to send.
     pub(crate) hungry: Vec<Token>,
     /// Sessions of clients that acknowledge in which something has changed.
@@ -167,6 +169,7 @@ impl Shard {
             dirty: Vec::new(),
             finishing: Vec::new(),
             leaving: Vec::new(),
+            queued: 0,
             hungry: Vec::new(),
             reviews: Vec::new(),
             dead: DeadLetters::default(),

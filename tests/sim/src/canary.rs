@@ -30,6 +30,14 @@ pub enum Canary {
     Unmark,
     /// Says so of one that has not.
     Mark,
+    /// Says that a message is gone that must be there.
+    Evict,
+    /// Tells a publisher another place than its message has.
+    Misplace,
+    /// Gives a message up too late.
+    Insist,
+    /// Delivers a message to another client.
+    Stray,
     /// Loses a shard's log with its process.
     LoseLog,
     /// Loses what a log had answered last.
@@ -77,7 +85,7 @@ pub enum Canary {
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 31] = [
+pub const ALL: [(Canary, &str, u8); 35] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -87,6 +95,10 @@ pub const ALL: [(Canary, &str, u8); 31] = [
     (Canary::AlterEpoch, "alter-epoch", 5),
     (Canary::Unmark, "unmark", 2),
     (Canary::Mark, "mark", 2),
+    (Canary::Evict, "evict", 8),
+    (Canary::Misplace, "misplace", 9),
+    (Canary::Insist, "insist", 13),
+    (Canary::Stray, "stray", 15),
     (Canary::LoseLog, "lose-log", 5),
     (Canary::LieOfLog, "lie-of-log", 1),
     (Canary::Relane, "relane", 12),
@@ -173,6 +185,13 @@ impl Saboteur {
             Fact::Delivered { .. } => self.message(canary, &fact),
             Fact::Attached { .. } => self.attached(canary, &fact),
             Fact::Answered { .. } => self.reply(canary, &fact),
+            Fact::Accepted { uid, mut position } if canary == Canary::Misplace && self.rng.chance(50) => {
+                position.sequence += 1;
+                Some(vec![Fact::Accepted { uid, position }])
+            }
+            Fact::Dead { client, position, attempts } if canary == Canary::Insist => {
+                Some(vec![Fact::Dead { client, position, attempts: attempts.saturating_add(1) }])
+            }
             Fact::Mcp(ref fact) => {
                 self.mcp(canary, fact).map(|facts| facts.into_iter().map(Fact::Mcp).collect())
             }
@@ -228,9 +247,17 @@ impl Saboteur {
             Canary::Relane if position.lane != Lane::Normal => {
                 Some(vec![with(Position { lane: Lane::Normal, ..position }, delivery.clone())])
             }
-            Canary::Expire => {
+            Canary::Stray => {
+                let stream = match stream {
+                    Stream::Own(client) => Stream::Own(client + 1),
+                    Stream::Topic(topic) => Stream::Topic(topic + 1),
+                };
+                let delivery = delivery.clone();
+                Some(vec![Fact::Delivered { conn, client, stream, position, delivery }])
+            }
+            Canary::Expire | Canary::Evict => {
                 let Position { epoch, lane, sequence } = position;
-                let reason = "expired".into();
+                let reason = if canary == Canary::Expire { "expired" } else { "evicted" }.into();
                 let gap = Gap { epoch, lane, from: sequence, to: sequence, reason };
                 Some(vec![Fact::Gap { conn, client, stream, gap }])
             }

@@ -88,6 +88,8 @@ pub enum Fault {
     Rush,
     /// A client had its transports come and go in turn.
     Flap,
+    /// A publish was said again under its key, because its answer was lost.
+    Repeat,
     /// An append to the log failed.
     DiskError,
     /// The disk was full.
@@ -103,7 +105,7 @@ pub enum Fault {
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 48] = [
+pub const NAMES: [&str; 49] = [
     "cut",
     "delay",
     "short-send",
@@ -146,6 +148,7 @@ pub const NAMES: [&str; 48] = [
     "restart",
     "rush",
     "flap",
+    "repeat",
     "disk-error",
     "disk-full",
     "torn-tail",

@@ -35,6 +35,8 @@ pub struct Body {
     pub lane: Lane,
     /// How long it is said to be worth sending, ms; 0: for ever.
     pub ttl_ms: u64,
+    /// It has an idempotency key, and may be said more than once.
+    pub keyed: bool,
 }
 
 /// What came out.
@@ -87,7 +89,7 @@ pub enum Fact {
     /// A client said that it has seen a message of its own stream, and (`through`) all before it in its lane.
     Acked { client: usize, position: Position, through: bool },
     /// A message is among the dead letters.
-    Dead { client: usize, position: Position },
+    Dead { client: usize, position: Position, attempts: u8 },
     /// The stream starts again on this connection, where another transport was lost.
     Switched { conn: usize, stream: Stream },
     /// A client was told how much it is sent, by what it has not acknowledged.

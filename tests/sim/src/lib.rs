@@ -64,6 +64,7 @@ pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
     let terms = oracle::Terms {
         roomy: stage.options.roomy,
         disk: stage.options.disk.is_some(),
+        attempts_max: stage.options.config.delivery.attempts_max,
         ttl: stage.options.cast.ttl > 0,
         steady: stage.options.weather.clock_jump == 0 || stage.options.disk.is_none(),
         queue_bytes_max: stage.saboteur.bound(stage.options.queue_bytes_max()),

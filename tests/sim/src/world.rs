@@ -333,7 +333,9 @@ fn note_answer(stage: &mut Stage, shard: usize, answer: Answer) {
                 let epoch = stage.history.epoch(&String::from_utf8_lossy(&letter.id.epoch.letters()));
                 let (lane, sequence) = (Lane::ALL[letter.id.lane as usize], letter.id.sequence);
                 let position = Position { epoch, lane, sequence };
-                stage.history.add(Fact::Dead { client: client.unwrap_or(usize::MAX), position });
+                let (client, attempts) = (client.unwrap_or(usize::MAX), letter.attempts);
+                let fact = Fact::Dead { client, position, attempts };
+                stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
             }
         }
         other => stage.history.contract(format!("an answer to another question: {other:?}")),

@@ -45,6 +45,8 @@ struct Queue {
     chunks: VecDeque<Chunk>,
     /// Bytes of `tail` and `chunks`.
     bytes: usize,
+    /// What the shard has counted of it.
+    counted: usize,
 }
 
 #[derive(Debug)]
@@ -80,6 +82,28 @@ impl Egress {
     /// Bytes waiting for the peer.
     pub(crate) fn queued(&self) -> usize {
         self.queue.as_ref().map_or(0, |q| q.bytes + q.in_flight)
+    }
+
+    /// What the queue may hold, if it may hold `max` by itself and all queues may grow by `left`. While there is none,
+    /// the peer keeps up, and what others wait for does not matter.
+    pub(crate) fn bound(&self, max: usize, left: usize) -> usize {
+        if self.is_blocked() { max.min(self.queued() + left) } else { max }
+    }
+
+    /// Brings the shard's sum of all queues up to date with this one.
+    pub(crate) fn count(&mut self, sum: &mut usize) {
+        if let Some(queue) = &mut self.queue {
+            let queued = queue.bytes + queue.in_flight;
+            *sum = *sum - queue.counted + queued;
+            queue.counted = queued;
+        }
+    }
+
+    /// Takes this queue out of the sum: it goes, or is about to change.
+    pub(crate) fn uncount(&mut self, sum: &mut usize) {
+        if let Some(queue) = &mut self.queue {
+            *sum -= std::mem::take(&mut queue.counted);
+        }
     }
 
     /// Appends a whole message, written by `write`, within `max` bytes of queue.
@@ -352,6 +376,28 @@ mod tests {
         assert_eq!(put(&mut egress, &mut out, &[0; 94]), Err(Overflow));
         assert_eq!(egress.release(), b"one two");
         assert!(egress.is_empty());
+    }
+
+    #[test]
+    fn the_sum_of_all_queues_is_bounded() {
+        let (mut a, mut b, mut out, mut sum) = (Egress::default(), Egress::default(), Output::default(), 0);
+        assert_eq!(b.bound(100, 0), 100, "it keeps up");
+        a.unsent(&[0; 60], &out, 100).unwrap();
+        b.unsent(&[0; 30], &out, 100).unwrap();
+        a.count(&mut sum);
+        b.count(&mut sum);
+        assert_eq!((sum, a.bound(100, 10), a.bound(65, 10)), (90, 70, 65));
+        put(&mut a, &mut out, &[1; 10]).unwrap();
+        a.count(&mut sum);
+        assert_eq!(sum, 100);
+        a.uncount(&mut sum);
+        a.drained().unwrap();
+        a.count(&mut sum);
+        assert_eq!(sum, 40);
+        for egress in [&mut a, &mut b] {
+            egress.uncount(&mut sum);
+        }
+        assert_eq!(sum, 0);
     }
 
     #[test]

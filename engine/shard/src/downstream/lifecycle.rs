@@ -145,6 +145,7 @@ impl Shard {
         if matches!(conn.stage, Stage::Closed) {
             return;
         }
+        conn.egress.uncount(&mut self.queued);
         conn.hang_up(token, cx.out);
         let was = std::mem::replace(&mut conn.stage, Stage::Closed);
         self.left(token, was, cx);

@@ -14,10 +14,16 @@ impl Shard {
     /// Appends a whole message to what leaves on `token`. A connection that cannot keep up is closed:
     /// its client resumes with its cursor.
     pub(crate) fn put(&mut self, token: Token, cx: &mut Cx<'_>, write: impl FnOnce(&mut Vec<u8>)) {
+        let left = self.queue_bytes_left();
         let max = self.config.queue_bytes_max;
         let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
-        let wrote = conn.egress.message(cx.out, max, write);
+        let wrote = conn.egress.message(cx.out, conn.egress.bound(max, left), write);
         self.wrote(token, wrote, cx);
+    }
+
+    /// What the queues of all connections together may still grow by.
+    fn queue_bytes_left(&self) -> usize {
+        self.config.queue_bytes_total_max.saturating_sub(self.queued)
     }
 
     /// As `put`, under the test endpoint's bound.
@@ -56,17 +62,24 @@ impl Shard {
 
     /// Appends frame `index` of this turn.
     pub(crate) fn put_shared(&mut self, token: Token, cx: &mut Cx<'_>, index: u32) {
+        let left = self.queue_bytes_left();
         let max = self.config.queue_bytes_max;
         let Some(conn) = self.conns.get_mut(token).filter(|conn| conn.speaks()) else { return };
-        let wrote = conn.egress.shared(cx.out, index, max);
+        let wrote = conn.egress.shared(cx.out, index, conn.egress.bound(max, left));
         self.wrote(token, wrote, cx);
     }
 
     fn wrote(&mut self, token: Token, wrote: Result<Wrote, Overflow>, cx: &mut Cx<'_>) {
         match wrote {
             Ok(Wrote::First) => self.dirty.push(token),
-            Ok(Wrote::More) => {}
+            Ok(Wrote::More) => self.count_queue(token),
             Err(Overflow) => self.overflowed(token, cx),
+        }
+    }
+
+    fn count_queue(&mut self, token: Token) {
+        if let Some(conn) = self.conns.get_mut(token) {
+            conn.egress.count(&mut self.queued);
         }
     }
 
@@ -82,13 +95,14 @@ impl Shard {
         let max = match &conn.stage {
             Stage::WebSocket(link) if link.speaks == Speaks::Echo => ECHO_QUEUE_BYTES_MAX,
             Stage::Upstream(_) => self.upstream_queue_bytes_max(),
-            _ => self.config.queue_bytes_max,
+            _ => self.config.queue_bytes_max.min(conn.egress.queued() + self.queue_bytes_left()),
         };
         let Some(conn) = self.conns.get_mut(token) else { return };
         let Ok(bytes) = conn.egress.unsent(tail, cx.out, max) else {
             return self.overflowed(token, cx);
         };
         conn.heard = cx.now.mono;
+        conn.egress.count(&mut self.queued);
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
         cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
         self.hold_input(token, cx);
@@ -105,7 +119,9 @@ impl Shard {
         }
         conn.heard = cx.now.mono;
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
+        conn.egress.uncount(&mut self.queued);
         if let Some(bytes) = conn.egress.drained() {
+            conn.egress.count(&mut self.queued);
             cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
             return;
         }

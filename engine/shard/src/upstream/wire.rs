@@ -92,6 +92,7 @@ impl Shard {
         let Some(conn) = self.conns.get_mut(token) else { return };
         match std::mem::replace(&mut conn.stage, Stage::Closed) {
             Stage::Upstream(wire) => {
+                conn.egress.uncount(&mut self.queued);
                 conn.hang_up(token, cx.out);
                 self.wire_left(token, *wire, fault, cx);
             }

@@ -1,9 +1,10 @@
 //! A backend: posts messages to clients and topics over keep-alive HTTP, several requests at once, on
 //! whatever shard accepted it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::{Phase, body, pace};
+use crate::fault::Fault;
 use crate::history::{Fact, Stream, Uid};
 use crate::net::{self, Taken};
 use crate::options::Cast;
@@ -20,6 +21,10 @@ pub struct Publisher {
     pub id: usize,
     rng: Rng,
     link: Option<Link>,
+    /// Requests with an idempotency key that have no answer.
+    keyed: BTreeMap<Uid, String>,
+    /// Those of them that are to be sent again.
+    again: VecDeque<Uid>,
 }
 
 #[derive(Debug)]
@@ -34,7 +39,7 @@ struct Link {
 impl Publisher {
     /// A backend that is not connected.
     pub fn new(id: usize, rng: Rng) -> Publisher {
-        Publisher { id, rng, link: None }
+        Publisher { id, rng, link: None, keyed: BTreeMap::new(), again: VecDeque::new() }
     }
 
     /// What it waits for.
@@ -45,9 +50,17 @@ impl Publisher {
 
     /// Closes.
     pub fn leave(&mut self, stage: &mut Stage) {
-        if let Some(link) = self.link.take() {
-            net::close(stage, link.conn);
+        if let Some(conn) = self.lose() {
+            net::close(stage, conn);
         }
+    }
+
+    /// Forgets its connection. Whether what was not answered was done is not known; with a key it can be asked
+    /// for again.
+    fn lose(&mut self) -> Option<usize> {
+        let link = self.link.take()?;
+        self.again.extend(link.asked.iter().filter(|uid| self.keyed.contains_key(uid)));
+        Some(link.conn)
     }
 
     /// Publishes some; the time of the next.
@@ -62,13 +75,16 @@ impl Publisher {
         }
         let room = stage.options.cast.pipeline - self.link.as_ref().map_or(0, |link| link.asked.len());
         for _ in 0..self.rng.below(room as u64 + 1) {
-            self.publish(stage);
+            match self.again.pop_front() {
+                Some(uid) => self.repeat(stage, uid),
+                None => self.publish(stage),
+            }
         }
         let cast = &stage.options.cast;
         if self.rng.chance(cast.reset / 2)
-            && let Some(link) = self.link.take()
+            && let Some(conn) = self.lose()
         {
-            net::reset(stage, link.conn);
+            net::reset(stage, conn);
         } else if self.rng.chance(cast.close / 4) {
             self.leave(stage);
         }
@@ -98,6 +114,10 @@ impl Publisher {
         if lane != Lane::Normal {
             more.push_str(&format!(r#","priority":"{}""#, lane.name()));
         }
+        let keyed = self.rng.chance(cast.keyed);
+        if keyed {
+            more.push_str(&format!(r#","idempotency_key":"key {uid}""#));
+        }
         if ttl_ms > 0 {
             more.push_str(&format!(r#","ttl_ms":{ttl_ms}"#));
         }
@@ -111,6 +131,18 @@ impl Publisher {
             content.len()
         );
         let Some(link) = &mut self.link else { return };
+        link.asked.push_back(uid);
+        net::send(stage, link.conn, request.as_bytes());
+        if keyed {
+            self.keyed.insert(uid, request);
+            stage.history.bodies[uid].keyed = true;
+        }
+    }
+
+    /// Says the same again.
+    fn repeat(&mut self, stage: &mut Stage, uid: Uid) {
+        let (Some(link), Some(request)) = (&mut self.link, self.keyed.get(&uid)) else { return };
+        stage.faults.count(Fault::Repeat);
         link.asked.push_back(uid);
         net::send(stage, link.conn, request.as_bytes());
     }
@@ -130,7 +162,7 @@ impl Publisher {
         let Some(link) = self.link.as_mut().filter(|link| link.conn == conn) else { return };
         link.reader.push(&taken.bytes);
         loop {
-            match link.answer(stage) {
+            match link.answer(stage, &mut self.keyed) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(wrong) => {
@@ -147,7 +179,7 @@ impl Publisher {
 
 impl Link {
     /// Takes one answer; `false` when none is whole.
-    fn answer(&mut self, stage: &mut Stage) -> Result<bool, String> {
+    fn answer(&mut self, stage: &mut Stage, keyed: &mut BTreeMap<Uid, String>) -> Result<bool, String> {
         if self.head.is_none() {
             self.head = self.reader.head()?;
         }
@@ -164,6 +196,7 @@ impl Link {
                 Err(format!("{status} without a request"))
             };
         };
+        keyed.remove(&uid);
         let fact = if status == 202 {
             let receipt: Receipt =
                 serde_json::from_slice(&content).map_err(|e| format!("202 with {content:?}: {e}"))?;

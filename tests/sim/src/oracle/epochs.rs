@@ -85,7 +85,12 @@ pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
                 claims.void.insert((conn, stream), void);
                 cursor.and_then(|cursor| claims.attached(stream, cursor, attachment, fate))
             }
-            Fact::Gap { conn, stream, ref gap, .. } => claims.gap((conn, stream), gap),
+            Fact::Gap { conn, stream, ref gap, .. } => {
+                if let Some(wrong) = claims.gap((conn, stream), gap) {
+                    found.add(8, *at, || format!("{wrong}: {fact:?}"));
+                }
+                None
+            }
             _ => None,
         };
         if let Some(wrong) = wrong {

@@ -23,7 +23,7 @@ struct Line {
 
 #[derive(Default)]
 struct Lines<'a> {
-    /// Connections in use by client, and whether each is an SSE stream.
+    /// Connections that the server may still hold, by client, and whether each is an SSE stream.
     open: BTreeMap<(usize, usize), bool>,
     /// Connections that had one of the other kind beside them: some messages are left to that.
     shared: BTreeSet<usize>,
@@ -56,9 +56,9 @@ impl Lines<'_> {
     fn step(&mut self, history: &History, at: u64, fact: &Fact) -> Option<(u8, String)> {
         match *fact {
             Fact::Attempted { uid } => drop(self.attempted.insert(uid, at)),
-            Fact::Accepted { uid, .. } => drop(self.accepted.insert(uid, at)),
+            Fact::Accepted { uid, .. } => drop(self.accepted.entry(uid).or_insert(at)),
             Fact::Opened { conn, client, sse } => self.opened(at, conn, client, sse),
-            Fact::Ended { conn, client } => drop(self.open.remove(&(client, conn))),
+            Fact::Released { conn } => self.open.retain(|(_, other), _| *other != conn),
             Fact::Attached { conn, stream: Stream::Own(_), attachment, .. } => {
                 self.lines.insert(conn, Line { place: attachment.place, passed: [0; 4] });
             }

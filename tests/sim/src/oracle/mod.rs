@@ -1,12 +1,14 @@
 //! Reads the record of a run and says which promises were not kept. One file per group of invariants;
 //! their numbers are those of the project's list: 1 no fabrication, 2 order, 3 contiguity, 4 accepted is
-//! seen, 5 epoch honesty, 6 seam, 10 reply pairing, 11 bounded, 12 priority, 17 liveness; then those of MCP: 18 pairing, 19
+//! seen, 5 epoch honesty, 6 seam, 8 retention, 9 upstream once, 10 reply pairing, 11 bounded, 12 priority, 13 job
+//! conservation, 15 authority, 17 liveness; then those of MCP: 18 pairing, 19
 //! questions, 20 once, 21 leases; and 0 the contract with the driver and the wire itself.
 
 mod bounds;
 mod calls;
 mod copies;
 mod epochs;
+mod jobs;
 mod lanes;
 mod leases;
 mod origin;
@@ -37,6 +39,8 @@ pub struct Terms {
     pub ttl: bool,
     /// The wall clock, by which a log measures times to live, does not jump.
     pub steady: bool,
+    /// Times a message is sent before it is given up.
+    pub attempts_max: u8,
     /// Bytes a connection's queue may hold.
     pub queue_bytes_max: usize,
     /// Bytes all outboxes of a shard may hold.
@@ -57,12 +61,13 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     if history.spoilt {
         return found.violations;
     }
-    let truth = origin::check(history, &mut found);
+    let truth = origin::check(history, terms.roomy, &mut found);
     sequence::check(history, &truth, &mut found);
     copies::check(history, &mut found);
     lanes::check(history, &truth, terms.steady, &mut found);
     epochs::check(history, terms, &mut found);
     replies::check(history, &mut found);
+    jobs::check(history, terms, &mut found);
     bounds::check(history, terms, &mut found);
     seen::check(history, &mut found);
     calls::check(history, terms, &mut found);

@@ -1,6 +1,7 @@
-//! Invariant 1: what is delivered was published, unchanged, and has one place only.
+//! Invariants 1, 9 and 15: what is delivered was published, unchanged, to whom it is delivered, and has one place
+//! only, however often it was said.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Found;
 use crate::history::{Fact, History, Stream, Uid, uid_in};
@@ -9,12 +10,21 @@ use crate::place::Position;
 /// Which message stands where, as far as anybody was told.
 pub(super) type Truth = BTreeMap<(Stream, Position), Uid>;
 
-pub(super) fn check(history: &History, found: &mut Found) -> Truth {
+pub(super) fn check(history: &History, roomy: bool, found: &mut Found) -> Truth {
     let mut truth = Truth::new();
     let mut places: BTreeMap<Uid, Position> = BTreeMap::new();
     let mut stamps: BTreeMap<(Stream, Position), &str> = BTreeMap::new();
+    let (mut forgets, mut acking, mut restarted) = (false, BTreeSet::new(), false);
     for (at, fact) in &history.facts {
         let (stream, position, uid) = match fact {
+            Fact::Restarted { keeps } => {
+                (restarted, forgets) = (true, forgets || !keeps || !roomy);
+                continue;
+            }
+            Fact::Acked { client, .. } => {
+                acking.insert(Stream::Own(*client));
+                continue;
+            }
             Fact::Accepted { uid, position } => (history.bodies[*uid].stream, *position, *uid),
             Fact::Delivered { stream, position, delivery, .. } => {
                 let stamp = *stamps.entry((*stream, *position)).or_insert(&delivery.timestamp);
@@ -29,15 +39,15 @@ pub(super) fn check(history: &History, found: &mut Found) -> Truth {
                         continue;
                     }
                     Ok(uid) => (*stream, *position, uid),
-                    Err(wrong) => {
-                        found.add(1, *at, || format!("{wrong}: {fact:?}"));
+                    Err((invariant, wrong)) => {
+                        found.add(invariant, *at, || format!("{wrong}: {fact:?}"));
                         continue;
                     }
                 }
             }
             Fact::Binary { stream, kind, data, .. } => {
-                if let Err(wrong) = published(history, *stream, kind, data, true) {
-                    found.add(1, *at, || format!("{wrong}: {fact:?}"));
+                if let Err((invariant, wrong)) = published(history, *stream, kind, data, true) {
+                    found.add(invariant, *at, || format!("{wrong}: {fact:?}"));
                 }
                 continue;
             }
@@ -48,8 +58,14 @@ pub(super) fn check(history: &History, found: &mut Found) -> Truth {
             found.add(1, *at, || format!("{stream:?} {position:?} is both {other} and {uid}: {fact:?}"));
         }
         let place = *places.entry(uid).or_insert(position);
-        if place != position {
-            found.add(1, *at, || format!("message {uid} stands at {place:?} and {position:?}: {fact:?}"));
+        // A key outlives its process as long as its message is kept on a disk.
+        let keyed = history.bodies[uid].keyed;
+        let forgot = keyed && (forgets || restarted && acking.contains(&stream));
+        if place != position && !forgot {
+            let invariant = if keyed { 9 } else { 1 };
+            found.add(invariant, *at, || {
+                format!("message {uid} stands at {place:?} and {position:?}: {fact:?}")
+            });
         }
     }
     truth
@@ -62,13 +78,13 @@ fn published(
     kind: &str,
     data: &[u8],
     binary: bool,
-) -> Result<Uid, &'static str> {
-    let uid = uid_in(data).ok_or("a message nobody published")?;
-    let body = history.bodies.get(uid).ok_or("a message nobody published")?;
+) -> Result<Uid, (u8, &'static str)> {
+    let uid = uid_in(data).ok_or((1, "a message nobody published"))?;
+    let body = history.bodies.get(uid).ok_or((1, "a message nobody published"))?;
     if body.stream != stream {
-        Err("a message published to another stream")
+        Err((15, "a message published to another stream"))
     } else if **body.data != *data || body.kind != kind || body.binary != binary {
-        Err("a message that was changed")
+        Err((1, "a message that was changed"))
     } else {
         Ok(uid)
     }

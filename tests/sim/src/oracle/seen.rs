@@ -27,7 +27,7 @@ pub(super) fn check(history: &History, found: &mut Found) {
         .facts
         .iter()
         .filter_map(|(_, fact)| match *fact {
-            Fact::Dead { client, position } => Some((client, position)),
+            Fact::Dead { client, position, .. } => Some((client, position)),
             _ => None,
         })
         .collect();
