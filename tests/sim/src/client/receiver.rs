@@ -364,6 +364,8 @@ impl Receiver {
     }
 
     fn drop_link(&mut self, stage: &mut Stage, at: usize) {
+        // What was said last may not have arrived.
+        self.told = [None; 4];
         let link = self.links.swap_remove(at);
         stage.history.add(Fact::Ended { conn: link.conn(), client: self.number });
     }
@@ -396,8 +398,11 @@ impl Receiver {
             Fact::Delivered { stream: stream @ Stream::Topic(_), position, .. } => {
                 self.views.entry(stream).or_default().reached(position);
             }
-            Fact::Delivered { stream, position, .. } => {
+            Fact::Delivered { stream, position, ref delivery, .. } => {
                 self.newest = Some(position);
+                if delivery.again {
+                    self.told[position.lane as usize] = None;
+                }
                 self.views.entry(stream).or_default().seen(position, position.sequence);
             }
             Fact::Gap { stream, ref gap, .. } => {
