@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::body::{channel_name, escaped};
 use super::{Heard, Over};
-use crate::history::{Cursor, Delivery, Fact, Stream, Uid};
+use crate::history::{Cursor, Delivery, Fact, Pass, Stream, Uid};
 use crate::net;
 use crate::place::{Lane, Position};
 use crate::stage::Stage;
@@ -31,7 +31,8 @@ pub struct Channel {
 /// What a reply is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
-    Join(Stream, Option<Cursor>),
+    /// With a cursor, in the lineage of a token (true: that was made up).
+    Join(Stream, Option<Cursor>, Option<(usize, bool)>),
     Leave,
     Publish(Uid),
     Other,
@@ -44,6 +45,10 @@ pub struct Link {
     pub conn: usize,
     /// Topics joined or being joined.
     pub channels: Vec<Channel>,
+    /// A token to take another's place with, for the first join.
+    pub pass: Option<Pass>,
+    /// Its lineage, and the token that another may take its place with.
+    pub token: Option<(usize, String)>,
     client: usize,
     name: String,
     version: u8,
@@ -87,6 +92,8 @@ impl Link {
         Link {
             conn,
             channels: Vec::new(),
+            pass: None,
+            token: None,
             client,
             name: name.to_owned(),
             version: style.version,
@@ -126,15 +133,19 @@ impl Link {
         if self.bare && matches!(stream, Stream::Own(_)) {
             fields.push(format!(r#""client_id":"{}""#, self.name));
         }
-        if let Some(Cursor { place, plain, .. }) = cursor {
-            let resume = if plain {
-                let epoch = stage.history.epoch_name(place.epoch);
-                format!(r#""epoch":"{epoch}","sequence":{}"#, place.at(Lane::Normal))
-            } else {
-                format!(r#""cursor":"{}""#, place.written(&stage.history))
-            };
-            fields.push(format!(r#""resume":{{{resume}}}"#));
+        let mut resume = Vec::new();
+        if let Some(Cursor { place, plain: true, .. }) = cursor {
+            let epoch = stage.history.epoch_name(place.epoch);
+            resume.push(format!(r#""epoch":"{epoch}","sequence":{}"#, place.at(Lane::Normal)));
+        } else if let Some(Cursor { place, .. }) = cursor {
+            resume.push(format!(r#""cursor":"{}""#, place.written(&stage.history)));
         }
+        let pass = if matches!(stream, Stream::Own(_)) { self.pass.take() } else { None };
+        resume.extend(pass.iter().map(|pass| format!(r#""token":"{}""#, pass.text)));
+        if !resume.is_empty() {
+            fields.push(format!(r#""resume":{{{}}}"#, resume.join(",")));
+        }
+        let takes = pass.map(|pass| (pass.lineage, pass.forged));
         let before = self.channel(stream).filter(|channel| channel.joined).map(|channel| channel.join_ref);
         self.channels.retain(|channel| channel.stream != stream);
         let join_ref = self.next_ref;
@@ -146,7 +157,7 @@ impl Link {
             &channel_name(stream),
             "phx_join",
             &payload,
-            Question::Join(stream, cursor),
+            Question::Join(stream, cursor, takes),
         );
     }
 
@@ -316,7 +327,7 @@ impl Link {
         let reply: Reply<'_> = json(frame.payload)?;
         let ok = reply.status == "ok";
         match self.questions.remove(&reference) {
-            Some((_, Question::Join(stream, cursor))) if ok => {
+            Some((_, Question::Join(stream, cursor, takes))) if ok => {
                 let joined: Joined = json(reply.response)?;
                 if matches!(stream, Stream::Own(_)) && joined.client_id.as_ref() != Some(&self.name) {
                     return Err(format!("{} is told it is {:?}", self.name, joined.client_id));
@@ -326,6 +337,14 @@ impl Link {
                 }
                 let attachment = joined.attachment(&mut stage.history)?;
                 facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
+                if let Some((_, true)) = takes {
+                    stage.history.violation(7, format!("conn {conn}: a token that was made up is taken"));
+                }
+                if matches!(stream, Stream::Own(_)) {
+                    let lineage = takes.map_or_else(|| stage.history.next_lineage(), |(lineage, _)| lineage);
+                    facts.push(Fact::Lineage { conn, lineage, taken: takes.is_some() });
+                    self.token = joined.recovery_token.map(|token| (lineage, token));
+                }
             }
             Some((_, Question::Join(..))) => self.refused(reference),
             Some((_, Question::Publish(uid))) if ok => {

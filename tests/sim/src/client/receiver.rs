@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::cursor::View;
 use super::{Heard, Phase, body, pace, phoenix, sse};
 use crate::fault::Fault;
-use crate::history::{Cursor, Fact, Stream};
+use crate::history::{Cursor, Fact, Pass, Stream};
 use crate::net::{self, Taken};
 use crate::options::{Cast, MS};
 use crate::place::{Lane, Place, Position};
@@ -44,6 +44,8 @@ pub struct Receiver {
     links: Vec<Link>,
     /// Takes SSE at the next connect.
     on_sse: bool,
+    /// The last recovery token, and its lineage.
+    token: Option<(usize, String)>,
     /// Acknowledges what it gets.
     acks: bool,
     /// What it has said last, by lane.
@@ -68,6 +70,14 @@ impl Link {
         match self {
             Link::Phoenix(link) => link.read(stage, bytes),
             Link::Sse(link) => link.read(stage, bytes),
+        }
+    }
+
+    /// A recovery token, if it has got a new one.
+    fn token(&mut self) -> Option<(usize, String)> {
+        match self {
+            Link::Phoenix(link) => link.token.take(),
+            Link::Sse(link) => link.token.take(),
         }
     }
 
@@ -99,6 +109,7 @@ impl Receiver {
             links: Vec::new(),
             on_sse,
             acks: taste != Taste::Sse && rng.chance(cast.acks),
+            token: None,
             told: [None; 4],
             newest: None,
             away_until: 0,
@@ -164,13 +175,33 @@ impl Receiver {
     }
 
     fn connect(&mut self, stage: &mut Stage) {
+        let pass = self.pass(stage);
         let link = if self.on_sse {
             let cursor = self.cursor(stage, Stream::Own(self.number));
-            Link::Sse(sse::Link::open(stage, self.id, self.number, &self.name, cursor))
+            Link::Sse(sse::Link::open(stage, self.id, (self.number, &self.name), cursor, pass))
         } else {
-            Link::Phoenix(phoenix::Link::open(stage, self.id, self.number, &self.name, self.style))
+            let mut link = phoenix::Link::open(stage, self.id, self.number, &self.name, self.style);
+            link.pass = pass;
+            Link::Phoenix(link)
         };
         self.links.push(link);
+    }
+
+    /// The last token, now and then a changed one.
+    fn pass(&mut self, stage: &mut Stage) -> Option<Pass> {
+        let (lineage, token) = self.token.clone()?;
+        if !self.rng.chance(stage.options.cast.tokens) {
+            return None;
+        }
+        let mut text = token.clone();
+        if !stage.healed && self.rng.chance(stage.options.cast.forged) {
+            // Of the last letter some bits say nothing.
+            let at = self.rng.index(text.len() - 1);
+            text.replace_range(at..=at, "A");
+        }
+        let forged = text != token;
+        stage.faults.count(if forged { Fault::ForgedToken } else { Fault::Fence });
+        Some(Pass { lineage, text, forged })
     }
 
     /// The cursor to resume from, now and then one that was made up.
@@ -374,6 +405,7 @@ impl Receiver {
     pub fn input(&mut self, stage: &mut Stage, conn: usize, taken: &Taken) {
         let Some(at) = self.links.iter().position(|link| link.conn() == conn) else { return };
         let Heard { facts, over } = self.links[at].read(stage, &taken.bytes);
+        self.token = self.links[at].token().or(self.token.take());
         for fact in facts {
             for fact in stage.saboteur.pass(fact) {
                 self.learn(&fact);
