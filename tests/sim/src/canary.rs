@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use crate::history::{Delivery, Fact, Gap, Stream};
 use crate::mcp::{self, Outcome};
-use crate::place::{Lane, Position};
+use crate::place::{Lane, Place, Position};
 use crate::rng::Rng;
 use crate::text::Text;
 
@@ -33,6 +33,10 @@ pub enum Canary {
     Mark,
     /// Delivers to a connection whose place was taken.
     Unfence,
+    /// Does not show a client to another.
+    Hide,
+    /// Loses the end of a stream when the server stops.
+    Spill,
     /// Says that a message is gone that must be there.
     Evict,
     /// Tells a publisher another place than its message has.
@@ -88,7 +92,7 @@ pub enum Canary {
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 36] = [
+pub const ALL: [(Canary, &str, u8); 38] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -99,6 +103,8 @@ pub const ALL: [(Canary, &str, u8); 36] = [
     (Canary::Unmark, "unmark", 2),
     (Canary::Mark, "mark", 2),
     (Canary::Unfence, "unfence", 7),
+    (Canary::Hide, "hide", 16),
+    (Canary::Spill, "spill", 14),
     (Canary::Evict, "evict", 8),
     (Canary::Misplace, "misplace", 9),
     (Canary::Insist, "insist", 13),
@@ -195,6 +201,13 @@ impl Saboteur {
             Fact::Delivered { .. } => self.message(canary, &fact),
             Fact::Attached { .. } => self.attached(canary, &fact),
             Fact::Answered { .. } => self.reply(canary, &fact),
+            Fact::Roster { conn, stream, ref keys } if canary == Canary::Hide => {
+                Some(vec![Fact::Roster { conn, stream, keys: keys.iter().skip(1).cloned().collect() }])
+            }
+            Fact::AtRest { stream, place } if canary == Canary::Spill => {
+                let seen = place.seen.map(|head| head.saturating_sub(1));
+                Some(vec![Fact::AtRest { stream, place: Place { seen, ..place } }])
+            }
             Fact::Lineage { conn, lineage, taken } if canary == Canary::Unfence => {
                 let before = self.holders.insert(lineage, conn).filter(|before| taken && *before != conn);
                 self.taken = before.map(|before| (before, conn)).or(self.taken);

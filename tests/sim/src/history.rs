@@ -80,6 +80,12 @@ pub enum Fact {
     Attached { conn: usize, client: usize, stream: Stream, cursor: Option<Cursor>, attachment: Attachment },
     /// A connection got its stream in a lineage: a new one, or (`taken`) that of a token it brought.
     Lineage { conn: usize, lineage: usize, taken: bool },
+    /// A client is to be seen on a topic.
+    Appeared { conn: usize, client: usize, stream: Stream },
+    /// A client learned who is on a topic.
+    Roster { conn: usize, stream: Stream, keys: Vec<String> },
+    /// In the end this is on the disk.
+    AtRest { stream: Stream, place: Place },
     /// The client has left the stream.
     Detached { conn: usize, client: usize, stream: Stream },
     /// A message came.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::body::{channel_name, escaped};
+use super::roster::Roster;
 use super::{Heard, Over};
 use crate::history::{Cursor, Delivery, Fact, Pass, Stream, Uid};
 use crate::net;
@@ -26,6 +27,8 @@ pub struct Channel {
     before: Option<u64>,
     /// A leave is under way.
     pub leaving: bool,
+    /// Who is there, if it wants to know.
+    roster: Option<Roster>,
 }
 
 /// What a reply is waited for.
@@ -45,6 +48,8 @@ pub struct Link {
     pub conn: usize,
     /// Topics joined or being joined.
     pub channels: Vec<Channel>,
+    /// Topics on which it wants to be seen, and to see who else is there.
+    pub seen_on: Vec<Stream>,
     /// A token to take another's place with, for the first join.
     pub pass: Option<Pass>,
     /// Its lineage, and the token that another may take its place with.
@@ -92,6 +97,7 @@ impl Link {
         Link {
             conn,
             channels: Vec::new(),
+            seen_on: Vec::new(),
             pass: None,
             token: None,
             client,
@@ -149,7 +155,11 @@ impl Link {
         let before = self.channel(stream).filter(|channel| channel.joined).map(|channel| channel.join_ref);
         self.channels.retain(|channel| channel.stream != stream);
         let join_ref = self.next_ref;
-        self.channels.push(Channel { stream, join_ref, joined: false, before, leaving: false });
+        let roster = self.seen_on.contains(&stream).then(Roster::default);
+        if roster.is_some() {
+            fields.push(r#""presence":true"#.into());
+        }
+        self.channels.push(Channel { stream, join_ref, joined: false, before, leaving: false, roster });
         let payload = format!("{{{}}}", fields.join(","));
         self.push(
             stage,
@@ -278,7 +288,12 @@ impl Link {
                 }
                 Message::Close(code) => {
                     stage.history.note(|| format!("conn {} < close {code}", self.conn));
-                    return Err((code == 1000).then(|| "the server started a close with 1000".into()));
+                    if code == 1000 {
+                        stage
+                            .history
+                            .violation(14, format!("conn {}: the server closes with 1000", self.conn));
+                    }
+                    return Err(None);
                 }
             }
         }
@@ -337,6 +352,9 @@ impl Link {
                 }
                 let attachment = joined.attachment(&mut stage.history)?;
                 facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
+                if self.seen_on.contains(&stream) {
+                    facts.push(Fact::Appeared { conn, client, stream });
+                }
                 if let Some((_, true)) = takes {
                     stage.history.violation(7, format!("conn {conn}: a token that was made up is taken"));
                 }
@@ -376,6 +394,21 @@ impl Link {
         Ok(())
     }
 
+    /// Who is on a topic, or who has come and gone.
+    fn roster(&mut self, stream: Stream, frame: &Frame<'_>, facts: &mut Vec<Fact>) -> Result<(), String> {
+        let channel = self.channels.iter_mut().find(|channel| channel.stream == stream);
+        let Some(roster) = channel.and_then(|channel| channel.roster.as_mut()) else {
+            return Err(format!("{} on {}, where nobody asked for it", frame.event, frame.topic));
+        };
+        match frame.event.as_str() {
+            "presence_state" => roster.state(frame.payload.get())?,
+            _ => roster.diff(frame.payload.get())?,
+        }
+        let keys = roster.keys().unwrap_or_default();
+        facts.push(Fact::Roster { conn: self.conn, stream, keys });
+        Ok(())
+    }
+
     fn stream_of(&self, topic: &str) -> Option<Stream> {
         self.channels.iter().map(|channel| channel.stream).find(|stream| channel_name(*stream) == topic)
     }
@@ -395,6 +428,9 @@ impl Link {
                 let gap = json::<Gap>(frame.payload)?.told(&mut stage.history)?;
                 facts.push(Fact::Gap { conn, client, stream, gap });
                 return Ok(());
+            }
+            ("presence_state" | "presence_diff", None) => {
+                return self.roster(stream, frame, facts);
             }
             ("connection_status", None) => {
                 facts.push(Fact::Paced { client });

@@ -40,6 +40,8 @@ pub struct Receiver {
     style: phoenix::Style,
     /// Streams it wants, its own first; topics count only on WebSocket.
     wanted: Vec<Stream>,
+    /// Topics on which it wants to be seen.
+    seen_on: Vec<Stream>,
     views: BTreeMap<Stream, View>,
     links: Vec<Link>,
     /// Takes SSE at the next connect.
@@ -96,6 +98,7 @@ impl Receiver {
         let style = phoenix::Style { version: rng.pick(&[1, 2, 2]), bare: rng.chance(250) };
         let mut wanted = vec![Stream::Own(number)];
         wanted.extend((0..cast.topics).filter(|_| rng.chance(500)).map(Stream::Topic));
+        let seen_on = wanted[1..].iter().copied().filter(|_| rng.chance(cast.presence)).collect();
         let on_sse = taste == Taste::Sse || (taste == Taste::Either && rng.chance(500));
         let name = body::client_name(number);
         Receiver {
@@ -105,6 +108,7 @@ impl Receiver {
             taste,
             style,
             wanted,
+            seen_on,
             views: BTreeMap::new(),
             links: Vec::new(),
             on_sse,
@@ -182,6 +186,7 @@ impl Receiver {
         } else {
             let mut link = phoenix::Link::open(stage, self.id, self.number, &self.name, self.style);
             link.pass = pass;
+            link.seen_on.clone_from(&self.seen_on);
             Link::Phoenix(link)
         };
         self.links.push(link);

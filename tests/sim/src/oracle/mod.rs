@@ -1,7 +1,7 @@
 //! Reads the record of a run and says which promises were not kept. One file per group of invariants;
 //! their numbers are those of the project's list: 1 no fabrication, 2 order, 3 contiguity, 4 accepted is
 //! seen, 5 epoch honesty, 6 seam, 7 fencing, 8 retention, 9 upstream once, 10 reply pairing, 11 bounded, 12 priority, 13 job
-//! conservation, 15 authority, 17 liveness; then those of MCP: 18 pairing, 19
+//! conservation, 14 drain, 15 authority, 16 presence, 17 liveness; then those of MCP: 18 pairing, 19
 //! questions, 20 once, 21 leases; and 0 the contract with the driver and the wire itself.
 
 mod bounds;
@@ -13,8 +13,10 @@ mod jobs;
 mod lanes;
 mod leases;
 mod origin;
+mod presence;
 mod questions;
 mod replies;
+mod rest;
 mod seen;
 mod sequence;
 
@@ -69,6 +71,8 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     epochs::check(history, terms, &mut found);
     replies::check(history, &mut found);
     fences::check(history, &mut found);
+    presence::check(history, &mut found);
+    rest::check(history, terms, &mut found);
     jobs::check(history, terms, &mut found);
     bounds::check(history, terms, &mut found);
     seen::check(history, &mut found);
