@@ -132,11 +132,11 @@ class Server:
             self.upstream.__exit__()
 
 
-def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None):
+def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None, binary=BINARIES / "weir"):
     """With `upstream`, a gateway to that MCP server and no more. With `data_dir` on the disk tier: in that folder, or in
     its own if it is True."""
     port = free_port()
-    command = [BINARIES / "weir", "serve", "--shards", 1, "--cores", SERVER_CORE, "--rate-limit", RATE_LIMIT,
+    command = [binary, "serve", "--shards", 1, "--cores", SERVER_CORE, "--rate-limit", RATE_LIMIT,
                "--ws-port", port, "--sse-port", free_port(), "--admin-port", free_port()]
     if data_dir:
         command += ["--data-dir", "data" if data_dir is True else data_dir]

@@ -14,6 +14,7 @@ use weir_ring::time::Instant;
 
 pub(crate) use self::flight::{Clock, Flight};
 pub(crate) use self::ledger::{Ledger, Waiting};
+pub use self::named::Ack;
 pub(crate) use self::named::Named;
 use crate::lane::Lane;
 use crate::limits::Delivery;

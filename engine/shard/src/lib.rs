@@ -24,6 +24,7 @@ pub mod outbox;
 pub mod policy;
 mod random;
 mod recovery;
+mod reply_to;
 mod route;
 mod seal;
 mod session;

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token, Transfer};
 
+pub use crate::acks::Ack;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
 pub use crate::downstream::{Parcel, PollLetter};
 use crate::error::Error;
-use crate::lane::Lane;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
+pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
 
 /// One letter.
@@ -66,26 +67,6 @@ pub enum Mail {
     Handlers(u32),
 }
 
-/// What a client says that it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ack {
-    /// Everything in one lane up to here.
-    Through { lane: Lane, position: Position },
-    /// This message, whatever became of those before it.
-    One(MessageId),
-}
-
-/// Who waits for an answer; travels with the question and comes back with the answer.
-#[derive(Debug)]
-pub enum ReplyTo {
-    /// Nobody.
-    Nobody,
-    /// Line `line` of the HTTP request under way on `connection`.
-    Exchange { connection: Token, line: u32 },
-    /// A Phoenix push on `connection`.
-    Push { connection: Token, push: Box<PushRef> },
-}
-
 /// A join of a topic: the connection and which of its joins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Subscriber {
@@ -93,17 +74,6 @@ pub struct Subscriber {
     pub token: Token,
     /// Its join.
     pub ticket: u32,
-}
-
-/// What a Phoenix reply must name.
-#[derive(Debug)]
-pub struct PushRef {
-    /// Reference of the join the push belongs to.
-    pub join_ref: Option<Box<str>>,
-    /// Reference of the push.
-    pub reference: Box<str>,
-    /// Topic of the push.
-    pub topic: Box<str>,
 }
 
 /// What a member may ask a shard.

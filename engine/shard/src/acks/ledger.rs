@@ -9,10 +9,10 @@ use super::{Acks, Clock, Flight, Job};
 use crate::dead::MessageId;
 use crate::lane::Lane;
 use crate::limits::{Backpressure, Config, Delivery};
-use crate::mail::ReplyTo;
 use crate::message::State;
 use crate::policy::routing::Carrier;
 use crate::policy::{Pace, Status};
+use crate::reply_to::ReplyTo;
 use crate::stream::Sequence;
 
 /// The shortest time: a lag is too long only beyond its limit.

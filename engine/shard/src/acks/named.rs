@@ -5,8 +5,16 @@ use serde::Deserialize;
 use crate::dead::MessageId;
 use crate::error::Error;
 use crate::lane::Lane;
-use crate::mail::Ack;
 use crate::stream::{Epoch, Position, Sequence};
+
+/// What a client says that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ack {
+    /// Everything in one lane up to here.
+    Through { lane: Lane, position: Position },
+    /// This message, whatever became of those before it.
+    One(MessageId),
+}
 
 /// `{"sequence", "epoch", "lane"}`: everything up to there; or `{"msg_id"}`: that one.
 #[derive(Debug, Deserialize)]

@@ -121,7 +121,10 @@ pub(crate) struct Journal {
     under_way: Option<UnderWay>,
     spare: Vec<u8>,
     ends: Vec<End>,
+    /// Oldest first.
     closed: VecDeque<Closed>,
+    /// So many of them say nothing that a later segment does not say, too, messages aside.
+    covered: usize,
     sweep: Sweep,
 }
 
@@ -186,6 +189,7 @@ impl Journal {
             spare: Vec::new(),
             ends,
             closed,
+            covered: 0,
             sweep: Sweep::Due,
         }
     }
@@ -310,6 +314,7 @@ impl Journal {
                 self.ends.clear();
             } else if sweeps {
                 self.sweep = Sweep::Done;
+                self.covered = self.closed.len();
             }
             return Outcome::Durable(waiting);
         }
@@ -355,14 +360,14 @@ impl Journal {
         next
     }
 
-    /// Segments that may go: nobody needs their messages, or there are too many bytes.
+    /// Segments that may go: nobody needs their messages, or there are too many bytes. They go while the disk
+    /// refuses, too: it may be full of them.
     pub(crate) fn discard(&mut self, now: Instant, age_max: Duration) -> Vec<Op> {
         let mut ops = Vec::new();
-        if self.sweep != Sweep::Done {
-            return ops;
-        }
         let mut total = self.bytes();
-        while let Some(oldest) = self.closed.front() {
+        while self.covered > 0
+            && let Some(oldest) = self.closed.front()
+        {
             let old = !age_max.is_zero() && now.since(oldest.newest) > age_max;
             if !old && total <= self.limits.bytes_max {
                 break;
@@ -370,6 +375,7 @@ impl Journal {
             total -= oldest.bytes;
             ops.push(Op::Discard { series: oldest.series, segment: oldest.segment });
             self.closed.pop_front();
+            self.covered -= 1;
         }
         ops
     }

@@ -190,6 +190,28 @@ describe('the choice between two transports', () => {
     es.close()
   })
 
+  it('comes back to a WebSocket that has stayed up, with nothing lost on the way', async () => {
+    const quick = await Weir.start({ config: '[routing]\nmin_dwell = "2s"\nfailover_threshold = 1\n' })
+    const es = source(quick.url('/mcp/sse?client_id=steady'))
+    await event(es, 'connected')
+    const { tcp } = await halfOpen(quick, 'steady')
+    await send(quick, 'steady', { type: 'chat', data: 1 })
+    await tcp.until('"sequence":1')
+    tcp.destroy('reset')
+    await event(es, 'transport_switched')
+    const socket = phoenix(quick, { client_id: 'steady' })
+    const { events } = await join(socket, 'mcp:gateway')
+    await send(quick, 'steady', { type: 'chat', data: 2 })
+    const { payload } = await events.take('the return', ({ event }) => event === 'transport_switched')
+    assert.deepEqual(payload, { from: 'http_sse', to: 'websocket', reason: 'stable' })
+    await send(quick, 'steady', { type: 'chat', data: 3 })
+    assert.equal((await events.take('what follows', isMessage)).payload.data, 3)
+    assert.deepEqual([(await message(es, 'chat')).data.data, (await message(es, 'chat')).data.data], [1, 2])
+    es.close()
+    await disconnect(socket)
+    await quick.close()
+  })
+
   it('falls on the WebSocket when SSE is lost', async () => {
     const { es, events, close } = await both('reverse', 'http_sse')
     await send(weir, 'reverse', { type: 'chat', data: 1 })

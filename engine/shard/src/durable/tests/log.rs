@@ -99,6 +99,29 @@ fn a_busy_log_rotates_too() {
     assert_eq!(recovered.streams.len(), 502);
 }
 
+/// A disk that is full of old segments is not full for ever.
+#[test]
+fn old_segments_go_from_a_full_disk() {
+    let mut world = World::with(Durability { segment_bytes: 3_000, bytes_max: 1 << 20 });
+    world.listen("ann", None);
+    for at in 0..30 {
+        world.publish("ann", &at.to_string());
+        world.settle();
+    }
+    let before = world.disk.len();
+    world.publish("ann", r#""refused""#);
+    world.disk_refuses(0);
+    world.disk_refuses(0);
+    world.wait(world.config.outbox.age_max + Duration::from_secs(60));
+    assert!(before >= 3 && world.disk.len() < before, "{before} segments, then {}", world.disk.len());
+    world.settle();
+    world.publish("ann", "30");
+    world.settle();
+    assert_eq!(world.receipts().into_iter().filter(Result::is_ok).count(), 31);
+    world.restart(0);
+    assert_eq!(world.position("ann").map(|it| it.sequence), Some(31));
+}
+
 #[test]
 fn a_slow_disk_bounds_what_is_taken() {
     let mut world = World::new();
