@@ -1,11 +1,12 @@
 //! Canaries: a saboteur between the server's output and the clients breaks one invariant on purpose, and
 //! the oracle must notice. An oracle that lets a canary live is blind in that eye.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::history::{Delivery, Fact, Gap, Stream};
 use crate::mcp::{self, Outcome};
-use crate::place::{Lane, Position};
+use crate::place::{Lane, Place, Position};
 use crate::rng::Rng;
 use crate::text::Text;
 
@@ -30,6 +31,12 @@ pub enum Canary {
     Unmark,
     /// Says so of one that has not.
     Mark,
+    /// Delivers to a connection whose place was taken.
+    Unfence,
+    /// Does not show a client to another.
+    Hide,
+    /// Loses the end of a stream when the server stops.
+    Spill,
     /// Says that a message is gone that must be there.
     Evict,
     /// Tells a publisher another place than its message has.
@@ -85,7 +92,7 @@ pub enum Canary {
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 35] = [
+pub const ALL: [(Canary, &str, u8); 38] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -95,6 +102,9 @@ pub const ALL: [(Canary, &str, u8); 35] = [
     (Canary::AlterEpoch, "alter-epoch", 5),
     (Canary::Unmark, "unmark", 2),
     (Canary::Mark, "mark", 2),
+    (Canary::Unfence, "unfence", 7),
+    (Canary::Hide, "hide", 16),
+    (Canary::Spill, "spill", 14),
     (Canary::Evict, "evict", 8),
     (Canary::Misplace, "misplace", 9),
     (Canary::Insist, "insist", 13),
@@ -134,6 +144,10 @@ pub struct Saboteur {
     held: Option<Fact>,
     victim: Option<Stream>,
     resumed: Option<(usize, Stream)>,
+    /// Which connection has a lineage.
+    holders: BTreeMap<usize, usize>,
+    /// A connection whose place was taken, and who took it.
+    taken: Option<(usize, usize)>,
     /// What waits in a lane of a connection, and how many messages have passed it.
     starved: (Vec<Fact>, u32),
     /// The text of an earlier answer, or an earlier reply.
@@ -151,6 +165,8 @@ impl Saboteur {
             held: None,
             victim: None,
             resumed: None,
+            holders: BTreeMap::new(),
+            taken: None,
             starved: (Vec::new(), 0),
             earlier: None,
             strikes: 0,
@@ -185,6 +201,18 @@ impl Saboteur {
             Fact::Delivered { .. } => self.message(canary, &fact),
             Fact::Attached { .. } => self.attached(canary, &fact),
             Fact::Answered { .. } => self.reply(canary, &fact),
+            Fact::Roster { conn, stream, ref keys } if canary == Canary::Hide => {
+                Some(vec![Fact::Roster { conn, stream, keys: keys.iter().skip(1).cloned().collect() }])
+            }
+            Fact::AtRest { stream, place } if canary == Canary::Spill => {
+                let seen = place.seen.map(|head| head.saturating_sub(1));
+                Some(vec![Fact::AtRest { stream, place: Place { seen, ..place } }])
+            }
+            Fact::Lineage { conn, lineage, taken } if canary == Canary::Unfence => {
+                let before = self.holders.insert(lineage, conn).filter(|before| taken && *before != conn);
+                self.taken = before.map(|before| (before, conn)).or(self.taken);
+                None
+            }
             Fact::Accepted { uid, mut position } if canary == Canary::Misplace && self.rng.chance(50) => {
                 position.sequence += 1;
                 Some(vec![Fact::Accepted { uid, position }])
@@ -213,6 +241,14 @@ impl Saboteur {
             Canary::Unmark if delivery.again => {
                 let delivery = Delivery { again: false, ..delivery.clone() };
                 return Some(vec![Fact::Delivered { conn, client, stream, position, delivery }]);
+            }
+            Canary::Unfence => {
+                let (from, _) = self.taken.filter(|(_, by)| *by == conn)?;
+                let delivery = delivery.clone();
+                return Some(vec![
+                    fact.clone(),
+                    Fact::Delivered { conn: from, client, stream, position, delivery },
+                ]);
             }
             Canary::Starve => return self.starve(fact),
             _ if !self.rng.chance(20) => return None,

@@ -8,11 +8,14 @@ use std::collections::BTreeMap;
 
 use weir_shard::durable::{Segment, Share, recover};
 
+use crate::client::body::{client_name, topic_name};
 use crate::fault::Fault;
+use crate::history::{Fact, Stream};
 use crate::net::driver::{Job, broken, complete, job};
 use crate::net::errno;
 use crate::net::port::Item;
 use crate::options::MS;
+use crate::place::Place;
 use crate::rng::Rng;
 use crate::stage::Stage;
 use crate::text::Text;
@@ -177,6 +180,21 @@ pub fn damage(stage: &mut Stage) -> bool {
         bytes[at] ^= 1 << rng.below(8);
     }
     true
+}
+
+/// Writes down what is on the disk in the end.
+pub fn note_rest(stage: &mut Stage) {
+    let (clients, topics) = (stage.options.cast.receivers, stage.options.cast.topics);
+    for stream in read(stage).into_iter().flat_map(|share| share.streams) {
+        let client = (0..clients).find(|client| *client_name(*client) == *stream.name).map(Stream::Own);
+        let topic = (0..topics).find(|topic| *topic_name(*topic) == *stream.name).map(Stream::Topic);
+        let epoch = stage.history.epoch(&String::from_utf8_lossy(&stream.epoch.letters()));
+        let place = Place { epoch, seen: stream.lanes.map(|run| run.head) };
+        if let Some(stream) = client.or(topic) {
+            let fact = Fact::AtRest { stream, place };
+            stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
+        }
+    }
 }
 
 /// What a new process makes of the logs, by shard.

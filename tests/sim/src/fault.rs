@@ -88,6 +88,10 @@ pub enum Fault {
     Rush,
     /// A client had its transports come and go in turn.
     Flap,
+    /// A client took the place of its earlier connection with a recovery token.
+    Fence,
+    /// It did so with a token that was made up.
+    ForgedToken,
     /// A publish was said again under its key, because its answer was lost.
     Repeat,
     /// An append to the log failed.
@@ -105,7 +109,7 @@ pub enum Fault {
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 49] = [
+pub const NAMES: [&str; 51] = [
     "cut",
     "delay",
     "short-send",
@@ -148,6 +152,8 @@ pub const NAMES: [&str; 49] = [
     "restart",
     "rush",
     "flap",
+    "fence",
+    "forged-token",
     "repeat",
     "disk-error",
     "disk-full",

@@ -78,6 +78,14 @@ pub enum Fact {
     Ended { conn: usize, client: usize },
     /// The server took a join or an SSE request that asked to go on after `cursor`.
     Attached { conn: usize, client: usize, stream: Stream, cursor: Option<Cursor>, attachment: Attachment },
+    /// A connection got its stream in a lineage: a new one, or (`taken`) that of a token it brought.
+    Lineage { conn: usize, lineage: usize, taken: bool },
+    /// A client is to be seen on a topic.
+    Appeared { conn: usize, client: usize, stream: Stream },
+    /// A client learned who is on a topic.
+    Roster { conn: usize, stream: Stream, keys: Vec<String> },
+    /// In the end this is on the disk.
+    AtRest { stream: Stream, place: Place },
     /// The client has left the stream.
     Detached { conn: usize, client: usize, stream: Stream },
     /// A message came.
@@ -108,6 +116,17 @@ pub enum Fact {
     Mcp(crate::mcp::Fact),
     /// A shard's counters came.
     Counted { shard: usize, queue_bytes_peak: u64, outbox_bytes: u64, connections: u64 },
+}
+
+/// A recovery token that a connection brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pass {
+    /// The lineage that it speaks of, as the run numbers them.
+    pub lineage: usize,
+    /// As it was given, or not quite.
+    pub text: String,
+    /// Something of it was made up.
+    pub forged: bool,
 }
 
 /// Messages that will not come.
@@ -166,6 +185,7 @@ pub struct History {
     pub violations: Vec<Violation>,
     epochs: BTreeMap<String, Epoch>,
     calls: usize,
+    lineages: usize,
     /// Prints facts as they come.
     pub trace: bool,
     /// Time of the present event, ns.
@@ -207,6 +227,12 @@ impl History {
     pub fn next_call(&mut self) -> usize {
         self.calls += 1;
         self.calls
+    }
+
+    /// A number for a new lineage.
+    pub fn next_lineage(&mut self) -> usize {
+        self.lineages += 1;
+        self.lineages
     }
 
     /// A new body; its publish is attempted now.

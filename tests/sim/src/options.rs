@@ -121,6 +121,10 @@ pub struct Cast {
     pub flap: u32,
     /// A client that lost its connection stays away for a while.
     pub away: u32,
+    /// A client wants to be seen on a topic.
+    pub presence: u32,
+    /// A client comes back with its recovery token.
+    pub tokens: u32,
     /// A publish has an idempotency key.
     pub keyed: u32,
     /// A client acknowledges what it gets.
@@ -234,6 +238,8 @@ fn cast(rng: &mut Rng) -> Cast {
         double: strength(rng, 600, 50),
         flap: strength(rng, 600, 20),
         away: strength(rng, 400, 500),
+        presence: strength(rng, 400, 1000),
+        tokens: strength(rng, 400, 900),
         keyed: strength(rng, 300, 1000),
         acks: strength(rng, 400, 500),
         favourite: strength(rng, 400, 900),

@@ -210,6 +210,7 @@ impl<G: Gateway> World<G> {
     /// Everyone has left: nothing may be left over.
     fn end(&mut self) {
         self.over = true;
+        disk::note_rest(&mut self.stage);
         for shard in 0..self.nodes.len() {
             let port = &self.stage.net.ports[shard];
             let open = self.stage.net.accepted(shard);

@@ -8,6 +8,7 @@ pub mod phoenix;
 pub mod pinger;
 pub mod publisher;
 pub mod receiver;
+pub mod roster;
 pub mod sse;
 
 use crate::history::Fact;

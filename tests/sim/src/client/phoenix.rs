@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::body::{channel_name, escaped};
+use super::roster::Roster;
 use super::{Heard, Over};
-use crate::history::{Cursor, Delivery, Fact, Stream, Uid};
+use crate::history::{Cursor, Delivery, Fact, Pass, Stream, Uid};
 use crate::net;
 use crate::place::{Lane, Position};
 use crate::stage::Stage;
@@ -26,12 +27,15 @@ pub struct Channel {
     before: Option<u64>,
     /// A leave is under way.
     pub leaving: bool,
+    /// Who is there, if it wants to know.
+    roster: Option<Roster>,
 }
 
 /// What a reply is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Question {
-    Join(Stream, Option<Cursor>),
+    /// With a cursor, in the lineage of a token (true: that was made up).
+    Join(Stream, Option<Cursor>, Option<(usize, bool)>),
     Leave,
     Publish(Uid),
     Other,
@@ -44,6 +48,12 @@ pub struct Link {
     pub conn: usize,
     /// Topics joined or being joined.
     pub channels: Vec<Channel>,
+    /// Topics on which it wants to be seen, and to see who else is there.
+    pub seen_on: Vec<Stream>,
+    /// A token to take another's place with, for the first join.
+    pub pass: Option<Pass>,
+    /// Its lineage, and the token that another may take its place with.
+    pub token: Option<(usize, String)>,
     client: usize,
     name: String,
     version: u8,
@@ -87,6 +97,9 @@ impl Link {
         Link {
             conn,
             channels: Vec::new(),
+            seen_on: Vec::new(),
+            pass: None,
+            token: None,
             client,
             name: name.to_owned(),
             version: style.version,
@@ -126,19 +139,27 @@ impl Link {
         if self.bare && matches!(stream, Stream::Own(_)) {
             fields.push(format!(r#""client_id":"{}""#, self.name));
         }
-        if let Some(Cursor { place, plain, .. }) = cursor {
-            let resume = if plain {
-                let epoch = stage.history.epoch_name(place.epoch);
-                format!(r#""epoch":"{epoch}","sequence":{}"#, place.at(Lane::Normal))
-            } else {
-                format!(r#""cursor":"{}""#, place.written(&stage.history))
-            };
-            fields.push(format!(r#""resume":{{{resume}}}"#));
+        let mut resume = Vec::new();
+        if let Some(Cursor { place, plain: true, .. }) = cursor {
+            let epoch = stage.history.epoch_name(place.epoch);
+            resume.push(format!(r#""epoch":"{epoch}","sequence":{}"#, place.at(Lane::Normal)));
+        } else if let Some(Cursor { place, .. }) = cursor {
+            resume.push(format!(r#""cursor":"{}""#, place.written(&stage.history)));
         }
+        let pass = if matches!(stream, Stream::Own(_)) { self.pass.take() } else { None };
+        resume.extend(pass.iter().map(|pass| format!(r#""token":"{}""#, pass.text)));
+        if !resume.is_empty() {
+            fields.push(format!(r#""resume":{{{}}}"#, resume.join(",")));
+        }
+        let takes = pass.map(|pass| (pass.lineage, pass.forged));
         let before = self.channel(stream).filter(|channel| channel.joined).map(|channel| channel.join_ref);
         self.channels.retain(|channel| channel.stream != stream);
         let join_ref = self.next_ref;
-        self.channels.push(Channel { stream, join_ref, joined: false, before, leaving: false });
+        let roster = self.seen_on.contains(&stream).then(Roster::default);
+        if roster.is_some() {
+            fields.push(r#""presence":true"#.into());
+        }
+        self.channels.push(Channel { stream, join_ref, joined: false, before, leaving: false, roster });
         let payload = format!("{{{}}}", fields.join(","));
         self.push(
             stage,
@@ -146,7 +167,7 @@ impl Link {
             &channel_name(stream),
             "phx_join",
             &payload,
-            Question::Join(stream, cursor),
+            Question::Join(stream, cursor, takes),
         );
     }
 
@@ -267,7 +288,12 @@ impl Link {
                 }
                 Message::Close(code) => {
                     stage.history.note(|| format!("conn {} < close {code}", self.conn));
-                    return Err((code == 1000).then(|| "the server started a close with 1000".into()));
+                    if code == 1000 {
+                        stage
+                            .history
+                            .violation(14, format!("conn {}: the server closes with 1000", self.conn));
+                    }
+                    return Err(None);
                 }
             }
         }
@@ -316,7 +342,7 @@ impl Link {
         let reply: Reply<'_> = json(frame.payload)?;
         let ok = reply.status == "ok";
         match self.questions.remove(&reference) {
-            Some((_, Question::Join(stream, cursor))) if ok => {
+            Some((_, Question::Join(stream, cursor, takes))) if ok => {
                 let joined: Joined = json(reply.response)?;
                 if matches!(stream, Stream::Own(_)) && joined.client_id.as_ref() != Some(&self.name) {
                     return Err(format!("{} is told it is {:?}", self.name, joined.client_id));
@@ -326,6 +352,17 @@ impl Link {
                 }
                 let attachment = joined.attachment(&mut stage.history)?;
                 facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
+                if self.seen_on.contains(&stream) {
+                    facts.push(Fact::Appeared { conn, client, stream });
+                }
+                if let Some((_, true)) = takes {
+                    stage.history.violation(7, format!("conn {conn}: a token that was made up is taken"));
+                }
+                if matches!(stream, Stream::Own(_)) {
+                    let lineage = takes.map_or_else(|| stage.history.next_lineage(), |(lineage, _)| lineage);
+                    facts.push(Fact::Lineage { conn, lineage, taken: takes.is_some() });
+                    self.token = joined.recovery_token.map(|token| (lineage, token));
+                }
             }
             Some((_, Question::Join(..))) => self.refused(reference),
             Some((_, Question::Publish(uid))) if ok => {
@@ -357,6 +394,21 @@ impl Link {
         Ok(())
     }
 
+    /// Who is on a topic, or who has come and gone.
+    fn roster(&mut self, stream: Stream, frame: &Frame<'_>, facts: &mut Vec<Fact>) -> Result<(), String> {
+        let channel = self.channels.iter_mut().find(|channel| channel.stream == stream);
+        let Some(roster) = channel.and_then(|channel| channel.roster.as_mut()) else {
+            return Err(format!("{} on {}, where nobody asked for it", frame.event, frame.topic));
+        };
+        match frame.event.as_str() {
+            "presence_state" => roster.state(frame.payload.get())?,
+            _ => roster.diff(frame.payload.get())?,
+        }
+        let keys = roster.keys().unwrap_or_default();
+        facts.push(Fact::Roster { conn: self.conn, stream, keys });
+        Ok(())
+    }
+
     fn stream_of(&self, topic: &str) -> Option<Stream> {
         self.channels.iter().map(|channel| channel.stream).find(|stream| channel_name(*stream) == topic)
     }
@@ -376,6 +428,9 @@ impl Link {
                 let gap = json::<Gap>(frame.payload)?.told(&mut stage.history)?;
                 facts.push(Fact::Gap { conn, client, stream, gap });
                 return Ok(());
+            }
+            ("presence_state" | "presence_diff", None) => {
+                return self.roster(stream, frame, facts);
             }
             ("connection_status", None) => {
                 facts.push(Fact::Paced { client });

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::cursor::View;
 use super::{Heard, Phase, body, pace, phoenix, sse};
 use crate::fault::Fault;
-use crate::history::{Cursor, Fact, Stream};
+use crate::history::{Cursor, Fact, Pass, Stream};
 use crate::net::{self, Taken};
 use crate::options::{Cast, MS};
 use crate::place::{Lane, Place, Position};
@@ -40,10 +40,14 @@ pub struct Receiver {
     style: phoenix::Style,
     /// Streams it wants, its own first; topics count only on WebSocket.
     wanted: Vec<Stream>,
+    /// Topics on which it wants to be seen.
+    seen_on: Vec<Stream>,
     views: BTreeMap<Stream, View>,
     links: Vec<Link>,
     /// Takes SSE at the next connect.
     on_sse: bool,
+    /// The last recovery token, and its lineage.
+    token: Option<(usize, String)>,
     /// Acknowledges what it gets.
     acks: bool,
     /// What it has said last, by lane.
@@ -71,6 +75,14 @@ impl Link {
         }
     }
 
+    /// A recovery token, if it has got a new one.
+    fn token(&mut self) -> Option<(usize, String)> {
+        match self {
+            Link::Phoenix(link) => link.token.take(),
+            Link::Sse(link) => link.token.take(),
+        }
+    }
+
     fn close(&self, stage: &mut Stage) {
         match self {
             Link::Phoenix(link) => link.close(stage),
@@ -86,6 +98,7 @@ impl Receiver {
         let style = phoenix::Style { version: rng.pick(&[1, 2, 2]), bare: rng.chance(250) };
         let mut wanted = vec![Stream::Own(number)];
         wanted.extend((0..cast.topics).filter(|_| rng.chance(500)).map(Stream::Topic));
+        let seen_on = wanted[1..].iter().copied().filter(|_| rng.chance(cast.presence)).collect();
         let on_sse = taste == Taste::Sse || (taste == Taste::Either && rng.chance(500));
         let name = body::client_name(number);
         Receiver {
@@ -95,10 +108,12 @@ impl Receiver {
             taste,
             style,
             wanted,
+            seen_on,
             views: BTreeMap::new(),
             links: Vec::new(),
             on_sse,
             acks: taste != Taste::Sse && rng.chance(cast.acks),
+            token: None,
             told: [None; 4],
             newest: None,
             away_until: 0,
@@ -164,13 +179,34 @@ impl Receiver {
     }
 
     fn connect(&mut self, stage: &mut Stage) {
+        let pass = self.pass(stage);
         let link = if self.on_sse {
             let cursor = self.cursor(stage, Stream::Own(self.number));
-            Link::Sse(sse::Link::open(stage, self.id, self.number, &self.name, cursor))
+            Link::Sse(sse::Link::open(stage, self.id, (self.number, &self.name), cursor, pass))
         } else {
-            Link::Phoenix(phoenix::Link::open(stage, self.id, self.number, &self.name, self.style))
+            let mut link = phoenix::Link::open(stage, self.id, self.number, &self.name, self.style);
+            link.pass = pass;
+            link.seen_on.clone_from(&self.seen_on);
+            Link::Phoenix(link)
         };
         self.links.push(link);
+    }
+
+    /// The last token, now and then a changed one.
+    fn pass(&mut self, stage: &mut Stage) -> Option<Pass> {
+        let (lineage, token) = self.token.clone()?;
+        if !self.rng.chance(stage.options.cast.tokens) {
+            return None;
+        }
+        let mut text = token.clone();
+        if !stage.healed && self.rng.chance(stage.options.cast.forged) {
+            // Of the last letter some bits say nothing.
+            let at = self.rng.index(text.len() - 1);
+            text.replace_range(at..=at, "A");
+        }
+        let forged = text != token;
+        stage.faults.count(if forged { Fault::ForgedToken } else { Fault::Fence });
+        Some(Pass { lineage, text, forged })
     }
 
     /// The cursor to resume from, now and then one that was made up.
@@ -364,6 +400,8 @@ impl Receiver {
     }
 
     fn drop_link(&mut self, stage: &mut Stage, at: usize) {
+        // What was said last may not have arrived.
+        self.told = [None; 4];
         let link = self.links.swap_remove(at);
         stage.history.add(Fact::Ended { conn: link.conn(), client: self.number });
     }
@@ -372,6 +410,7 @@ impl Receiver {
     pub fn input(&mut self, stage: &mut Stage, conn: usize, taken: &Taken) {
         let Some(at) = self.links.iter().position(|link| link.conn() == conn) else { return };
         let Heard { facts, over } = self.links[at].read(stage, &taken.bytes);
+        self.token = self.links[at].token().or(self.token.take());
         for fact in facts {
             for fact in stage.saboteur.pass(fact) {
                 self.learn(&fact);
@@ -396,8 +435,11 @@ impl Receiver {
             Fact::Delivered { stream: stream @ Stream::Topic(_), position, .. } => {
                 self.views.entry(stream).or_default().reached(position);
             }
-            Fact::Delivered { stream, position, .. } => {
+            Fact::Delivered { stream, position, ref delivery, .. } => {
                 self.newest = Some(position);
+                if delivery.again {
+                    self.told[position.lane as usize] = None;
+                }
                 self.views.entry(stream).or_default().seen(position, position.sequence);
             }
             Fact::Gap { stream, ref gap, .. } => {

@@ -2,7 +2,7 @@
 
 use super::body::escaped;
 use super::{Heard, Over};
-use crate::history::{Cursor, Fact, Stream};
+use crate::history::{Cursor, Fact, Pass, Stream};
 use crate::net;
 use crate::place::Place;
 use crate::stage::Stage;
@@ -17,6 +17,10 @@ pub struct Link {
     /// `connected` has come.
     pub attached: bool,
     cursor: Option<Cursor>,
+    /// The lineage of its token, and whether that was made up.
+    takes: Option<(usize, bool)>,
+    /// Its lineage, and the token that another may take its place with.
+    pub token: Option<(usize, String)>,
     client: usize,
     name: String,
     head: http::Reader,
@@ -25,7 +29,13 @@ pub struct Link {
 
 impl Link {
     /// Connects and asks for the stream from `cursor` on.
-    pub fn open(stage: &mut Stage, owner: usize, client: usize, name: &str, cursor: Option<Cursor>) -> Link {
+    pub fn open(
+        stage: &mut Stage,
+        owner: usize,
+        (client, name): (usize, &str),
+        cursor: Option<Cursor>,
+        pass: Option<Pass>,
+    ) -> Link {
         let conn = net::connect(stage, owner);
         stage.history.add(Fact::Opened { conn, client, sse: true });
         let id = cursor.map(|Cursor { place, .. }| place.written(&stage.history));
@@ -37,13 +47,27 @@ impl Link {
                 field = format!("Last-Event-ID: {id}\r\n");
             }
         }
+        if let Some(Pass { text, .. }) = &pass {
+            query.push_str(&format!("&recovery_token={}", escaped(text)));
+        }
         let request = format!(
             "GET /mcp/sse?client_id={}{query} HTTP/1.1\r\nHost: weir\r\nAccept: text/event-stream\r\n{field}\r\n",
             escaped(name)
         );
         net::send(stage, conn, request.as_bytes());
         let head = http::Reader::default();
-        Link { conn, attached: false, cursor, client, name: name.to_owned(), head, events: None }
+        let takes = pass.map(|pass| (pass.lineage, pass.forged));
+        Link {
+            conn,
+            attached: false,
+            cursor,
+            takes,
+            token: None,
+            client,
+            name: name.to_owned(),
+            head,
+            events: None,
+        }
     }
 
     /// Reads `bytes`.
@@ -92,6 +116,13 @@ impl Link {
                 self.attached = true;
                 let cursor = self.cursor;
                 facts.push(Fact::Attached { conn, client, stream, cursor, attachment });
+                if let Some((_, true)) = self.takes {
+                    stage.history.violation(7, format!("conn {conn}: a token that was made up is taken"));
+                }
+                let fresh = || stage.history.next_lineage();
+                let lineage = self.takes.map_or_else(fresh, |(lineage, _)| lineage);
+                facts.push(Fact::Lineage { conn, lineage, taken: self.takes.is_some() });
+                self.token = joined.recovery_token.map(|token| (lineage, token));
             }
             "gap" => {
                 let gap: Gap = serde_json::from_str(data).map_err(|e| format!("gap {data}: {e}"))?;

@@ -50,7 +50,7 @@ impl Copies {
         (uid, again): (Option<usize>, bool),
     ) -> Option<&'static str> {
         let (first, conns) = self.came.entry(message).or_insert((at, Vec::new()));
-        let here = conns.contains(&conn);
+        let (known, here) = (!conns.is_empty(), conns.contains(&conn));
         conns.push(conn);
         let before = *first < self.opened.get(&conn).copied().unwrap_or_default();
         if !again {
@@ -58,7 +58,7 @@ impl Copies {
         }
         let placed = self.placed.get(&(conn, message.1)).copied().unwrap_or_default();
         let attempted = uid.and_then(|uid| self.attempted.get(&uid)).copied().unwrap_or_default();
-        let retried = self.acking.contains(&message.0);
+        let retried = known || self.acking.contains(&message.0);
         (attempted > placed && !retried)
             .then_some("says that it may have come before, and was published since")
     }

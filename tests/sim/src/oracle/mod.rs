@@ -1,19 +1,22 @@
 //! Reads the record of a run and says which promises were not kept. One file per group of invariants;
 //! their numbers are those of the project's list: 1 no fabrication, 2 order, 3 contiguity, 4 accepted is
-//! seen, 5 epoch honesty, 6 seam, 8 retention, 9 upstream once, 10 reply pairing, 11 bounded, 12 priority, 13 job
-//! conservation, 15 authority, 17 liveness; then those of MCP: 18 pairing, 19
+//! seen, 5 epoch honesty, 6 seam, 7 fencing, 8 retention, 9 upstream once, 10 reply pairing, 11 bounded, 12 priority, 13 job
+//! conservation, 14 drain, 15 authority, 16 presence, 17 liveness; then those of MCP: 18 pairing, 19
 //! questions, 20 once, 21 leases; and 0 the contract with the driver and the wire itself.
 
 mod bounds;
 mod calls;
 mod copies;
 mod epochs;
+mod fences;
 mod jobs;
 mod lanes;
 mod leases;
 mod origin;
+mod presence;
 mod questions;
 mod replies;
+mod rest;
 mod seen;
 mod sequence;
 
@@ -67,6 +70,9 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     lanes::check(history, &truth, terms.steady, &mut found);
     epochs::check(history, terms, &mut found);
     replies::check(history, &mut found);
+    fences::check(history, &mut found);
+    presence::check(history, &mut found);
+    rest::check(history, terms, &mut found);
     jobs::check(history, terms, &mut found);
     bounds::check(history, terms, &mut found);
     seen::check(history, &mut found);

@@ -82,6 +82,8 @@ pub struct Joined {
     pub cursor: Option<String>,
     /// Nothing is lost since the cursor.
     pub recovered: bool,
+    /// With it another connection may take this one's place.
+    pub recovery_token: Option<String>,
 }
 
 impl Joined {
