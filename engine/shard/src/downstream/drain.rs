@@ -23,6 +23,7 @@ impl Shard {
         for token in tokens {
             self.send_away(token, cx);
         }
+        self.end_patience(cx);
     }
 
     /// Says goodbye to one connection. Never with 1000: a client takes that for good (RFC 6455,

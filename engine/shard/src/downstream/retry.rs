@@ -10,7 +10,7 @@ use crate::lane::Lane;
 use crate::message::State;
 use crate::outbox::{Entry, Gap, GapReason};
 use crate::policy::routing::Carrier;
-use crate::session::LinkRef;
+use crate::session::{LinkRef, Session};
 use crate::stream::Sequence;
 use crate::turn::{Alarm, Cx, Shard};
 
@@ -36,7 +36,7 @@ impl Shard {
             self.overdue(id, cx);
             self.redriven_overdue(id, cx);
         }
-        self.answer_late(id, cx);
+        self.answer_late(id, cx.now.mono, cx);
         self.deliver(id, cx);
         self.changed(id);
     }
@@ -172,13 +172,25 @@ impl Shard {
         }
     }
 
-    /// Publishers that have waited enough learn how their message stands.
-    fn answer_late(&mut self, id: Token, cx: &mut Cx<'_>) {
+    /// The server stops: no publisher waits any longer.
+    pub(crate) fn end_patience(&mut self, cx: &mut Cx<'_>) {
+        let waits = |session: &Session| {
+            let ledger = session.mailbox.as_ref().and_then(|mailbox| mailbox.ledger.as_ref());
+            ledger.is_some_and(|ledger| !ledger.waiting.is_empty())
+        };
+        let waited_for = self.sessions.iter().filter(|(_, session)| waits(session));
+        let ids: Vec<Token> = waited_for.map(|(id, _)| id).collect();
+        for id in ids {
+            self.answer_late(id, Instant(u64::MAX), cx);
+        }
+    }
+
+    /// Publishers that wait until `now` at most learn how their message stands.
+    fn answer_late(&mut self, id: Token, now: Instant, cx: &mut Cx<'_>) {
         let Some(mailbox) = self.sessions.get(id).and_then(|session| session.mailbox.as_ref()) else {
             return;
         };
         let written = Lane::ALL.map(|lane| mailbox.lane(lane).map_or(0, |stream| stream.written));
-        let now = cx.now.mono;
         let state = |waiting: &Waiting| {
             let delivered = written[waiting.lane as usize] >= waiting.sequence;
             if delivered { State::Delivered } else { State::Queued }

@@ -227,6 +227,19 @@ describe('a publisher that waits for the acknowledgement', () => {
   })
 })
 
+describe('a publisher that waits while the server stops', () => {
+  it('is answered at once', async () => {
+    const weir = await Weir.start()
+    const answer = send(weir, 'nobody', { type: 'chat', data: 1, timeout_ms: 300_000 })
+    for (let appended = 0; appended === 0;) appended = (await get(weir.url('/mcp/stats'))).json.appended
+    const ended = weir.end('SIGTERM')
+    const { status, json } = await answer
+    assert.deepEqual([status, json.state], [504, 'queued'])
+    assert.equal((await ended).code, 0)
+    await weir.close()
+  })
+})
+
 describe('a client that falls behind with its acknowledgements', () => {
   let weir
   before(async () => {
