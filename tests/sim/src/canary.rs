@@ -254,9 +254,14 @@ impl Saboteur {
                 ]);
             }
             Canary::Starve => return self.starve(fact),
-            _ if !self.rng.chance(20) => return None,
             _ => {}
         }
+        if self.rng.chance(20) { self.spoil(canary, fact) } else { None }
+    }
+
+    /// Does something to a message, whichever it is.
+    fn spoil(&mut self, canary: Canary, fact: &Fact) -> Option<Vec<Fact>> {
+        let Fact::Delivered { conn, client, stream, position, ref delivery } = *fact else { return None };
         let with = |position, delivery| Fact::Delivered { conn, client, stream, position, delivery };
         match canary {
             Canary::AlterBytes => {
