@@ -134,7 +134,10 @@ pub const ALL: [(Canary, &str, u8); 38] = [
 ];
 
 /// Messages that pass those of a lane that is starved.
-const STARVES: u32 = 40;
+const STARVES: u32 = 35;
+
+/// Messages of other connections after which another is starved.
+const PATIENCE: u32 = 10;
 
 /// Stands between server and clients; without a canary it lets everything pass.
 #[derive(Debug)]
@@ -148,8 +151,8 @@ pub struct Saboteur {
     holders: BTreeMap<usize, usize>,
     /// A connection whose place was taken, and who took it.
     taken: Option<(usize, usize)>,
-    /// What waits in a lane of a connection, and how many messages have passed it.
-    starved: (Vec<Fact>, u32),
+    /// What waits in a lane of a connection, how many messages have passed it there, and how many came elsewhere.
+    starved: (Vec<Fact>, u32, u32),
     /// The text of an earlier answer, or an earlier reply.
     earlier: Option<Rc<str>>,
     /// How often it struck.
@@ -167,7 +170,7 @@ impl Saboteur {
             resumed: None,
             holders: BTreeMap::new(),
             taken: None,
-            starved: (Vec::new(), 0),
+            starved: (Vec::new(), 0, 0),
             earlier: None,
             strikes: 0,
         }
@@ -251,9 +254,14 @@ impl Saboteur {
                 ]);
             }
             Canary::Starve => return self.starve(fact),
-            _ if !self.rng.chance(20) => return None,
             _ => {}
         }
+        if self.rng.chance(20) { self.spoil(canary, fact) } else { None }
+    }
+
+    /// Does something to a message, whichever it is.
+    fn spoil(&mut self, canary: Canary, fact: &Fact) -> Option<Vec<Fact>> {
+        let Fact::Delivered { conn, client, stream, position, ref delivery } = *fact else { return None };
         let with = |position, delivery| Fact::Delivered { conn, client, stream, position, delivery };
         match canary {
             Canary::AlterBytes => {
@@ -306,16 +314,25 @@ impl Saboteur {
         }
     }
 
-    /// Holds the urgent messages of one connection back until many others have come there.
+    /// Holds the messages of one lane of a connection back until many others have come there.
     fn starve(&mut self, fact: &Fact) -> Option<Vec<Fact>> {
-        let Fact::Delivered { conn, position, .. } = *fact else { return None };
-        let (held, passed) = &mut self.starved;
-        match held.first() {
-            Some(Fact::Delivered { conn: other, .. }) if *other != conn => return None,
-            None if position.lane != Lane::Urgent => return None,
-            _ => {}
+        // Of all clients the first gets most messages.
+        let Fact::Delivered { conn, client: 0, position, .. } = *fact else { return None };
+        let (held, passed, elsewhere) = &mut self.starved;
+        let (on, lane) = match held.first() {
+            Some(Fact::Delivered { conn, position, .. }) => (*conn, position.lane),
+            _ if position.lane == Lane::Normal => return None,
+            _ => (conn, position.lane),
+        };
+        if conn != on {
+            // It has ended, or nothing more comes there.
+            *elsewhere += 1;
+            if *elsewhere > PATIENCE {
+                self.starved = (Vec::new(), 0, 0);
+            }
+            return None;
         }
-        if position.lane == Lane::Urgent {
+        if position.lane == lane {
             held.push(fact.clone());
             return Some(Vec::new());
         }
@@ -323,7 +340,7 @@ impl Saboteur {
         if *passed < STARVES {
             return None;
         }
-        *passed = 0;
+        (*passed, *elsewhere) = (0, 0);
         Some(std::iter::once(fact.clone()).chain(held.drain(..)).collect())
     }
 

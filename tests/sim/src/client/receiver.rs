@@ -182,6 +182,7 @@ impl Receiver {
         let pass = self.pass(stage);
         let link = if self.on_sse {
             let cursor = self.cursor(stage, Stream::Own(self.number));
+            self.acknowledge_seen(stage, cursor);
             Link::Sse(sse::Link::open(stage, self.id, (self.number, &self.name), cursor, pass))
         } else {
             let mut link = phoenix::Link::open(stage, self.id, self.number, &self.name, self.style);
@@ -190,6 +191,15 @@ impl Receiver {
             Link::Phoenix(link)
         };
         self.links.push(link);
+    }
+
+    /// Of what was sent over SSE, the cursor of a new stream says that it came.
+    fn acknowledge_seen(&mut self, stage: &mut Stage, cursor: Option<Cursor>) {
+        let Some(Cursor { place, forged: false, .. }) = cursor.filter(|_| self.acks) else { return };
+        for lane in Lane::ALL.into_iter().filter(|lane| place.at(*lane) > 0) {
+            let position = Position { epoch: place.epoch, lane, sequence: place.at(lane) };
+            stage.history.add(Fact::Acked { client: self.number, position, through: true });
+        }
     }
 
     /// The last token, now and then a changed one.

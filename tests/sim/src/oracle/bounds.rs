@@ -1,6 +1,6 @@
 //! Invariant 11: what waits in memory stays within its bound, and nothing is left when everyone has gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Found, Terms};
 use crate::history::{Fact, History};
@@ -8,8 +8,18 @@ use crate::history::{Fact, History};
 pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
     let (mut queue_max, mut outbox_max) = (terms.queue_bytes_max as u64, terms.outbox_bytes_max as u64);
     let mut last = BTreeMap::new();
+    let mut restored: BTreeSet<usize> = BTreeSet::new();
     for (at, fact) in &history.facts {
+        if let Fact::Restarted { .. } = fact
+            && terms.disk
+        {
+            // What was acknowledged may come back from the disk once more. Nothing is added to it.
+            restored.extend(last.keys());
+        }
         let Fact::Counted { shard, queue_bytes_peak, outbox_bytes, connections } = *fact else { continue };
+        if restored.remove(&shard) {
+            outbox_max = outbox_max.max(outbox_bytes);
+        }
         // Each new height is told once.
         if queue_bytes_peak > queue_max {
             queue_max = queue_bytes_peak;

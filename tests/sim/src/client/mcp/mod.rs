@@ -65,7 +65,7 @@ pub struct McpClient {
     tries: u32,
 }
 
-/// How often a client looks around that has nothing to ask, ns.
+/// How often a client does something after the storm, ns: a server that was left alone has time to be tried again.
 const LEISURE: u64 = 100 * MS;
 
 /// Requests that a WebSocket may have under way.
@@ -118,12 +118,14 @@ impl McpClient {
             return None;
         }
         self.flush(stage);
-        match phase {
-            Phase::Storm => (0..self.rng.between(1, 3)).for_each(|_| self.play(stage)),
-            Phase::Resumed if self.tries > 0 => self.try_again(stage),
-            _ => return Some(stage.now + LEISURE),
+        if phase == Phase::Storm {
+            (0..self.rng.between(1, 3)).for_each(|_| self.play(stage));
+            return pace(stage);
         }
-        pace(stage)
+        if phase == Phase::Resumed && self.tries > 0 {
+            self.try_again(stage);
+        }
+        Some(stage.now + LEISURE)
     }
 
     /// One thing of the storm.
