@@ -42,7 +42,9 @@ impl Completions for Script {
         };
         self.next += 1;
         Some(match event {
-            Event::Accepted(socket) => Completion::Accepted { listener: Listener(0), socket: *socket },
+            Event::Accepted(socket) => {
+                Completion::Accepted { listener: Listener(0), socket: *socket, peer: None }
+            }
             Event::Received { token, bytes } => {
                 self.buffer.clear();
                 self.buffer.extend_from_slice(bytes);

@@ -12,5 +12,6 @@ pub mod json;
 pub mod jsonrpc;
 pub mod mcp;
 pub mod phoenix;
+pub mod proxy;
 pub mod sse;
 pub mod websocket;

@@ -4,6 +4,8 @@
 mod bodies;
 #[path = "http1/cuts.rs"]
 mod cuts;
+#[path = "http1/forwarded.rs"]
+mod forwarded;
 #[path = "http1/heads.rs"]
 mod heads;
 #[path = "http1/refusals.rs"]

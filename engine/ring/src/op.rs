@@ -2,6 +2,7 @@
 //! tables, provided buffers, links and flags are the driver's business, so that io_uring, epoll and
 //! the simulator serve the same vocabulary.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::token::{Address, Listener, Member, Socket, Token, Transfer};
@@ -19,7 +20,7 @@ pub enum Op {
     /// on a silent peer after its own time, about two minutes.
     Connect { token: Token, to: Address },
     /// Watch `socket` for input as `mode` says, from now on in the name of `token`; replaces the mode
-    /// set before. The first operation on an accepted or arrived socket must be this one.
+    /// set before. The first operation on an accepted or arrived socket must be this one, or `Close`.
     Recv { token: Token, socket: Socket, mode: RecvMode },
     /// Send without waiting. No answer means all of it left; what did not comes back as `Unsent`.
     /// At most one per socket and turn, and none between `Unsent` or `Drain` and its `Drained`.
@@ -100,8 +101,9 @@ impl Output {
 /// One answer of the world. Bytes are lent until the next one is asked for.
 #[derive(Debug)]
 pub enum Completion<'a> {
-    /// A new connection. Nothing happens on it until its first `Op::Recv`.
-    Accepted { listener: Listener, socket: Socket },
+    /// A new connection. Nothing happens on it until its first `Op::Recv`. `peer` is the address at its other end,
+    /// IPv4 as IPv4 whatever the listener speaks; none if the driver was not told to ask, or the kernel cannot say.
+    Accepted { listener: Listener, socket: Socket, peer: Option<IpAddr> },
     /// Accepting stopped (table or process out of descriptors, or asked for with `StopAccept`:
     /// `ECANCELED`). Ask again to go on.
     AcceptFailed { listener: Listener, errno: Errno },

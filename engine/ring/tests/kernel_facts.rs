@@ -156,3 +156,29 @@ fn a_socket_in_the_table_takes_options() {
     let socket = TcpStream::from(unsafe { OwnedFd::from_raw_fd(fd) });
     assert!(socket.nodelay().expect("option"));
 }
+
+/// A socket in the table tells by request who is at its other end, before `enter` returns, also when that one
+/// has gone; for more bytes than its address has it tells nothing.
+#[test]
+fn a_socket_in_the_table_names_its_peer() {
+    let mut ring = ring(1);
+    let client = pair(&ring);
+    let from = client.local_addr().expect("address");
+    let ask = |name: &mut [u8; 28], length: u32| {
+        let (level, option) = (libc::SOL_SOCKET as u32, libc::SO_PEERNAME as u32);
+        let mut ask =
+            opcode::SetSockOpt::new(types::Fixed(0), level, option, name.as_mut_ptr().cast(), length).build();
+        // SAFETY: an entry is a `struct io_uring_sqe`; its bytes 8 to 11 are the command: 2 reads an option.
+        unsafe { (&raw mut ask).byte_add(8).cast::<u32>().write_unaligned(2) };
+        ask
+    };
+    let mut name = [0; 28];
+    push(&mut ring, ask(&mut name, 28));
+    ring.submit().expect("enter");
+    assert_eq!(completions(&mut ring), [(0, -libc::EINVAL, 0)], "an IPv4 address has 16 bytes");
+    drop(client);
+    push(&mut ring, ask(&mut name, 16));
+    ring.submit().expect("enter");
+    assert_eq!(completions(&mut ring), [(0, 16, 0)]);
+    assert_eq!(name[2..8], [&from.port().to_be_bytes()[..], &[127, 0, 0, 1]].concat());
+}

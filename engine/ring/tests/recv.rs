@@ -18,7 +18,7 @@ fn a_burst_of_connections_is_accepted_each_in_its_own_slot() {
     let clients: Vec<_> = (0..300).map(|_| TcpStream::connect(pump.address).expect("connect")).collect();
     let mut slots = HashSet::new();
     pump.run(|completion, _| match completion {
-        Completion::Accepted { listener: Listener(0), socket } => {
+        Completion::Accepted { listener: Listener(0), socket, .. } => {
             assert!(slots.insert(socket), "{socket:?} is taken");
             done_if(slots.len() == clients.len())
         }

@@ -26,6 +26,8 @@ pub(crate) struct Share {
     pub(crate) core: usize,
     /// Listening sockets, in the order of [`weir_ring::token::Listener`].
     pub(crate) listeners: Vec<OwnedFd>,
+    /// Something depends on who connects.
+    pub(crate) peers: bool,
     /// Where its log goes, and what was there, if there is one.
     pub(crate) log: Option<(Directory, durable::Share)>,
 }
@@ -55,8 +57,8 @@ pub(crate) enum ThreadError {
 
 impl Share {
     /// A core, and nothing yet to do on it.
-    pub(crate) fn of(core: usize) -> Share {
-        Share { core, listeners: Vec::new(), log: None }
+    pub(crate) fn of(core: usize, peers: bool) -> Share {
+        Share { core, listeners: Vec::new(), peers, log: None }
     }
 }
 
@@ -72,10 +74,10 @@ impl Seat {
 
     fn run(self) {
         let member = self.links.me();
-        let Share { core, listeners, log } = self.share;
+        let Share { core, listeners, peers, log } = self.share;
         let (log, recovered) = log.unzip();
         let mut settings = Settings::new(listeners, self.config.connections_max, self.waker);
-        settings.log = log;
+        (settings.peers, settings.log) = (peers, log);
         let mut uring = match ring(core, settings) {
             Ok(uring) => uring,
             Err(error) => {

@@ -16,7 +16,7 @@ use weir_shard::limits::Config;
 
 use crate::config::{Server, Settings};
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, End};
+use crate::control::{self, Control, End, memory};
 use crate::data_dir::DataDir;
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
@@ -41,6 +41,8 @@ pub(crate) struct Gateway {
     pub(crate) cores: Vec<usize>,
     /// Connections one shard may hold.
     pub(crate) connections_per_shard: u32,
+    /// Bytes the process may use.
+    memory_budget: u64,
     control: Control,
     data_dir: Option<DataDir>,
 }
@@ -60,7 +62,8 @@ impl Gateway {
         let shards = cores.len() as u16;
         let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
         let mut addresses = Vec::new();
-        let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core)).collect();
+        let peers = settings.asks_for_peers();
+        let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core, peers)).collect();
         let data = Port::data(server);
         let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
         for port in &data {
@@ -83,12 +86,13 @@ impl Gateway {
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
         let control = start_threads(shares, &config.into(), admin.sockets, spawners)?;
-        Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
+        let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
+        Ok(Gateway { addresses, cores, connections_per_shard, memory_budget, control, data_dir })
     }
 
     /// Serves the admin port, on the calling thread, until the gateway ends.
     pub(crate) fn run(self) -> End {
-        let end = control::run(self.control);
+        let end = control::run(self.control, self.memory_budget);
         // Data threads that are left may still write: the folder is free when the process is gone.
         mem::forget(self.data_dir);
         end

@@ -10,6 +10,12 @@ use weir_transports::json;
 pub enum Error {
     /// The client sends faster than its limit.
     RateLimited { retry_after: Duration },
+    /// The client uses one method more often than it may.
+    MethodLimited { retry_after: Duration },
+    /// The network address connects or asks faster than its limit.
+    AddressLimited { retry_after: Duration },
+    /// The network address has as many connections as it may.
+    TooManyConnections { retry_after: Duration },
     /// A message, body or frame of more than `bytes_max` bytes.
     MessageTooLarge { bytes_max: usize },
     /// `field` is required and missing, or empty.
@@ -77,7 +83,9 @@ impl Error {
     /// The error's name: field `error`.
     pub const fn error(&self) -> &'static str {
         match self {
-            Error::RateLimited { .. } => "rate_limit_exceeded",
+            Error::RateLimited { .. } | Error::MethodLimited { .. } | Error::AddressLimited { .. } => {
+                "rate_limit_exceeded"
+            }
             Error::MessageTooLarge { .. } | Error::MissingField { .. } | Error::Malformed { .. } => {
                 "invalid_message"
             }
@@ -86,9 +94,10 @@ impl Error {
             Error::Unacknowledged => "timeout",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
-            Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
-                "unavailable"
-            }
+            Error::InsufficientResources { .. }
+            | Error::Storage { .. }
+            | Error::Draining { .. }
+            | Error::TooManyConnections { .. } => "unavailable",
             Error::NotFound { .. } => "not_found",
             Error::MethodNotAllowed { .. } => "method_not_allowed",
         }
@@ -98,6 +107,9 @@ impl Error {
     pub const fn reason(&self) -> &'static str {
         match self {
             Error::RateLimited { .. } => "client",
+            Error::MethodLimited { .. } => "method",
+            Error::AddressLimited { .. } => "ip",
+            Error::TooManyConnections { .. } => "too_many_connections_from_ip",
             Error::MessageTooLarge { .. } => "message_too_large",
             Error::MissingField { .. } => "missing_fields",
             Error::Malformed { .. } => "malformed",
@@ -128,8 +140,11 @@ impl Error {
             Error::MethodNotAllowed { .. } => 405,
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
             Error::MessageTooLarge { .. } => 413,
-            Error::RateLimited { .. } => 429,
-            Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => 503,
+            Error::RateLimited { .. } | Error::MethodLimited { .. } | Error::AddressLimited { .. } => 429,
+            Error::InsufficientResources { .. }
+            | Error::Storage { .. }
+            | Error::Draining { .. }
+            | Error::TooManyConnections { .. } => 503,
             Error::Unacknowledged => 504,
         }
     }
@@ -139,6 +154,18 @@ impl Error {
         match self {
             Error::RateLimited { .. } => {
                 "The client has used up its request limit; wait for retry_after milliseconds.".into()
+            }
+            Error::MethodLimited { .. } => {
+                "The client has used up its limit of this method; wait for retry_after milliseconds.".into()
+            }
+            Error::AddressLimited { .. } => {
+                "This network address connects or asks faster than one may; wait for \
+                                             retry_after milliseconds."
+                    .into()
+            }
+            Error::TooManyConnections { .. } => {
+                "This network address has as many connections as one may; close one, or wait and try again."
+                    .into()
             }
             Error::MessageTooLarge { bytes_max } => {
                 format!("The message is larger than the limit of {bytes_max} bytes; split it.").into()
@@ -206,6 +233,9 @@ impl Error {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::RateLimited { retry_after }
+            | Error::MethodLimited { retry_after }
+            | Error::AddressLimited { retry_after }
+            | Error::TooManyConnections { retry_after }
             | Error::InsufficientResources { retry_after }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
@@ -250,9 +280,17 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 19] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 22] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
+            (Error::MethodLimited { retry_after: WAIT }, "rate_limit_exceeded", "method", 429),
+            (Error::AddressLimited { retry_after: WAIT }, "rate_limit_exceeded", "ip", 429),
+            (
+                Error::TooManyConnections { retry_after: WAIT },
+                "unavailable",
+                "too_many_connections_from_ip",
+                503,
+            ),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
             (Error::MissingField { field: "type" }, "invalid_message", "missing_fields", 400),
             (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),

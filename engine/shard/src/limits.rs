@@ -3,6 +3,7 @@
 mod delivery;
 mod durability;
 mod mcp;
+mod network;
 mod routing;
 
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::network::Network;
 pub use self::routing::Routing;
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
@@ -55,6 +57,11 @@ pub struct Config {
     pub client_rate: Rate,
     /// Publishes of one backend. Default 10,000 per second, burst 10,000. Rate 0: no limit.
     pub backend_rate: Rate,
+    /// Requests of one client that name a method, beside `client_rate`: MCP's methods, and what clients call what
+    /// they push. Default none.
+    pub method_limits: Box<[MethodLimit]>,
+    /// What network addresses may do.
+    pub network: Network,
     /// How long a client's session outlives its last connection. Default 300 s.
     pub session_idle_timeout: Duration,
     /// How long a recovery token is good. Default 1 h.
@@ -85,6 +92,15 @@ pub struct Rate {
     pub burst: u32,
 }
 
+/// The limit of one method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MethodLimit {
+    /// The method of MCP, or the type of a push.
+    pub name: Box<str>,
+    /// How often each client may use it.
+    pub rate: Rate,
+}
+
 /// Bounds of HTTP requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Http {
@@ -96,6 +112,8 @@ pub struct Http {
     pub head_deadline: Duration,
     /// How long a keep-alive connection may wait for its next request. Default 120 s.
     pub keep_alive_timeout: Duration,
+    /// Bytes per second at which a body must come, after as long as a head may take. 0: any. Default 1 KiB.
+    pub body_rate_min: u32,
 }
 
 /// Bounds of WebSocket connections.
@@ -179,6 +197,7 @@ impl Default for Config {
                 line_bytes_max: 8 << 10,
                 head_deadline: Duration::from_secs(5),
                 keep_alive_timeout: Duration::from_secs(120),
+                body_rate_min: 1 << 10,
             },
             websocket: WebSocket {
                 frame_bytes_max: 64 << 10,
@@ -210,6 +229,8 @@ impl Default for Config {
             backpressure: Backpressure::default(),
             client_rate: Rate { per_second: 100.0, burst: 100 },
             backend_rate: Rate { per_second: 10_000.0, burst: 10_000 },
+            method_limits: Box::default(),
+            network: Network::default(),
             session_idle_timeout: Duration::from_secs(300),
             recovery_window: Duration::from_secs(3_600),
             routing: Routing::default(),

@@ -14,6 +14,7 @@ use crate::error::Error;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
+pub use crate::policy::{Source, Whence};
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
 
@@ -27,7 +28,18 @@ pub enum Mail {
     /// Stop: accept nothing more, tell the clients, close with 1012 and end when all are gone.
     Drain,
     /// The state of a connection whose socket the kernel moved under the same transfer.
-    Moved { transfer: Transfer, parcel: Box<Parcel> },
+    Moved { transfer: Transfer, parcel: Box<Parcel>, whence: Whence },
+    /// Which network addresses have how many connections more, or fewer, on the sending shard than it said before;
+    /// sent to the home of the addresses.
+    Connections(Vec<(Source, i32)>),
+    /// Which network addresses have as many connections as they may, all shards together, and which do not any
+    /// longer.
+    Crowded(Vec<(Source, bool)>),
+    /// How many bytes of memory the shard is to give back; 0: the process is within its budget. Until then it takes
+    /// nobody new.
+    Squeeze(usize),
+    /// Something has run out on a shard, or is there again; sent to the control thread.
+    Trouble { from: Member, what: Trouble, on: bool },
     /// Frames of a LongPoll session whose first join named a client of another shard.
     Poll(Box<PollLetter>),
     /// Append to a client's own stream; sent to the client's home.
@@ -65,6 +77,19 @@ pub enum Mail {
     Mcp(Box<Letter>),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
+}
+
+/// What may run out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// The system's descriptors, or its memory for sockets: nobody can be accepted.
+    Descriptors,
+    /// The shard's table of connections.
+    Connections,
+    /// The disk of the log.
+    Storage,
+    /// The memory that the process may use: no shard's, but found out by the control thread.
+    Memory,
 }
 
 /// A join of a topic: the connection and which of its joins.

@@ -21,6 +21,14 @@ pub struct Stats {
     pub topics: u64,
     /// Joins that are seen on the topics owned by this shard, now.
     pub present: u64,
+    /// Connections that count for a network address, now.
+    pub addressed: u64,
+    /// The same of all shards, for the addresses whose home this shard is; only where there are several shards.
+    pub census: u64,
+    /// Connections refused for their network address.
+    pub turned_away: u64,
+    /// Bytes of messages dropped to stay within the memory budget.
+    pub squeezed_bytes: u64,
     /// Idempotency keys held, now.
     pub idempotency_keys: u64,
     /// Publishes and pushes that were not done again, because they had been done under their key.
@@ -180,6 +188,10 @@ impl Stats {
         self.sessions += other.sessions;
         self.topics += other.topics;
         self.present += other.present;
+        self.addressed += other.addressed;
+        self.census += other.census;
+        self.turned_away += other.turned_away;
+        self.squeezed_bytes += other.squeezed_bytes;
         self.idempotency_keys += other.idempotency_keys;
         self.duplicates += other.duplicates;
         self.outbox_bytes += other.outbox_bytes;

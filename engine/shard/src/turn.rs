@@ -17,11 +17,11 @@ use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
 use crate::limits::Config;
-use crate::mail::Mail;
+use crate::mail::{Mail, Trouble};
 use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
-use crate::policy::Backends;
+use crate::policy::{Addresses, Backends, Census, Methods};
 use crate::random::Random;
 use crate::seal::Seal;
 use crate::session::Sessions;
@@ -96,6 +96,16 @@ pub struct Shard {
     /// Who takes the changes of topics' rosters.
     pub(crate) watchers: Subscribers,
     pub(crate) backends: Backends,
+    /// Buckets of single methods.
+    pub(crate) methods: Methods,
+    /// Where connections are from.
+    pub(crate) addresses: Addresses,
+    /// What the addresses have on all shards, of those whose home this one is.
+    pub(crate) census: Census,
+    /// The process uses more memory than it may.
+    pub(crate) squeezed: bool,
+    /// What the control thread was told to be wrong.
+    pub(crate) troubles: Vec<Trouble>,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
     /// Where messages are put together; one for all connections. Lent while one is read.
@@ -160,6 +170,11 @@ impl Shard {
             rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
             watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
+            methods: Methods::new(&config.method_limits, random.next()),
+            addresses: Addresses::new(random.next()),
+            census: Census::new(random.next()),
+            squeezed: false,
+            troubles: Vec::new(),
             timers: None,
             arrivals: Arrivals::default(),
             scratch: None,
@@ -238,8 +253,8 @@ impl Shard {
 
     fn completion(&mut self, completion: Completion<'_>, cx: &mut Cx<'_>) {
         match completion {
-            Completion::Accepted { socket, .. } => self.accepted(socket, cx),
-            Completion::AcceptFailed { listener, .. } => self.accept_failed(listener, cx),
+            Completion::Accepted { socket, peer, .. } => self.accepted(socket, peer, cx),
+            Completion::AcceptFailed { listener, errno } => self.accept_failed(listener, errno, cx),
             Completion::Connected { token, socket } => self.wire_connected(token, socket, cx),
             Completion::ConnectFailed { token, errno } => self.wire_refused(token, errno, cx),
             Completion::Received { token, bytes } => self.received(token, bytes, cx),
@@ -288,6 +303,7 @@ impl Shard {
             log_forgotten(&mut self.journal, Name { kind: Kind::Topic, text: &topic }, epoch);
         }
         self.keys.forget_old(cx.now.mono);
+        self.addresses.sweep(&self.config.network, cx.now.mono);
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
 
@@ -307,6 +323,7 @@ impl Shard {
         self.leave_pending(cx);
         self.drain_wires(cx);
         self.drain_overdue(cx);
+        self.tell_addresses(cx);
         self.commit(cx);
     }
 

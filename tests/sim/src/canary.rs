@@ -67,6 +67,8 @@ pub enum Canary {
     ForeignJoin,
     /// Pretends that queues may hold only a quarter of what they may.
     Bound,
+    /// Counts a connection of a network address that is gone.
+    Miscount,
     /// Loses the answer to an MCP request.
     McpLose,
     /// Answers an MCP request twice.
@@ -92,7 +94,7 @@ pub enum Canary {
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 38] = [
+pub const ALL: [(Canary, &str, u8); 39] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -120,6 +122,7 @@ pub const ALL: [(Canary, &str, u8); 38] = [
     (Canary::ReplyTwice, "reply-twice", 10),
     (Canary::ForeignJoin, "foreign-join", 10),
     (Canary::Bound, "bound", 11),
+    (Canary::Miscount, "miscount", 11),
     (Canary::McpLose, "mcp-lose", 18),
     (Canary::McpTwice, "mcp-twice", 18),
     (Canary::McpSwap, "mcp-swap", 18),
@@ -222,6 +225,12 @@ impl Saboteur {
             }
             Fact::Dead { client, position, attempts } if canary == Canary::Insist => {
                 Some(vec![Fact::Dead { client, position, attempts: attempts.saturating_add(1) }])
+            }
+            Fact::Counted { shard, queue_bytes_peak, outbox_bytes, connections, addressed }
+                if canary == Canary::Miscount =>
+            {
+                let addressed = addressed + 1;
+                Some(vec![Fact::Counted { shard, queue_bytes_peak, outbox_bytes, connections, addressed }])
             }
             Fact::Mcp(ref fact) => {
                 self.mcp(canary, fact).map(|facts| facts.into_iter().map(Fact::Mcp).collect())

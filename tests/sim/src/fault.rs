@@ -106,10 +106,14 @@ pub enum Fault {
     Away,
     /// A shard took no turn for seconds.
     Freeze,
+    /// A connection was refused for the network address that it came from.
+    TurnedAway,
+    /// The process used more memory than it may.
+    Squeeze,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 51] = [
+pub const NAMES: [&str; 53] = [
     "cut",
     "delay",
     "short-send",
@@ -161,6 +165,8 @@ pub const NAMES: [&str; 51] = [
     "bit-flip",
     "away",
     "freeze",
+    "turned-away",
+    "squeeze",
 ];
 
 /// Counts of one run.

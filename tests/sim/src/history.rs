@@ -115,7 +115,7 @@ pub enum Fact {
     /// Something of MCP.
     Mcp(crate::mcp::Fact),
     /// A shard's counters came.
-    Counted { shard: usize, queue_bytes_peak: u64, outbox_bytes: u64, connections: u64 },
+    Counted { shard: usize, queue_bytes_peak: u64, outbox_bytes: u64, connections: u64, addressed: u64 },
 }
 
 /// A recovery token that a connection brings.

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use weir_shard::limits::{Backpressure, Config, Delivery, Durability, Http, Outbox, Rate, Sse, WebSocket};
+use weir_shard::limits::{
+    Backpressure, Config, Delivery, Durability, Http, Network, Outbox, Rate, Sse, WebSocket,
+};
 
 use crate::disaster::{self, Disaster};
 use crate::disk::Habits;
@@ -35,6 +37,8 @@ pub struct Options {
     pub disk: Option<Habits>,
     /// At the end the server drains, instead of the clients leaving.
     pub drains: bool,
+    /// Network addresses that clients share.
+    pub hosts: usize,
     /// The network's and the mesh's habits.
     pub weather: Weather,
     /// The clients' habits.
@@ -82,6 +86,8 @@ pub struct Weather {
     pub mesh_delay_max: u64,
     /// Letters that fit in one queue of the mesh.
     pub mesh_room: u32,
+    /// The process uses more memory than it may, when the control thread looks.
+    pub squeeze: u32,
 }
 
 /// Who takes part and what they do; weights are per mille of a client's actions.
@@ -145,12 +151,15 @@ impl Options {
         let roomy = rng.chance(350);
         let turns = rng.between(5_000, 7_000);
         let drains = rng.chance(250);
-        let (mut config, weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
+        let (mut config, mut weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
+        let hosts = rng.between(2, 5) as usize;
+        config.network = network(rng);
+        weather.squeeze = if roomy { 0 } else { strength(rng, 500, 60) };
         let mcp = McpOptions::draw(rng, &mut config);
         let disasters = disaster::draw(rng, turns);
         let disk = rng.chance(600).then(|| Habits::draw(rng));
         config.durability = disk.as_ref().map(|_| durability(rng, roomy));
-        Options { config, roomy, turns, disasters, disk, drains, weather, cast, mcp }
+        Options { config, roomy, turns, disasters, disk, drains, hosts, weather, cast, mcp }
     }
 }
 
@@ -185,6 +194,7 @@ impl Weather {
             stall: 0,
             clock_jump: 0,
             mesh_delay: 0,
+            squeeze: 0,
             ..self.clone()
         }
     }
@@ -216,6 +226,7 @@ fn weather(rng: &mut Rng) -> Weather {
         mesh_delay_max: rng.pick(&[1, 5, 50]) * MS,
         mesh_room: rng.pick(&[8, 16, 32, 256, 1024]),
         connect_failed: strength(rng, 500, 300),
+        squeeze: 0,
     }
 }
 
@@ -249,6 +260,21 @@ fn cast(rng: &mut Rng) -> Cast {
     }
 }
 
+/// What each network address may do; no less than what all clients behind one need in the calm.
+fn network(rng: &mut Rng) -> Network {
+    let off = Rate { per_second: 0.0, burst: 1 };
+    let limited = rng.chance(500);
+    let connections = rng.between(60, 100) as u32;
+    let (opens, asks) = (rng.chance(600), rng.chance(300));
+    Network {
+        connections_per_ip_max: if limited { connections } else { 0 },
+        handshake_rate: if limited && opens { Rate { per_second: 60.0, burst: 20 } } else { off },
+        request_rate: if limited && asks { Rate { per_second: 500.0, burst: 100 } } else { off },
+        exempt_loopback: false,
+        ..Network::default()
+    }
+}
+
 fn durability(rng: &mut Rng, roomy: bool) -> Durability {
     let segment_bytes = rng.pick(&[2, 16, 256]) << 10;
     let bytes_max = if roomy { 1 << 30 } else { segment_bytes * rng.between(2, 20) };
@@ -273,6 +299,7 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
             line_bytes_max: rng.pick(&[512, 8192]),
             head_deadline: ms(rng.pick(&[300, 5000])),
             keep_alive_timeout: ms(rng.pick(&[500, 120_000])),
+            body_rate_min: rng.pick(&[0, 1024]),
         },
         websocket: WebSocket {
             frame_bytes_max: rng.pick(&[2048, 65_536]),

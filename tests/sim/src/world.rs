@@ -289,11 +289,14 @@ impl<G: Gateway> World<G> {
         let control = self.nodes.len();
         stage.mesh.collect(control, stage.now, &mut self.answers, &mut stage.rng);
         for mail in self.answers.drain(..) {
-            let Mail::Answer { ask, answer } = mail else {
-                stage
-                    .history
-                    .contract(format!("a letter to the control thread that it did not ask for: {mail:?}"));
-                continue;
+            let (ask, answer) = match mail {
+                Mail::Answer { ask, answer } => (ask, answer),
+                Mail::Trouble { .. } => continue,
+                mail => {
+                    let what = format!("a letter to the control thread that it did not ask for: {mail:?}");
+                    stage.history.contract(what);
+                    continue;
+                }
             };
             self.unanswered = self.unanswered.saturating_sub(1);
             note_answer(stage, ask as usize % control, answer);
@@ -307,6 +310,7 @@ impl<G: Gateway> World<G> {
             self.questions.push((to, Mail::Ask { from, ask: self.asked, question }));
             self.asked += 1;
             self.unanswered += 1;
+            self.questions.extend(squeeze(stage, control));
         }
         carry(stage, control, &mut self.questions);
         let pause = if self.phase == Phase::Storm { 50 } else { 200 };
@@ -319,13 +323,18 @@ fn note_answer(stage: &mut Stage, shard: usize, answer: Answer) {
     match answer {
         Answer::Stats(stats) => {
             mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
-            stage.history.add(Fact::Counted {
+            if stats.turned_away > 0 {
+                stage.faults.count(Fault::TurnedAway);
+            }
+            let counted = Fact::Counted {
                 shard,
                 queue_bytes_peak: stats.queue_bytes_peak,
                 outbox_bytes: stats.outbox_bytes,
                 // Those to servers are kept.
                 connections: stats.connections - stats.mcp.connections,
-            });
+                addressed: stats.addressed + stats.census,
+            };
+            stage.saboteur.pass(counted).into_iter().for_each(|fact| stage.history.add(fact));
         }
         Answer::Dead(letters) => {
             for letter in letters {
@@ -393,6 +402,17 @@ impl<G> Node<G> {
             stage.at(due, Event::Carry { shard });
         }
     }
+}
+
+/// What the control thread tells the shards of memory: now and then to give some back, else that there is enough.
+fn squeeze(stage: &mut Stage, shards: usize) -> Vec<(Member, Mail)> {
+    let bytes = if stage.rng.chance(stage.weather.squeeze) {
+        stage.faults.count(Fault::Squeeze);
+        stage.rng.between(1, 32_768) as usize
+    } else {
+        0
+    };
+    (0..shards).map(|shard| (Member(shard as u16), Mail::Squeeze(bytes))).collect()
 }
 
 /// How long a shard takes no turn, ns.

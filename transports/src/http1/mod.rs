@@ -3,13 +3,14 @@
 //! Strict on purpose. Where two readers could disagree about where a message ends, the message is an
 //! error and the connection is to be closed: after an error no byte of it means anything.
 //!
-//! A server reads with [`parse_head`], writes with [`response`] and takes targets apart with [`query`]; a
+//! A server reads with [`parse_head`], writes with [`response`] and takes targets apart with [`query`]; [`forwarded`] is what proxies add; a
 //! client writes with [`request`] and reads with [`parse_response_head`]. [`BodyReader`] reads what follows
 //! a head.
 
 mod body;
 mod error;
 mod fields;
+pub mod forwarded;
 mod framing;
 mod head;
 pub mod query;

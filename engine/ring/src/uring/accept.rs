@@ -8,11 +8,14 @@ use super::batch::Event;
 use super::tag::Tag;
 use super::{Uring, entry};
 use crate::op::Errno;
+use crate::sockaddr;
 use crate::token::{Listener, Socket};
 
 /// A listening socket and what is under way on it.
 pub(super) struct Accepting {
     fd: OwnedFd,
+    /// Bytes of its addresses.
+    name_length: u32,
     state: State,
 }
 
@@ -30,7 +33,8 @@ enum State {
 
 impl Accepting {
     pub(super) fn new(fd: OwnedFd) -> Accepting {
-        Accepting { fd, state: State::Idle }
+        let name_length = sockaddr::length(&fd);
+        Accepting { fd, name_length, state: State::Idle }
     }
 }
 
@@ -60,7 +64,8 @@ impl Uring {
     }
 
     pub(super) fn on_accept(&mut self, listener: Listener, completion: &cqueue::Entry) -> Option<Event> {
-        let state = &mut self.accepting[usize::from(listener.0)].state;
+        let accepting = &mut self.accepting[usize::from(listener.0)];
+        let (state, name_length) = (&mut accepting.state, accepting.name_length);
         let before = *state;
         if !cqueue::more(completion.flags()) {
             *state = State::Idle;
@@ -77,7 +82,7 @@ impl Uring {
             }
             let socket = Socket(result as u32);
             self.table.reset(socket);
-            return Some(Event::Accepted { listener, socket });
+            return self.meet(listener, socket, name_length);
         }
         let errno = -result;
         let interrupted = before == State::Armed && matches!(errno, libc::EINTR | libc::EAGAIN);

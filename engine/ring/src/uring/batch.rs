@@ -1,5 +1,6 @@
 //! From completions to answers.
 
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 
 use io_uring::cqueue;
@@ -15,6 +16,7 @@ pub(super) enum Event {
     Accepted {
         listener: Listener,
         socket: Socket,
+        peer: Option<IpAddr>,
     },
     AcceptFailed {
         listener: Listener,
@@ -102,7 +104,7 @@ impl Completions for Batch<'_> {
             }
         };
         Some(match event {
-            Event::Accepted { listener, socket } => Completion::Accepted { listener, socket },
+            Event::Accepted { listener, socket, peer } => Completion::Accepted { listener, socket, peer },
             Event::AcceptFailed { listener, errno } => Completion::AcceptFailed { listener, errno },
             Event::Connected { token, socket } => Completion::Connected { token, socket },
             Event::ConnectFailed { token, errno } => Completion::ConnectFailed { token, errno },
@@ -145,6 +147,7 @@ impl Uring {
                 None
             }
             Tag::Accept(listener) => self.on_accept(listener, completion),
+            Tag::Peer(place) => self.on_peer(place, result),
             Tag::Socket(place) => self.on_socket(place, result),
             Tag::Connect(place) => self.on_connect(place, result),
             Tag::Watch(socket) => self.on_watch(socket, completion),

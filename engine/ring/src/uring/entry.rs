@@ -38,6 +38,22 @@ pub(super) fn accept(fd: RawFd, listener: Listener) -> Detached {
     Detached::new(entry, Tag::Accept(listener))
 }
 
+/// Asks for the address at the other end of `socket`; completes as it is submitted. `length` bytes of `name` are
+/// written, and the address must have as many.
+pub(super) fn peer_name(socket: Socket, name: &mut [u8], length: u32, place: u32) -> Entry {
+    const GETSOCKOPT: u32 = 2; // SOCKET_URING_OP_GETSOCKOPT
+    const COMMAND: usize = 8; // the offset of `cmd_op` in `struct io_uring_sqe`
+    let length = length.min(name.len() as u32);
+    let (level, option) = (libc::SOL_SOCKET as u32, libc::SO_PEERNAME as u32);
+    let mut entry =
+        opcode::SetSockOpt::new(Fixed(socket.0), level, option, name.as_mut_ptr().cast(), length).build();
+    const { assert!(size_of::<Entry>() == 64, "an entry is the kernel's structure and nothing else") };
+    // SAFETY: an entry is a `struct io_uring_sqe`, in which a command's number is four bytes at this place. Reading
+    // an option takes the arguments of setting one, and only the number differs.
+    unsafe { (&raw mut entry).byte_add(COMMAND).cast::<u32>().write_unaligned(GETSOCKOPT) };
+    entry.user_data(Tag::Peer(place).pack())
+}
+
 /// Makes a stream socket in the table, in a slot of the kernel's choice; `ENFILE` if there is none.
 pub(super) fn socket(family: i32, place: u32) -> Detached {
     let entry = opcode::Socket::new(family, libc::SOCK_STREAM, 0);

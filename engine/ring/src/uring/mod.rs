@@ -23,6 +23,7 @@ mod entry;
 mod hand_over;
 mod log;
 mod operations;
+mod peers;
 mod queue;
 mod settings;
 mod table;
@@ -44,6 +45,7 @@ use self::connect::Connects;
 use self::drains::Drains;
 use self::hand_over::Departure;
 use self::log::Log;
+use self::peers::Peers;
 use self::queue::Queue;
 use self::table::Table;
 use self::tag::Turn;
@@ -68,6 +70,8 @@ pub struct Uring {
     buffers: Buffers,
     drains: Drains,
     connects: Connects,
+    /// None: nobody wants to know who connects.
+    peers_asked: Option<Peers>,
     /// The output of the last turn: what its sends point to, and where their answers are looked up.
     held: Output,
     /// Which turn `held` belongs to.
@@ -98,6 +102,7 @@ impl Uring {
             buffers,
             drains: Drains::default(),
             connects: Connects::default(),
+            peers_asked: settings.peers.then(Peers::default),
             held: Output::default(),
             turn: Turn::default(),
             sends_queued: false,

@@ -24,6 +24,8 @@ pub struct Settings {
     pub sockets: u32,
     /// Listening sockets, named by their place here.
     pub listeners: Vec<OwnedFd>,
+    /// Ask who is at the other end of each accepted connection; costs one request. Default false.
+    pub peers: bool,
     /// Where the shard's log goes; without it no `Append` and no `Discard` may be asked for.
     pub log: Option<Directory>,
     /// How threads without a ring wake this one.
@@ -40,6 +42,7 @@ impl Settings {
             buffer_bytes: 2_048,
             sockets,
             listeners,
+            peers: false,
             log: None,
             waker,
         }

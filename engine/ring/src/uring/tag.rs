@@ -13,6 +13,8 @@ pub(super) enum Tag {
     Waker,
     /// Multishot accept.
     Accept(Listener),
+    /// Who an accepted socket's peer is: its place among the questions.
+    Peer(u32),
     /// The making of a socket to connect: its place among the connects.
     Socket(u32),
     /// A connect: its place.
@@ -69,6 +71,7 @@ impl Tag {
             Tag::Connect(place) => kind_and_index(11, place),
             Tag::Append => kind_and_index(12, 0),
             Tag::Discard => kind_and_index(13, 0),
+            Tag::Peer(place) => kind_and_index(14, place),
             Tag::Arrived(transfer) => ARRIVED | transfer.0,
         }
     }
@@ -93,6 +96,7 @@ impl Tag {
             11 => Tag::Connect(index),
             12 => Tag::Append,
             13 => Tag::Discard,
+            14 => Tag::Peer(index),
             _ => Tag::Ignored,
         }
     }
@@ -111,6 +115,7 @@ mod tests {
             Tag::Woken,
             Tag::Waker,
             Tag::Accept(Listener(255)),
+            Tag::Peer(u32::MAX),
             Tag::Socket(u32::MAX),
             Tag::Connect(u32::MAX),
             Tag::Watch(last),

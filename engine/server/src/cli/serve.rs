@@ -1,5 +1,6 @@
 //! `weir serve`.
 
+use std::fs;
 use std::process::ExitCode;
 
 use tracing::{info, warn};
@@ -23,6 +24,9 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
     for (address, name) in &gateway.addresses {
         say(&format!("listening on {address} ({name})"));
     }
+    if settings.asks_for_peers() && !kernel_names_peers() {
+        warn!("this kernel does not say who connects: limits of network addresses need Linux 6.7 or later");
+    }
     info!(connections_per_shard = gateway.connections_per_shard, "ready");
     match gateway.run() {
         End::Drained => Ok(ExitCode::SUCCESS),
@@ -30,6 +34,13 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
         End::Panicked => Err(Failure::Panicked),
         End::Broken(error) => Err(Failure::Broken(error)),
     }
+}
+
+/// Whether the kernel tells a ring who is at the other end of a socket: Linux 6.7 and later do.
+fn kernel_names_peers() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(6), Some(7))
 }
 
 fn banner(cores: &[usize]) -> String {

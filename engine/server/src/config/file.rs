@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::keys::{self, KEYS};
+use super::methods;
 use super::nearest::nearest;
 use super::problem::{Fault, Place, Problem};
 use super::settings::Settings;
@@ -75,6 +76,9 @@ impl Filling<'_> {
             let at = key.span().start;
             match value.get_ref() {
                 _ if full == upstream::KEY => {}
+                DeValue::Table(inner) if full == methods::KEY => {
+                    methods::apply(self.document, inner, self.settings, self.problems);
+                }
                 DeValue::Table(inner) if keys::sections().any(|section| section == full) => {
                     self.section(&full, inner)
                 }

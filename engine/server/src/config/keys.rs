@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use weir_shard::limits::Prefix;
 
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
-use super::value::{Value, cores, duration, hosts};
+use super::value::{Value, cores, duration, hosts, networks};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -40,6 +41,7 @@ pub(super) enum Kind {
     Address(fn(&mut Settings, IpAddr)),
     Cores(fn(&mut Settings, Vec<usize>)),
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
+    Networks(fn(&mut Settings, Vec<IpNet>)),
     /// A path; "" is none.
     Folder(fn(&mut Settings, Option<PathBuf>)),
     /// One of these words.
@@ -83,6 +85,10 @@ impl Key {
             (Kind::Folder(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
             (Kind::Hosts(set), value) => match hosts(value) {
                 Some(hosts) => set(settings, hosts),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Networks(set), value) => match networks(value) {
+                Some(networks) => set(settings, networks),
                 None => return Err(self.refuses(value.clone())),
             },
             (Kind::Choice { words, set }, Value::Text(word)) if words.contains(&word.as_str()) => {
@@ -171,6 +177,7 @@ pub(super) const KEYS: &[Key] = &[
     key("http.max_line_size", number(256, MIB, |s, n| s.shard.http.line_bytes_max = n as usize)),
     key("http.head_deadline", timeout(10, HOUR, |s, t| s.shard.http.head_deadline = t)),
     key("http.keep_alive_timeout", timeout(10, DAY, |s, t| s.shard.http.keep_alive_timeout = t)),
+    key("http.min_body_rate", number(0, GIB, |s, n| s.shard.http.body_rate_min = n as u32)),
 
     aliased("MCP_SSE_MAX_CONNECTIONS", "http_sse.max_connections",
         number(1, 100_000_000, |s, n| s.shard.sse.connections_max = n as u32)),
@@ -228,6 +235,16 @@ pub(super) const KEYS: &[Key] = &[
     key("rate_limiting.backend.limit", number(0, RATE_MAX, |s, n| s.backend_limit.limit = n as u32)),
     key("rate_limiting.backend.per", time(1, DAY, |s, t| s.backend_limit.per = t)),
     key("rate_limiting.backend.burst", number(0, RATE_MAX, |s, n| s.backend_limit.burst = n as u32)),
+    key("rate_limiting.ip.limit", number(0, RATE_MAX, |s, n| s.ip_limit.limit = n as u32)),
+    key("rate_limiting.ip.per", time(1, DAY, |s, t| s.ip_limit.per = t)),
+    key("rate_limiting.ip.burst", number(0, RATE_MAX, |s, n| s.ip_limit.burst = n as u32)),
+
+    key("security.max_connections_per_ip", number(0, 1 << 30, |s, n| s.shard.network.connections_per_ip_max = n as u32)),
+    key("security.handshakes_per_second", number(0, RATE_MAX, |s, n| s.handshakes = n as u32)),
+    key("security.exempt_loopback", Kind::Switch(|s, on| s.shard.network.exempt_loopback = on)),
+    key("security.trusted_proxies", Kind::Networks(|s, networks| s.shard.network.trusted_proxies = networks.into())),
+
+    key("memory.budget", number(0, 1 << 50, |s, n| s.memory_budget = (n > 0).then_some(n))),
 
     key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| {
         s.shard.session_idle_timeout = t;
@@ -284,6 +301,14 @@ pub(super) const UPSTREAM_KEYS: &[Key] = &[
     key("timeout_max", time(10, DAY, |s, t| s.upstream.timeout_max = t)),
     key("failover_threshold", number(1, 1_000, |s, n| s.upstream.failover_threshold = n as u32)),
     key("health_check_interval", HEALTH_CHECK_INTERVAL),
+];
+
+/// Keys of one method in `[rate_limiting.methods]`.
+#[rustfmt::skip]
+pub(super) const METHOD_KEYS: &[Key] = &[
+    key("limit", number(0, RATE_MAX, |s, n| s.method.limit = n as u32)),
+    key("per", time(1, DAY, |s, t| s.method.per = t)),
+    key("burst", number(0, RATE_MAX, |s, n| s.method.burst = n as u32)),
 ];
 
 /// Sections that say what holds for all upstreams, and inside an `[[upstream]]` what holds for this one.

@@ -3,6 +3,7 @@
 
 mod file;
 mod keys;
+mod methods;
 mod nearest;
 mod problem;
 mod settings;

@@ -80,6 +80,9 @@ impl Kind {
                 "a list of host names or addresses without port, such as [\"weir.example.com\", \"[::1]\"]"
                     .into()
             }
+            Kind::Networks(_) => {
+                "a list of IP addresses and networks, such as [\"10.0.0.0/8\", \"::1\"]".into()
+            }
             Kind::Folder(_) => "a folder, such as \"/var/lib/weir\" or \"./1\", or \"\" for none".into(),
             Kind::Choice { words, .. } => alternatives(words),
         }

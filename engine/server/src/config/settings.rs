@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use weir_shard::limits::{self, LOOPBACK_HOSTS};
 
+use super::methods::Method;
 use super::upstream::{Command, Upstream};
 
 /// Room for the head, the envelope and a few control frames beside the largest message.
@@ -27,6 +28,16 @@ pub(crate) struct Settings {
     pub(super) shard: limits::Config,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
+    /// Of single methods.
+    pub(super) methods: Vec<Method>,
+    /// While a method's limit is read: what it says.
+    pub(super) method: Limit,
+    /// Requests of each network address.
+    pub(super) ip_limit: Limit,
+    /// Connections a network address may open in a second, all shards together. 0: no limit.
+    pub(super) handshakes: u32,
+    /// Bytes the process may use. None: seven tenths of what there is.
+    pub(crate) memory_budget: Option<u64>,
     /// Whether the built-in MCP server takes part. None: if there is no upstream.
     pub(super) builtin: Option<bool>,
     /// Hosts that MCP requests may be for and come from. Empty: as the address the gateway listens on says.
@@ -80,6 +91,11 @@ impl Default for Settings {
             durability: limits::Durability::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
+            methods: Vec::new(),
+            method: Limit::default(),
+            ip_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
+            handshakes: 100,
+            memory_budget: None,
             builtin: None,
             hosts: Vec::new(),
             upstream: limits::Upstream::default(),
@@ -108,11 +124,23 @@ impl Settings {
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.client_rate = self.client_limit.rate();
         config.backend_rate = self.backend_limit.rate();
+        config.method_limits = self.methods.iter().map(Method::limit).collect();
+        config.network.request_rate = self.ip_limit.rate();
+        // The kernel spreads connections evenly in the long run, and not in the short.
+        let handshakes = Limit { limit: self.handshakes, per: Duration::from_secs(1), burst: 0 }.rate();
+        let per_second = handshakes.per_second / f64::from(shards);
+        config.network.handshake_rate = limits::Rate { per_second, ..handshakes };
         config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
         config.mcp.hosts = self.mcp_hosts();
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
+    }
+
+    /// Whether anything depends on who connects.
+    pub(crate) fn asks_for_peers(&self) -> bool {
+        let limits::Config { network, .. } = self.shard(1, 0, 0);
+        network.asks(self.server.bind.to_canonical().is_loopback())
     }
 
     /// The log of one of `shards` shards.
@@ -255,8 +283,14 @@ fn smaller<T: PartialOrd + fmt::Debug>(
     (value < least).then(|| format!("{name} = {value:?} is smaller than {other} = {least:?}: {why}"))
 }
 
+impl Default for Limit {
+    fn default() -> Limit {
+        Limit { limit: 0, per: Duration::from_secs(1), burst: 0 }
+    }
+}
+
 impl Limit {
-    fn rate(self) -> limits::Rate {
+    pub(super) fn rate(self) -> limits::Rate {
         let burst = if self.burst == 0 { self.limit.max(1) } else { self.burst };
         limits::Rate { per_second: f64::from(self.limit) / self.per.as_secs_f64(), burst }
     }

@@ -104,6 +104,40 @@ fn keys_set_what_they_name() {
 }
 
 #[test]
+fn methods_have_limits_of_their_own() {
+    let text = "[rate_limiting.methods]\n\"tools/call\" = { limit = 10, per = \"1m\" }\nping = { limit = 5, burst = 9 }\n";
+    let shard = file(text).expect("right").shard(1, 1_000, 2);
+    let limits =
+        shard.method_limits.iter().map(|limit| (&*limit.name, limit.rate.per_second, limit.rate.burst));
+    assert_eq!(limits.collect::<Vec<_>>(), [("ping", 5.0, 9), ("tools/call", 10.0 / 60.0, 10)]);
+    for (text, said) in [
+        (
+            "a = 1",
+            "weir.toml:2: rate_limiting.methods.a is 1 and must be a section such as { limit = 10, per = \"1s\" }",
+        ),
+        ("a = { per = \"1s\" }", "weir.toml:2: this rate_limiting.methods.a has no limit"),
+        (
+            "a = { limit = 1, bursts = 1 }",
+            "weir.toml:2: there is no rate_limiting.methods.a.bursts; did you mean rate_limiting.methods.*.burst?",
+        ),
+    ] {
+        assert_eq!(file(&format!("[rate_limiting.methods]\n{text}\n")).expect_err("wrong"), said);
+    }
+}
+
+#[test]
+fn network_addresses_have_limits_and_proxies_are_trusted_by_name() {
+    let text = "[security]\nhandshakes_per_second = 30\ntrusted_proxies = [\"10.0.0.0/8\"]\n";
+    let settings = file(text).expect("right");
+    let network = settings.shard(3, 1_000, 2).network;
+    assert_eq!((network.handshake_rate.per_second, network.handshake_rate.burst), (10.0, 30));
+    assert!(network.trusts("10.1.2.3".parse().expect("an address")));
+    assert!(settings.asks_for_peers() && !Settings::default().asks_for_peers());
+    assert!(file("[server]\nbind = \"0.0.0.0\"\n").expect("right").asks_for_peers());
+    assert_eq!(file("[memory]\nbudget = 1048576\n").expect("right").memory_budget, Some(1 << 20));
+}
+
+#[test]
 fn time_outs_that_are_off_never_come() {
     let shard = file("[websocket]\nping_interval = \"0s\"\n").expect("right").shard(1, 1_000, 2);
     assert!(shard.websocket.ping_interval > Duration::from_secs(10 * 365 * 24 * 3_600));

@@ -1,9 +1,10 @@
 //! Values as they are written: in a file with TOML's types, in a variable or flag as text.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use toml::de::DeValue;
 
 /// A value before its key has judged it.
@@ -108,12 +109,28 @@ pub(super) fn cores(text: &str) -> Option<Vec<usize>> {
 /// Hosts as they are written, in a list or with commas between: names or addresses without port, IPv6 in
 /// brackets. They are compared in lower case.
 pub(super) fn hosts(value: &Value) -> Option<Vec<Box<str>>> {
-    let texts: Vec<&str> = match value {
-        Value::Text(text) => text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()).collect(),
-        Value::List(items) => items.iter().map(Value::as_text).collect::<Option<_>>()?,
-        _ => return None,
+    let texts = texts(value)?.into_iter();
+    texts.map(|text| is_host(text).then(|| text.to_ascii_lowercase().into())).collect()
+}
+
+/// IP addresses and networks (`10.0.0.0/8`) as they are written, in a list or with commas between.
+pub(super) fn networks(value: &Value) -> Option<Vec<IpNet>> {
+    let network = |text: &str| match text.parse::<IpAddr>() {
+        Ok(address) => Some(address.to_canonical().into()),
+        Err(_) => text.parse::<IpNet>().ok().map(|network| network.trunc()),
     };
-    texts.into_iter().map(|text| is_host(text).then(|| text.to_ascii_lowercase().into())).collect()
+    texts(value)?.into_iter().map(network).collect()
+}
+
+/// Texts in a list or with commas between.
+fn texts(value: &Value) -> Option<Vec<&str>> {
+    match value {
+        Value::Text(text) => {
+            Some(text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()).collect())
+        }
+        Value::List(items) => items.iter().map(Value::as_text).collect(),
+        _ => None,
+    }
 }
 
 /// Whether it is what may stand before the port in a `Host` header: a name, an IPv4 address, or an IPv6 address
@@ -165,6 +182,20 @@ mod tests {
         }
         assert_eq!(hosts(&list(&["a,b"])), None);
         assert_eq!(hosts(&list(&["1"])), None);
+    }
+
+    #[test]
+    fn networks_are_addresses_and_ranges_of_them() {
+        let read = |text: &str| {
+            let networks = networks(&Value::of_text(text))?;
+            Some(networks.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
+        };
+        assert_eq!(read("10.1.2.3/8, ::1").as_deref(), Some("10.0.0.0/8 ::1/128"));
+        assert_eq!(read("::ffff:192.0.2.1").as_deref(), Some("192.0.2.1/32"));
+        assert_eq!(read("").as_deref(), Some(""));
+        for text in ["10.0.0.0/33", "localhost", "10.0.0", "10.0.0.1,", "::/129"] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
 use tokio::sync::oneshot;
@@ -11,7 +11,9 @@ use tokio::time;
 use weir_ring::mesh::{Links, Push};
 use weir_ring::token::Member;
 use weir_ring::waker::Waker;
-use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::mail::{Answer, Mail, Question, Trouble};
+
+use super::troubles::Troubles;
 
 /// How long a shard may take to answer. It takes a turn, so this is much.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,11 +46,18 @@ struct Inner {
     wakers: Vec<Waker>,
     asked: u64,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    troubles: Troubles,
 }
 
 impl Mailbox {
     pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>) -> Mailbox {
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, waiting: BTreeMap::new() })))
+        Mailbox(Arc::new(Mutex::new(Inner {
+            links,
+            wakers,
+            asked: 0,
+            waiting: BTreeMap::new(),
+            troubles: Troubles::default(),
+        })))
     }
 
     /// Number of shards.
@@ -99,9 +108,21 @@ impl Mailbox {
             let mut inner = self.lock();
             inner.links.receive(&mut inbox);
             for letter in inbox.drain(..) {
-                inner.answered(letter);
+                inner.letter(letter);
             }
         }
+    }
+
+    /// The control thread has found something out itself.
+    pub(super) fn trouble(&self, what: Trouble, on: bool) {
+        let mut inner = self.lock();
+        let me = inner.links.me();
+        inner.troubles.note(me, what, on, Instant::now());
+    }
+
+    /// Says what troubles are over.
+    pub(super) fn settle_troubles(&self) {
+        self.lock().troubles.settle(Instant::now());
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -124,12 +145,16 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// Shards write nothing but answers to the control thread; one that comes too late has no addressee.
-    fn answered(&mut self, letter: Mail) {
-        if let Mail::Answer { ask, answer } = letter
-            && let Some(waiting) = self.waiting.remove(&ask)
-        {
-            let _ = waiting.send(answer);
+    /// What shards write to the control thread. An answer that comes too late has no addressee.
+    fn letter(&mut self, letter: Mail) {
+        match letter {
+            Mail::Answer { ask, answer } => {
+                if let Some(waiting) = self.waiting.remove(&ask) {
+                    let _ = waiting.send(answer);
+                }
+            }
+            Mail::Trouble { from, what, on } => self.troubles.note(from, what, on, Instant::now()),
+            _ => {}
         }
     }
 }

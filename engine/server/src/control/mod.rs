@@ -4,6 +4,8 @@ mod api;
 pub(crate) mod children;
 mod dlq;
 mod mailbox;
+pub(crate) mod memory;
+mod troubles;
 
 use std::future::IntoFuture;
 use std::io;
@@ -53,18 +55,19 @@ pub(crate) enum End {
     Broken(io::Error),
 }
 
-/// Serves until the data threads have ended, or must be left.
-pub(crate) fn run(control: Control) -> End {
+/// Serves until the data threads have ended, or must be left. The process may use `memory_budget` bytes.
+pub(crate) fn run(control: Control, memory_budget: u64) -> End {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let end = runtime.and_then(|runtime| runtime.block_on(serve(control)));
+    let end = runtime.and_then(|runtime| runtime.block_on(serve(control, memory_budget)));
     end.unwrap_or_else(End::Broken)
 }
 
-async fn serve(control: Control) -> io::Result<End> {
+async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
     let mailbox = Mailbox::new(control.links, control.shards);
     let admin = Arc::new(Admin::new(mailbox.clone(), control.ring));
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
+    tokio::spawn(memory::watch(mailbox, memory_budget));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;

@@ -106,6 +106,11 @@ impl Topics {
         self.by_name.get(name)
     }
 
+    /// All topics.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Topic> {
+        self.by_name.values()
+    }
+
     /// The names of all topics.
     pub(crate) fn names(&self) -> impl Iterator<Item = Arc<str>> {
         self.by_name.keys().cloned()
@@ -132,6 +137,12 @@ impl Topics {
         let Some(topic) = self.by_name.get_mut(name) else { return 0 };
         topic.fresh.truncate(topic.ready());
         topic.outbox.roll_back()
+    }
+
+    /// Drops the oldest message of `name` unless that is its newest, too, and says how many bytes that were.
+    pub(crate) fn evict_oldest(&mut self, name: &str) -> usize {
+        let outbox = self.by_name.get_mut(name).map(|topic| &mut topic.outbox);
+        outbox.filter(|outbox| outbox.len() > 1).map_or(0, Outbox::evict_oldest)
     }
 
     /// One connection of `from` left.

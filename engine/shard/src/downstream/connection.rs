@@ -15,9 +15,10 @@ use crate::downstream::gather::Gather;
 use crate::downstream::mcp::Pending;
 use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
+use crate::downstream::preface::Preface;
 use crate::lane::Lane;
 use crate::marks::Marks;
-use crate::policy::TokenBucket;
+use crate::policy::{Origin, TokenBucket};
 use crate::stream::{Position, Sequence};
 use crate::upstream::Wire;
 
@@ -29,6 +30,8 @@ const UNCONNECTED: Socket = Socket(u32::MAX);
 pub(crate) struct Connection {
     /// The driver's handle.
     pub socket: Socket,
+    /// Where it is from.
+    pub origin: Origin,
     /// What waits to leave.
     pub egress: Egress,
     /// What the connection is.
@@ -44,7 +47,8 @@ const _: () = assert!(size_of::<Connection>() <= 64);
 impl Connection {
     /// A connection without a socket, not yet or never, to be looked at when `wake` is.
     pub(crate) fn unconnected(stage: Stage, now: Instant, wake: Instant) -> Connection {
-        Connection { socket: UNCONNECTED, egress: Egress::default(), stage, heard: now, wake }
+        let egress = Egress::default();
+        Connection { socket: UNCONNECTED, origin: Origin::FREE, egress, stage, heard: now, wake }
     }
 
     /// Whether it is open, as all are that were accepted.
@@ -77,6 +81,8 @@ impl Connection {
 /// What a connection is at the moment.
 #[derive(Debug)]
 pub(crate) enum Stage {
+    /// Comes from a trusted proxy, which may say first whom it speaks for.
+    Preface(Box<Preface>),
     /// Reads HTTP requests.
     Http(Box<Exchange>),
     /// An upgraded WebSocket.

@@ -31,6 +31,7 @@ impl Shard {
     fn send_away(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get(token) else { return };
         match &conn.stage {
+            Stage::Preface(_) => self.close(token, cx),
             Stage::Http(exchange) if exchange.waiting.is_none() => self.finish(token, cx),
             Stage::Http(exchange) if matches!(exchange.waiting, Some(Waiting::Mcp(_))) => {
                 self.send_away_mcp(token, cx);

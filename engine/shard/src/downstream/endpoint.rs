@@ -44,6 +44,21 @@ pub(crate) enum Endpoint<'a> {
     Stats,
 }
 
+impl Endpoint<'_> {
+    /// Whether its answer takes the connection for as long as the client likes.
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(
+            self,
+            Endpoint::Sse
+                | Endpoint::Events
+                | Endpoint::HttpSse
+                | Endpoint::WebSocket
+                | Endpoint::Phoenix
+                | Endpoint::Echo
+        )
+    }
+}
+
 /// Finds the endpoint of a request.
 ///
 /// # Errors

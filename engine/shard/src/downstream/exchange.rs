@@ -1,15 +1,18 @@
 //! HTTP requests of one connection: bytes to requests, one at a time, in order.
 
+use std::time::Duration;
+
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::http1::{self, BodyKind, BodyReader, Head, parse_head, response};
 
 use crate::downstream::connection::{Exchange, PartialBody, Stage, Waiting, Watch};
 use crate::downstream::reply::Terms;
+use crate::limits;
 use crate::turn::{Cx, Shard};
 
 /// A request that other shards have not answered for this long is given up.
-const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A request as it came, and what came after it.
 #[derive(Clone, Copy, Debug)]
@@ -244,7 +247,11 @@ impl Shard {
                     }
                     cx.out.ops.push(exchange.watch.op(token, conn.socket));
                 }
+                let idle = exchange.waiting.is_none();
                 conn.stage = Stage::Http(exchange);
+                if idle {
+                    self.release_origin(token);
+                }
             }
             _ => self.forget_exchange(token, *exchange, cx),
         }
@@ -270,8 +277,8 @@ impl Shard {
                 Waiting::Poll { .. } => return self.examine_waiting_poll(token, cx),
                 Waiting::Gather(_) => (ANSWER_TIMEOUT, None),
             }
-        } else if exchange.body.is_some() {
-            (http.keep_alive_timeout, Some(408))
+        } else if let Some(body) = &exchange.body {
+            (body_time(http, body.bytes.len()), Some(408))
         } else if exchange.partial || !exchange.served {
             (http.head_deadline, Some(408))
         } else {
@@ -288,5 +295,13 @@ impl Shard {
             None => self.finish(token, cx),
         }
         None
+    }
+}
+
+/// How long a body may take of which so many bytes have come.
+fn body_time(http: &limits::Http, received: usize) -> Duration {
+    match http.body_rate_min {
+        0 => http.keep_alive_timeout,
+        rate => http.head_deadline + Duration::from_secs(1).mul_f64(received as f64 / f64::from(rate)),
     }
 }

@@ -5,16 +5,17 @@ use weir_ring::op::{Errno, Op};
 use weir_ring::token::{Member, Socket, Token, Transfer};
 use weir_transports::websocket::close;
 
-use crate::downstream::connection::{Departure, Exchange, Link, Parcel, ParcelStage, Stage, Watch};
+use crate::downstream::connection::{Departure, Link, Parcel, ParcelStage, Stage, Watch};
 use crate::error::Error;
 use crate::mail::Mail;
+use crate::policy::Whence;
 use crate::turn::{Cx, Shard};
 
 /// Sockets whose letter, and letters whose socket, is still under way. Few, and not for long.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     sockets: Vec<(Transfer, Socket)>,
-    parcels: Vec<(Transfer, Box<Parcel>)>,
+    parcels: Vec<(Transfer, Box<Parcel>, Whence)>,
 }
 
 impl Shard {
@@ -53,11 +54,11 @@ impl Shard {
         }
         let Stage::Leaving(departure) = std::mem::replace(&mut conn.stage, Stage::Lent) else { return };
         if errno.is_none() {
-            self.conns.remove(token);
-            self.stats.connections -= 1;
+            let whence = self.addresses.whence(conn.origin);
+            self.closed(token);
             self.stats.handed_over += 1;
             let Departure { to, transfer, parcel, .. } = *departure;
-            return self.send(to, Mail::Moved { transfer, parcel: Box::new(parcel) }, cx);
+            return self.send(to, Mail::Moved { transfer, parcel: Box::new(parcel), whence }, cx);
         }
         match departure.parcel.stage {
             ParcelStage::Http => {
@@ -73,29 +74,36 @@ impl Shard {
     /// The socket's half of an arrival.
     pub(crate) fn socket_arrived(&mut self, transfer: Transfer, socket: Socket, cx: &mut Cx<'_>) {
         let parcels = &mut self.arrivals.parcels;
-        match parcels.iter().position(|(other, _)| *other == transfer) {
+        match parcels.iter().position(|(other, ..)| *other == transfer) {
             Some(at) => {
-                let (_, parcel) = parcels.swap_remove(at);
-                self.arrive(socket, *parcel, cx);
+                let (_, parcel, whence) = parcels.swap_remove(at);
+                self.arrive(socket, *parcel, whence, cx);
             }
             None => self.arrivals.sockets.push((transfer, socket)),
         }
     }
 
     /// The letter's half.
-    pub(crate) fn parcel_arrived(&mut self, transfer: Transfer, parcel: Box<Parcel>, cx: &mut Cx<'_>) {
+    pub(crate) fn parcel_arrived(
+        &mut self,
+        transfer: Transfer,
+        parcel: Box<Parcel>,
+        whence: Whence,
+        cx: &mut Cx<'_>,
+    ) {
         let sockets = &mut self.arrivals.sockets;
         match sockets.iter().position(|(other, _)| *other == transfer) {
             Some(at) => {
                 let (_, socket) = sockets.swap_remove(at);
-                self.arrive(socket, *parcel, cx);
+                self.arrive(socket, *parcel, whence, cx);
             }
-            None => self.arrivals.parcels.push((transfer, parcel)),
+            None => self.arrivals.parcels.push((transfer, parcel, whence)),
         }
     }
 
-    fn arrive(&mut self, socket: Socket, parcel: Parcel, cx: &mut Cx<'_>) {
-        let Some(token) = self.open(socket, Exchange::default(), cx) else { return };
+    fn arrive(&mut self, socket: Socket, parcel: Parcel, whence: Whence, cx: &mut Cx<'_>) {
+        let origin = self.addresses.arrive(whence, &self.config.network, cx.now.mono);
+        let Some(token) = self.open(socket, origin, Stage::Http(Box::default()), cx) else { return };
         let mut bytes = parcel.bytes;
         match parcel.stage {
             ParcelStage::Http => self.http_received(token, &bytes, cx),

@@ -16,7 +16,7 @@ impl Shard {
             Mail::Ask { from, ask, question } => self.asked(from, ask, &question, cx),
             Mail::Answer { ask, answer } => self.answered(ask, answer, cx),
             Mail::Drain => self.drain(cx),
-            Mail::Moved { transfer, parcel } => self.parcel_arrived(transfer, parcel, cx),
+            Mail::Moved { transfer, parcel, whence } => self.parcel_arrived(transfer, parcel, whence, cx),
             Mail::Poll(letter) => self.poll_letter(*letter, cx),
             Mail::Publish { from, reply_to, publish } => self.publish_client(from, reply_to, &publish, cx),
             Mail::PublishTopic { from, reply_to, publish } => {
@@ -44,6 +44,11 @@ impl Shard {
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
+            Mail::Connections(changes) => self.count_connections(&changes),
+            Mail::Crowded(news) => self.crowded(&news, cx),
+            Mail::Squeeze(bytes) => self.squeeze(bytes, cx),
+            // For the control thread alone.
+            Mail::Trouble { .. } => {}
         }
     }
 
@@ -54,6 +59,8 @@ impl Shard {
                 self.stats.topics = self.topics.len() as u64;
                 self.stats.idempotency_keys = self.keys.len() as u64;
                 self.stats.present = self.rosters.len() as u64;
+                self.stats.addressed = self.addresses.connections();
+                self.stats.census = self.census.connections();
                 self.stats.mcp = self.mcp_stats();
                 self.stats.delivery.letters = self.dead.len() as u64;
                 self.stats.delivery.letter_bytes = self.dead.bytes() as u64;

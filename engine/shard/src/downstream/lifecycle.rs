@@ -4,11 +4,14 @@ use weir_ring::op::{Errno, Op};
 use weir_ring::time::Instant;
 use weir_ring::token::{Listener, Socket, Token};
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::downstream::connection::{Connection, Exchange, Stage, Watch};
+use crate::downstream::connection::{Connection, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
+use crate::mail::Trouble;
+use crate::policy::{Origin, Refusal};
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamFault;
 
@@ -26,25 +29,54 @@ pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
 
 impl Shard {
     /// A new connection: it has until the head deadline to say what it wants.
-    pub(crate) fn accepted(&mut self, socket: Socket, cx: &mut Cx<'_>) {
+    pub(crate) fn accepted(&mut self, socket: Socket, peer: Option<IpAddr>, cx: &mut Cx<'_>) {
         self.stats.accepted += 1;
-        let Some(token) = self.open(socket, Exchange::default(), cx) else { return };
-        if self.slots_left() < SLOTS_RESERVED || self.draining.is_some() {
+        self.trouble(Trouble::Descriptors, false, cx);
+        let (origin, refusal) = match self.admit(peer, cx.now.mono) {
+            Ok(origin) => (origin, None),
+            Err(Refusal::Silent) => {
+                self.stats.turned_away += 1;
+                return shut(socket, cx);
+            }
+            Err(refusal) => (Origin::FREE, Some(refusal)),
+        };
+        let http = || Stage::Http(Box::default());
+        let stage = if origin.is_proxied() { Stage::Preface(Box::default()) } else { http() };
+        let Some(token) = self.open(socket, origin, stage, cx) else { return };
+        if let Some(refusal) = refusal {
+            self.turn_away(token, refusal, cx);
+        } else if self.slots_left() < SLOTS_RESERVED || self.draining.is_some() {
             self.pause_accepting(cx);
             let error =
                 if self.draining.is_some() { Error::draining() } else { Error::insufficient_resources() };
             self.refuse_and_finish(token, &error, cx);
+        } else if self.squeezed {
+            self.refuse_and_finish(token, &Error::insufficient_resources(), cx);
+        }
+    }
+
+    /// Refuses a connection for the address that it is from.
+    pub(crate) fn turn_away(&mut self, token: Token, refusal: Refusal, cx: &mut Cx<'_>) {
+        self.stats.turned_away += 1;
+        match refusal.error() {
+            Some(error) => self.refuse_and_finish(token, &error, cx),
+            None => self.close(token, cx),
         }
     }
 
     /// Gives a socket its slot and its first recv.
-    pub(crate) fn open(&mut self, socket: Socket, exchange: Exchange, cx: &mut Cx<'_>) -> Option<Token> {
+    pub(crate) fn open(
+        &mut self,
+        socket: Socket,
+        origin: Origin,
+        stage: Stage,
+        cx: &mut Cx<'_>,
+    ) -> Option<Token> {
         let wake = cx.now.mono.plus(self.config.http.head_deadline);
-        let stage = Stage::Http(Box::new(exchange));
-        let conn = Connection { socket, egress: Egress::default(), stage, heard: cx.now.mono, wake };
+        let conn = Connection { socket, origin, egress: Egress::default(), stage, heard: cx.now.mono, wake };
         let Ok(token) = self.conns.insert(conn) else {
-            let nobody = Token { index: u32::MAX, generation: 0 };
-            cx.out.ops.push(Op::Close { token: nobody, socket });
+            self.addresses.leave(origin);
+            shut(socket, cx);
             return None;
         };
         self.stats.connections += 1;
@@ -62,11 +94,13 @@ impl Shard {
             for listener in 0..self.config.listeners {
                 cx.out.ops.push(Op::StopAccept { listener: Listener(listener) });
             }
+            self.trouble(Trouble::Connections, self.draining.is_none(), cx);
         }
     }
 
     /// Accepting stopped: on request, or because something ran out.
-    pub(crate) fn accept_failed(&mut self, listener: Listener, cx: &mut Cx<'_>) {
+    pub(crate) fn accept_failed(&mut self, listener: Listener, errno: Errno, cx: &mut Cx<'_>) {
+        self.accept_trouble(errno, cx);
         self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
     }
 
@@ -81,6 +115,7 @@ impl Shard {
             return self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
         }
         self.accepting = true;
+        self.trouble(Trouble::Connections, false, cx);
         cx.out.ops.push(Op::Accept { listener });
     }
 
@@ -88,6 +123,7 @@ impl Shard {
     pub(crate) fn received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         match &mut conn.stage {
+            Stage::Preface(_) => self.preface_received(token, bytes, cx),
             Stage::Http(_) => self.http_received(token, bytes, cx),
             Stage::WebSocket(_) => self.websocket_received(token, bytes, cx),
             // Came before the driver had ended the recv.
@@ -134,7 +170,8 @@ impl Shard {
 
     /// The slot is free again.
     pub(crate) fn closed(&mut self, token: Token) {
-        if self.conns.remove(token).is_some() {
+        if let Some(conn) = self.conns.remove(token) {
+            self.addresses.leave(conn.origin);
             self.stats.connections -= 1;
         }
     }
@@ -173,7 +210,7 @@ impl Shard {
             Stage::Poll(poll) => self.forget_poll(token, *poll, cx),
             Stage::Upstream(wire) => self.wire_left(token, *wire, UpstreamFault::Broken, cx),
             Stage::Http(exchange) => self.forget_exchange(token, *exchange, cx),
-            Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+            Stage::Preface(_) | Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
         }
     }
 
@@ -217,7 +254,7 @@ impl Shard {
             Stage::Upstream(_) => self.examine_wire(token, cx),
             Stage::Leaving(_) => Some(cx.now.mono.plus(LINGER)),
             Stage::Closing { .. } if cx.now.mono < conn.heard.plus(LINGER) => Some(conn.heard.plus(LINGER)),
-            Stage::Closing { .. } => {
+            Stage::Preface(_) | Stage::Closing { .. } => {
                 self.close(token, cx);
                 None
             }
@@ -227,4 +264,10 @@ impl Shard {
             self.wake_by(token, next);
         }
     }
+}
+
+/// Closes a socket that has no slot.
+fn shut(socket: Socket, cx: &mut Cx<'_>) {
+    let nobody = Token { index: u32::MAX, generation: 0 };
+    cx.out.ops.push(Op::Close { token: nobody, socket });
 }

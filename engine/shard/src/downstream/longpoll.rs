@@ -230,7 +230,13 @@ impl Shard {
     }
 
     /// Refuses a request in words that phoenix.js takes: of any other answer it would make nothing, for ever.
-    fn refuse_poll(&mut self, token: Token, error: &Error, keep_alive: bool, cx: &mut Cx<'_>) -> Outcome {
+    pub(crate) fn refuse_poll(
+        &mut self,
+        token: Token,
+        error: &Error,
+        keep_alive: bool,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
         let terms = Terms { keep_alive, standing: None };
         self.respond_error_as(token, error, &error_with_status(error), terms, cx);
         if keep_alive {

@@ -56,7 +56,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Flow {
         let plan = channels::plan(frame, membership(link, frame));
-        if let Err(error) = self.charge_plan(link, &plan, cx) {
+        if let Err(error) = self.charge_plan(token, link, &plan, cx) {
             self.reply_error(token, link, frame, &error, cx);
             return Flow::Go;
         }
@@ -84,9 +84,18 @@ impl Shard {
     }
 
     /// Heartbeats, pings, acknowledgements, resumes and leaves are free.
-    fn charge_plan(&mut self, link: &Link, plan: &Plan<'_>, cx: &Cx<'_>) -> Result<(), Error> {
-        match (plan, link.session) {
-            (Plan::JoinTopic(_) | Plan::Push { .. } | Plan::Publish { .. }, Some(id)) => self.charge(id, cx),
+    fn charge_plan(&mut self, token: Token, link: &Link, plan: &Plan<'_>, cx: &Cx<'_>) -> Result<(), Error> {
+        let (Plan::JoinTopic(_) | Plan::Push { .. } | Plan::Publish { .. }, Some(id)) = (plan, link.session)
+        else {
+            return Ok(());
+        };
+        self.charge(id, cx)?;
+        self.charge_origin(token, cx)?;
+        match plan {
+            Plan::Push { event, payload } if !self.config.method_limits.is_empty() => {
+                self.charge_session_method(id, &push_type(event, payload), cx)
+            }
+            Plan::Publish { event, .. } => self.charge_session_method(id, event, cx),
             _ => Ok(()),
         }
     }

@@ -42,7 +42,7 @@ impl Shard {
         terms: Terms,
         cx: &mut Cx<'_>,
     ) {
-        if matches!(error, Error::RateLimited { .. }) {
+        if error.error() == "rate_limit_exceeded" {
             self.stats.limited += 1;
         }
         let mut headers = vec![JSON, NO_STORE];

@@ -40,7 +40,15 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let mut terms = Terms { keep_alive: head.keep_alive, standing: None };
-        let endpoint = match endpoint::find(head.method, head.path, self.config.test_endpoints) {
+        let found = endpoint::find(head.method, head.path, self.config.test_endpoints);
+        let opens = found.as_ref().is_ok_and(Endpoint::is_stream);
+        if let Err(error) = self.check_origin(token, head, opens, cx) {
+            return match found {
+                Ok(Endpoint::LongPoll) => self.refuse_poll(token, &error, head.keep_alive, cx),
+                _ => self.refuse(token, &error, terms, cx),
+            };
+        }
+        let endpoint = match found {
             Ok(endpoint) => endpoint,
             Err(error) => return self.refuse(token, &error, terms, cx),
         };

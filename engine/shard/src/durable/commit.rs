@@ -13,6 +13,7 @@ use crate::durable::record::{Kind, Message, Name, Numbers, Place, Record};
 use crate::error::Error;
 use crate::idempotency::{Key, Reply};
 use crate::lane::Lane;
+use crate::mail::Trouble;
 use crate::mailbox::{LaneStream, Mailbox};
 use crate::message::Receipt;
 use crate::outbox::Entry;
@@ -54,6 +55,7 @@ impl Shard {
         let Some(journal) = &mut self.journal else { return };
         match journal.appended(bytes, errno, cx.now.mono) {
             Outcome::Durable(waiting) => {
+                self.trouble(Trouble::Storage, false, cx);
                 waiting.iter().for_each(|one| self.reveal(one));
                 for one in waiting {
                     self.tell_settled(one, cx);
@@ -61,6 +63,7 @@ impl Shard {
             }
             Outcome::Refused(waiting) => {
                 self.stats.log.refused += 1;
+                self.trouble(Trouble::Storage, true, cx);
                 for one in &waiting {
                     self.roll_back(&one.stream);
                 }

@@ -3,15 +3,23 @@
 
 use std::time::Duration;
 
+mod addresses;
 mod backends;
 mod breaker;
+mod census;
+mod methods;
 mod pace;
 pub(crate) mod routing;
+mod source;
 mod token_bucket;
 
+pub use addresses::{Addresses, Origin, Refusal, Whence};
 pub use backends::Backends;
 pub use breaker::CircuitBreaker;
+pub use census::Census;
+pub use methods::{Caller, Methods};
 pub use pace::{Pace, Status};
+pub use source::{Source, client_behind};
 pub use token_bucket::TokenBucket;
 
 /// What a limit says to one request.

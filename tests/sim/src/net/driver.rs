@@ -80,8 +80,12 @@ fn named<'a>(stage: &'a mut Stage, shard: usize, name: (Token, Socket), op: &str
         None => Some("names a socket that is not open"),
         Some(sock) if sock.closing => Some("comes after Close"),
         Some(sock) if sock.moving => Some("comes during HandOver"),
-        Some(sock) if op != "Recv" && sock.token.is_none() => Some("comes before the first Recv"),
-        Some(sock) if op != "Recv" && sock.token != Some(token) => Some("comes in another token's name"),
+        Some(sock) if sock.token.is_none() && !matches!(op, "Recv" | "Close") => {
+            Some("comes before the first Recv")
+        }
+        Some(sock) if op != "Recv" && sock.token.is_some_and(|known| known != token) => {
+            Some("comes in another token's name")
+        }
         Some(_) => None,
     };
     if let Some(wrong) = wrong {
@@ -145,7 +149,8 @@ pub fn accept_some(stage: &mut Stage, shard: usize) {
             };
             accepting.backlog.pop_front();
             stage.net.conns[conn].place = Place::Socket { shard, socket };
-            complete(stage, shard, Item::Accepted { listener, socket });
+            let peer = super::address(stage.net.conns[conn].owner, stage.options.hosts);
+            complete(stage, shard, Item::Accepted { listener, socket, peer });
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod outbound;
 pub mod port;
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use weir_ring::token::Address;
 
@@ -176,6 +177,15 @@ pub fn happen(stage: &mut Stage, event: Event) -> Option<(usize, Taken)> {
         Event::Turn { .. } | Event::Timer { .. } | Event::Carry { .. } | Event::Control | Event::Next => {}
     }
     None
+}
+
+/// The network address of an agent. Several share one; of IPv6 they have one network of 64 bits.
+pub fn address(agent: AgentId, hosts: usize) -> IpAddr {
+    let host = agent % hosts.max(1);
+    match host % 2 {
+        0 => Ipv4Addr::new(192, 0, 2, host as u8).into(),
+        _ => Ipv6Addr::new(0x2001, 0xdb8, 0, host as u16, 0, 0, 0, agent as u16).into(),
+    }
 }
 
 /// Opens a connection to a shard and listener that the kernel picks.

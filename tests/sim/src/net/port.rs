@@ -1,6 +1,7 @@
 //! What one shard sees of the network: its sockets, its listeners, and the completions that wait for it.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use weir_ring::op::{Completion, Completions, Errno, RecvMode};
 use weir_ring::token::{Listener, Socket, Token, Transfer};
@@ -12,7 +13,7 @@ use crate::text::Text;
 #[derive(Debug)]
 pub enum Item {
     /// As [`Completion::Accepted`].
-    Accepted { listener: u8, socket: u32 },
+    Accepted { listener: u8, socket: u32, peer: IpAddr },
     /// As [`Completion::AcceptFailed`].
     AcceptFailed { listener: u8, errno: i32 },
     /// As [`Completion::Connected`].
@@ -205,9 +206,11 @@ impl Completions for Batch {
     fn next(&mut self) -> Option<Completion<'_>> {
         self.lent = self.items.pop_front();
         Some(match self.lent.as_mut()? {
-            Item::Accepted { listener, socket } => {
-                Completion::Accepted { listener: Listener(*listener), socket: Socket(*socket) }
-            }
+            Item::Accepted { listener, socket, peer } => Completion::Accepted {
+                listener: Listener(*listener),
+                socket: Socket(*socket),
+                peer: Some(*peer),
+            },
             Item::AcceptFailed { listener, errno } => {
                 Completion::AcceptFailed { listener: Listener(*listener), errno: Errno(*errno) }
             }

@@ -16,7 +16,9 @@ pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
             // What was acknowledged may come back from the disk once more. Nothing is added to it.
             restored.extend(last.keys());
         }
-        let Fact::Counted { shard, queue_bytes_peak, outbox_bytes, connections } = *fact else { continue };
+        let Fact::Counted { shard, queue_bytes_peak, outbox_bytes, connections, addressed } = *fact else {
+            continue;
+        };
         if restored.remove(&shard) {
             outbox_max = outbox_max.max(outbox_bytes);
         }
@@ -32,12 +34,19 @@ pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
                 format!("outboxes hold more than {} bytes: {fact:?}", terms.outbox_bytes_max)
             });
         }
-        last.insert(shard, (*at, connections));
+        last.insert(shard, (*at, connections, addressed));
     }
-    for (shard, (at, connections)) in last {
+    for (shard, (at, connections, addressed)) in last {
         if connections > 0 && !terms.drains {
             found.add(17, at, || {
                 format!("shard {shard} counts {connections} connections after all have left")
+            });
+        }
+        if addressed > 0 && !terms.drains {
+            found.add(11, at, || {
+                format!(
+                    "shard {shard} counts {addressed} connections of network addresses after all have left"
+                )
             });
         }
     }

@@ -85,6 +85,8 @@ describe('a full disk', () => {
     assert.ok(written.length > 50, `${written.length} messages fitted`)
     assert.equal((await publish(0)).status, 503)
     assert.equal((await get(weir.url('/health', 'admin'))).status, 200)
+    for (let n = 0; n < 20; n++) await publish(0)
+    assert.equal(weir.output.match(/the disk of the data folder is full/g).length, 1, 'said once')
   })
 
   it('goes on by itself when there is room', async () => {

@@ -39,12 +39,13 @@ const OUTSIDE: [&str; 11] = [
 const RING_VALUES: [&str; 5] = ["op", "token", "buffer", "mesh", "time"];
 
 /// Codecs are siblings: each may use these others.
-const CODECS: [(&str, &[&str]); 7] = [
+const CODECS: [(&str, &[&str]); 8] = [
     ("http1", &[]),
     ("json", &[]),
     ("jsonrpc", &["json"]),
     ("mcp", &["json", "jsonrpc"]),
     ("phoenix", &["json"]),
+    ("proxy", &[]),
     ("sse", &["http1"]),
     ("websocket", &["http1"]),
 ];

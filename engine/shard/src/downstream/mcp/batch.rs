@@ -82,8 +82,8 @@ impl Shard {
             Ok(Message::Request { id, method, .. }) if method == "initialize" => {
                 Some(Fault::invalid("initialize stands alone.").to(Some(*id)))
             }
-            Ok(Message::Request { id, .. }) => {
-                self.charge_mcp(exchange, request, Some(session), Some(*id), cx).err()
+            Ok(Message::Request { id, method, .. }) => {
+                self.charge_mcp(exchange, request, Some(session), (Some(*id), &**method), cx).err()
             }
             Ok(_) => None,
         }

@@ -10,6 +10,7 @@ use crate::downstream::connection::{Exchange, Stage, Waiting};
 use crate::downstream::exchange::Outcome;
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::accepts;
+use crate::downstream::mcp::modern::method_of;
 use crate::downstream::mcp::pending::{Form, HttpSse, Source};
 use crate::downstream::mcp::post::{Request, text};
 use crate::mcp::session::Carrier;
@@ -58,7 +59,7 @@ impl Shard {
             _ => None,
         };
         if !matches!(message, Message::Response { .. }) {
-            self.charge_mcp(exchange, request, session, asked, cx)?;
+            self.charge_mcp(exchange, request, session, (asked, method_of(&message)), cx)?;
         }
         let session = match (session, &message) {
             (Some(session), _) => session,

@@ -9,7 +9,7 @@ use weir_transports::phoenix;
 
 use crate::downstream::connection::{Joined, Link};
 use crate::downstream::mcp::fault::Fault;
-use crate::downstream::mcp::modern::{id_of, says_stateless};
+use crate::downstream::mcp::modern::{id_of, method_of, says_stateless};
 use crate::mcp::outlet::{Client, From, Outlet};
 use crate::mcp::session::Carrier;
 use crate::turn::{Cx, Shard};
@@ -93,7 +93,10 @@ impl Shard {
         if !matches!(message, Message::Response { .. })
             && let Some(client) = link.session
         {
-            let charged = self.charge(client, cx);
+            let charged = self
+                .charge(client, cx)
+                .and_then(|()| self.charge_origin(token, cx))
+                .and_then(|()| self.charge_session_method(client, method_of(&message), cx));
             // A notification too many is left out: nothing can be said about it.
             match (charged, id) {
                 (Err(_), None) => return Ok(()),

@@ -77,6 +77,14 @@ pub(crate) fn id_of<'a>(message: &Message<'a>) -> Option<Id<'a>> {
     }
 }
 
+/// What a message names; nothing if it is a response.
+pub(crate) fn method_of<'m>(message: &'m Message<'_>) -> &'m str {
+    match message {
+        Message::Request { method, .. } | Message::Notification { method, .. } => method,
+        Message::Response { .. } => "",
+    }
+}
+
 impl Shard {
     pub(crate) fn post_stateless<'a>(
         &mut self,
@@ -89,7 +97,7 @@ impl Shard {
         if matches!(message, Message::Response { .. }) {
             return Err(Fault::invalid("Since 2026-07-28 clients send no responses."));
         }
-        self.charge_mcp(exchange, request, None, id, cx)?;
+        self.charge_mcp(exchange, request, None, (id, method_of(&message)), cx)?;
         let token = request.token;
         let number = self.next_ticket();
         let outlet = Outlet::Post { connection: token, exchange: number };

@@ -16,9 +16,12 @@ use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
 use crate::mcp::session::Carrier;
-use crate::policy::Verdict;
+use crate::policy::{Caller, Verdict};
 use crate::route::CLIENT_ID_BYTES_MAX;
 use crate::turn::{Cx, Shard};
+
+/// The method that begins a session.
+const INITIALIZE: &str = "initialize";
 
 /// One HTTP request to an MCP endpoint.
 #[derive(Debug)]
@@ -139,21 +142,21 @@ impl Shard {
             return self.post_stateless(exchange, request, message, cx);
         }
         match message {
-            Message::Request { ref method, .. } if method == "initialize" => {
+            Message::Request { ref method, .. } if method == INITIALIZE => {
                 self.post_initialize(exchange, request, message, cx)
             }
-            Message::Request { id, .. } => {
+            Message::Request { id, ref method, .. } => {
                 let Some(session) = self.named_session(request, cx).map_err(|fault| fault.to(Some(id)))?
                 else {
                     return Ok(Outcome::Gone);
                 };
-                self.charge_mcp(exchange, request, Some(session), Some(id), cx)?;
+                self.charge_mcp(exchange, request, Some(session), (Some(id), &**method), cx)?;
                 Ok(self.ask_of_session(session, request, false, message, cx))
             }
             Message::Notification { .. } | Message::Response { .. } => {
                 let Some(session) = self.named_session(request, cx)? else { return Ok(Outcome::Gone) };
-                if matches!(message, Message::Notification { .. }) {
-                    self.charge_mcp(exchange, request, Some(session), None, cx)?;
+                if let Message::Notification { method, .. } = &message {
+                    self.charge_mcp(exchange, request, Some(session), (None, &**method), cx)?;
                 }
                 self.tell_hub(session, request, message, cx);
                 Ok(self.accept_post(request, cx))
@@ -176,7 +179,7 @@ impl Shard {
                 None => Ok(Outcome::Gone),
             };
         }
-        self.charge_mcp(exchange, request, None, Some(id), cx)?;
+        self.charge_mcp(exchange, request, None, (Some(id), INITIALIZE), cx)?;
         let session = self
             .mcp_open(params, Carrier::Streamable(Box::default()), cx)
             .map_err(|error| Fault::of(&error, Some(id)))?;
@@ -214,18 +217,23 @@ impl Shard {
     }
 
     /// Takes a token from the bucket of whoever asks: the client it calls itself, its session, or its
-    /// connection.
+    /// connection; and one from that for the method, if it has a limit.
     pub(crate) fn charge_mcp<'a>(
         &mut self,
         exchange: &mut Exchange,
         request: &mut Request<'a>,
         session: Option<Token>,
-        id: Option<Id<'a>>,
+        (id, method): (Option<Id<'a>>, &str),
         cx: &mut Cx<'_>,
     ) -> Result<(), Fault<'a>> {
         let (rate, now) = (self.config.client_rate, cx.now.mono);
-        let session = session.and_then(|session| self.mcp.sessions.get_mut(session));
         let named = request.headers.client.filter(|name| name.len() <= CLIENT_ID_BYTES_MAX);
+        let caller = match (named, session) {
+            (Some(name), _) => Caller::Client(name),
+            (None, Some(session)) => Caller::Session(session),
+            (None, None) => Caller::Connection(request.token),
+        };
+        let session = session.and_then(|session| self.mcp.sessions.get_mut(session));
         let (verdict, standing) = match (named, session) {
             (Some(name), _) => self.serving.clients.take(Some(name), &rate, now),
             (None, session) => {
@@ -235,7 +243,9 @@ impl Shard {
         };
         request.terms.standing = standing;
         match verdict {
-            Verdict::Allow { .. } => Ok(()),
+            Verdict::Allow { .. } => {
+                self.charge_method(caller, method, cx).map_err(|error| Fault::of(&error, id))
+            }
             Verdict::Deny { retry_after } => {
                 self.stats.limited += 1;
                 Err(Fault::of(&Error::RateLimited { retry_after }, id))

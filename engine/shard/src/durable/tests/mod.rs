@@ -64,7 +64,7 @@ struct Script<'a> {
 impl Completions for Script<'_> {
     fn next(&mut self) -> Option<Completion<'_>> {
         Some(match self.events.pop_front()? {
-            Event::Accepted(socket) => Completion::Accepted { listener: Listener(0), socket },
+            Event::Accepted(socket) => Completion::Accepted { listener: Listener(0), socket, peer: None },
             Event::Received(token, bytes) => {
                 self.bytes = bytes;
                 Completion::Received { token, bytes: &mut self.bytes }
