@@ -102,8 +102,8 @@ pub struct Shard {
     pub(crate) addresses: Addresses,
     /// What the addresses have on all shards, of those whose home this one is.
     pub(crate) census: Census,
-    /// The process uses more memory than it may.
-    pub(crate) squeezed: bool,
+    /// The process uses more memory than it may: meanwhile all outboxes together get no larger than this.
+    pub(crate) squeezed: Option<usize>,
     /// What the control thread was told to be wrong.
     pub(crate) troubles: Vec<Trouble>,
     pub(crate) timers: Option<Timers<Alarm>>,
@@ -173,7 +173,7 @@ impl Shard {
             methods: Methods::new(&config.method_limits, random.next()),
             addresses: Addresses::new(random.next()),
             census: Census::new(random.next()),
-            squeezed: false,
+            squeezed: None,
             troubles: Vec::new(),
             timers: None,
             arrivals: Arrivals::default(),

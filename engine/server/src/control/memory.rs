@@ -48,21 +48,17 @@ impl Budget {
     fn look(&mut self, used: u64, now: Instant) -> Option<u64> {
         match self.told {
             None if used <= self.budget => None,
-            // A little below, so that the next message is not at once too much.
-            Some(_) if used <= self.target() => {
+            Some(_) if used <= self.budget => {
                 self.told = None;
                 Some(0)
             }
             Some(told) if now.duration_since(told) < PATIENCE => None,
             _ => {
                 self.told = Some(now);
-                Some(used.saturating_sub(self.target()).max(1))
+                // A little more, so that the next message is not at once too much.
+                Some(used - self.budget + self.budget / 20)
             }
         }
-    }
-
-    fn target(&self) -> u64 {
-        self.budget - self.budget / 20
     }
 }
 
@@ -107,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_much_is_asked_back_until_there_is_some_room() {
+    fn what_is_too_much_is_asked_back_and_a_little_more() {
         let mut budget = Budget { budget: 1_000, told: None };
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
@@ -115,9 +111,8 @@ mod tests {
         assert_eq!(budget.look(1_200, at(250)), Some(250));
         assert_eq!(budget.look(1_200, at(500)), None, "it takes a moment");
         assert_eq!(budget.look(1_100, at(1_250)), Some(150));
-        assert_eq!(budget.look(960, at(2_250)), Some(10));
-        assert_eq!(budget.look(950, at(2_500)), Some(0));
-        assert_eq!(budget.look(1_000, at(2_750)), None);
+        assert_eq!(budget.look(1_000, at(1_500)), Some(0));
+        assert_eq!(budget.look(1_000, at(1_750)), None);
     }
 
     #[test]

@@ -139,10 +139,9 @@ impl Topics {
         topic.outbox.roll_back()
     }
 
-    /// Drops the oldest message of `name` unless that is its newest, too, and says how many bytes that were.
+    /// Drops the oldest message of `name`, and says how many bytes that were.
     pub(crate) fn evict_oldest(&mut self, name: &str) -> usize {
-        let outbox = self.by_name.get_mut(name).map(|topic| &mut topic.outbox);
-        outbox.filter(|outbox| outbox.len() > 1).map_or(0, Outbox::evict_oldest)
+        self.by_name.get_mut(name).map_or(0, |topic| topic.outbox.evict_oldest())
     }
 
     /// One connection of `from` left.

@@ -50,7 +50,7 @@ impl Shard {
             let error =
                 if self.draining.is_some() { Error::draining() } else { Error::insufficient_resources() };
             self.refuse_and_finish(token, &error, cx);
-        } else if self.squeezed {
+        } else if self.squeezed.is_some() {
             self.refuse_and_finish(token, &Error::insufficient_resources(), cx);
         }
     }

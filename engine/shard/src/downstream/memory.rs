@@ -1,5 +1,5 @@
-//! The process uses more memory than it may: newcomers are refused, and of the largest streams the oldest
-//! messages go, each with a gap for whoever would have needed it.
+//! The process uses more memory than it may: newcomers are refused, publishes wait for room, and of the largest
+//! streams the oldest messages go, each with a gap for whoever would have needed it.
 
 use std::collections::BinaryHeap;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ impl Hoard {
 impl Shard {
     /// The control thread says how many bytes this shard is to give back; 0: there is memory again.
     pub(crate) fn squeeze(&mut self, bytes: usize, cx: &mut Cx<'_>) {
-        self.squeezed = bytes > 0;
-        if !self.squeezed {
+        if bytes == 0 {
+            self.squeezed = None;
             return;
         }
         let mut largest = self.hoards();
@@ -43,12 +43,18 @@ impl Shard {
         }
         self.stats.outbox_bytes -= freed as u64;
         self.stats.squeezed_bytes += freed as u64;
+        self.squeezed = Some(self.stats.outbox_bytes as usize);
+    }
+
+    /// Bytes that all outboxes together may hold at this moment.
+    pub(crate) fn outbox_bytes_max(&self) -> usize {
+        self.squeezed
+            .map_or(self.config.outbox_bytes_total_max, |most| most.min(self.config.outbox_bytes_total_max))
     }
 
     /// All streams from which something can be spared, by what they hold.
     fn hoards(&self) -> BinaryHeap<(usize, Hoard)> {
-        // The newest message always stays.
-        let spares = |outbox: &Outbox| (outbox.len() > 1).then(|| outbox.bytes());
+        let spares = |outbox: &Outbox| (!outbox.is_empty()).then(|| outbox.bytes());
         let lanes = self.sessions.iter().flat_map(|(id, session)| {
             let lanes = session.mailbox.iter().flat_map(|mailbox| mailbox.lanes());
             lanes.filter_map(move |(lane, stream)| Some((spares(&stream.outbox)?, Hoard::client(id, lane))))
@@ -68,9 +74,6 @@ impl Shard {
                 let id = Token { index: *index, generation: *generation };
                 let mailbox = self.sessions.get_mut(id).and_then(|session| session.mailbox.as_mut());
                 let Some(stream) = mailbox.and_then(|mailbox| mailbox.lane_mut(*lane)) else { return 0 };
-                if stream.outbox.len() < 2 {
-                    return 0;
-                }
                 let evicted = stream.outbox.evict_oldest();
                 self.forgotten(id, *lane, cx);
                 evicted

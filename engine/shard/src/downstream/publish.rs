@@ -89,7 +89,7 @@ impl Shard {
         self.check_log()?;
         let id = self.open_session(&publish.client, cx)?;
         let limits = self.config.outbox.clone();
-        let held = self.stats.outbox_bytes as usize;
+        let (held, most) = (self.stats.outbox_bytes as usize, self.outbox_bytes_max());
         let lane = publish.lane;
         let Some(session) = self.sessions.get_mut(id) else { return Err(Error::insufficient_resources()) };
         let epoch = session.epoch;
@@ -101,7 +101,7 @@ impl Shard {
         let (kind, data) = (&publish.kind, publish.data.get());
         write_envelope(&mut body, (lane, position), kind, cx.stamp.get(), data);
         let bytes = body.len();
-        if held + bytes > self.config.outbox_bytes_total_max {
+        if held + bytes > most {
             return Err(Error::insufficient_resources());
         }
         let class = publish.target.class();
@@ -147,7 +147,7 @@ impl Shard {
 
     fn append_topic(&mut self, publish: &TopicPublish, cx: &Cx<'_>) -> Result<(Arc<str>, Receipt), Error> {
         self.check_log()?;
-        let room = self.config.outbox_bytes_total_max.saturating_sub(self.stats.outbox_bytes as usize);
+        let room = self.outbox_bytes_max().saturating_sub(self.stats.outbox_bytes as usize);
         let Shard { topics, random, journal, .. } = self;
         let begin = || begin_topic(random, journal, &publish.topic);
         let topic = topics.open(&publish.topic, begin, cx.now.mono);

@@ -131,7 +131,7 @@ impl Shard {
         if message.is_empty() {
             return;
         }
-        let (now, max) = (cx.now.mono, self.config.outbox_bytes_total_max as u64);
+        let (now, max) = (cx.now.mono, self.outbox_bytes_max() as u64);
         let Shard { mcp, config, stats, .. } = self;
         let Some(session) = mcp.sessions.get_mut(session) else { return };
         let Carrier::Streamable(streams) = &mut session.carrier else { return };
@@ -154,7 +154,7 @@ impl Shard {
 
     /// The shard's memory is used up: what a stream's client has been sent is not kept for another time.
     fn relieve(&mut self, session: Token, number: u32) {
-        let max = self.config.outbox_bytes_total_max as u64;
+        let max = self.outbox_bytes_max() as u64;
         let held = self.stats.outbox_bytes;
         let Some(stream) = self.stream(session, number) else { return };
         let delivered = stream.delivered;
