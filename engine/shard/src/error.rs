@@ -1,6 +1,7 @@
 //! The error table: the same names, sentences and numbers on every transport.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_transports::json;
@@ -26,6 +27,14 @@ pub enum Error {
     InvalidToken,
     /// A token that was good once.
     TokenExpired,
+    /// A message with what becomes script where a page shows it.
+    PotentialInjection { pattern: &'static str },
+    /// A message that breaks the rule of this name.
+    PolicyViolation { rule: Arc<str> },
+    /// The operator keeps this client or address out.
+    Blacklisted,
+    /// The client or its address behaves oddly and is kept out for a while.
+    Suspicious { retry_after: Duration },
     /// MCP may not be spoken from there.
     Origin,
     /// Memory, slots or queues are at their bounds.
@@ -78,11 +87,17 @@ impl Error {
     pub const fn error(&self) -> &'static str {
         match self {
             Error::RateLimited { .. } => "rate_limit_exceeded",
-            Error::MessageTooLarge { .. } | Error::MissingField { .. } | Error::Malformed { .. } => {
-                "invalid_message"
-            }
+            Error::MessageTooLarge { .. }
+            | Error::MissingField { .. }
+            | Error::Malformed { .. }
+            | Error::PotentialInjection { .. } => "invalid_message",
+            Error::PolicyViolation { .. } => "policy_violation",
             Error::ClientIdRequired => "client_id_required",
-            Error::ClientIdMismatch | Error::Origin | Error::Loopback => "forbidden",
+            Error::ClientIdMismatch
+            | Error::Origin
+            | Error::Loopback
+            | Error::Blacklisted
+            | Error::Suspicious { .. } => "forbidden",
             Error::Unacknowledged => "timeout",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
@@ -95,12 +110,16 @@ impl Error {
     }
 
     /// The name of the cause: field `reason`. An error with one cause only is its own.
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match self {
             Error::RateLimited { .. } => "client",
             Error::MessageTooLarge { .. } => "message_too_large",
             Error::MissingField { .. } => "missing_fields",
             Error::Malformed { .. } => "malformed",
+            Error::PotentialInjection { .. } => "potential_injection",
+            Error::PolicyViolation { rule } => rule,
+            Error::Blacklisted => "blacklisted",
+            Error::Suspicious { .. } => "suspicious_behavior",
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
             Error::Superseded => "superseded",
@@ -121,9 +140,17 @@ impl Error {
     /// The HTTP status (RFC 9110, section 15; 429: RFC 6585).
     pub const fn http_status(&self) -> u16 {
         match self {
-            Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
+            Error::MissingField { .. }
+            | Error::Malformed { .. }
+            | Error::PotentialInjection { .. }
+            | Error::ClientIdRequired => 400,
             Error::InvalidToken | Error::TokenExpired => 401,
-            Error::ClientIdMismatch | Error::Origin | Error::Loopback => 403,
+            Error::ClientIdMismatch
+            | Error::Origin
+            | Error::Loopback
+            | Error::PolicyViolation { .. }
+            | Error::Blacklisted
+            | Error::Suspicious { .. } => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
@@ -147,6 +174,20 @@ impl Error {
                 format!("The field \"{field}\" is missing or empty; add it.").into()
             }
             Error::Malformed { what } => format!("The message cannot be read: {what}.").into(),
+            Error::PotentialInjection { pattern } => format!(
+                "The message has what a page that shows it would run (pattern {pattern}); escape it for HTML, or \
+                 have the operator set rules.injection."
+            )
+            .into(),
+            Error::PolicyViolation { rule } => {
+                format!("The message breaks the operator's rule \"{rule}\"; see what it demands.").into()
+            }
+            Error::Blacklisted => {
+                "The operator of this server keeps this client or address out; ask there.".into()
+            }
+            Error::Suspicious { .. } => "The client or its address has lately sent too much that is wrong or too \
+                                         often reconnected; wait for retry_after milliseconds."
+                .into(),
             Error::ClientIdRequired => "The request names no client; send the header X-Client-ID, the query \
                                         parameter client_id or the join payload's client_id."
                 .into(),
@@ -206,6 +247,7 @@ impl Error {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::RateLimited { retry_after }
+            | Error::Suspicious { retry_after }
             | Error::InsufficientResources { retry_after }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
@@ -250,12 +292,21 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 19] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 23] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
             (Error::MissingField { field: "type" }, "invalid_message", "missing_fields", 400),
             (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
+            (
+                Error::PotentialInjection { pattern: "template" },
+                "invalid_message",
+                "potential_injection",
+                400,
+            ),
+            (Error::PolicyViolation { rule: "no-spam".into() }, "policy_violation", "no-spam", 403),
+            (Error::Blacklisted, "forbidden", "blacklisted", 403),
+            (Error::Suspicious { retry_after: WAIT }, "forbidden", "suspicious_behavior", 403),
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
             (Error::Superseded, "conflict", "superseded", 409),

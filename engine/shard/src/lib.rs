@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod acks;
+pub mod audit;
 mod channels;
 mod chunks;
 pub mod dead;

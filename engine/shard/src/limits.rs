@@ -4,6 +4,8 @@ mod delivery;
 mod durability;
 mod mcp;
 mod routing;
+mod rules;
+mod security;
 
 use std::time::Duration;
 
@@ -11,6 +13,8 @@ pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::routing::Routing;
+pub use self::rules::{Effect, Injection, MessageRule, Rules};
+pub use self::security::{Audit, Subject, Suspicion};
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,6 +75,14 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What the gateway is as an MCP server.
     pub mcp: Mcp,
+    /// What messages of applications must be.
+    pub rules: Rules,
+    /// Who may not come in from the start on. Default nobody.
+    pub blacklist: Vec<Subject>,
+    /// When somebody who behaves oddly is refused.
+    pub suspicion: Suspicion,
+    /// Bounds of the audit log.
+    pub audit: Audit,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -218,6 +230,10 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             upstreams: Vec::new(),
             mcp: Mcp::default(),
+            rules: Rules::default(),
+            blacklist: Vec::new(),
+            suspicion: Suspicion::default(),
+            audit: Audit::default(),
             secret: [0; 32],
         }
     }

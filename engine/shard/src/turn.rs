@@ -8,6 +8,7 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::{Listener, Member, Token};
 use weir_transports::websocket::{Deflater, Scratch};
 
+use crate::audit::Trail;
 use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
@@ -22,6 +23,9 @@ use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
+use crate::policy::blacklist::Blacklist;
+use crate::policy::rules::Rules;
+use crate::policy::suspicion::Suspicion;
 use crate::random::Random;
 use crate::seal::Seal;
 use crate::session::Sessions;
@@ -96,6 +100,14 @@ pub struct Shard {
     /// Who takes the changes of topics' rosters.
     pub(crate) watchers: Subscribers,
     pub(crate) backends: Backends,
+    /// What messages must be.
+    pub(crate) rules: Rules,
+    /// Who may not come in.
+    pub(crate) blacklist: Blacklist,
+    /// Who behaves oddly.
+    pub(crate) suspicion: Suspicion,
+    /// What the audit log is to be told.
+    pub(crate) trail: Trail,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
     /// Where messages are put together; one for all connections. Lent while one is read.
@@ -160,6 +172,10 @@ impl Shard {
             rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
             watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
+            rules: Rules::new(&config.rules, &[]),
+            blacklist: Blacklist::with(&config.blacklist, random.next()),
+            suspicion: Suspicion::new(random.next()),
+            trail: Trail::default(),
             timers: None,
             arrivals: Arrivals::default(),
             scratch: None,
@@ -288,6 +304,8 @@ impl Shard {
             log_forgotten(&mut self.journal, Name { kind: Kind::Topic, text: &topic }, epoch);
         }
         self.keys.forget_old(cx.now.mono);
+        self.blacklist.sweep(cx.now.wall);
+        self.suspicion.sweep(cx.now.mono);
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
 
@@ -307,6 +325,7 @@ impl Shard {
         self.leave_pending(cx);
         self.drain_wires(cx);
         self.drain_overdue(cx);
+        self.tell_audit(cx);
         self.commit(cx);
     }
 

@@ -1,6 +1,7 @@
 //! The clients' side: connections, what they speak, and what is sent to them.
 
 mod acknowledge;
+mod admission;
 mod connection;
 mod dead_letters;
 mod drain;
@@ -26,6 +27,7 @@ mod reply;
 mod request;
 mod retry;
 mod rpc;
+mod rules;
 mod sending;
 mod sse;
 mod stream;

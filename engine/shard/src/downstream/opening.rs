@@ -130,6 +130,7 @@ impl Shard {
             session.links.add(LinkRef { token, carrier });
             session.heard = cx.now.mono;
         }
+        self.watch_hoard(id, cx.now);
         self.ledger_connects(id, cx);
         if opening.ack {
             self.opt_in(id, cx);

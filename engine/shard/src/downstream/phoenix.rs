@@ -13,6 +13,7 @@ use crate::idempotency::{Key, Reply, Scope, key_in};
 use crate::lane::Lane;
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
+use crate::policy::rules::Message;
 use crate::route;
 use crate::turn::{Cx, Shard};
 
@@ -30,7 +31,10 @@ impl Shard {
     ) -> Flow {
         match phoenix::decode_text(version, text) {
             Ok(frame) => self.frame(token, link, &frame, Some(text), cx),
-            Err(e) => self.close_link(token, close::INVALID_PAYLOAD, &e.to_string(), cx),
+            Err(e) => {
+                self.link_offends(link, cx.now);
+                self.close_link(token, close::INVALID_PAYLOAD, &e.to_string(), cx)
+            }
         }
     }
 
@@ -43,7 +47,10 @@ impl Shard {
     ) -> Flow {
         match phoenix::decode_binary(bytes) {
             Ok(frame) => self.frame(token, link, &frame, None, cx),
-            Err(e) => self.close_link(token, close::UNSUPPORTED_DATA, &e.to_string(), cx),
+            Err(e) => {
+                self.link_offends(link, cx.now);
+                self.close_link(token, close::UNSUPPORTED_DATA, &e.to_string(), cx)
+            }
         }
     }
 
@@ -59,6 +66,9 @@ impl Shard {
         if let Err(error) = self.charge_plan(link, &plan, cx) {
             self.reply_error(token, link, frame, &error, cx);
             return Flow::Go;
+        }
+        if let Err(breach) = self.judge_plan(link, &plan, cx) {
+            return self.refuse_frame(token, link, frame, &breach, cx);
         }
         match plan {
             Plan::JoinGateway(join) => return self.join_gateway(token, link, frame, &join, text, cx),
@@ -326,26 +336,13 @@ fn event_key(
     Key::new(scope, &text, [event.as_bytes(), payload.as_bytes()]).map(Some)
 }
 
-/// What a push is called: the type in a `message`, the event's name otherwise.
-fn push_type<'a>(event: &'a str, payload: &'a str) -> std::borrow::Cow<'a, str> {
-    #[derive(serde::Deserialize)]
-    struct Typed<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: std::borrow::Cow<'a, str>,
-    }
-    match serde_json::from_str::<Typed<'a>>(payload) {
-        Ok(typed) if event == "message" => typed.kind,
-        _ => event.into(),
-    }
-}
-
 /// A push as backends read it.
 fn push_json(client: &str, event: &str, payload: &str) -> Box<serde_json::value::RawValue> {
     let mut json = Vec::with_capacity(payload.len() + 96);
     json.extend_from_slice(b"{\"client_id\":");
     weir_transports::json::write_str(&mut json, client);
     json.extend_from_slice(b",\"type\":");
-    weir_transports::json::write_str(&mut json, &push_type(event, payload));
+    weir_transports::json::write_str(&mut json, &Message::Event { event, payload }.kind());
     json.extend_from_slice(b",\"payload\":");
     json.extend_from_slice(payload.as_bytes());
     json.push(b'}');

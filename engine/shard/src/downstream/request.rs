@@ -108,16 +108,17 @@ impl Shard {
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
+        let backend = head.header("x-client-id");
         match endpoint {
             Endpoint::Client(name) => {
                 let publish = Publish::parse(Receiver::Client(name), head.header(IDEMPOTENCY_KEY), body);
-                self.publish_request(token, publish, terms, cx)
+                self.publish_request(token, publish, backend, terms, cx)
             }
             Endpoint::Topic(name) => {
                 let publish = Publish::parse(Receiver::Topic(name), head.header(IDEMPOTENCY_KEY), body);
-                self.publish_request(token, publish, terms, cx)
+                self.publish_request(token, publish, backend, terms, cx)
             }
-            Endpoint::Batch => self.batch_request(token, head.header("x-client-id"), body, terms, cx),
+            Endpoint::Batch => self.batch_request(token, backend, body, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, body, terms, cx),
             Endpoint::Health(client) => {
                 let question = Question::Health { client: client.as_ref().into() };
@@ -160,10 +161,12 @@ impl Shard {
         &mut self,
         token: Token,
         publish: Result<Publish, Error>,
+        backend: Option<&str>,
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let sent = publish.and_then(|publish| {
+        let judged = publish.and_then(|publish| self.judge_publish(publish, backend, cx));
+        let sent = judged.and_then(|publish| {
             let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
             self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
         });
@@ -189,6 +192,7 @@ impl Shard {
             let sent = self
                 .take_for_line(at, name, cx)
                 .and_then(|()| Publish::parse(Receiver::Named, None, line))
+                .and_then(|publish| self.judge_publish(publish, name, cx))
                 .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
             left += u32::from(sent.is_ok());
             results.push(sent.err().map(Err));

@@ -61,6 +61,9 @@ impl Shard {
         }
         let opened = Opening::of_head(head).and_then(|opening| {
             self.recovery(&opening, client, cx)?;
+            if !events {
+                self.admit_client(client, cx.now)?;
+            }
             let session = self.open_session(client, cx)?;
             Ok((session, self.take_stream(token, session, Carrier::Sse, opening, cx)?))
         });

@@ -63,7 +63,11 @@ impl Shard {
     }
 
     /// The session of `client` for a WebSocket that is named for it.
+    ///
+    /// # Errors
+    /// As [`Shard::admit`]; `InsufficientResources`.
     pub(crate) fn name_session(&mut self, client: &str, cx: &Cx<'_>) -> Result<Token, Error> {
+        self.admit_client(client, cx.now)?;
         let id = self.open_session(client, cx)?;
         if let Some(session) = self.sessions.get_mut(id) {
             session.named += 1;

@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 mod backends;
+pub mod blacklist;
 mod breaker;
 mod pace;
 pub(crate) mod routing;
+pub mod rules;
+pub mod suspicion;
 mod token_bucket;
 
 pub use backends::Backends;
