@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use weir_transports::json;
 
+use crate::limits::Permissions;
+
 /// Why something was refused. What was refused has had no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -23,18 +25,32 @@ pub enum Error {
     ClientIdMismatch,
     /// Another connection has resumed in the place of this one.
     Superseded,
-    /// A token that was not made here, or was changed.
-    InvalidToken,
-    /// A token that was good once.
+    /// A recovery token that was not made here, or was changed.
+    RecoveryTokenInvalid,
+    /// A recovery token that was good once.
+    RecoveryTokenExpired,
+    /// Nothing in the request proves who sends it.
+    MissingToken,
+    /// An access token, an API key or a ticket that proves nothing; `what` says in one clause why, about "it".
+    InvalidToken { what: &'static str },
+    /// An access token that was good once.
     TokenExpired,
     /// A message with what becomes script where a page shows it.
     PotentialInjection { pattern: &'static str },
     /// A message that breaks the rule of this name.
     PolicyViolation { rule: Arc<str> },
+    /// A payload that is not encrypted as it must be; `what` says in one clause which part has which fault.
+    DecryptionFailed { what: &'static str },
     /// The operator keeps this client or address out.
     Blacklisted,
     /// The client or its address behaves oddly and is kept out for a while.
     Suspicious { retry_after: Duration },
+    /// An access token that was withdrawn.
+    TokenRevoked,
+    /// Who asks is known, and may not do it: it needs `wanted`.
+    InsufficientScope { wanted: Permissions },
+    /// His role may not use or join `what`.
+    NotAllowed { what: &'static str },
     /// MCP may not be spoken from there.
     Origin,
     /// Memory, slots or queues are at their bounds.
@@ -92,14 +108,22 @@ impl Error {
             | Error::Malformed { .. }
             | Error::PotentialInjection { .. } => "invalid_message",
             Error::PolicyViolation { .. } => "policy_violation",
+            Error::DecryptionFailed { .. } => "decryption_failed",
             Error::ClientIdRequired => "client_id_required",
             Error::ClientIdMismatch
             | Error::Origin
             | Error::Loopback
             | Error::Blacklisted
-            | Error::Suspicious { .. } => "forbidden",
+            | Error::Suspicious { .. }
+            | Error::InsufficientScope { .. }
+            | Error::NotAllowed { .. } => "forbidden",
             Error::Unacknowledged => "timeout",
-            Error::InvalidToken | Error::TokenExpired => "authentication_failed",
+            Error::RecoveryTokenInvalid
+            | Error::RecoveryTokenExpired
+            | Error::MissingToken
+            | Error::InvalidToken { .. }
+            | Error::TokenExpired
+            | Error::TokenRevoked => "authentication_failed",
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
                 "unavailable"
@@ -123,14 +147,19 @@ impl Error {
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
             Error::Superseded => "superseded",
-            Error::Loopback => "insufficient_scope",
+            Error::Loopback | Error::InsufficientScope { .. } | Error::NotAllowed { .. } => {
+                "insufficient_scope"
+            }
             Error::KeyReused => "idempotency_key",
             Error::KeyBusy { .. } => "in_progress",
-            Error::InvalidToken => "invalid_token",
-            Error::TokenExpired => "token_expired",
+            Error::MissingToken => "missing_token",
+            Error::RecoveryTokenInvalid | Error::InvalidToken { .. } => "invalid_token",
+            Error::RecoveryTokenExpired | Error::TokenExpired => "token_expired",
+            Error::TokenRevoked => "token_revoked",
             Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
+            | Error::DecryptionFailed { .. }
             | Error::Unacknowledged
             | Error::NotFound { .. }
             | Error::MethodNotAllowed { .. } => self.error(),
@@ -143,14 +172,22 @@ impl Error {
             Error::MissingField { .. }
             | Error::Malformed { .. }
             | Error::PotentialInjection { .. }
+            | Error::DecryptionFailed { .. }
             | Error::ClientIdRequired => 400,
-            Error::InvalidToken | Error::TokenExpired => 401,
+            Error::RecoveryTokenInvalid
+            | Error::RecoveryTokenExpired
+            | Error::MissingToken
+            | Error::InvalidToken { .. }
+            | Error::TokenExpired
+            | Error::TokenRevoked => 401,
             Error::ClientIdMismatch
             | Error::Origin
             | Error::Loopback
             | Error::PolicyViolation { .. }
             | Error::Blacklisted
-            | Error::Suspicious { .. } => 403,
+            | Error::Suspicious { .. }
+            | Error::InsufficientScope { .. }
+            | Error::NotAllowed { .. } => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
@@ -182,6 +219,10 @@ impl Error {
             Error::PolicyViolation { rule } => {
                 format!("The message breaks the operator's rule \"{rule}\"; see what it demands.").into()
             }
+            Error::DecryptionFailed { what } => {
+                format!("The payload cannot be decrypted: {what}; see that key, key_id and client_id are right.")
+                    .into()
+            }
             Error::Blacklisted => {
                 "The operator of this server keeps this client or address out; ask there.".into()
             }
@@ -192,19 +233,36 @@ impl Error {
                                         parameter client_id or the join payload's client_id."
                 .into(),
             Error::ClientIdMismatch => {
-                "The request names a client other than the one its connection, path or recovery token \
-                 belongs to; use one client_id."
+                "The request names a client other than the one its connection, path or token belongs to; use \
+                 one client_id."
                     .into()
             }
             Error::Superseded => {
                 "The client has resumed elsewhere with the recovery token of this connection, which ends."
                     .into()
             }
-            Error::InvalidToken => {
+            Error::RecoveryTokenInvalid => {
                 "The recovery token was not issued by this server, or was changed; connect without it.".into()
             }
-            Error::TokenExpired => {
+            Error::RecoveryTokenExpired => {
                 "The recovery token is too old; connect without it to be given a new one.".into()
+            }
+            Error::MissingToken => {
+                "The request does not prove who sends it; send the header Authorization: Bearer with an access \
+                 token or an API key."
+                    .into()
+            }
+            Error::InvalidToken { what } => {
+                format!("The credential is not accepted: {what}. Get a new one from who issued it.").into()
+            }
+            Error::TokenExpired => "The access token has expired; get a new one and send it.".into(),
+            Error::TokenRevoked => "The access token was revoked; only a new one will do.".into(),
+            Error::InsufficientScope { wanted } => {
+                let words = wanted.words().collect::<Vec<_>>().join(" ");
+                format!("Who asks may not do this, which needs the permission {words}; get a token that has it.").into()
+            }
+            Error::NotAllowed { what } => {
+                format!("The role of who asks may not use this {what}; use another, or ask the operator.").into()
             }
             Error::Origin => {
                 "MCP may not be spoken from this Host or Origin; add it to mcp.hosts if it should.".into()
@@ -292,7 +350,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 23] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 30] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -305,13 +363,20 @@ mod tests {
                 400,
             ),
             (Error::PolicyViolation { rule: "no-spam".into() }, "policy_violation", "no-spam", 403),
+            (Error::DecryptionFailed { what: "x" }, "decryption_failed", "decryption_failed", 400),
             (Error::Blacklisted, "forbidden", "blacklisted", 403),
             (Error::Suspicious { retry_after: WAIT }, "forbidden", "suspicious_behavior", 403),
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
             (Error::Superseded, "conflict", "superseded", 409),
-            (Error::InvalidToken, "authentication_failed", "invalid_token", 401),
+            (Error::RecoveryTokenInvalid, "authentication_failed", "invalid_token", 401),
+            (Error::RecoveryTokenExpired, "authentication_failed", "token_expired", 401),
+            (Error::MissingToken, "authentication_failed", "missing_token", 401),
+            (Error::InvalidToken { what: "it is none" }, "authentication_failed", "invalid_token", 401),
             (Error::TokenExpired, "authentication_failed", "token_expired", 401),
+            (Error::TokenRevoked, "authentication_failed", "token_revoked", 401),
+            (Error::InsufficientScope { wanted: Permissions::WRITE }, "forbidden", "insufficient_scope", 403),
+            (Error::NotAllowed { what: "tool" }, "forbidden", "insufficient_scope", 403),
             (Error::Origin, "forbidden", "origin", 403),
             (Error::Loopback, "forbidden", "insufficient_scope", 403),
             (Error::Unacknowledged, "timeout", "timeout", 504),

@@ -23,6 +23,7 @@ use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
+use crate::policy::auth::Authenticator;
 use crate::policy::blacklist::Blacklist;
 use crate::policy::rules::Rules;
 use crate::policy::suspicion::Suspicion;
@@ -99,6 +100,8 @@ pub struct Shard {
     pub(crate) rosters: Rosters,
     /// Who takes the changes of topics' rosters.
     pub(crate) watchers: Subscribers,
+    /// Who asks.
+    pub(crate) auth: Authenticator,
     pub(crate) backends: Backends,
     /// What messages must be.
     pub(crate) rules: Rules,
@@ -172,7 +175,7 @@ impl Shard {
             rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
             watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
-            rules: Rules::new(&config.rules, &[]),
+            rules: Rules::new(&config.rules, &config.auth.roles),
             blacklist: Blacklist::with(&config.blacklist, random.next()),
             suspicion: Suspicion::new(random.next()),
             trail: Trail::default(),
@@ -199,6 +202,7 @@ impl Shard {
             salt: random.next(),
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
+            auth: Authenticator::new(&config.auth, seed),
             random,
             me,
             config,

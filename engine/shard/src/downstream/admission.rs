@@ -30,7 +30,7 @@ impl Shard {
     ///
     /// # Errors
     /// `Blacklisted`, `Suspicious`.
-    pub(crate) fn admit(&mut self, who: Who<'_>, now: Now) -> Result<(), Error> {
+    pub(crate) fn let_in(&mut self, who: Who<'_>, now: Now) -> Result<(), Error> {
         let listed = match who {
             Who::Client(client) => self.blacklist.has_client(client, now.wall),
             Who::Address(address) => self.blacklist.has_address(address, now.wall),
@@ -51,9 +51,9 @@ impl Shard {
     /// Whether a client may come in; one that comes back in a hurry is in for a while yet.
     ///
     /// # Errors
-    /// As [`Shard::admit`].
-    pub(crate) fn admit_client(&mut self, client: &str, now: Now) -> Result<(), Error> {
-        self.admit(Who::Client(client), now)?;
+    /// As [`Shard::let_in`].
+    pub(crate) fn let_client_in(&mut self, client: &str, now: Now) -> Result<(), Error> {
+        self.let_in(Who::Client(client), now)?;
         let session = self.sessions.find(client).and_then(|id| self.sessions.get(id));
         if session.is_some_and(|session| session.is_away() && now.mono.since(session.heard) < RAPID) {
             self.offends(Who::Client(client), Offence::RapidReconnect, now);

@@ -47,6 +47,10 @@ impl Shard {
             Mail::Blacklist(change) => self.change_blacklist(*change, cx),
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}
+            Mail::Keys(keys) => self.keys_arrived(keys, cx),
+            Mail::Revoke { token_id, until } => self.auth.revoke(&token_id, until, cx.now.wall),
+            // The control thread's.
+            Mail::KeysWanted { .. } => {}
         }
     }
 

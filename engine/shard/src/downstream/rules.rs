@@ -12,7 +12,7 @@ use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::limits::Effect;
 use crate::message::{Publish, TopicContent};
-use crate::policy::rules::{Breach, Law, Message, Source};
+use crate::policy::rules::{Breach, Law, Message, Sender};
 use crate::policy::suspicion::Offence;
 use crate::turn::{Cx, Shard};
 
@@ -29,7 +29,7 @@ impl Shard {
             Plan::Publish { event, payload: Payload::Binary(payload) } => Message::Binary { event, payload },
             _ => return Ok(()),
         };
-        let breaches = self.rules.judge(&message, Source::Client, None);
+        let breaches = self.rules.judge(&message, Sender::Client, None);
         if breaches.is_empty() {
             return Ok(());
         }
@@ -79,7 +79,7 @@ impl Shard {
             },
         };
         let message = Message::Envelope { kind, data };
-        let breaches = self.rules.judge(&message, Source::Backend, None);
+        let breaches = self.rules.judge(&message, Sender::Backend, None);
         self.breached(breaches, backend, &message, cx.now).map_err(|breach| breach.error())?;
         Ok(publish)
     }
@@ -87,7 +87,7 @@ impl Shard {
     /// Reports what looks like an injection in the parameters of an MCP request; nothing is refused for it.
     pub(crate) fn report_params(&mut self, method: &str, params: &str, cx: &Cx<'_>) {
         let message = Message::Event { event: method, payload: params };
-        let breaches = self.rules.judge(&message, Source::Mcp, None);
+        let breaches = self.rules.judge(&message, Sender::Mcp, None);
         // None of them refuses.
         let _ = self.breached(breaches, None, &message, cx.now);
     }

@@ -62,7 +62,7 @@ impl Shard {
         let opened = Opening::of_head(head).and_then(|opening| {
             self.recovery(&opening, client, cx)?;
             if !events {
-                self.admit_client(client, cx.now)?;
+                self.let_client_in(client, cx.now)?;
             }
             let session = self.open_session(client, cx)?;
             Ok((session, self.take_stream(token, session, Carrier::Sse, opening, cx)?))

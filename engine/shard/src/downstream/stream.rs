@@ -65,9 +65,9 @@ impl Shard {
     /// The session of `client` for a WebSocket that is named for it.
     ///
     /// # Errors
-    /// As [`Shard::admit`]; `InsufficientResources`.
+    /// As [`Shard::let_in`]; `InsufficientResources`.
     pub(crate) fn name_session(&mut self, client: &str, cx: &Cx<'_>) -> Result<Token, Error> {
-        self.admit_client(client, cx.now)?;
+        self.let_client_in(client, cx.now)?;
         let id = self.open_session(client, cx)?;
         if let Some(session) = self.sessions.get_mut(id) {
             session.named += 1;

@@ -30,8 +30,7 @@ pub enum Injection {
 pub struct MessageRule {
     /// What it is called where it is broken.
     pub name: Box<str>,
-    /// Types of messages: exact, with a `*` at the end for all that begin so, with a `!` before either for all
-    /// others. Empty: all.
+    /// Types of messages, as [`super::Pattern`]; with a `!` before them all others. Empty: all.
     pub types: Vec<Box<str>>,
     /// Roles of their senders. Empty: all, and those without one.
     pub roles: Vec<Box<str>>,

@@ -12,23 +12,25 @@ use regex::Regex;
 
 pub use self::message::Message;
 use crate::error::Error;
-use crate::limits::{self, Effect, Injection, MessageRule};
+use crate::limits::{self, Effect, Injection, MessageRule, Pattern, Role, RoleRules};
 
 /// The rules of one shard, ready to be asked.
 #[derive(Debug)]
 pub struct Rules {
-    /// What injection patterns do, by [`Source`].
+    /// What injection patterns do, by [`Sender`].
     injection: [Injection; 3],
     rules: Box<[Rule]>,
-    /// Which rules are about whom: one list for each role, and last one for those without.
-    about: Box<[Box<[u16]>]>,
+    /// Which rules are about clients of each role.
+    of_role: Box<[Box<[u16]>]>,
+    /// Which are about everybody, and those without a role among them.
+    of_all: Box<[u16]>,
 }
 
 /// A rule with its expressions compiled.
 #[derive(Debug)]
 struct Rule {
     name: Arc<str>,
-    types: Box<[Box<str>]>,
+    types: Box<[Types]>,
     required: Box<[Box<str>]>,
     bytes_max: usize,
     pattern: Option<Regex>,
@@ -37,9 +39,16 @@ struct Rule {
     bare: bool,
 }
 
+/// Types of messages that a rule is about.
+#[derive(Debug)]
+enum Types {
+    These(Pattern),
+    AllBut(Pattern),
+}
+
 /// Where a message comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum Sender {
     /// What a client pushes or publishes.
     Client,
     /// What a backend publishes.
@@ -84,7 +93,7 @@ impl Breach {
 impl Rules {
     /// The rules that `limits` says, for clients of these roles. A pattern that is none, which a configuration
     /// does not have, matches nothing.
-    pub fn new(limits: &limits::Rules, roles: &[&str]) -> Rules {
+    pub fn new(limits: &limits::Rules, roles: &[RoleRules]) -> Rules {
         let reported = match limits.injection {
             Injection::Enforce => Injection::Report,
             other => other,
@@ -99,30 +108,29 @@ impl Rules {
         Rules {
             injection: [limits.injection, limits.backend_injection, reported],
             rules: limits.messages.iter().map(Rule::new).collect(),
-            about: roles.iter().map(|role| about(Some(role))).chain([about(None)]).collect(),
+            of_role: roles.iter().map(|role| about(Some(&role.name))).collect(),
+            of_all: about(None),
         }
     }
 
     /// Which rules a message breaks, in order, up to the first that refuses it: injection patterns first. `role` is
-    /// the place of the sender's role among those the rules were made for.
-    pub fn judge(&self, message: &Message<'_>, source: Source, role: Option<usize>) -> Vec<Breach> {
+    /// that of the sender, if it has one.
+    pub fn judge(&self, message: &Message<'_>, sender: Sender, role: Option<Role>) -> Vec<Breach> {
         let mut breaches = Vec::new();
-        let injection = self.injection[source as usize];
+        let injection = self.injection[sender as usize];
         if injection != Injection::Off
             && let Some(pattern) = message.texts().find_map(|text| injection::find(text.as_bytes()))
         {
             let effect = if injection == Injection::Enforce { Effect::Deny } else { Effect::Report };
             breaches.push(Breach { law: Law::Injection(pattern), effect });
         }
-        let about = role.and_then(|role| self.about[..self.about.len() - 1].get(role)).or(self.about.last());
-        let rules = about.map_or(&[][..], |about| about);
-        if rules.is_empty() || source == Source::Mcp || breaches.iter().any(Breach::refuses) {
+        let rules = role.and_then(|role| self.of_role.get(usize::from(role.0))).unwrap_or(&self.of_all);
+        if rules.is_empty() || sender == Sender::Mcp || breaches.iter().any(Breach::refuses) {
             return breaches;
         }
         let envelope = LazyCell::new(|| message.envelope());
         for rule in rules.iter().filter_map(|at| self.rules.get(usize::from(*at))) {
-            let about = rule.types.is_empty() || is_of(&rule.types, &envelope.0);
-            if !about || rule.is_kept(message, envelope.1) {
+            if !rule.is_about(&envelope.0) || rule.is_kept(message, envelope.1) {
                 continue;
             }
             breaches.push(Breach { law: Law::Rule(Arc::clone(&rule.name)), effect: rule.effect });
@@ -139,13 +147,23 @@ impl Rule {
         let MessageRule { name, types, required, bytes_max, pattern, effect, .. } = rule;
         Rule {
             name: (&**name).into(),
-            types: types.clone().into(),
+            types: types.iter().filter_map(|text| Types::parse(text)).collect(),
             required: required.clone().into(),
             bytes_max: bytes_max.unwrap_or(usize::MAX),
             pattern: pattern.as_ref().and_then(|pattern| Regex::new(pattern).ok()),
             effect: *effect,
             bare: required.is_empty() && bytes_max.is_none() && pattern.is_none(),
         }
+    }
+
+    /// Whether it is about messages of this type: one of those it names, or none of those it excepts.
+    fn is_about(&self, kind: &str) -> bool {
+        let is_named = |types: &Types| matches!(types, Types::These(these) if these.matches(kind, ""));
+        let is_excepted = |types: &Types| matches!(types, Types::AllBut(these) if these.matches(kind, ""));
+        let mut exceptions = self.types.iter().filter(|types| matches!(types, Types::AllBut(_))).peekable();
+        self.types.is_empty()
+            || self.types.iter().any(is_named)
+            || exceptions.peek().is_some() && !exceptions.any(is_excepted)
     }
 
     /// Whether a message that it is about is as it demands.
@@ -163,13 +181,16 @@ pub fn pattern_fault(pattern: &str) -> Option<String> {
     Some(Regex::new(pattern).err()?.to_string())
 }
 
-/// Whether a type is one of these: exact, the beginning before a `*`, or anything but what follows a `!`.
-fn is_of(types: &[Box<str>], kind: &str) -> bool {
-    let is = |one: &str| match one.strip_suffix('*') {
-        Some(beginning) => kind.starts_with(beginning),
-        None => one == kind,
-    };
-    let mut others = types.iter().filter_map(|one| one.strip_prefix('!')).peekable();
-    let is_other = others.peek().is_some() && !others.any(is);
-    is_other || types.iter().any(|one| !one.starts_with('!') && is(one))
+/// Whether `types` can be read as types of messages.
+pub fn is_types(text: &str) -> bool {
+    Types::parse(text).is_some()
+}
+
+impl Types {
+    fn parse(text: &str) -> Option<Types> {
+        match text.strip_prefix('!') {
+            Some(others) => Pattern::parse(others).map(Types::AllBut),
+            None => Pattern::parse(text).map(Types::These),
+        }
+    }
 }

@@ -1,5 +1,7 @@
 use super::*;
 
+const ADMIN: Role = Role(0);
+
 fn event<'a>(event: &'a str, payload: &'a str) -> Message<'a> {
     Message::Event { event, payload }
 }
@@ -13,12 +15,12 @@ fn names(list: &[&str]) -> Vec<Box<str>> {
 }
 
 fn rules(messages: Vec<MessageRule>) -> Rules {
-    Rules::new(&limits::Rules { messages, ..limits::Rules::default() }, &["admin", "guest"])
+    Rules::new(&limits::Rules { messages, ..limits::Rules::default() }, &RoleRules::shipped())
 }
 
 /// What a client's message breaks, each as the error's reason.
-fn broken(rules: &Rules, message: &Message<'_>, role: Option<usize>) -> Vec<String> {
-    let breaches = rules.judge(message, Source::Client, role);
+fn broken(rules: &Rules, message: &Message<'_>, role: Option<Role>) -> Vec<String> {
+    let breaches = rules.judge(message, Sender::Client, role);
     breaches.iter().map(|breach| breach.error().reason().to_owned()).collect()
 }
 
@@ -30,12 +32,12 @@ fn injection_is_refused_reported_or_not_looked_for() {
         Rules::new(&limits, &[]).judge(&evil, source, None).first().map(|breach| breach.effect)
     };
     use Injection::{Enforce, Off, Report};
-    assert_eq!(judge(Enforce, Off, Source::Client), Some(Effect::Deny));
-    assert_eq!(judge(Enforce, Off, Source::Backend), None);
-    assert_eq!(judge(Off, Report, Source::Backend), Some(Effect::Report));
-    assert_eq!(judge(Off, Enforce, Source::Client), None);
-    assert_eq!(judge(Enforce, Off, Source::Mcp), Some(Effect::Report), "tools are called with code");
-    assert_eq!(judge(Off, Enforce, Source::Mcp), None);
+    assert_eq!(judge(Enforce, Off, Sender::Client), Some(Effect::Deny));
+    assert_eq!(judge(Enforce, Off, Sender::Backend), None);
+    assert_eq!(judge(Off, Report, Sender::Backend), Some(Effect::Report));
+    assert_eq!(judge(Off, Enforce, Sender::Client), None);
+    assert_eq!(judge(Enforce, Off, Sender::Mcp), Some(Effect::Report), "tools are called with code");
+    assert_eq!(judge(Off, Enforce, Sender::Mcp), None);
     assert_eq!(broken(&rules(Vec::new()), &evil, None), ["potential_injection"]);
     assert_eq!(broken(&rules(Vec::new()), &event("<script", "{}"), None), ["potential_injection"]);
     let bytes = Message::Binary { event: "blob", payload: b"<script" };
@@ -49,14 +51,14 @@ fn a_rule_is_about_types_and_roles() {
     };
     let breaks = |rules: &Rules, kind: &str, role| !broken(rules, &event(kind, "{}"), role).is_empty();
     let exact = of(&["chat", "order.*"], &[]);
-    assert!(breaks(&exact, "chat", None) && breaks(&exact, "order.new", Some(0)));
+    assert!(breaks(&exact, "chat", None) && breaks(&exact, "order.new", Some(ADMIN)));
     assert!(!breaks(&exact, "chats", None) && !breaks(&exact, "order", None));
     let others = of(&["!chat", "!order.*"], &[]);
     assert!(breaks(&others, "delete", None) && !breaks(&others, "chat", None));
     assert!(!breaks(&others, "order.new", None));
     let guests = of(&[], &["guest"]);
-    assert!(breaks(&guests, "any", Some(1)));
-    assert!(!breaks(&guests, "any", Some(0)) && !breaks(&guests, "any", None));
+    assert!(breaks(&guests, "any", Some(Role::GUEST)));
+    assert!(!breaks(&guests, "any", Some(ADMIN)) && !breaks(&guests, "any", None));
 }
 
 #[test]
@@ -106,7 +108,7 @@ fn reports_go_on_and_refusals_end() {
     ]);
     assert_eq!(broken(&all, &event("a", "{}"), None), ["first", "second"]);
     let effects: Vec<Effect> =
-        all.judge(&event("a", "{}"), Source::Backend, None).iter().map(|breach| breach.effect).collect();
+        all.judge(&event("a", "{}"), Sender::Backend, None).iter().map(|breach| breach.effect).collect();
     assert_eq!(effects, [Effect::Report, Effect::Close]);
-    assert!(all.judge(&event("a", "{}"), Source::Mcp, None).is_empty());
+    assert!(all.judge(&event("a", "{}"), Sender::Mcp, None).is_empty());
 }
