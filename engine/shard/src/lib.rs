@@ -10,6 +10,7 @@ mod chunks;
 pub mod dead;
 mod downstream;
 pub mod durable;
+mod encryption;
 pub mod error;
 pub mod hash_ring;
 mod idempotency;

@@ -3,6 +3,7 @@
 mod auth;
 mod delivery;
 mod durability;
+mod encryption;
 mod keys;
 mod mcp;
 mod pattern;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Role, RoleRules, Signing};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
+pub use self::encryption::{Encryption, PayloadKey};
 pub use self::keys::{Algorithm, Key, KeySet, Material};
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::pattern::Pattern;
@@ -95,6 +97,8 @@ pub struct Config {
     pub suspicion: Suspicion,
     /// Bounds of the audit log.
     pub audit: Audit,
+    /// Payloads that only a client can read.
+    pub encryption: Encryption,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -247,6 +251,7 @@ impl Default for Config {
             blacklist: Vec::new(),
             suspicion: Suspicion::default(),
             audit: Audit::default(),
+            encryption: Encryption::default(),
             secret: [0; 32],
         }
     }

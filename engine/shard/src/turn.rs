@@ -15,6 +15,7 @@ use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
 use crate::downstream::{Arrivals, Connection, Polls, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
+use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
 use crate::limits::Config;
@@ -109,6 +110,8 @@ pub struct Shard {
     pub(crate) blacklist: Blacklist,
     /// Who behaves oddly.
     pub(crate) suspicion: Suspicion,
+    /// Payloads that only a client can read.
+    pub(crate) encryption: Encryption,
     /// What the audit log is to be told.
     pub(crate) trail: Trail,
     pub(crate) timers: Option<Timers<Alarm>>,
@@ -178,6 +181,7 @@ impl Shard {
             rules: Rules::new(&config.rules, &config.auth.roles),
             blacklist: Blacklist::with(&config.blacklist, random.next()),
             suspicion: Suspicion::new(random.next()),
+            encryption: Encryption::new(&config.encryption, &mut random),
             trail: Trail::default(),
             timers: None,
             arrivals: Arrivals::default(),

@@ -119,6 +119,14 @@ impl Stage {
         }
     }
 
+    /// Whether payloads that go out are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        match self {
+            Stage::Sse(feed) => feed.encrypted,
+            stage => stage.link().is_some_and(|link| link.encrypted),
+        }
+    }
+
     /// How far the connection has been sent its client's stream, if it carries one.
     pub(crate) fn marks(&self) -> Option<Cow<'_, Marks>> {
         let marks = match self {
@@ -221,6 +229,8 @@ pub(crate) struct Link {
     pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
+    /// Payloads are encrypted, both ways; settled by the first join.
+    pub encrypted: bool,
     /// Where it comes from, MCP may be spoken (`Host` and `Origin` of its upgrade).
     pub welcome: bool,
     /// The session of the MCP messages that it carries by themselves; few links have one.
@@ -336,6 +346,8 @@ pub(crate) struct Feed {
     pub filter: Option<Box<Filter>>,
     /// One JSON object a line instead of SSE.
     pub ndjson: bool,
+    /// Payloads are encrypted.
+    pub encrypted: bool,
     /// As a link's.
     pub broke: bool,
 }
@@ -402,6 +414,7 @@ impl Link {
             speaks,
             deflate,
             gateway: false,
+            encrypted: false,
             welcome: true,
             rpc: None,
             pinged: false,

@@ -42,9 +42,10 @@ impl Shard {
             self.reply_error(token, link, frame, &Error::insufficient_resources(), cx);
             return Flow::Go;
         }
-        let opening = Opening::of_join(join, link.opening.take().map(|opening| *opening));
+        let mut opening = Opening::of_join(join, link.opening.take().map(|opening| *opening));
+        opening.encryption |= link.encrypted;
         let opened = self.take_stream(token, id, Carrier::WebSocket, opening, cx);
-        let Opened { marks, gaps, connected } = match opened {
+        let Opened { marks, gaps, connected, .. } = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 self.reply_error(token, link, frame, &error, cx);
@@ -80,6 +81,7 @@ impl Shard {
         text: Option<&str>,
         cx: &Cx<'_>,
     ) -> Result<Flow, Error> {
+        self.agree_encryption(link, join)?;
         let claimed = join.client_id.as_deref();
         if let Some(session) = link.session.and_then(|id| self.sessions.get(id)) {
             return match claimed {

@@ -6,6 +6,7 @@ mod connection;
 mod dead_letters;
 mod drain;
 mod egress;
+mod encryption;
 mod endpoint;
 mod exchange;
 mod failover;

@@ -7,6 +7,7 @@ use weir_transports::websocket::close;
 use crate::acks::Named;
 use crate::channels::{self, Membership, Plan};
 use crate::downstream::connection::Link;
+use crate::downstream::encryption::with_payload;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::idempotency::{Key, Reply, Scope, key_in};
@@ -67,6 +68,14 @@ impl Shard {
             self.reply_error(token, link, frame, &error, cx);
             return Flow::Go;
         }
+        let opened = match self.open_payload(link, &plan, cx) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.reply_error(token, link, frame, &error, cx);
+                return Flow::Go;
+            }
+        };
+        let plan = with_payload(plan, opened.as_deref());
         if let Err(breach) = self.judge_plan(link, &plan, cx) {
             return self.refuse_frame(token, link, frame, &breach, cx);
         }

@@ -75,7 +75,7 @@ impl Shard {
     }
 
     fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, opened: Opened, cx: &mut Cx<'_>) {
-        let Opened { marks, gaps, connected } = opened;
+        let Opened { marks, gaps, encrypted, connected } = opened;
         let events = self.sessions.get(session).is_some_and(|session| &*session.client == route::EVENTS);
         let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
         let filter = Filter { client: of("client"), kind: of("type") };
@@ -84,7 +84,7 @@ impl Shard {
         let heartbeat = cx.now.mono.plus(self.config.sse.heartbeat_interval);
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
-        let feed = Feed { session, marks, since, heartbeat, filter, ndjson, broke: false };
+        let feed = Feed { session, marks, since, heartbeat, filter, ndjson, encrypted, broke: false };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;

@@ -164,6 +164,7 @@ impl Shard {
         named: Option<&str>,
         cx: &Cx<'_>,
     ) -> Result<(), Error> {
+        self.encryption.agree(opening.encryption)?;
         if let Some(name) = named {
             self.recovery(&opening, name, cx)?;
         }
