@@ -17,6 +17,7 @@ use weir_shard::hash_ring::HashRing;
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
+use super::blacklist::{self, Listed};
 use super::dlq;
 use super::mailbox::{Mailbox, NoAnswer};
 
@@ -24,6 +25,7 @@ use super::mailbox::{Mailbox, NoAnswer};
 pub(super) struct Admin {
     mailbox: Mailbox,
     ring: HashRing,
+    blacklist: Listed,
     started: Instant,
     draining: AtomicBool,
 }
@@ -39,8 +41,8 @@ struct Figures {
 }
 
 impl Admin {
-    pub(super) fn new(mailbox: Mailbox, ring: HashRing) -> Admin {
-        Admin { mailbox, ring, started: Instant::now(), draining: AtomicBool::new(false) }
+    pub(super) fn new(mailbox: Mailbox, ring: HashRing, blacklist: Listed) -> Admin {
+        Admin { mailbox, ring, blacklist, started: Instant::now(), draining: AtomicBool::new(false) }
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -70,6 +72,16 @@ impl Admin {
         self.mailbox.ask(shard, question).await
     }
 
+    /// Tells a shard.
+    pub(super) async fn send(&self, shard: Member, letter: Mail) {
+        self.mailbox.send(shard, letter).await;
+    }
+
+    /// Who may not come in.
+    pub(super) fn blacklist(&self) -> &Listed {
+        &self.blacklist
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
@@ -85,6 +97,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/mcp/health/client/{client_id}", get(client))
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
+        .merge(blacklist::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .with_state(admin)
@@ -99,6 +112,7 @@ async fn index() -> Json<serde_json::Value> {
             "/ready": "200 while it takes clients, 503 once it is stopping",
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
+            "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive. Changes from this machine only",
         },
     }))

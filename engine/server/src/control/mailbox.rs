@@ -13,6 +13,8 @@ use weir_ring::token::Member;
 use weir_ring::waker::Waker;
 use weir_shard::mail::{Answer, Mail, Question};
 
+use super::audit::Audit;
+
 /// How long a shard may take to answer. It takes a turn, so this is much.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -44,11 +46,12 @@ struct Inner {
     wakers: Vec<Waker>,
     asked: u64,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    audit: Audit,
 }
 
 impl Mailbox {
-    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>) -> Mailbox {
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, waiting: BTreeMap::new() })))
+    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>, audit: Audit) -> Mailbox {
+        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, waiting: BTreeMap::new(), audit })))
     }
 
     /// Number of shards.
@@ -99,7 +102,7 @@ impl Mailbox {
             let mut inner = self.lock();
             inner.links.receive(&mut inbox);
             for letter in inbox.drain(..) {
-                inner.answered(letter);
+                inner.read(letter);
             }
         }
     }
@@ -124,12 +127,16 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// Shards write nothing but answers to the control thread; one that comes too late has no addressee.
-    fn answered(&mut self, letter: Mail) {
-        if let Mail::Answer { ask, answer } = letter
-            && let Some(waiting) = self.waiting.remove(&ask)
-        {
-            let _ = waiting.send(answer);
+    /// What shards write to the control thread. An answer that comes too late has no addressee.
+    fn read(&mut self, letter: Mail) {
+        match letter {
+            Mail::Answer { ask, answer } => {
+                if let Some(waiting) = self.waiting.remove(&ask) {
+                    let _ = waiting.send(answer);
+                }
+            }
+            Mail::Audit(records) => self.audit.take(records),
+            _ => {}
         }
     }
 }

@@ -1,6 +1,8 @@
 //! The control thread: the admin port, the children, signals, and the end. Off the data path, on ordinary libraries.
 
 mod api;
+pub(crate) mod audit;
+mod blacklist;
 pub(crate) mod children;
 mod dlq;
 mod mailbox;
@@ -17,9 +19,12 @@ use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
+use weir_shard::limits::Subject;
 use weir_shard::mail::Mail;
 
 use self::api::Admin;
+use self::audit::Audit;
+use self::blacklist::Listed;
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::mailbox::Mailbox;
 
@@ -36,6 +41,9 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<Waker>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
+    /// Who may not come in from the start on; the shards know.
+    pub(crate) blacklist: Vec<Subject>,
+    pub(crate) audit: Audit,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -62,8 +70,8 @@ pub(crate) fn run(control: Control) -> End {
 
 async fn serve(control: Control) -> io::Result<End> {
     let shards = control.shards.len();
-    let mailbox = Mailbox::new(control.links, control.shards);
-    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring));
+    let mailbox = Mailbox::new(control.links, control.shards, control.audit);
+    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring, Listed::new(&control.blacklist)));
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
