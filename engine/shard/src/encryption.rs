@@ -45,7 +45,8 @@ struct Sealed<'a> {
 impl Encryption {
     /// The keys that `limits` names. One of another length than 32 bytes, which a configuration does not have, is
     /// left out.
-    pub(crate) fn new(limits: &limits::Encryption, random: &mut Random) -> Encryption {
+    pub(crate) fn new(limits: &limits::Encryption, seed: u64) -> Encryption {
+        let mut random = Random::new(seed);
         let usable = limits.keys.iter().filter(|key| key.secret.expose().len() == 32);
         let cipher = |key: &limits::PayloadKey| Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(key.secret.expose()));
         Encryption {
@@ -85,7 +86,7 @@ impl Encryption {
             Some((id, cipher.encrypt_in_place_detached(nonce, client.as_bytes(), &mut bytes).ok()?))
         });
         let Some((id, tag)) = sealed else { return out.extend_from_slice(b"null") };
-        let [encrypted, iv, tag] = [&bytes[..], &iv, &tag].map(|part| STANDARD.encode(part));
+        let [encrypted, iv, tag] = [&bytes[..], &iv[..], &tag[..]].map(|part| STANDARD.encode(part));
         // An id has no character that JSON would escape.
         let json = format!(r#"{{"encrypted":"{encrypted}","iv":"{iv}","tag":"{tag}","key_id":"{id}"}}"#);
         out.extend_from_slice(json.as_bytes());
@@ -139,7 +140,7 @@ mod tests {
     }
 
     fn encryption(keys: Vec<PayloadKey>) -> Encryption {
-        Encryption::new(&limits::Encryption { keys, required: false }, &mut Random::new(7))
+        Encryption::new(&limits::Encryption { keys, required: false }, 7)
     }
 
     fn sealed(encryption: &mut Encryption, client: &str, payload: &str) -> String {
@@ -200,7 +201,7 @@ mod tests {
         assert_eq!(encryption(vec![key("1", 1)]).agree(true), Ok(true));
         assert_eq!(encryption(vec![key("1", 1)]).agree(false), Ok(false));
         let limits = limits::Encryption { keys: vec![key("1", 1)], required: true };
-        assert_eq!(Encryption::new(&limits, &mut Random::new(1)).agree(false), Ok(true));
+        assert_eq!(Encryption::new(&limits, 1).agree(false), Ok(true));
     }
 
     #[test]

@@ -134,13 +134,13 @@ impl Shard {
         for &LinkRef { token, carrier } in session.links.as_slice() {
             let Some(conn) = conns.get_mut(token) else { continue };
             let Some(marks) = conn.stage.marks() else { continue };
+            let sealed_for = conn.stage.is_encrypted().then_some(&*session.client);
             let passed = place.is_none_or(|(lane, sequence)| marks.get(lane).cursor >= sequence);
             let takes = passed && wants(carrier, course, lane, entry);
-            if !takes || conn.egress.is_blocked() || !fits(conn, entry, &pen) {
+            if !takes || conn.egress.is_blocked() || !fits(&conn.egress, sealed_for.is_some(), entry, &pen) {
                 continue;
             }
-            let client = &session.client;
-            let mut sheet = Sheet { token, client, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };
+            let mut sheet = Sheet { token, sealed_for, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };
             if sheet.message(&flagged(&entry.body, true), &mut pen).is_ok() {
                 sheet.conn.stage.traffic(stats).messages_out += 1;
                 went = Some(carrier);

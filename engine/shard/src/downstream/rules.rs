@@ -72,8 +72,8 @@ impl Shard {
         cx: &Cx<'_>,
     ) -> Result<Publish, Error> {
         let (kind, data) = match &publish {
-            Publish::Client(publish) => (&*publish.kind, publish.data.get()),
-            Publish::Topic(publish) => match &publish.content {
+            Publish::Client(message) => (&*message.kind, message.data.get()),
+            Publish::Topic(message) => match &message.content {
                 TopicContent::Message { kind, data } => (&**kind, data.get()),
                 TopicContent::Event { .. } | TopicContent::Binary { .. } => return Ok(publish),
             },

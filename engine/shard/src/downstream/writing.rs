@@ -8,7 +8,7 @@ use weir_transports::websocket::Deflater;
 use weir_transports::{phoenix, sse};
 
 use crate::downstream::connection::{Connection, Filter, Stage};
-use crate::downstream::egress::{Overflow, Wrote};
+use crate::downstream::egress::{Egress, Overflow, Wrote};
 use crate::encryption::Encryption;
 use crate::limits::Config;
 use crate::outbox::Entry;
@@ -43,8 +43,8 @@ pub(crate) struct Pen<'a> {
 /// One connection while it is written to.
 pub(crate) struct Sheet<'a> {
     pub token: Token,
-    /// Whose it is.
-    pub client: &'a str,
+    /// Whose it is, if its payloads are encrypted.
+    pub sealed_for: Option<&'a str>,
     pub conn: &'a mut Connection,
     /// The stream's; none for what is written out of its turn, which moves nobody's cursor.
     pub epoch: Option<Epoch>,
@@ -87,7 +87,7 @@ impl Sheet<'_> {
 
     /// False if the connection's filter does not let it through.
     fn put(&mut self, body: &[u8], pen: &mut Pen<'_>) -> Result<bool, Overflow> {
-        let sealed = self.conn.stage.is_encrypted().then(|| seal_data(pen.encryption, self.client, body));
+        let sealed = self.sealed_for.map(|client| seal_data(pen.encryption, client, body));
         let payload = encode(&self.conn.stage, self.epoch, sealed.as_deref().unwrap_or(body));
         if payload.is_empty() {
             return Ok(false);
@@ -154,10 +154,10 @@ fn write(conn: &mut Connection, payload: &[u8], pen: &mut Pen<'_>) -> Result<Wro
 }
 
 /// Whether an entry fits with what waits on a connection.
-pub(crate) fn fits(conn: &Connection, entry: &Entry, pen: &Pen<'_>) -> bool {
+pub(crate) fn fits(egress: &Egress, sealed: bool, entry: &Entry, pen: &Pen<'_>) -> bool {
     let bytes = entry.body.len() + ENTRY_OVERHEAD;
-    let more = if conn.stage.is_encrypted() { bytes / 3 + SEALED_OVERHEAD } else { 0 };
-    conn.egress.fits(pen.out, bytes + more, pen.config.queue_bytes_max)
+    let more = if sealed { bytes / 3 + SEALED_OVERHEAD } else { 0 };
+    egress.fits(pen.out, bytes + more, pen.config.queue_bytes_max)
 }
 
 impl Filter {

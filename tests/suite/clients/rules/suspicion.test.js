@@ -41,7 +41,7 @@ describe('suspicion', () => {
   })
 
   it('grows with rapid reconnects', async () => {
-    for (let n = 0; n < 12; n++) {
+    for (let n = 0; n < 15; n++) {
       const socket = await plain(weir, '/mcp/ws/websocket?vsn=2.0.0&client_id=hurried').catch(() => null)
       if (!socket) break
       socket.close()
@@ -54,7 +54,7 @@ describe('suspicion', () => {
   it('grows with messages that rules forbid', async () => {
     const socket = phoenix(weir, { client_id: 'attacker' })
     const { channel } = await join(socket, 'mcp:gateway')
-    for (let n = 0; n < 5; n++) await push(channel, 'chat', { text: '<script>' })
+    for (let n = 0; n < 6; n++) await push(channel, 'chat', { text: '<script>' })
     assert.equal((await record(weir, 'the attacker', about('attacker'))).reason, 'forbidden_message')
     assert.equal((await sse('attacker')).status, 403)
     assert.equal(socket.closes.items.length, 0, 'who is in stays in')
