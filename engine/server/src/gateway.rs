@@ -13,8 +13,9 @@ use weir_ring::waker::Waker;
 use weir_ring::{affinity, mesh, socket};
 use weir_shard::hash_ring::HashRing;
 use weir_shard::limits::Config;
+use weir_shard::tls::Credentials;
 
-use crate::config::{Server, Settings};
+use crate::config::{Files, Server, Settings};
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End};
 use crate::data_dir::DataDir;
@@ -46,12 +47,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Takes the data folder, binds all ports and starts all data threads.
+    /// Takes the data folder, binds all ports and starts all data threads, which begin with `credentials`.
     ///
     /// # Errors
     /// Something is missing; the error says what, and what to do. Threads that did start end with the
     /// process.
-    pub(crate) fn start(settings: &Settings, insecure: bool) -> Result<Gateway, StartError> {
+    pub(crate) fn start(
+        settings: &Settings,
+        credentials: Credentials,
+        insecure: bool,
+    ) -> Result<Gateway, StartError> {
         let server = &settings.server;
         if !server.bind.to_canonical().is_loopback() && !insecure {
             return Err(StartError::Exposed(server.bind));
@@ -82,7 +87,9 @@ impl Gateway {
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
-        let control = start_threads(shares, &config.into(), admin.sockets, spawners)?;
+        let beginning =
+            Beginning { config: config.into(), credentials: credentials.into(), tls: settings.tls_files() };
+        let control = start_threads(shares, beginning, admin.sockets, spawners)?;
         Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
     }
 
@@ -115,10 +122,18 @@ fn connections_max(server: &Server) -> Result<u32, StartError> {
     if allowed < CONNECTIONS_MIN { Err(StartError::TooFewDescriptors { limit }) } else { Ok(allowed) }
 }
 
+/// What all data threads begin with.
+struct Beginning {
+    config: Arc<Config>,
+    credentials: Arc<Credentials>,
+    /// Where the credentials come from.
+    tls: Files,
+}
+
 /// Starts one data thread for each of `shares` and connects all members of the mesh.
 fn start_threads(
     shares: Vec<Share>,
-    config: &Arc<Config>,
+    beginning: Beginning,
     admin: Vec<OwnedFd>,
     spawners: Vec<Spawner>,
 ) -> Result<Control, StartError> {
@@ -136,7 +151,8 @@ fn start_threads(
         introductions.push(introduce);
         let seat = Seat {
             share,
-            config: config.clone(),
+            config: beginning.config.clone(),
+            credentials: beginning.credentials.clone(),
             seed: random().map(u64::from_ne_bytes).map_err(StartError::System)?,
             waker: waker.clone(),
             links,
@@ -166,7 +182,8 @@ fn start_threads(
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,
-        ring: HashRing::new(&nodes, config.vnodes),
+        ring: HashRing::new(&nodes, beginning.config.vnodes),
+        tls: beginning.tls,
         ended: all_ended,
     })
 }

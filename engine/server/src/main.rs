@@ -11,6 +11,7 @@ mod ports;
 mod pump;
 mod recovery;
 mod start_error;
+mod tls;
 
 use std::process::ExitCode;
 

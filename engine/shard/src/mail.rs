@@ -16,6 +16,7 @@ use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
+use crate::tls::Credentials;
 
 /// One letter.
 #[derive(Debug)]
@@ -65,6 +66,8 @@ pub enum Mail {
     Mcp(Box<Letter>),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
+    /// What TLS connections are begun with from now on.
+    Credentials(Arc<Credentials>),
 }
 
 /// A join of a topic: the connection and which of its joins.

@@ -1,6 +1,5 @@
 //! A configuration file: a tree of sections whose leaves are keys, and a list of upstreams.
 
-use std::iter;
 use std::path::Path;
 
 use toml::Spanned;
@@ -10,8 +9,8 @@ use super::keys::{self, KEYS};
 use super::nearest::nearest;
 use super::problem::{Fault, Place, Problem};
 use super::settings::Settings;
-use super::upstream;
 use super::value::Value;
+use super::{tls, upstream};
 
 /// A file that is TOML.
 pub(super) struct Document<'a> {
@@ -75,6 +74,9 @@ impl Filling<'_> {
             let at = key.span().start;
             match value.get_ref() {
                 _ if full == upstream::KEY => {}
+                list if full == tls::CERTIFICATES => {
+                    tls::apply(self.document, at, list, self.settings, self.problems);
+                }
                 DeValue::Table(inner) if keys::sections().any(|section| section == full) => {
                     self.section(&full, inner)
                 }
@@ -98,6 +100,7 @@ fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(iter::once(upstream::KEY));
+    let known =
+        KEYS.iter().map(|key| key.name).chain(keys::sections()).chain([upstream::KEY, tls::CERTIFICATES]);
     Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

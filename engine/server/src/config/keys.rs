@@ -9,6 +9,7 @@ use weir_shard::limits::Prefix;
 
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
+use super::tls::ClientAuth;
 use super::value::{Value, cores, duration, hosts};
 
 /// One key of the configuration.
@@ -42,6 +43,8 @@ pub(super) enum Kind {
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
     /// A path; "" is none.
     Folder(fn(&mut Settings, Option<PathBuf>)),
+    /// The same of a file.
+    File(fn(&mut Settings, Option<PathBuf>)),
     /// One of these words.
     Choice {
         words: &'static [&'static str],
@@ -80,7 +83,9 @@ impl Key {
             (Kind::Cores(set), Value::Number(core)) if u16::try_from(*core).is_ok() => {
                 set(settings, vec![*core as usize]);
             }
-            (Kind::Folder(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
+            (Kind::Folder(set) | Kind::File(set), Value::Text(path)) => {
+                set(settings, (!path.is_empty()).then(|| path.into()))
+            }
             (Kind::Hosts(set), value) => match hosts(value) {
                 Some(hosts) => set(settings, hosts),
                 None => return Err(self.refuses(value.clone())),
@@ -94,6 +99,12 @@ impl Key {
                     true => set(settings, word),
                     false => return Err(self.refuses(value)),
                 }
+            }
+            // A version, given as text, reads as a number.
+            (Kind::Choice { words, set }, Value::Fraction(number))
+                if words.contains(&number.to_string().as_str()) =>
+            {
+                set(settings, &number.to_string());
             }
             _ => return Err(self.refuses(value)),
         }
@@ -166,6 +177,18 @@ pub(super) const KEYS: &[Key] = &[
     key("server.cores", Kind::Cores(|s, cores| s.server.cores = cores)),
     key("server.connections_per_shard", number(128, SOCKETS_MAX, |s, n| s.server.connections_per_shard = n as u32)),
     key("server.test_endpoints", Kind::Switch(|s, on| s.shard.test_endpoints = on)),
+
+    key("tls.cert", Kind::File(|s, path| s.tls.cert = path)),
+    key("tls.key", Kind::File(|s, path| s.tls.key = path)),
+    key("tls.min_version", Kind::Choice { words: &["1.2", "1.3"], set: |s, word| s.tls.tls13_only = word == "1.3" }),
+    key("tls.client_auth", Kind::Choice { words: &["off", "optional", "required"], set: |s, word| {
+        s.tls.client_auth = match word {
+            "optional" => ClientAuth::Optional,
+            "required" => ClientAuth::Required,
+            _ => ClientAuth::Off,
+        };
+    } }),
+    key("tls.client_ca", Kind::File(|s, path| s.tls.client_ca = path)),
 
     key("http.max_head_size", number(KIB, MIB, |s, n| s.shard.http.head_bytes_max = n as usize)),
     key("http.max_line_size", number(256, MIB, |s, n| s.shard.http.line_bytes_max = n as usize)),

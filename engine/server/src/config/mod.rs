@@ -8,6 +8,7 @@ mod problem;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 mod url;
 mod value;
@@ -17,6 +18,7 @@ use std::path::Path;
 
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
+pub(crate) use self::tls::{ClientAuth, Files, Pair, Tls, UpstreamTls};
 pub(crate) use self::upstream::Command;
 
 use self::file::Document;

@@ -53,8 +53,6 @@ pub(super) enum Fault {
     Beside(&'static str),
     /// Another section has this name.
     Taken(String),
-    /// The URL asks for TLS.
-    Tls(String),
     /// The resolver does not find the host.
     Unresolved { host: String, error: String },
 }
@@ -79,6 +77,9 @@ impl Kind {
             Kind::Hosts(_) => {
                 "a list of host names or addresses without port, such as [\"weir.example.com\", \"[::1]\"]"
                     .into()
+            }
+            Kind::File(_) => {
+                "a file, such as \"/etc/weir/cert.pem\" or \"./cert.pem\", or \"\" for none".into()
             }
             Kind::Folder(_) => "a folder, such as \"/var/lib/weir\" or \"./1\", or \"\" for none".into(),
             Kind::Choice { words, .. } => alternatives(words),
@@ -139,11 +140,6 @@ impl fmt::Display for Problem {
             Fault::Taken(name) => {
                 write!(f, "{place}: {key} is {name:?}, and so is another's; rename one of them")
             }
-            Fault::Tls(url) => write!(
-                f,
-                "{place}: {key} is {url:?}, and this version does not speak TLS to upstreams; name a port that \
-                 speaks plain http, if need be that of a TLS proxy on this machine"
-            ),
             Fault::Unresolved { host, error } => write!(
                 f,
                 "{place}: {key} names the host {host:?}, which cannot be resolved: {error}; correct the name or the \

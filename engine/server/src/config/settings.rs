@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use weir_shard::limits::{self, LOOPBACK_HOSTS};
 
+use super::tls::{Files, Tls};
 use super::upstream::{Command, Upstream};
 
 /// Room for the head, the envelope and a few control frames beside the largest message.
@@ -21,6 +22,8 @@ pub(crate) struct Settings {
     pub(crate) server: Server,
     /// Where what must outlive the process is kept. None: nothing is.
     pub(crate) data_dir: Option<PathBuf>,
+    /// What data listeners speak.
+    pub(super) tls: Tls,
     /// The log of all shards together.
     pub(super) durability: limits::Durability,
     /// The bounds of a shard. What all shards have together (SSE streams) is not yet divided.
@@ -77,6 +80,7 @@ impl Default for Settings {
                 user_timeout: Duration::from_secs(30),
             },
             data_dir: None,
+            tls: Tls::default(),
             durability: limits::Durability::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
@@ -124,6 +128,13 @@ impl Settings {
         }
     }
 
+    /// The files that TLS is made from.
+    pub(crate) fn tls_files(&self) -> Files {
+        let upstreams = self.upstreams.iter();
+        let upstreams = upstreams.map(|upstream| upstream.is_secure().then(|| upstream.tls.clone()));
+        Files { listeners: self.tls.clone(), upstreams: upstreams.collect() }
+    }
+
     /// The upstreams that are children, by their places among all.
     pub(crate) fn commands(&self) -> impl Iterator<Item = (usize, &Command)> {
         let upstreams = self.upstreams.iter().enumerate();
@@ -158,6 +169,10 @@ impl Settings {
             ));
         }
         found.extend(self.inverted());
+        found.extend(self.tls.contradictions());
+        for upstream in &self.upstreams {
+            found.extend(upstream.tls.contradictions(&upstream.bounds.name, upstream.is_secure()));
+        }
         let limits::Durability { segment_bytes, bytes_max } = self.durability;
         if bytes_max < 2 * segment_bytes {
             found.push(format!(

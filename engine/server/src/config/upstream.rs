@@ -8,13 +8,14 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use weir_shard::limits::{self, Target};
+use weir_shard::limits::{self, Target, TargetKind};
 
 use super::file::Document;
 use super::keys::{self, Key, UPSTREAM_KEYS, UPSTREAM_SECTIONS};
 use super::nearest::nearest;
 use super::problem::{Fault, Problem};
 use super::settings::Settings;
+use super::tls::UpstreamTls;
 use super::url;
 use super::value::Value;
 
@@ -22,7 +23,7 @@ use super::value::Value;
 pub(super) const KEY: &str = "upstream";
 
 /// Keys beside those that set bounds.
-const OWN_KEYS: [&str; 7] = ["name", "command", "url", "urls", "env", "cwd", "headers"];
+const OWN_KEYS: [&str; 10] = ["name", "command", "url", "urls", "env", "cwd", "headers", "ca", "cert", "key"];
 
 /// Letters, digits and hyphens of a name.
 const NAME_BYTES_MAX: usize = 32;
@@ -53,6 +54,8 @@ pub(crate) struct Upstream {
     pub(super) bounds: limits::Upstream,
     /// What is started for each connection. None: it is reached by HTTP.
     pub(super) command: Option<Command>,
+    /// What https takes.
+    pub(super) tls: UpstreamTls,
 }
 
 /// How a child is started.
@@ -67,6 +70,12 @@ pub(crate) struct Command {
 }
 
 impl Upstream {
+    /// Whether there is a URL that begins with https.
+    pub(super) fn is_secure(&self) -> bool {
+        let secure = |target: &Target| matches!(target.kind, TargetKind::Http { tls: Some(_), .. });
+        self.bounds.targets.iter().any(secure)
+    }
+
     /// The bounds of one of so many shards: an equal part, rounded up, of what all may have.
     pub(super) fn divided(&self, shards: u16) -> limits::Upstream {
         let mut bounds = self.bounds.clone();
@@ -99,11 +108,12 @@ pub(super) fn apply(
     };
     for (at, table) in tables {
         let common = settings.upstream.clone();
-        let mut reading = Reading { document, settings, problems, command: None };
+        let tls = UpstreamTls::default();
+        let mut reading = Reading { document, settings, problems, command: None, tls };
         reading.table(at, table);
-        let command = reading.command;
+        let Reading { command, tls, .. } = reading;
         let bounds = mem::replace(&mut settings.upstream, common);
-        settings.upstreams.push(Upstream { bounds, command });
+        settings.upstreams.push(Upstream { bounds, command, tls });
     }
 }
 
@@ -113,6 +123,7 @@ struct Reading<'a> {
     settings: &'a mut Settings,
     problems: &'a mut Vec<Problem>,
     command: Option<Command>,
+    tls: UpstreamTls,
 }
 
 impl Reading<'_> {
@@ -155,7 +166,8 @@ impl Reading<'_> {
             self.problems.push(self.document.problem(at, KEY.to_owned(), fault));
             return;
         };
-        let others: &[&str] = if way == "command" { &["headers"] } else { &["env", "cwd"] };
+        let others: &[&str] =
+            if way == "command" { &["headers", "ca", "cert", "key"] } else { &["env", "cwd"] };
         let others = others.iter().filter_map(|other| Some((*other, table.get_key_value(*other)?.0)));
         for (other, key) in ways.chain(others) {
             self.problem(
@@ -186,6 +198,9 @@ impl Reading<'_> {
                 let environment = environment(value)?;
                 self.command.get_or_insert_default().environment = environment;
             }
+            "ca" => self.tls.ca = Some(file(value)?),
+            "cert" => self.tls.cert = Some(file(value)?),
+            "key" => self.tls.key = Some(file(value)?),
             "cwd" => {
                 let directory =
                     text(value, "a folder's path", |text| !text.is_empty() && !text.contains('\0'))?;
@@ -245,6 +260,10 @@ fn text(value: &DeValue<'_>, wanted: &str, fits: impl Fn(&str) -> bool) -> Resul
         DeValue::String(text) if fits(text) => Ok(text.to_string()),
         _ => Err(Fault::Value { value: Value::of_toml(value), wanted: wanted.to_owned() }),
     }
+}
+
+fn file(value: &DeValue<'_>) -> Result<PathBuf, Fault> {
+    text(value, "a file's path", |text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
 }
 
 fn command(value: &DeValue<'_>) -> Result<Command, Fault> {

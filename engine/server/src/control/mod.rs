@@ -1,9 +1,10 @@
-//! The control thread: the admin port, the children, signals, and the end. Off the data path, on ordinary libraries.
+//! The control thread: the admin port, the children, signals, certificates, and the end. Off the data path, on ordinary libraries.
 
 mod api;
 pub(crate) mod children;
 mod dlq;
 mod mailbox;
+mod reload;
 
 use std::future::IntoFuture;
 use std::io;
@@ -22,6 +23,7 @@ use weir_shard::mail::Mail;
 use self::api::Admin;
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::mailbox::Mailbox;
+use crate::config::Files;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -36,6 +38,8 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<Waker>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
+    /// What TLS is made from, again with each SIGHUP.
+    pub(crate) tls: Files,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -65,6 +69,7 @@ async fn serve(control: Control) -> io::Result<End> {
     let mailbox = Mailbox::new(control.links, control.shards);
     let admin = Arc::new(Admin::new(mailbox.clone(), control.ring));
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
+    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, mailbox));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;

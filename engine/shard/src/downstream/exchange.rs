@@ -281,6 +281,11 @@ impl Shard {
         if cx.now.mono < end {
             return Some(end);
         }
+        if conn.is_handshaking() {
+            self.stats.tls.failed += 1;
+            self.close(token, cx);
+            return None;
+        }
         match status {
             Some(status) => {
                 self.refuse_bytes(token, status, "The request did not arrive in time; send it at once.", cx);

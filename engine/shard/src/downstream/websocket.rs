@@ -215,7 +215,7 @@ impl Shard {
             let Link { speaks, deflate, welcome, opening, .. } = *link;
             let stage = ParcelStage::WebSocket { speaks, deflate, welcome, opening, join };
             self.stats.websocket.connections -= 1;
-            return self.depart(token, to, Parcel { stage, bytes: rest }, cx);
+            return self.depart(token, to, Parcel { stage, bytes: rest, tls: None }, cx);
         }
         if link.watch == Watch::Once
             && let Some(conn) = self.conns.get_mut(token)

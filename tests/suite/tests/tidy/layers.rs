@@ -68,7 +68,7 @@ const SHARD: [&[&str]; 6] = [
     &["policy"],
     &["acks", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
     &["channels"],
-    &["downstream", "durable", "mail", "mcp", "upstream"],
+    &["downstream", "durable", "mail", "mcp", "tls", "upstream"],
     &["turn"],
 ];
 
