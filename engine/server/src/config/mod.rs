@@ -18,7 +18,9 @@ use std::path::Path;
 
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
-pub(crate) use self::tls::{ClientAuth, Files, Pair, Tls, UpstreamTls};
+#[cfg(test)]
+pub(crate) use self::tls::Pair;
+pub(crate) use self::tls::{ClientAuth, Files, Tls, UpstreamTls};
 pub(crate) use self::upstream::Command;
 
 use self::file::Document;
