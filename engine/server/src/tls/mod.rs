@@ -4,6 +4,7 @@
 mod certificates;
 mod error;
 mod pem;
+mod suites;
 #[cfg(test)]
 mod tests;
 
@@ -41,7 +42,7 @@ pub(crate) struct Loaded {
 /// What is wrong with the first that cannot be used.
 pub(crate) fn load(files: &Files) -> Result<Loaded, TlsError> {
     let mut loading =
-        Loading { provider: ring::default_provider().into(), clock: Arc::default(), warnings: Vec::new() };
+        Loading { provider: suites::provider().into(), clock: Arc::default(), warnings: Vec::new() };
     let server = loading.server(&files.listeners)?;
     let upstreams =
         files.upstreams.iter().map(|files| files.as_ref().map(|files| loading.client(files)).transpose());

@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,7 +107,7 @@ fn a_further_certificate_needs_a_name() {
 #[test]
 fn certificates_are_found_by_name() {
     let folder = Folder::new("names");
-    let provider = ring::default_provider();
+    let provider = suites::provider();
     let read = |pair: &Pair| -> CertifiedKey {
         let chain = pem::certificates(&pair.cert).expect("a chain");
         pem::certified(&pair.cert, chain, &pair.key, &provider).expect("a pair")
@@ -154,4 +155,58 @@ fn an_upstream_trusts_public_roots_and_its_own() {
     let files = Files { upstreams: vec![None, Some(own), Some(UpstreamTls::default())], ..Files::default() };
     let upstreams = load(&files).expect("right").credentials.upstreams;
     assert_eq!(upstreams.iter().map(Option::is_some).collect::<Vec<_>>(), [false, true, true]);
+}
+
+/// A server of these credentials and a client of the library's own suites understand each other, in both versions.
+#[test]
+fn slim_suites_are_those_of_the_library() {
+    let folder = Folder::new("suites");
+    let pair = folder.pair(&["localhost"], 4000);
+    let server = load(&files(&pair)).expect("a pair").credentials.server.expect("a server");
+    let roots = Arc::new(pem::roots(&pair.cert).expect("a certificate"));
+    // The certificate's key is one of elliptic curves.
+    let rsa = |suite: &rustls::SupportedCipherSuite| format!("{suite:?}").contains("_RSA_");
+    for suite in ring::ALL_CIPHER_SUITES.iter().filter(|suite| !rsa(suite)) {
+        let provider = CryptoProvider { cipher_suites: vec![*suite], ..ring::default_provider() };
+        let config = ClientConfig::builder_with_provider(provider.into())
+            .with_protocol_versions(&[suite.version()])
+            .expect("a version")
+            .with_root_certificates(roots.clone())
+            .with_no_client_auth();
+        let name = "localhost".try_into().expect("a name");
+        let mut client = rustls::ClientConnection::new(config.into(), name).expect("a client");
+        let mut server = rustls::ServerConnection::new(server.clone()).expect("a server");
+        server.set_buffer_limit(None);
+        client.set_buffer_limit(None);
+        client.writer().write_all(&[7; 40_000]).expect("room");
+        let (mut heard, mut answered) = (Vec::new(), Vec::new());
+        while client.wants_write() || server.wants_write() {
+            carry(&mut client, &mut server, &mut heard);
+            if heard.len() == 40_000 && answered.is_empty() {
+                server.writer().write_all(&[9; 40_000]).expect("room");
+            }
+            carry(&mut server, &mut client, &mut answered);
+        }
+        assert_eq!((heard, answered), (vec![7; 40_000], vec![9; 40_000]), "{suite:?}");
+    }
+}
+
+/// Carries what one side has to say to the other, and appends what that is told to `heard`.
+fn carry<A, B>(
+    from: &mut rustls::ConnectionCommon<A>,
+    to: &mut rustls::ConnectionCommon<B>,
+    heard: &mut Vec<u8>,
+) {
+    let mut bytes = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut bytes).expect("a vector has room");
+    }
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        to.read_tls(&mut rest).expect("a slice can be read");
+        let len = to.process_new_packets().expect("TLS").plaintext_bytes_to_read();
+        let start = heard.len();
+        heard.resize(start + len, 0);
+        to.reader().read_exact(&mut heard[start..]).expect("so many bytes");
+    }
 }

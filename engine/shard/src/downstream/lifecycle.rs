@@ -146,10 +146,15 @@ impl Shard {
     /// No more input.
     pub(crate) fn ended(&mut self, token: Token, errno: Option<Errno>, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
+        let handshaking = conn.is_handshaking();
         match &mut conn.stage {
             // Half-closed with a request under way: it still gets its answer.
             Stage::Http(exchange) if errno.is_none() && exchange.outlives_input() => exchange.ended = true,
             Stage::Closed | Stage::Leaving(_) => {}
+            Stage::Upstream(_) if handshaking => {
+                let why = "it ended the connection before TLS was agreed on; does it speak plain HTTP there?";
+                self.abandon_wire(token, UpstreamFault::Tls(why.into()), cx);
+            }
             Stage::Upstream(_) => {
                 // What TLS has not ended, somebody may have cut off (RFC 8446, section 6.1).
                 let whole = conn.tls.as_ref().is_none_or(|tls| tls.is_closed());
