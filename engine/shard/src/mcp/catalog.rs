@@ -116,8 +116,8 @@ impl Catalog {
         next: Option<&str>,
     ) {
         let present = self.place(kind, upstream, None).changes == place.changes;
-        let follows = |cursor: &Box<str>| self.led.contains(&(kind, upstream, cursor.clone()));
-        if !present || self.is_whole(kind, upstream) || !place.cursor.as_ref().is_none_or(follows) {
+        let follows = |cursor: &str| self.led.contains(&(kind, upstream, cursor.into()));
+        if !present || self.is_whole(kind, upstream) || !place.cursor.as_deref().is_none_or(follows) {
             return;
         }
         match next {
