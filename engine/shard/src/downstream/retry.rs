@@ -136,7 +136,7 @@ impl Shard {
             let Some(marks) = conn.stage.marks() else { continue };
             let passed = place.is_none_or(|(lane, sequence)| marks.get(lane).cursor >= sequence);
             let takes = passed && wants(carrier, course, lane, entry);
-            if !takes || conn.egress.is_blocked() || !fits(&conn.egress, entry, &pen) {
+            if !takes || conn.egress.is_blocked() || !fits(&conn.egress, None, entry, &pen) {
                 continue;
             }
             let mut sheet = Sheet { token, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };

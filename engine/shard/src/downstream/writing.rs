@@ -130,9 +130,10 @@ fn write(conn: &mut Connection, payload: &[u8], pen: &mut Pen<'_>) -> Result<Wro
     }
 }
 
-/// Whether an entry fits with what waits on a connection.
-pub(crate) fn fits(egress: &Egress, entry: &Entry, pen: &Pen<'_>) -> bool {
-    egress.fits(pen.out, entry.body.len() + ENTRY_OVERHEAD, pen.config.queue_bytes_max)
+/// Whether an entry fits with what waits on a connection and is in its bundle.
+pub(crate) fn fits(egress: &Egress, bundle: Option<&[u8]>, entry: &Entry, pen: &Pen<'_>) -> bool {
+    let bytes = bundle.map_or(0, <[u8]>::len) + entry.body.len() + ENTRY_OVERHEAD;
+    egress.fits(pen.out, bytes, pen.config.queue_bytes_max)
 }
 
 impl Filter {
