@@ -7,7 +7,7 @@ pub(crate) mod children;
 mod credentials;
 mod dlq;
 mod guard;
-mod https;
+pub(crate) mod https;
 pub(crate) mod jwks;
 mod mailbox;
 pub(crate) mod memory;
