@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::limits::KeySet;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
-use crate::metrics::{Health, Stats};
+use crate::metrics::{Behaviour, Health, Stats};
 use crate::policy::auth::Principal;
 use crate::policy::blacklist::Change;
 pub use crate::policy::{Source, Whence};
@@ -139,6 +139,8 @@ pub enum Question {
     Presence { topic: Box<str> },
     /// About dead letters.
     Dead(DeadQuestion),
+    /// How clients behave, and who are the `most` most suspicious.
+    Behaviour { most: usize },
 }
 
 /// What may be asked about dead letters, and done with them.
@@ -171,4 +173,6 @@ pub enum Answer {
     DeadCount(usize),
     /// To `Question::Presence`: how many clients, and the payload of `presence_state`.
     Presence { clients: usize, state: Arc<[u8]> },
+    /// To `Question::Behaviour`.
+    Behaviour(Box<Behaviour>),
 }

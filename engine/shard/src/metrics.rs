@@ -1,5 +1,13 @@
 //! What a shard counts, and what it shows of a client.
 
+mod behaviour;
+mod histogram;
+
+use std::time::Duration;
+
+pub use self::behaviour::{Ages, Behaviour, Suspect};
+pub use self::histogram::Histogram;
+
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Stats {
@@ -69,6 +77,14 @@ pub struct Stats {
     pub kept_out: u64,
     /// What the audit log was told.
     pub audit: AuditStats,
+    /// Bytes received on all sockets, those of upstreams among them.
+    pub bytes_in: u64,
+    /// Bytes sent on all sockets, those of upstreams among them.
+    pub bytes_out: u64,
+    /// How long turns take, from the reading of the clock until their operations are with the driver; only what
+    /// was told by [`crate::Shard::took`].
+    #[serde(skip)]
+    pub turn: Histogram,
 }
 
 /// Counters of the audit log.
@@ -169,6 +185,12 @@ pub struct Transport {
     pub messages_out: u64,
     /// Closed for an error of the peer or the network.
     pub errors: u64,
+    /// How long messages took from their stream to the driver, replays and repetitions left out.
+    #[serde(skip)]
+    pub delivery: Histogram,
+    /// Messages of this turn that went in the turn in which they came: the turn is all they have waited.
+    #[serde(skip)]
+    pub(crate) at_once: u32,
 }
 
 /// What `/mcp/health/{client_id}` shows.
@@ -248,6 +270,20 @@ impl Stats {
         self.kept_out += other.kept_out;
         self.audit.records += other.audit.records;
         self.audit.dropped += other.audit.dropped;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.turn.add(&other.turn);
+    }
+
+    /// The turn has taken that long, and so has what went at once.
+    pub(crate) fn took(&mut self, turn: Duration) {
+        self.turn.record(turn);
+        for transport in [&mut self.websocket, &mut self.http_sse, &mut self.longpoll] {
+            let at_once = std::mem::take(&mut transport.at_once);
+            if at_once > 0 {
+                transport.delivery.record_many(turn, at_once);
+            }
+        }
     }
 }
 
@@ -300,5 +336,14 @@ impl Transport {
         self.messages_in += other.messages_in;
         self.messages_out += other.messages_out;
         self.errors += other.errors;
+        self.delivery.add(&other.delivery);
+    }
+
+    /// A message has waited that long in its stream.
+    pub(crate) fn delivered(&mut self, waited: Duration) {
+        match waited {
+            Duration::ZERO => self.at_once = self.at_once.saturating_add(1),
+            waited => self.delivery.record(waited),
+        }
     }
 }

@@ -33,7 +33,7 @@ use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
-use crate::tls::Layer;
+use crate::tls::{Exhausted, Layer};
 use crate::upstream::{Look, UpstreamId, Upstreams};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
@@ -277,6 +277,11 @@ impl Shard {
         self.next_deadline(now.mono)
     }
 
+    /// The last turn took that long, its operations handed over and all. Whoever has no clock says nothing.
+    pub fn took(&mut self, turn: std::time::Duration) {
+        self.stats.took(turn);
+    }
+
     /// Whether a drain has nothing left to wait for.
     pub fn is_drained(&self) -> bool {
         let told = self.journal.as_ref().is_none_or(|journal| journal.is_idle());
@@ -381,10 +386,10 @@ impl Shard {
     fn sends(&mut self, cx: &mut Cx<'_>) {
         let mut exhausted = Vec::new();
         for token in self.dirty.drain(..) {
-            if let Some(conn) = self.conns.get_mut(token)
-                && conn.flush(token, cx.out).is_err()
-            {
-                exhausted.push(token);
+            match self.conns.get_mut(token).map(|conn| conn.flush(token, cx.out)) {
+                Some(Ok(bytes)) => self.stats.bytes_out += bytes as u64,
+                Some(Err(Exhausted)) => exhausted.push(token),
+                None => {}
             }
         }
         for token in exhausted {

@@ -79,19 +79,17 @@ impl Connection {
         self.egress.is_empty() && !self.tls.as_ref().is_some_and(|tls| tls.has_outgoing())
     }
 
-    /// The end of the turn: one send for all that was written.
+    /// The end of the turn: one send for all that was written. Says how many bytes that are.
     ///
     /// # Errors
     /// The keys of its TLS may encrypt nothing more.
-    pub(crate) fn flush(&mut self, token: Token, out: &mut Output) -> Result<(), Exhausted> {
+    pub(crate) fn flush(&mut self, token: Token, out: &mut Output) -> Result<usize, Exhausted> {
         if matches!(&self.stage, Stage::Leaving(departure) if departure.asked) {
-            return Ok(());
+            return Ok(0);
         }
-        let source = self.egress.pending(self.tls.as_deref_mut(), out)?;
-        if let Some(source) = source {
-            out.ops.push(Op::Send { token, socket: self.socket, source });
-        }
-        Ok(())
+        let Some(source) = self.egress.pending(self.tls.as_deref_mut(), out)? else { return Ok(0) };
+        out.ops.push(Op::Send { token, socket: self.socket, source });
+        Ok(out.bytes(source).len())
     }
 
     /// Closes the socket and forgets what waits to leave. One that is being opened is closed then.

@@ -83,7 +83,9 @@ impl Shard {
                 Framing::Poll => &mut self.stats.longpoll,
                 Framing::Plain | Framing::Deflated | Framing::Sealed => &mut self.stats.websocket,
             };
-            transport.messages_out += (group.len() * local.pending.len()) as u64;
+            let sent = group.len() * local.pending.len();
+            transport.messages_out += sent as u64;
+            transport.at_once = transport.at_once.saturating_add(sent as u32);
         }
     }
 

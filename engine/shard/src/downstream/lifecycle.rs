@@ -122,6 +122,7 @@ impl Shard {
 
     /// Input, as it came.
     pub(crate) fn received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
+        self.stats.bytes_in += bytes.len() as u64;
         match self.conns.get(token) {
             // What a proxy says of its client stands before the client's own bytes.
             Some(conn) if matches!(conn.stage, Stage::Preface(_)) => self.preface_received(token, bytes, cx),

@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod admission;
+mod behaviour;
 mod connection;
 mod cors;
 mod dead_letters;

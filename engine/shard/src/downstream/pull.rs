@@ -151,10 +151,13 @@ impl Shard {
             if !taken && mark.skipped == 0 {
                 mark.skipped = sequence;
             }
-            let again = sequence <= mark.again;
+            let (again, replayed) = (sequence <= mark.again, sequence <= mark.replay);
             marks.advance(lane, sequence);
             if !taken {
                 continue;
+            }
+            if !again && !replayed {
+                sheet.conn.stage.traffic(stats).delivered(now.since(entry.at));
             }
             stream.written = stream.written.max(sequence);
             if let Some(ledger) = &mut ledger {

@@ -107,6 +107,8 @@ impl Shard {
         conn.heard = cx.now.mono;
         conn.egress.count(&mut self.queued);
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
+        // The tail was counted when it was sent.
+        self.stats.bytes_out += bytes.len().saturating_sub(tail.len()) as u64;
         cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
         self.hold_input(token, cx);
     }
@@ -127,6 +129,7 @@ impl Shard {
             Ok(None) => {}
             Ok(Some(bytes)) => {
                 conn.egress.count(&mut self.queued);
+                self.stats.bytes_out += bytes.len() as u64;
                 cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
                 return;
             }
