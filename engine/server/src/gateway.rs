@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Files, Server, Settings};
+use crate::config::{Alerts, Files, Server, Settings};
 use crate::control::audit::Audit;
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End, Guard, Revocations, memory};
@@ -108,6 +108,8 @@ impl Gateway {
             audit: audit(settings.audit_file.as_deref())?,
             revocations,
             tls: settings.tls_files(),
+            alerts: settings.alerts,
+            data_dir: settings.data_dir.clone(),
         };
         let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
         let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
@@ -154,6 +156,8 @@ struct Office {
     revocations: Revocations,
     /// What TLS is made from.
     tls: Files,
+    alerts: Alerts,
+    data_dir: Option<PathBuf>,
 }
 
 /// The tokens that were withdrawn before, which the shards know from the start.
@@ -247,6 +251,8 @@ fn start_threads(
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
         tls: office.tls,
+        alerts: office.alerts,
+        data_dir: office.data_dir,
         config: config.clone(),
         ended: all_ended,
     })

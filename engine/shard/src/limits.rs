@@ -36,6 +36,9 @@ pub use self::rules::{Effect, Injection, MessageRule, Rules};
 pub use self::secret::Secret;
 pub use self::security::{Audit, Subject, Suspicion};
 
+/// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
+pub const SLOTS_RESERVED: u32 = 64;
+
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {

@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, an environment variable for every key, and flags for the common ones.
 //! A flag goes before a variable, a variable before the file, the file before the default.
 
+mod alerts;
 mod auth;
 mod encryption;
 mod file;
@@ -20,6 +21,7 @@ mod value;
 use std::fs;
 use std::path::Path;
 
+pub(crate) use self::alerts::Alerts;
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
+use super::alerts::Alerts;
 use super::auth::Auth;
 use super::encryption::Encryption;
 use super::methods::Method;
@@ -37,6 +38,8 @@ pub(crate) struct Settings {
     pub(crate) admin_token: Option<Secret>,
     /// Where the audit log goes. None: to the log.
     pub(crate) audit_file: Option<PathBuf>,
+    /// When the operator is told that something is near its limit.
+    pub(crate) alerts: Alerts,
     pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
@@ -103,6 +106,7 @@ impl Default for Settings {
             tls: Tls::default(),
             durability: limits::Durability::default(),
             audit_file: None,
+            alerts: Alerts::default(),
             encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },

@@ -22,6 +22,7 @@ use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
 use super::guard::{self, Guard};
+use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
 use super::{dlq, pages, tokens};
@@ -35,15 +36,16 @@ pub(super) struct Admin {
     draining: AtomicBool,
     auth: Auth,
     revocations: Mutex<Revocations>,
+    intelligence: Intelligence,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
 #[derive(Serialize)]
-struct Figures {
+struct Figures<'a> {
     version: &'static str,
     uptime_seconds: u64,
     #[serde(flatten)]
-    total: Stats,
+    total: &'a Stats,
     shards: Vec<Stats>,
 }
 
@@ -54,9 +56,11 @@ impl Admin {
         blacklist: Listed,
         auth: Auth,
         revocations: Revocations,
+        intelligence: Intelligence,
     ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations: Mutex::new(revocations) }
+        let revocations = Mutex::new(revocations);
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, intelligence }
     }
 
     /// What tokens are made with, and whom they are for.
@@ -113,6 +117,11 @@ impl Admin {
         &self.blacklist
     }
 
+    /// What is known of the last hour.
+    pub(super) fn intelligence(&self) -> &Intelligence {
+        &self.intelligence
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
@@ -130,6 +139,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(dlq::router())
         .merge(blacklist::router())
         .merge(tokens::router())
+        .merge(intelligence::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -148,6 +158,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
+            "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",
         },
@@ -180,7 +191,10 @@ async fn stats(State(admin): State<Arc<Admin>>) -> Response {
         shards.push(*stats);
     }
     let uptime_seconds = admin.uptime_seconds();
-    Json(Figures { version: env!("CARGO_PKG_VERSION"), uptime_seconds, total, shards }).into_response()
+    let figures = Figures { version: env!("CARGO_PKG_VERSION"), uptime_seconds, total: &total, shards };
+    let mut figures = json!(figures);
+    admin.intelligence.complete(&mut figures, &total);
+    Json(figures).into_response()
 }
 
 async fn client(State(admin): State<Arc<Admin>>, Path(client): Path<String>) -> Response {

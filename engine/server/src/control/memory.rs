@@ -63,7 +63,7 @@ impl Budget {
 }
 
 /// Bytes of the process that are in memory (proc_pid_statm(5)).
-fn resident() -> Option<u64> {
+pub(super) fn resident() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)

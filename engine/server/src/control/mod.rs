@@ -8,6 +8,7 @@ mod credentials;
 mod dlq;
 mod guard;
 pub(crate) mod https;
+mod intelligence;
 pub(crate) mod jwks;
 mod mailbox;
 pub(crate) mod memory;
@@ -21,6 +22,7 @@ use std::future::IntoFuture;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,10 +41,11 @@ use self::blacklist::Listed;
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
+use self::intelligence::Intelligence;
 use self::jwks::Keeper;
 use self::mailbox::Mailbox;
 pub(crate) use self::revocations::Revocations;
-use crate::config::Files;
+use crate::config::{Alerts, Files};
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -70,6 +73,9 @@ pub(crate) struct Control {
     pub(crate) public_key_refresh: Duration,
     /// Those that the shards know.
     pub(crate) revocations: Revocations,
+    pub(crate) alerts: Alerts,
+    /// Where what must outlive the process is kept.
+    pub(crate) data_dir: Option<PathBuf>,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -103,7 +109,13 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(wanted));
     let listed = Listed::new(&control.config.blacklist);
-    let admin = Admin::new(mailbox.clone(), control.ring, listed, control.auth, control.revocations);
+    let data_dir = control.data_dir.as_deref();
+    let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
+    if control.alerts.samples {
+        tokio::spawn(intelligence.clone().watch(mailbox.clone()));
+    }
+    let (ring, revocations) = (control.ring, control.revocations);
+    let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, intelligence);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));

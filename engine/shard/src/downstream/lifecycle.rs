@@ -10,6 +10,7 @@ use std::time::Duration;
 use crate::downstream::connection::{Connection, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
+use crate::limits::SLOTS_RESERVED;
 use crate::mail::Trouble;
 use crate::policy::Peer;
 use crate::tls::Tls;
@@ -21,9 +22,6 @@ const LINGER: Duration = Duration::from_secs(2);
 
 /// After a failed accept (no descriptors), until the next try.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
-/// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
-pub(crate) const SLOTS_RESERVED: u32 = 64;
 
 /// A peer that has taken nothing for this long is gone.
 pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);

@@ -204,6 +204,14 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("audit.file", Kind::File(|s, path| s.audit_file = path)),
     key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
 
+    key("intelligence.enabled", Kind::Switch(|s, on| s.alerts.samples = on)),
+    key("alerts.enabled", Kind::Switch(|s, on| s.alerts.enabled = on)),
+    key("alerts.cpu", number(0, 100, |s, n| s.alerts.cpu = n as u8)),
+    key("alerts.memory", number(0, 100, |s, n| s.alerts.memory = n as u8)),
+    key("alerts.connections", number(0, 100, |s, n| s.alerts.connections = n as u8)),
+    key("alerts.bandwidth", number(0, 100, |s, n| s.alerts.bandwidth = n as u8)),
+    key("alerts.link", number(0, 10_000_000, |s, n| s.alerts.link_megabits = n as u32)),
+
     aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
         Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
     key("encryption.keys", Kind::PayloadKeys { most: 16, set: |s, keys| s.encryption.old_keys = keys }),
