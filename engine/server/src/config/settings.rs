@@ -37,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) admin_token: Option<Secret>,
     /// Where the audit log goes. None: to the log.
     pub(crate) audit_file: Option<PathBuf>,
+    /// Where the bus is written to. None: nowhere.
+    pub(crate) sink: Option<PathBuf>,
     pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
@@ -103,6 +105,7 @@ impl Default for Settings {
             tls: Tls::default(),
             durability: limits::Durability::default(),
             audit_file: None,
+            sink: None,
             encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },

@@ -21,6 +21,7 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
+use super::bus::{self, Bus};
 use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
@@ -35,6 +36,7 @@ pub(super) struct Admin {
     draining: AtomicBool,
     auth: Auth,
     revocations: Mutex<Revocations>,
+    bus: Bus,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -54,9 +56,16 @@ impl Admin {
         blacklist: Listed,
         auth: Auth,
         revocations: Revocations,
+        bus: Bus,
     ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations: Mutex::new(revocations) }
+        let revocations = Mutex::new(revocations);
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, bus }
+    }
+
+    /// What happens and what hurts.
+    pub(super) fn bus(&self) -> &Bus {
+        &self.bus
     }
 
     /// What tokens are made with, and whom they are for.
@@ -129,6 +138,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
         .merge(blacklist::router())
+        .merge(bus::router())
         .merge(tokens::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
@@ -147,6 +157,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
+            "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",

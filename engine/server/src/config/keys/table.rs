@@ -204,6 +204,9 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("audit.file", Kind::File(|s, path| s.audit_file = path)),
     key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
 
+    key("vsm.events", Kind::Switch(|s, on| s.shard.events = on)),
+    key("vsm.sink", Kind::File(|s, path| s.sink = path)),
+
     aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
         Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
     key("encryption.keys", Kind::PayloadKeys { most: 16, set: |s, keys| s.encryption.old_keys = keys }),
