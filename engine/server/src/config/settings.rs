@@ -40,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) audit_file: Option<PathBuf>,
     /// When the operator is told that something is near its limit.
     pub(crate) alerts: Alerts,
+    /// Where the bus is written to. None: nowhere.
+    pub(crate) sink: Option<PathBuf>,
     pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
@@ -107,6 +109,7 @@ impl Default for Settings {
             durability: limits::Durability::default(),
             audit_file: None,
             alerts: Alerts::default(),
+            sink: None,
             encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },

@@ -21,6 +21,7 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
+use super::bus::{self, Bus};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
@@ -36,7 +37,13 @@ pub(super) struct Admin {
     draining: AtomicBool,
     auth: Auth,
     revocations: Mutex<Revocations>,
-    intelligence: Intelligence,
+    insight: Insight,
+}
+
+/// What is known of the gateway.
+pub(super) struct Insight {
+    pub(super) bus: Bus,
+    pub(super) intelligence: Intelligence,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -56,11 +63,16 @@ impl Admin {
         blacklist: Listed,
         auth: Auth,
         revocations: Revocations,
-        intelligence: Intelligence,
+        insight: Insight,
     ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
         let revocations = Mutex::new(revocations);
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, intelligence }
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, insight }
+    }
+
+    /// What happens and what hurts.
+    pub(super) fn bus(&self) -> &Bus {
+        &self.insight.bus
     }
 
     /// What tokens are made with, and whom they are for.
@@ -119,7 +131,7 @@ impl Admin {
 
     /// What is known of the last hour.
     pub(super) fn intelligence(&self) -> &Intelligence {
-        &self.intelligence
+        &self.insight.intelligence
     }
 
     fn uptime_seconds(&self) -> u64 {
@@ -138,6 +150,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
         .merge(blacklist::router())
+        .merge(bus::router())
         .merge(tokens::router())
         .merge(intelligence::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
@@ -157,6 +170,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
+            "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/token": "POST: makes an access token",
@@ -193,7 +207,7 @@ async fn stats(State(admin): State<Arc<Admin>>) -> Response {
     let uptime_seconds = admin.uptime_seconds();
     let figures = Figures { version: env!("CARGO_PKG_VERSION"), uptime_seconds, total: &total, shards };
     let mut figures = json!(figures);
-    admin.intelligence.complete(&mut figures, &total);
+    admin.intelligence().complete(&mut figures, &total);
     Json(figures).into_response()
 }
 

@@ -3,6 +3,7 @@
 mod api;
 pub(crate) mod audit;
 mod blacklist;
+pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
 mod dlq;
@@ -10,6 +11,7 @@ mod guard;
 pub(crate) mod https;
 mod intelligence;
 pub(crate) mod jwks;
+mod lines;
 mod mailbox;
 pub(crate) mod memory;
 mod pages;
@@ -35,9 +37,10 @@ use weir_shard::hash_ring::HashRing;
 use weir_shard::limits::{Auth, Config};
 use weir_shard::mail::Mail;
 
-use self::api::Admin;
+use self::api::{Admin, Insight};
 use self::audit::Audit;
 use self::blacklist::Listed;
+use self::bus::Bus;
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
@@ -65,6 +68,8 @@ pub(crate) struct Control {
     /// What the shards have.
     pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
+    /// What happens and what hurts, and those who hear it.
+    pub(crate) bus: Bus,
     /// Who may change something.
     pub(crate) guard: Guard,
     /// The shards' keys, and where more of them are fetched.
@@ -104,7 +109,8 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
     let (ask, wanted) = unbounded_channel();
     let (ask_for_token, tokens_wanted) = unbounded_channel();
-    let mailbox = Mailbox::new(control.links, control.shards, ask, ask_for_token, control.audit);
+    let mailbox =
+        Mailbox::new(control.links, control.shards, (ask, ask_for_token), control.audit, control.bus.clone());
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(wanted));
@@ -112,10 +118,11 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let data_dir = control.data_dir.as_deref();
     let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
     if control.alerts.samples {
-        tokio::spawn(intelligence.clone().watch(mailbox.clone()));
+        tokio::spawn(intelligence.clone().watch(mailbox.clone(), control.bus.clone()));
     }
+    let insight = Insight { bus: control.bus, intelligence };
     let (ring, revocations) = (control.ring, control.revocations);
-    let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, intelligence);
+    let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));

@@ -156,7 +156,8 @@ impl Shard {
             if !taken {
                 continue;
             }
-            if !again && !replayed {
+            // What came in the second in which the connection began may have waited for it.
+            if !again && !replayed && sheet.conn.since().is_some_and(|since| entry.at.as_secs() > since) {
                 sheet.conn.stage.traffic(stats).delivered(now.since(entry.at));
             }
             stream.written = stream.written.max(sequence);

@@ -102,7 +102,7 @@ impl Shard {
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;
         cx.out.ops.push(Watch::Parked.op(token, conn.socket));
-        self.stats.http_sse.connections += 1;
+        self.stats.http_sse.open();
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         let terms = self.terms(head);
         self.put_head(token, headers, &terms, cx, |out, headers| {

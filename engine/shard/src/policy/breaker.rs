@@ -16,6 +16,17 @@ pub struct CircuitBreaker {
     slices: [Slice; SLICES],
 }
 
+/// How a breaker stands, whatever the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Requests pass and are counted.
+    Closed,
+    /// None passes for a while.
+    Open,
+    /// One is tried.
+    HalfOpen,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
     /// Requests pass and are counted.
@@ -65,6 +76,15 @@ impl CircuitBreaker {
             }
         }
         !answered
+    }
+
+    /// How it stands since the last request.
+    pub const fn phase(&self) -> Phase {
+        match self.state {
+            State::Closed => Phase::Closed,
+            State::Open { .. } => Phase::Open,
+            State::HalfOpen { .. } => Phase::HalfOpen,
+        }
     }
 
     fn count(&mut self, answered: bool, limits: &Breaker, now: Instant) {

@@ -20,7 +20,7 @@ mod token_bucket;
 
 pub use addresses::{Addresses, Peer, Refusal, Whence};
 pub use backends::Backends;
-pub use breaker::CircuitBreaker;
+pub use breaker::{CircuitBreaker, Phase};
 pub use census::Census;
 pub use methods::{Caller, Methods};
 pub use origin::Provenance;

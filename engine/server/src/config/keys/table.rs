@@ -212,6 +212,9 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("alerts.bandwidth", number(0, 100, |s, n| s.alerts.bandwidth = n as u8)),
     key("alerts.link", number(0, 10_000_000, |s, n| s.alerts.link_megabits = n as u32)),
 
+    key("vsm.events", Kind::Switch(|s, on| s.shard.events = on)),
+    key("vsm.sink", Kind::File(|s, path| s.sink = path)),
+
     aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
         Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
     key("encryption.keys", Kind::PayloadKeys { most: 16, set: |s, keys| s.encryption.old_keys = keys }),

@@ -29,7 +29,7 @@ const SIGMA: f32 = 1.4826;
 const PART: f32 = 0.05;
 
 /// How far a value is from what is usual.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Oddity {
     /// In deviations; below the usual it is negative.
     pub(super) score: f32,

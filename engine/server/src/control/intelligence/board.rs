@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 use weir_ring::time::Wall;
+use weir_shard::vsm::{Distribution, Finding, Notice, NoticeState, Performance};
 
 use super::alert::{self, Alert};
-use super::anomaly::{self, Detector};
+use super::anomaly::{self, Detector, Oddity};
 use super::forecast;
 use super::metric::Metric;
-use super::notice::{Finding, Notice, State};
+use super::notice::Raised;
 use super::series::{SECONDS, Series, Summary};
 use super::trend::{self, Trend};
 use crate::config::Alerts;
@@ -39,7 +40,7 @@ pub(crate) struct Board {
     /// Whether anything found is told.
     tells: bool,
     /// What was raised and not cleared.
-    active: Vec<Notice>,
+    active: Vec<Raised>,
     /// What was told, the oldest first.
     told: VecDeque<Notice>,
 }
@@ -47,7 +48,7 @@ pub(crate) struct Board {
 /// One metric, as the operator sees it.
 #[derive(Debug, Serialize)]
 pub(super) struct Outlook {
-    metric: Metric,
+    metric: &'static str,
     unit: &'static str,
     now: Option<f32>,
     /// The last minute.
@@ -110,17 +111,17 @@ impl Board {
     }
 
     /// What has come to its threshold, or gone from it.
-    fn near(&mut self) -> Vec<(Metric, Finding, State)> {
+    fn near(&mut self) -> Vec<(Metric, Finding, NoticeState)> {
         let Board { alerts, series, .. } = self;
         let looks = alerts.iter_mut().filter_map(|(metric, alert)| {
             let state = state(alert.look(series[*metric as usize].last())?);
-            Some((*metric, Finding::Threshold { threshold: alert.threshold() }, state))
+            Some((*metric, Finding::Alert { threshold: alert.threshold() }, state))
         });
         looks.collect()
     }
 
     /// What will reach its limit soon, or will not any longer.
-    fn foreseen(&mut self) -> Vec<(Metric, Finding, State)> {
+    fn foreseen(&mut self) -> Vec<(Metric, Finding, NoticeState)> {
         let left = Metric::FILLING.map(|metric| self.limit_in(metric));
         let looks = self.forecasts.iter_mut().zip(Metric::FILLING).zip(left);
         let looks = looks.filter_map(|((alert, metric), left)| {
@@ -132,7 +133,7 @@ impl Board {
     }
 
     /// What is odd from now on, or usual again, as the new `values` stand to those before.
-    fn odd(&mut self, values: &Values) -> Vec<(Metric, Finding, State)> {
+    fn odd(&mut self, values: &Values) -> Vec<(Metric, Finding, NoticeState)> {
         let mut news = Vec::new();
         for (metric, detector) in Metric::WATCHED.into_iter().zip(&mut self.detectors) {
             let value = values[metric as usize];
@@ -144,9 +145,9 @@ impl Board {
             let Some(oddity) = anomaly::judge(&mut past, value, metric.floor()) else { continue };
             match detector.look(oddity) {
                 Some(anomaly::News::Begins(oddity)) => {
-                    news.push((metric, Finding::anomaly(oddity), State::Raised));
+                    news.push((metric, anomaly(oddity), NoticeState::Raised));
                 }
-                Some(anomaly::News::Ends) => news.push((metric, Finding::anomaly(oddity), State::Cleared)),
+                Some(anomaly::News::Ends) => news.push((metric, anomaly(oddity), NoticeState::Cleared)),
                 None => {}
             }
         }
@@ -154,16 +155,16 @@ impl Board {
     }
 
     /// Remembers what is told.
-    fn tell(&mut self, metric: Metric, finding: Finding, state: State, at: Wall) -> Option<Notice> {
+    fn tell(&mut self, metric: Metric, finding: Finding, state: NoticeState, at: Wall) -> Option<Notice> {
         let value = self.series[metric as usize].last().unwrap_or(f32::NAN);
         let notice = match state {
-            State::Raised => {
-                let notice = Notice::raised(finding, metric, value, at);
-                self.active.push(notice.clone());
-                notice
+            NoticeState::Raised => {
+                let raised = Raised::new(finding, metric, value, at);
+                self.active.push(raised.clone());
+                raised.notice
             }
-            State::Cleared => {
-                let place = self.active.iter().position(|notice| notice.is_of(finding, metric))?;
+            NoticeState::Cleared => {
+                let place = self.active.iter().position(|raised| raised.is_of(finding, metric))?;
                 self.active.remove(place).over(value, at)
             }
         };
@@ -185,8 +186,8 @@ impl Board {
     }
 
     /// What was raised and not cleared.
-    pub(super) fn active(&self) -> &[Notice] {
-        &self.active
+    pub(super) fn active(&self) -> impl Iterator<Item = &Notice> {
+        self.active.iter().map(|raised| &raised.notice)
     }
 
     /// What was told, the oldest first.
@@ -199,9 +200,21 @@ impl Board {
         self.series[metric as usize].recent(seconds).collect()
     }
 
-    /// The last value of a metric.
-    pub(super) fn last(&self, metric: Metric) -> Option<f32> {
-        self.series[metric as usize].last()
+    /// How the gateway performed in the last second. None: nobody knows.
+    pub(super) fn performance(
+        &self,
+        transport_distribution: Distribution,
+        pool_utilization: Option<f32>,
+    ) -> Option<Performance> {
+        let last = |metric: Metric| self.series[metric as usize].last();
+        Some(Performance {
+            active_connections: last(Metric::ActiveConnections)? as u64,
+            message_rate: last(Metric::MessageRate)?,
+            latency_p99: last(Metric::LatencyP99),
+            transport_distribution,
+            error_rate: last(Metric::ErrorRate)?,
+            pool_utilization,
+        })
     }
 
     /// All metrics, as the operator sees them.
@@ -211,7 +224,7 @@ impl Board {
             let odd = Metric::WATCHED.iter().position(|watched| *watched == metric);
             let fills = Metric::FILLING.contains(&metric);
             Outlook {
-                metric,
+                metric: metric.name(),
                 unit: metric.unit(),
                 now: series.last(),
                 minute: series.summary(60),
@@ -226,9 +239,13 @@ impl Board {
     }
 }
 
-const fn state(news: alert::News) -> State {
+const fn anomaly(oddity: Oddity) -> Finding {
+    Finding::Anomaly { usual: oddity.median, score: oddity.score }
+}
+
+const fn state(news: alert::News) -> NoticeState {
     match news {
-        alert::News::Raised => State::Raised,
-        alert::News::Cleared => State::Cleared,
+        alert::News::Raised => NoticeState::Raised,
+        alert::News::Cleared => NoticeState::Cleared,
     }
 }

@@ -43,7 +43,7 @@ async fn overview(State(admin): State<Arc<Admin>>) -> Response {
     let mind = admin.intelligence().lock();
     Json(json!({
         "metrics": mind.board.outlooks().collect::<Vec<_>>(),
-        "active": mind.board.active(),
+        "active": mind.board.active().collect::<Vec<_>>(),
         "history": mind.board.told().collect::<Vec<_>>(),
         "clients": behaviour,
     }))

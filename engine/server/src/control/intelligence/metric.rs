@@ -1,8 +1,7 @@
 //! What is watched.
 
 /// A metric, with a value each second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Metric {
     /// The busiest data thread, percent of its core.
     Cpu,

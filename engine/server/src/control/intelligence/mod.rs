@@ -29,13 +29,14 @@ use weir_ring::token::Member;
 use weir_shard::limits::{Config, SLOTS_RESERVED};
 use weir_shard::mail::{Answer, Question};
 use weir_shard::metrics::Stats;
+use weir_shard::vsm::{Distribution, Event, Finding, Notice, NoticeState, Performance, Source};
 
 use self::board::Board;
 pub(super) use self::endpoints::router;
-use self::notice::{Finding, Notice, State};
 use self::process::Cpu;
 use self::sample::{Capacity, Reading};
 use self::transports::Minute;
+use super::bus::{Bus, Published};
 use super::mailbox::Mailbox;
 use super::memory;
 use crate::config::Alerts;
@@ -85,15 +86,22 @@ impl Intelligence {
     }
 
     /// Asks the shards each second, as long as the process lives.
-    pub(super) async fn watch(self, mailbox: Mailbox) {
+    pub(super) async fn watch(self, mailbox: Mailbox, bus: Bus) {
         let mut ticks = time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             // A shard that does not answer leaves a second without values.
             let Some(shards) = ask(&mailbox).await else { continue };
-            let news = self.lock().note(&shards);
-            news.iter().for_each(log);
+            let (news, performance) = self.lock().note(&shards);
+            let say = |event| bus.publish(Published::event(Clock::now().wall, Source::Control, event));
+            for notice in news {
+                log(&notice);
+                say(Event::Noticed(notice.into()));
+            }
+            if let Some(performance) = performance {
+                say(Event::GatewayPerformance(performance.into()));
+            }
         }
     }
 
@@ -113,7 +121,7 @@ impl Intelligence {
                 figures.extend(fares);
             }
         }
-        figures["alerts"] = json!(mind.board.active());
+        figures["alerts"] = json!(mind.board.active().collect::<Vec<_>>());
     }
 
     fn lock(&self) -> MutexGuard<'_, Mind> {
@@ -122,15 +130,25 @@ impl Intelligence {
 }
 
 impl Mind {
-    /// The shards have said this. Says what is to be told.
-    fn note(&mut self, shards: &[Box<Stats>]) -> Vec<Notice> {
+    /// The shards have said this. Says what is to be told, and how the gateway performs.
+    fn note(&mut self, shards: &[Box<Stats>]) -> (Vec<Notice>, Option<Performance>) {
         let now = Instant::now();
         let reading = Reading::of(shards, now);
         let usage = self.capacity.usage(&mut self.cpu, memory::resident(), now);
         self.minute.keep(&reading);
-        let Some(before) = self.last.replace(reading.clone()) else { return Vec::new() };
+        let before = self.last.replace(reading);
+        let (Some(before), Some(reading)) = (before, &self.last) else { return (Vec::new(), None) };
         let values = reading.values(&before, usage, &self.capacity);
-        self.board.note(now.duration_since(self.started).as_secs(), &values, Clock::now().wall)
+        let second = now.duration_since(self.started).as_secs();
+        let news = self.board.note(second, &values, Clock::now().wall);
+        let Stats { websocket, http_sse, longpoll, mcp, .. } = &reading.total;
+        let distribution = Distribution {
+            websocket: websocket.connections,
+            http_sse: http_sse.connections,
+            longpoll: longpoll.connections,
+        };
+        let busy = (mcp.connections > 0).then(|| mcp.busy as f32 / mcp.connections as f32);
+        (news, self.board.performance(distribution, busy))
     }
 }
 
@@ -149,8 +167,8 @@ async fn ask(mailbox: &Mailbox) -> Option<Vec<Box<Stats>>> {
 fn log(notice: &Notice) {
     let Notice { message, suggested_action, .. } = notice;
     match (notice.state, notice.finding) {
-        (State::Cleared, _) => info!("{message}"),
-        (State::Raised, Finding::Anomaly { .. }) => info!("{message}. {suggested_action}"),
-        (State::Raised, _) => warn!("{message}. {suggested_action}"),
+        (NoticeState::Cleared, _) => info!("{message}"),
+        (NoticeState::Raised, Finding::Anomaly { .. }) => info!("{message}. {suggested_action}"),
+        (NoticeState::Raised, _) => warn!("{message}. {suggested_action}"),
     }
 }
