@@ -57,7 +57,7 @@ impl Pump {
             if !self.post.outbox.is_empty() {
                 due = due.min(now.mono.plus(RETRY));
             }
-            let end = Clock::now().mono;
+            let end = Clock::mono();
             self.shard.took(end.since(now.mono));
             self.uring.wait(Some(due), end)?;
         }

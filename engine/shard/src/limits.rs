@@ -121,6 +121,9 @@ pub struct Config {
     pub browser: Browser,
     /// What the gateway is to OAuth.
     pub resource: Resource,
+    /// Features are timed in one turn of so many. Default 1,021, a prime, so that nothing that repeats itself keeps in
+    /// step with it; 0: never.
+    pub timed_turns: u32,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -289,6 +292,7 @@ impl Default for Config {
             audit: Audit::default(),
             encryption: Encryption::default(),
             events: true,
+            timed_turns: 1_021,
             browser: Browser::default(),
             resource: Resource::default(),
             secret: [0; 32],

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::limits::KeySet;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
-use crate::metrics::{Behaviour, Health, Stats};
+use crate::metrics::{Behaviour, Costs, Health, Stats};
 use crate::policy::auth::Principal;
 use crate::policy::blacklist::Change;
 pub use crate::policy::{Source, Whence};
@@ -131,6 +131,8 @@ pub enum Question {
     Dead(DeadQuestion),
     /// How clients behave, and who are the `most` most suspicious.
     Behaviour { most: usize },
+    /// What features cost.
+    Costs,
 }
 
 /// What may be asked about dead letters, and done with them.
@@ -165,4 +167,6 @@ pub enum Answer {
     Presence { clients: usize, state: Arc<[u8]> },
     /// To `Question::Behaviour`.
     Behaviour(Box<Behaviour>),
+    /// To `Question::Costs`.
+    Costs(Box<Costs>),
 }

@@ -2,11 +2,14 @@
 
 mod behaviour;
 mod histogram;
+mod meter;
 
 use std::time::Duration;
 
 pub use self::behaviour::{Ages, Behaviour, Suspect};
 pub use self::histogram::Histogram;
+pub(crate) use self::meter::Meter;
+pub use self::meter::{Cost, Costs, Feature};
 
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]

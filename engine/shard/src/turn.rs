@@ -22,7 +22,7 @@ use crate::limits::Config;
 use crate::mail::Mail;
 use crate::mcp::Mcp;
 use crate::message::Stamp;
-use crate::metrics::Stats;
+use crate::metrics::{Feature, Meter, Stats};
 use crate::policy::auth::{Authenticator, Principal};
 use crate::policy::blacklist::Blacklist;
 use crate::policy::rules::Rules;
@@ -167,6 +167,8 @@ pub struct Shard {
     /// A drain is on, and ends at this instant by force.
     pub(crate) draining: Option<Instant>,
     pub(crate) stats: Stats,
+    /// What features cost.
+    pub(crate) meter: Meter,
     /// MCP clients and their requests.
     pub(crate) mcp: Mcp,
     /// Of what clients are given to bring back.
@@ -233,6 +235,7 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
+            meter: Meter::default(),
             mcp: Mcp::new(&config.mcp, random.next()),
             seal: Seal::new(&config.secret, me, random.next()),
             salt: random.next(),
@@ -262,6 +265,7 @@ impl Shard {
     ) -> Instant {
         let mut cx = Cx { now, stamp: Stamp::new(now.wall), out, post };
         self.stats.turns += 1;
+        self.meter.turn();
         if self.timers.is_none() {
             self.start(&mut cx);
         }
@@ -283,7 +287,15 @@ impl Shard {
 
     /// The last turn took that long, its operations handed over and all. Whoever has no clock says nothing.
     pub fn took(&mut self, turn: std::time::Duration) {
+        let began = self.meter.begin();
         self.stats.took(turn);
+        self.meter.end(Feature::Latency, began);
+        self.meter.took(turn);
+    }
+
+    /// In one turn of some, as the configuration says, features are timed by `clock`.
+    pub fn set_clock(&mut self, clock: fn() -> Instant) {
+        self.meter.set(self.config.timed_turns, clock);
     }
 
     /// Whether a drain has nothing left to wait for.
@@ -382,19 +394,30 @@ impl Shard {
         self.leave_pending(cx);
         self.drain_wires(cx);
         self.drain_overdue(cx);
-        self.tell_addresses(cx);
-        self.tell_audit(cx);
-        self.tell_events(cx);
-        self.commit(cx);
+        self.timed(Feature::NetworkLimits, cx, Shard::tell_addresses);
+        self.timed(Feature::Audit, cx, Shard::tell_audit);
+        self.timed(Feature::Events, cx, Shard::tell_events);
+        self.timed(Feature::Durability, cx, Shard::commit);
+    }
+
+    /// Does a piece of a feature's work.
+    fn timed(&mut self, feature: Feature, cx: &mut Cx<'_>, work: fn(&mut Shard, &mut Cx<'_>)) {
+        let began = self.meter.begin();
+        work(self, cx);
+        self.meter.end(feature, began);
     }
 
     fn sends(&mut self, cx: &mut Cx<'_>) {
         let mut exhausted = Vec::new();
         for token in self.dirty.drain(..) {
-            match self.conns.get_mut(token).map(|conn| conn.flush(token, cx.out)) {
-                Some(Ok(bytes)) => self.stats.bytes_out += bytes as u64,
-                Some(Err(Exhausted)) => exhausted.push(token),
-                None => {}
+            let Some(conn) = self.conns.get_mut(token) else { continue };
+            let began = conn.tls.is_some().then(|| self.meter.begin());
+            match conn.flush(token, cx.out) {
+                Ok(bytes) => self.stats.bytes_out += bytes as u64,
+                Err(Exhausted) => exhausted.push(token),
+            }
+            if let Some(began) = began {
+                self.meter.end(Feature::Tls, began);
             }
         }
         for token in exhausted {

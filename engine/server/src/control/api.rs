@@ -168,6 +168,7 @@ async fn index() -> Json<serde_json::Value> {
             "/health": "200 while the process lives",
             "/ready": "200 while it takes clients, 503 once it is stopping",
             "/mcp/stats": "figures of all shards together and of each",
+            "/mcp/stats/features": "what each feature costs, as measured",
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
             "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",

@@ -11,6 +11,7 @@ use crate::audit::{Action, Event, Record};
 use crate::downstream::connection::{Link, Stage};
 use crate::error::Error;
 use crate::limits::Subject;
+use crate::metrics::Feature;
 use crate::policy::blacklist::Change;
 use crate::policy::suspicion::{Offence, Who};
 use crate::turn::{Cx, Shard};
@@ -27,11 +28,13 @@ impl Shard {
     /// # Errors
     /// `Blacklisted`, `Suspicious`.
     pub(crate) fn let_in(&mut self, who: Who<'_>, now: Now) -> Result<(), Error> {
+        let began = self.meter.begin();
         let listed = match who {
             Who::Client(client) => self.blacklist.has_client(client, now.wall),
             Who::Address(address) => self.blacklist.has_address(address, now.wall),
         };
         let refused = self.suspicion.refuses(who, now.mono);
+        self.meter.end(Feature::Admission, began);
         let error = match refused {
             _ if listed => Error::Blacklisted,
             Some(retry_after) => Error::Suspicious { retry_after },

@@ -13,6 +13,7 @@ use crate::channels::subscribers::{Framing, Local, SERIALIZERS, Serializer};
 use crate::channels::topics::{Fresh, TopicMessage};
 use crate::downstream::connection::{Connection, Link, Speaks, Stage};
 use crate::mail::Mail;
+use crate::metrics::Feature;
 use crate::slots::Slots;
 use crate::turn::{Cx, Shard};
 
@@ -134,7 +135,11 @@ impl Shard {
         let deflater = self.deflater.as_mut().filter(|_| worth);
         let params = DeflateParams::default();
         let deflate = deflater.map(|deflater| Deflate { deflater, params, always: false });
+        let began = worth.then(|| self.meter.begin());
         websocket::write_message(out, opcode, payload, deflate);
+        if let Some(began) = began {
+            self.meter.end(Feature::Compression, began);
+        }
     }
 }
 

@@ -80,6 +80,7 @@ impl Shard {
             }
             Question::Health { client } => Answer::Health(self.health(client, cx)),
             Question::Dead(question) => self.dead_question(question, cx),
+            Question::Costs => Answer::Costs(Box::new(self.meter.costs().clone())),
             Question::Behaviour { most } => Answer::Behaviour(self.behaviour(*most, cx)),
             Question::Presence { topic } => {
                 let clients = self.rosters.clients(topic);

@@ -16,6 +16,7 @@ use crate::lane::Lane;
 use crate::limits::{Mode, Permissions};
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
+use crate::metrics::Feature;
 use crate::policy::rules::Message;
 use crate::route;
 use crate::turn::{Cx, Shard};
@@ -209,7 +210,10 @@ impl Shard {
             Ok(key) => key,
             Err(error) => return self.reply_error(token, link, frame, &error, cx),
         };
-        match key.as_ref().map(|key| self.keys.find(key, cx.now.mono)) {
+        let began = self.meter.begin();
+        let found = key.as_ref().map(|key| self.keys.find(key, cx.now.mono));
+        self.meter.end(Feature::Idempotency, began);
+        match found {
             Some(Ok(Some(Reply::Pushed { handlers }))) => {
                 self.stats.duplicates += 1;
                 return self.reply_accepted(token, link, frame, handlers, cx);

@@ -12,6 +12,7 @@ use crate::limits::Rate;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
 use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
+use crate::metrics::Feature;
 use crate::outbox::Entry;
 use crate::policy::Verdict;
 use crate::route;
@@ -75,7 +76,10 @@ impl Shard {
 
     /// Begins what is published under a key; answers if it is not to be done: it has been, or may not be.
     fn begin_key(&mut self, key: Option<&Key>, cx: &Cx<'_>) -> Option<Result<Receipt, Error>> {
-        match self.keys.find(key?, cx.now.mono) {
+        let began = self.meter.begin();
+        let found = self.keys.find(key?, cx.now.mono);
+        self.meter.end(Feature::Idempotency, began);
+        match found {
             Ok(Some(Reply::Published(receipt))) => {
                 self.stats.duplicates += 1;
                 Some(Ok(Receipt { duplicate: true, ..receipt }))

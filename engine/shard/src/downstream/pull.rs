@@ -118,7 +118,7 @@ impl Shard {
 
     /// Writes messages, the most urgent lane first.
     fn take(&mut self, token: Token, id: Token, carrier: Carrier, cx: &mut Cx<'_>) -> Result<Rest, Overflow> {
-        let Shard { conns, sessions, config, stats, dirty, deflater, encryption, random, .. } = self;
+        let Shard { conns, sessions, config, stats, dirty, deflater, encryption, random, meter, .. } = self;
         let (Some(conn), Some(session)) = (conns.get_mut(token), sessions.get_mut(id)) else {
             return Ok(Rest::Nothing);
         };
@@ -127,7 +127,7 @@ impl Shard {
         let now = cx.now.mono;
         let mut ledger = mailbox.ledger.take();
         let bundle = ledger.as_ref().and_then(|ledger| ledger.pace.bundle());
-        let mut pen = Pen { config, deflater, dirty, encryption, out: cx.out };
+        let mut pen = Pen { config, deflater, dirty, encryption, out: cx.out, meter };
         let sealed_for = conn.stage.is_encrypted().then_some(&**client);
         let mut sheet = Sheet { token, sealed_for, conn, epoch: Some(*epoch), bundle, bytes: 0, sent: 0 };
         let rest = loop {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
+use crate::metrics::Feature;
 use crate::policy::auth::Principal;
 use crate::policy::suspicion::Who;
 use crate::policy::{Provenance, Verdict};
@@ -79,7 +80,9 @@ impl Shard {
             }
             _ => {
                 let (name, rate) = self.payer(head, raw.who());
+                let began = self.meter.begin();
                 let (verdict, standing) = self.backends.take(name, &rate, cx.now.mono);
+                self.meter.end(Feature::RateLimits, began);
                 terms.standing = standing;
                 if let Some(name) = name
                     && let Err(error) = self.let_in(Who::Client(name), cx.now)

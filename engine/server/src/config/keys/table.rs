@@ -205,6 +205,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
 
     key("intelligence.enabled", Kind::Switch(|s, on| s.alerts.samples = on)),
+    key("intelligence.timed_turns", number(0, 1_000_000_000, |s, n| s.shard.timed_turns = n as u32)),
     key("alerts.enabled", Kind::Switch(|s, on| s.alerts.enabled = on)),
     key("alerts.cpu", number(0, 100, |s, n| s.alerts.cpu = n as u8)),
     key("alerts.memory", number(0, 100, |s, n| s.alerts.memory = n as u8)),

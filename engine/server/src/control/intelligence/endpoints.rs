@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::json;
 use weir_shard::error::Error;
 use weir_shard::mail::{Answer, Question};
-use weir_shard::metrics::Behaviour;
+use weir_shard::metrics::{Behaviour, Costs};
 
+use super::features::Bill;
 use super::metric::Metric;
 use super::series::SECONDS;
 use crate::control::api::{Admin, no_answer, refuse};
@@ -28,6 +29,7 @@ struct Span {
 /// All endpoints.
 pub(in crate::control) fn router() -> Router<Arc<Admin>> {
     Router::new()
+        .route("/mcp/stats/features", get(features))
         .route("/mcp/admin/intelligence", get(overview))
         .route("/mcp/admin/intelligence/{metric}", get(series))
 }
@@ -48,6 +50,17 @@ async fn overview(State(admin): State<Arc<Admin>>) -> Response {
         "clients": behaviour,
     }))
     .into_response()
+}
+
+async fn features(State(admin): State<Arc<Admin>>) -> Response {
+    let mut costs = Costs::default();
+    for shard in admin.shards() {
+        match admin.ask(shard, Question::Costs).await {
+            Ok(Answer::Costs(more)) => costs.add(&more),
+            _ => return no_answer(shard),
+        }
+    }
+    Json(Bill::of(&costs)).into_response()
 }
 
 async fn series(

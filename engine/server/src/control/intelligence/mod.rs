@@ -6,6 +6,7 @@ mod alert;
 mod anomaly;
 mod board;
 mod endpoints;
+mod features;
 mod forecast;
 mod metric;
 mod notice;

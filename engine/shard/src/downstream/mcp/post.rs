@@ -18,6 +18,7 @@ use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
 use crate::mcp::session::{Carrier, same_subject};
+use crate::metrics::Feature;
 use crate::policy::suspicion::Who;
 use crate::policy::{Caller, Verdict};
 use crate::route::CLIENT_ID_BYTES_MAX;
@@ -258,6 +259,7 @@ impl Shard {
             (None, Some(session)) => Caller::Session(session),
             (None, None) => Caller::Connection(request.token),
         };
+        let began = self.meter.begin();
         let session = session.and_then(|session| self.mcp.sessions.get_mut(session));
         let (verdict, standing) = match (named, session) {
             (Some(name), _) => self.serving.clients.take(Some(name), &rate, now),
@@ -266,6 +268,7 @@ impl Shard {
                 (bucket.take(&rate, now), bucket.standing(&rate, now))
             }
         };
+        self.meter.end(Feature::RateLimits, began);
         request.terms.standing = standing;
         match verdict {
             Verdict::Allow { .. } => {
