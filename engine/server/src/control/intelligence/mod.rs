@@ -89,7 +89,7 @@ impl Intelligence {
     /// Asks the shards each second, as long as the process lives.
     pub(super) async fn watch(self, mailbox: Mailbox, bus: Bus) {
         let mut ticks = time::interval(INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             ticks.tick().await;
             // A shard that does not answer leaves a second without values.

@@ -5,43 +5,62 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-/// How data threads are named.
+/// How data threads are named, before their number.
 const DATA_THREAD: &str = "weir-";
 
 /// The CPU time of the data threads, looked at from time to time.
 #[derive(Debug, Default)]
 pub(super) struct Cpu {
-    /// Ticks of each thread at the last look, and when that was.
-    before: Option<(Instant, BTreeMap<Box<str>, u64>)>,
+    /// When the last look was, and what was seen.
+    before: Option<(Instant, BTreeMap<u16, Thread>)>,
+}
+
+/// A data thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Thread {
+    /// Of CPU time, in user space and in the kernel.
+    ticks: u64,
+    /// Where it last ran; it is pinned there.
+    core: u16,
 }
 
 impl Cpu {
-    /// How busy the busiest data thread was since the last look, percent. None: there was none, or it is not told.
+    /// How busy the busiest core was with data threads since the last look, percent. None: there was no look, or nothing
+    /// is told.
     pub(super) fn busiest(&mut self, now: Instant) -> Option<f32> {
-        let ticks = data_threads();
-        let (then, before) = self.before.replace((now, ticks.clone()))?;
-        let most =
-            ticks.iter().filter_map(|(thread, ticks)| ticks.checked_sub(*before.get(thread)?)).max()?;
-        let seconds = most as f64 / rustix::param::clock_ticks_per_second() as f64;
+        let threads = data_threads();
+        let (then, before) = self.before.replace((now, threads.clone()))?;
+        let seconds = most(&before, &threads)? as f64 / rustix::param::clock_ticks_per_second() as f64;
         let elapsed = now.duration_since(then).as_secs_f64();
         (elapsed > 0.0).then(|| (seconds / elapsed * 100.0).min(100.0) as f32)
     }
 }
 
-/// Ticks of CPU time of each data thread (proc_pid_stat(5)).
-fn data_threads() -> BTreeMap<Box<str>, u64> {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
-    texts.filter_map(|text| ticks(&text)).filter(|(name, _)| name.starts_with(DATA_THREAD)).collect()
+/// The ticks that passed on the core with the most.
+fn most(before: &BTreeMap<u16, Thread>, now: &BTreeMap<u16, Thread>) -> Option<u64> {
+    let mut cores = BTreeMap::new();
+    for (number, thread) in now {
+        let earlier = before.get(number).map_or(thread.ticks, |earlier| earlier.ticks);
+        *cores.entry(thread.core).or_insert(0) += thread.ticks.saturating_sub(earlier);
+    }
+    cores.into_values().max()
 }
 
-/// The name of a thread, and its ticks in user space and in the kernel.
-fn ticks(stat: &str) -> Option<(Box<str>, u64)> {
+/// The data threads by their numbers.
+fn data_threads() -> BTreeMap<u16, Thread> {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
+    texts.filter_map(|text| thread(&text)).collect()
+}
+
+/// A data thread, as proc_pid_stat(5) has it. None: it is another.
+fn thread(stat: &str) -> Option<(u16, Thread)> {
     let (front, rest) = stat.rsplit_once(')')?;
-    let (_, name) = front.split_once('(')?;
-    let mut fields = rest.split_ascii_whitespace().skip(11).map(str::parse::<u64>);
-    let (user, system) = (fields.next()?.ok()?, fields.next()?.ok()?);
-    Some((name.into(), user + system))
+    let number = front.split_once('(')?.1.strip_prefix(DATA_THREAD)?.parse().ok()?;
+    // The first of them is the third of all.
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    Some((number, Thread { ticks: field(14)? + field(15)?, core: field(39)? as u16 }))
 }
 
 /// Bits a second of the machine's fastest link that is up, where it tells: /sys/class/net (sysfs-class-net).
@@ -69,13 +88,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thread_s_time_is_read() {
-        let stat = "12 (weir-0) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 1 0 100 200 300";
-        assert_eq!(ticks(stat), Some(("weir-0".into(), 200)));
-        assert_eq!(ticks("12 (a) b) S 1 2 3 4 5 6 7 8 9 10 1 2 3"), Some(("a) b".into(), 3)));
-        assert_eq!(ticks("12 (weir-0) S 1 2"), None);
-        assert_eq!(ticks(""), None);
-        assert!(fs::read_to_string("/proc/thread-self/stat").is_ok_and(|stat| ticks(&stat).is_some()));
+    fn threads_share_cores() {
+        let stat = |name: &str, user: u64, core: u16| {
+            format!("12 ({name}) S 4 5 6 7 8 9 10 11 12 13 {user} 50 {}{core} 40 41", "0 ".repeat(23))
+        };
+        assert_eq!(thread(&stat("weir-0", 150, 1)), Some((0, Thread { ticks: 200, core: 1 })));
+        assert_eq!(thread(&stat("weir-sink", 1, 1)), None);
+        assert_eq!(thread(&stat("a) weir-0", 1, 1)), None);
+        assert_eq!(thread("12 (weir-0) S 1 2"), None);
+        assert_eq!(thread(""), None);
+        let at = |ticks: [u64; 3]| {
+            let cores = ticks.into_iter().zip([0, 1, 1]);
+            (0..).zip(cores.map(|(ticks, core)| Thread { ticks, core })).collect::<BTreeMap<u16, _>>()
+        };
+        assert_eq!(most(&at([0, 0, 0]), &at([70, 40, 50])), Some(90), "two on one core");
+        assert_eq!(most(&BTreeMap::new(), &at([70, 40, 50])), Some(0), "new threads");
+        assert_eq!(most(&BTreeMap::new(), &BTreeMap::new()), None);
     }
 
     #[test]

@@ -1,8 +1,12 @@
+use std::time::{Duration, Instant};
+
 use weir_ring::time::Wall;
+use weir_shard::metrics::Stats;
 use weir_shard::vsm::{Finding, Notice, NoticeState};
 
 use super::board::{Board, Values};
 use super::metric::Metric;
+use super::sample::{Capacity, Reading, Usage};
 use crate::config::Alerts;
 
 fn values(set: &[(Metric, f32)]) -> Values {
@@ -60,6 +64,33 @@ fn with_alerts_off_nothing_is_told_and_all_is_known() {
     assert_eq!(play(&mut board, Metric::Connections, 0..2_000, |second| second as f32 / 20.0), []);
     assert!(board.active().next().is_none());
     assert_eq!(board.recent(Metric::Connections, 2), [99.9, 99.95]);
+}
+
+#[test]
+fn a_second_s_values_are_what_was_counted_in_it() {
+    let start = Instant::now();
+    let shard = |connections, messages| {
+        let mut stats = Stats { connections, bytes_out: 1_000 * messages, ..Stats::default() };
+        (stats.websocket.messages_in, stats.http_sse.messages_out) = (messages, messages);
+        (stats.limited, stats.websocket.errors, stats.upstream.failures) = (messages, 3, messages / 10);
+        Box::new(stats)
+    };
+    let before = Reading::of(&[shard(10, 100), shard(20, 100)], start);
+    let mut busy = shard(30, 300);
+    busy.mcp.connections = 5;
+    (0..100).for_each(|millis| busy.http_sse.delivery.record(Duration::from_millis(millis)));
+    let now = Reading::of(&[shard(10, 100), busy], start + Duration::from_secs(2));
+    let capacity = Capacity { memory: 1_000, connections: 60, link_bits: Some(8e6), data_dir: None };
+    let usage = Usage { cpu: Some(12.5), memory: Some(250), disk: None };
+    let values = now.values(&before, usage, &capacity);
+    let value = |metric: Metric| values[metric as usize];
+    assert_eq!((value(Metric::Cpu), value(Metric::Memory), value(Metric::Connections)), (12.5, 25.0, 50.0));
+    assert_eq!(value(Metric::ActiveConnections), 35.0, "without those to MCP servers");
+    assert_eq!((value(Metric::MessageRate), value(Metric::RefusalRate)), (200.0, 100.0));
+    assert_eq!((value(Metric::ByteRate), value(Metric::Bandwidth)), (100_000.0, 10.0));
+    assert_eq!(value(Metric::ErrorRate), 10.0, "errors of before do not count");
+    assert!((98.0..105.0).contains(&value(Metric::LatencyP99)), "{}", value(Metric::LatencyP99));
+    assert!(value(Metric::Disk).is_nan() && value(Metric::TurnP99).is_nan(), "nobody knows");
 }
 
 #[test]
