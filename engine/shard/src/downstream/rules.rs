@@ -10,7 +10,7 @@ use crate::channels::Plan;
 use crate::downstream::connection::Link;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
-use crate::limits::Effect;
+use crate::limits::{Effect, Role};
 use crate::message::{Publish, TopicContent};
 use crate::metrics::Feature;
 use crate::policy::auth::Principal;
@@ -31,7 +31,8 @@ impl Shard {
             Plan::Publish { event, payload: Payload::Binary(payload) } => Message::Binary { event, payload },
             _ => return Ok(()),
         };
-        let breaches = self.judge(&message, Sender::Client, link.proof.who());
+        let role = link.proof.standing().map(|standing| standing.role);
+        let breaches = self.judge(&message, Sender::Client, role);
         if breaches.is_empty() {
             return Ok(());
         }
@@ -82,7 +83,7 @@ impl Shard {
             },
         };
         let message = Message::Envelope { kind, data };
-        let breaches = self.judge(&message, Sender::Backend, who);
+        let breaches = self.judge(&message, Sender::Backend, who.map(|who| who.role));
         self.breached(breaches, backend, &message, cx.now).map_err(|breach| breach.error())?;
         Ok(publish)
     }
@@ -95,9 +96,9 @@ impl Shard {
         let _ = self.breached(breaches, None, &message, cx.now);
     }
 
-    fn judge(&mut self, message: &Message<'_>, sender: Sender, who: Option<&Principal>) -> Vec<Breach> {
+    fn judge(&mut self, message: &Message<'_>, sender: Sender, role: Option<Role>) -> Vec<Breach> {
         let began = self.meter.begin();
-        let breaches = self.rules.judge(message, sender, who.map(|who| who.role));
+        let breaches = self.rules.judge(message, sender, role);
         self.meter.end(Feature::Rules, began);
         breaches
     }
