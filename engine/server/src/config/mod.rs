@@ -4,6 +4,7 @@
 mod auth;
 mod encryption;
 mod file;
+mod hooks;
 mod keys;
 mod methods;
 mod nearest;
@@ -20,6 +21,7 @@ mod value;
 use std::fs;
 use std::path::Path;
 
+pub(crate) use self::hooks::{Hook, Webhook};
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
 #[cfg(test)]

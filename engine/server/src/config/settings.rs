@@ -9,6 +9,7 @@ use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
 use super::auth::Auth;
 use super::encryption::Encryption;
+use super::hooks::Webhook;
 use super::methods::Method;
 use super::rules;
 use super::tls::{Files, Tls};
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) audit_file: Option<PathBuf>,
     /// Where the bus is written to. None: nowhere.
     pub(crate) sink: Option<PathBuf>,
+    /// Who is told over HTTP what is said on the bus.
+    pub(crate) webhooks: Vec<Webhook>,
     pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
@@ -106,6 +109,7 @@ impl Default for Settings {
             durability: limits::Durability::default(),
             audit_file: None,
             sink: None,
+            webhooks: Vec::new(),
             encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },

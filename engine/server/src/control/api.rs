@@ -21,7 +21,7 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
-use super::bus::{self, Bus};
+use super::bus::{self, Bus, Desk};
 use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
@@ -37,6 +37,7 @@ pub(super) struct Admin {
     auth: Auth,
     revocations: Mutex<Revocations>,
     bus: Bus,
+    desks: Vec<Desk>,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -56,16 +57,21 @@ impl Admin {
         blacklist: Listed,
         auth: Auth,
         revocations: Revocations,
-        bus: Bus,
+        (bus, desks): (Bus, Vec<Desk>),
     ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
         let revocations = Mutex::new(revocations);
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, bus }
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, bus, desks }
     }
 
     /// What happens and what hurts.
     pub(super) fn bus(&self) -> &Bus {
         &self.bus
+    }
+
+    /// The webhooks.
+    pub(super) fn desks(&self) -> &[Desk] {
+        &self.desks
     }
 
     /// What tokens are made with, and whom they are for.
@@ -158,6 +164,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
             "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",
+            "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",
