@@ -20,9 +20,9 @@ use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Alerts, Files, Server, Settings};
+use crate::config::{Alerts, Files, Server, Settings, Webhook};
 use crate::control::audit::Audit;
-use crate::control::bus::{Bus, Observer, Sink};
+use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End, Guard, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
@@ -107,7 +107,8 @@ impl Gateway {
             spawners,
             public_key_refresh: settings.public_key_refresh(),
             audit: audit(settings.audit_file.as_deref())?,
-            bus: bus(settings)?,
+            sink: sink(settings.sink.as_deref())?,
+            webhooks: settings.webhooks.clone(),
             revocations,
             tls: settings.tls_files(),
             alerts: settings.alerts,
@@ -155,7 +156,8 @@ struct Office {
     spawners: Vec<Spawner>,
     public_key_refresh: Duration,
     audit: Audit,
-    bus: Bus,
+    sink: Option<Sink>,
+    webhooks: Vec<Webhook>,
     revocations: Revocations,
     /// What TLS is made from.
     tls: Files,
@@ -181,15 +183,12 @@ fn audit(path: Option<&Path>) -> Result<Audit, StartError> {
     })
 }
 
-/// The bus, and those who hear it from the start.
-fn bus(settings: &Settings) -> Result<Bus, StartError> {
-    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
-    if let Some(path) = &settings.sink {
-        let sink = Sink::start(path);
-        let sink = sink.map_err(|error| StartError::SinkFile { path: path.clone(), error })?;
-        observers.push(Box::new(sink));
-    }
-    Ok(Bus::new(observers))
+/// Where all that is said on the bus is written.
+fn sink(path: Option<&Path>) -> Result<Option<Sink>, StartError> {
+    let start = |path: &Path| {
+        Sink::start(path).map_err(|error| StartError::SinkFile { path: path.to_owned(), error })
+    };
+    path.map(start).transpose()
 }
 
 /// Who may change something on the admin port.
@@ -259,7 +258,8 @@ fn start_threads(
         auth: config.auth.clone(),
         public_key_refresh: office.public_key_refresh,
         audit: office.audit,
-        bus: office.bus,
+        sink: office.sink,
+        webhooks: office.webhooks,
         revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,

@@ -118,7 +118,7 @@ impl Admin {
         if let Some(token) = self.bearer() {
             request = request.header(header::AUTHORIZATION, token);
         }
-        let agent = https::agent(&url);
+        let agent = https::agent(&url, https::TIMEOUT);
         let answer = match body {
             None => request.body(()).map_err(ureq::Error::from).and_then(|request| agent.run(request)),
             Some(body) => request

@@ -5,6 +5,7 @@ mod alerts;
 mod auth;
 mod encryption;
 mod file;
+mod hooks;
 mod keys;
 mod methods;
 mod nearest;
@@ -22,6 +23,7 @@ use std::fs;
 use std::path::Path;
 
 pub(crate) use self::alerts::Alerts;
+pub(crate) use self::hooks::{Hook, Webhook};
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
 #[cfg(test)]

@@ -10,6 +10,7 @@ use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 use super::alerts::Alerts;
 use super::auth::Auth;
 use super::encryption::Encryption;
+use super::hooks::Webhook;
 use super::methods::Method;
 use super::rules;
 use super::tls::{Files, Tls};
@@ -42,6 +43,8 @@ pub(crate) struct Settings {
     pub(crate) alerts: Alerts,
     /// Where the bus is written to. None: nowhere.
     pub(crate) sink: Option<PathBuf>,
+    /// Who is told over HTTP what is said on the bus.
+    pub(crate) webhooks: Vec<Webhook>,
     pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
@@ -110,6 +113,7 @@ impl Default for Settings {
             audit_file: None,
             alerts: Alerts::default(),
             sink: None,
+            webhooks: Vec::new(),
             encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },

@@ -21,7 +21,7 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
-use super::bus::{self, Bus};
+use super::bus::{self, Bus, Desk};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
@@ -43,6 +43,8 @@ pub(super) struct Admin {
 /// What is known of the gateway.
 pub(super) struct Insight {
     pub(super) bus: Bus,
+    /// The webhooks.
+    pub(super) desks: Vec<Desk>,
     pub(super) intelligence: Intelligence,
 }
 
@@ -73,6 +75,11 @@ impl Admin {
     /// What happens and what hurts.
     pub(super) fn bus(&self) -> &Bus {
         &self.insight.bus
+    }
+
+    /// The webhooks.
+    pub(super) fn desks(&self) -> &[Desk] {
+        &self.insight.desks
     }
 
     /// What tokens are made with, and whom they are for.
@@ -172,6 +179,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
             "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",
+            "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/token": "POST: makes an access token",

@@ -40,7 +40,7 @@ use weir_shard::mail::Mail;
 use self::api::{Admin, Insight};
 use self::audit::Audit;
 use self::blacklist::Listed;
-use self::bus::Bus;
+use self::bus::{Bus, Desk, Observer, Sink};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
@@ -48,7 +48,7 @@ use self::intelligence::Intelligence;
 use self::jwks::Keeper;
 use self::mailbox::Mailbox;
 pub(crate) use self::revocations::Revocations;
-use crate::config::{Alerts, Files};
+use crate::config::{Alerts, Files, Webhook};
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -68,8 +68,10 @@ pub(crate) struct Control {
     /// What the shards have.
     pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
-    /// What happens and what hurts, and those who hear it.
-    pub(crate) bus: Bus,
+    /// Where all that is said on the bus is written.
+    pub(crate) sink: Option<Sink>,
+    /// Who is told over HTTP.
+    pub(crate) webhooks: Vec<Webhook>,
     /// Who may change something.
     pub(crate) guard: Guard,
     /// The shards' keys, and where more of them are fetched.
@@ -107,10 +109,11 @@ pub(crate) fn run(control: Control, memory_budget: u64) -> End {
 
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
+    let (bus, desks) = listeners(control.sink, control.webhooks);
     let (ask, wanted) = unbounded_channel();
     let (ask_for_token, tokens_wanted) = unbounded_channel();
     let mailbox =
-        Mailbox::new(control.links, control.shards, (ask, ask_for_token), control.audit, control.bus.clone());
+        Mailbox::new(control.links, control.shards, (ask, ask_for_token), control.audit, bus.clone());
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(wanted));
@@ -118,9 +121,9 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let data_dir = control.data_dir.as_deref();
     let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
     if control.alerts.samples {
-        tokio::spawn(intelligence.clone().watch(mailbox.clone(), control.bus.clone()));
+        tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone()));
     }
-    let insight = Insight { bus: control.bus, intelligence };
+    let insight = Insight { bus, desks, intelligence };
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
@@ -150,6 +153,14 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     }
     children.end(Stop::AtOnce).await;
     Ok(end)
+}
+
+/// The bus, and those who hear it from the start.
+fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>) -> (Bus, Vec<Desk>) {
+    let desks: Vec<Desk> = webhooks.into_iter().map(bus::open).collect();
+    let sink = sink.map(|sink| Box::new(sink) as Box<dyn Observer>);
+    let told = desks.iter().map(|desk| Box::new(desk.clone()) as Box<dyn Observer>);
+    (Bus::new(sink.into_iter().chain(told).collect()), desks)
 }
 
 /// Waits until the shards have ended, or must be left.

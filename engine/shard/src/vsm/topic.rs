@@ -86,6 +86,11 @@ pub struct Topics {
 }
 
 impl Topics {
+    /// All that are not about one client.
+    pub const fn all() -> Topics {
+        Topics { named: Vec::new(), systems: true, clients: false }
+    }
+
     /// Those that `names` names. Beside topics' names there are `*`, all but those of clients, and `client:*`. Nothing
     /// is `*`.
     ///

@@ -2,8 +2,10 @@
 //! waits for nobody: who does not keep up loses events of its own, and is told how many. Signals pass all events.
 
 mod published;
+mod signature;
 mod sink;
 mod stream;
+mod webhook;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,6 +16,7 @@ use weir_shard::vsm::Topics;
 pub(super) use self::published::{Matter, Published};
 pub(crate) use self::sink::Sink;
 pub(super) use self::stream::router;
+pub(super) use self::webhook::{Desk, open};
 
 /// Events that a subscriber may be behind.
 const EVENTS_MAX: usize = 1_024;
@@ -114,10 +117,6 @@ mod tests {
         Published::signal(Signal { at, source, signal: Feeling::Pain, cause, recovery_time_ms: None })
     }
 
-    fn all() -> Topics {
-        Topics::of([]).expect("all there are")
-    }
-
     fn block_on<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
     }
@@ -137,8 +136,8 @@ mod tests {
     #[test]
     fn signals_pass_events_and_who_is_slow_loses_its_own() {
         let bus = Bus::new(Vec::new());
-        let mut slow = bus.subscribe(all());
-        let mut quick = bus.subscribe(all());
+        let mut slow = bus.subscribe(Topics::all());
+        let mut quick = bus.subscribe(Topics::all());
         for level in 0..3 {
             bus.publish(event(level));
         }

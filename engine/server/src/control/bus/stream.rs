@@ -1,4 +1,4 @@
-//! `GET /mcp/admin/events`: the bus as an SSE stream, from now on.
+//! `GET /mcp/admin/events`: the bus as an SSE stream, from now on. `GET /mcp/admin/webhooks`: how those do.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -7,14 +7,15 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use futures_util::stream;
 use serde::Deserialize;
+use serde_json::json;
 use weir_shard::error::Error;
 use weir_shard::vsm::Topics;
 
-use super::Heard;
+use super::{Desk, Heard};
 use crate::control::api::{Admin, refuse};
 
 /// A comment at least this often, so that both ends notice when the other is gone.
@@ -27,9 +28,15 @@ struct Wanted {
     topics: Option<String>,
 }
 
-/// The endpoint.
+/// The endpoints.
 pub(in crate::control) fn router() -> Router<Arc<Admin>> {
-    Router::new().route("/mcp/admin/events", get(events))
+    Router::new().route("/mcp/admin/events", get(events)).route("/mcp/admin/webhooks", get(webhooks))
+}
+
+/// How the webhooks do.
+async fn webhooks(State(admin): State<Arc<Admin>>) -> Response {
+    let figures: Vec<_> = admin.desks().iter().map(Desk::figures).collect();
+    Json(json!({ "webhooks": figures })).into_response()
 }
 
 async fn events(State(admin): State<Arc<Admin>>, Query(wanted): Query<Wanted>) -> Response {
