@@ -65,6 +65,10 @@ pub enum Error {
     Host,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
+    /// There is so much to do that messages of this priority are refused.
+    LoadShed { retry_after: Duration },
+    /// `what` has failed so often lately that it is left alone for a while.
+    BreakerOpen { what: &'static str, retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
     Storage { retry_after: Duration },
     /// The server is stopping.
@@ -141,6 +145,8 @@ impl Error {
             | Error::TokenRevoked => "authentication_failed",
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => "conflict",
             Error::InsufficientResources { .. }
+            | Error::LoadShed { .. }
+            | Error::BreakerOpen { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
             | Error::TooManyConnections { .. } => "unavailable",
@@ -178,6 +184,8 @@ impl Error {
             Error::RecoveryTokenExpired | Error::TokenExpired => "token_expired",
             Error::TokenRevoked => "token_revoked",
             Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
+            Error::LoadShed { .. } => "load_shed",
+            Error::BreakerOpen { .. } => "breaker_open",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
             | Error::DecryptionFailed { .. }
@@ -216,6 +224,8 @@ impl Error {
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } | Error::MethodLimited { .. } | Error::AddressLimited { .. } => 429,
             Error::InsufficientResources { .. }
+            | Error::LoadShed { .. }
+            | Error::BreakerOpen { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
             | Error::TooManyConnections { .. } => 503,
@@ -281,6 +291,12 @@ impl Error {
             Error::Origin => sentences::ORIGIN.into(),
             Error::Host => sentences::HOST.into(),
             Error::InsufficientResources { .. } => sentences::INSUFFICIENT_RESOURCES.into(),
+            Error::LoadShed { .. } => sentences::LOAD_SHED.into(),
+            Error::BreakerOpen { what, .. } => format!(
+                "What is new on {what} has failed too often lately and is not taken for a while; wait for \
+                 retry_after milliseconds, or use another transport."
+            )
+            .into(),
             Error::Storage { .. } => sentences::STORAGE.into(),
             Error::Draining { .. } => sentences::DRAINING.into(),
             Error::Unacknowledged => sentences::UNACKNOWLEDGED.into(),
@@ -304,6 +320,8 @@ impl Error {
             | Error::TooManyConnections { retry_after }
             | Error::Suspicious { retry_after }
             | Error::InsufficientResources { retry_after }
+            | Error::LoadShed { retry_after }
+            | Error::BreakerOpen { retry_after, .. }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
             | Error::Draining { retry_after } => Some(*retry_after),
@@ -347,7 +365,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 35] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 37] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MethodLimited { retry_after: WAIT }, "rate_limit_exceeded", "method", 429),
@@ -392,6 +410,8 @@ mod tests {
                 "insufficient_resources",
                 503,
             ),
+            (Error::LoadShed { retry_after: WAIT }, "unavailable", "load_shed", 503),
+            (Error::BreakerOpen { what: "websocket", retry_after: WAIT }, "unavailable", "breaker_open", 503),
             (Error::Storage { retry_after: WAIT }, "unavailable", "insufficient_resources", 503),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),

@@ -1,5 +1,9 @@
 //! What a shard counts, and what it shows of a client.
 
+mod control;
+
+pub use control::{BreakerView, ClientView, Control, ControlView, Load, PoolView};
+
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Stats {
@@ -69,6 +73,8 @@ pub struct Stats {
     pub kept_out: u64,
     /// What the audit log was told.
     pub audit: AuditStats,
+    /// What was refused so that the rest could be done.
+    pub control: Control,
 }
 
 /// Counters of the audit log.
@@ -248,6 +254,7 @@ impl Stats {
         self.kept_out += other.kept_out;
         self.audit.records += other.audit.records;
         self.audit.dropped += other.audit.dropped;
+        self.control.add(&other.control);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Address, Arrivals, Connection, Polls, Prolonged, Serving};
+use crate::downstream::{Address, Arrivals, Connection, Control, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
@@ -52,6 +52,8 @@ pub struct Post {
     pub outbox: Vec<(Member, Mail)>,
     /// How many letters each member's queue can still take from this shard.
     pub room: Vec<u32>,
+    /// How long the last turn has taken, with what it asked for.
+    pub took: std::time::Duration,
 }
 
 /// What one turn works with.
@@ -71,6 +73,7 @@ pub(crate) enum Alarm {
     Acks(Token),
     McpSession(Token),
     Sweep,
+    Control,
     Accept(Listener),
     Mcp(Token),
     Hold(Token),
@@ -123,6 +126,8 @@ pub struct Shard {
     pub(crate) squeezed: Option<usize>,
     /// What the control thread was told to be wrong.
     pub(crate) troubles: Vec<Trouble>,
+    /// What is refused for want of room.
+    pub(crate) control: Control,
     /// What messages must be.
     pub(crate) rules: Rules,
     /// Who may not come in.
@@ -206,6 +211,7 @@ impl Shard {
             census: Census::new(random.next()),
             squeezed: None,
             troubles: Vec::new(),
+            control: Control::default(),
             rules: Rules::new(&config.rules, &config.auth.roles),
             blacklist: Blacklist::with(&config.blacklist, seed),
             suspicion: Suspicion::new(seed),
@@ -261,6 +267,7 @@ impl Shard {
         if self.timers.is_none() {
             self.start(&mut cx);
         }
+        self.control(&mut cx);
         let mut inbox = std::mem::take(&mut cx.post.inbox);
         for letter in inbox.drain(..) {
             self.letter(letter, &mut cx);
@@ -329,6 +336,8 @@ impl Shard {
                 Alarm::Acks(id) => self.examine_acks(id, cx),
                 Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
+                // The look is at the beginning of each turn.
+                Alarm::Control => {}
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
                 Alarm::Mcp(call) => self.examine_call(call, cx),
                 Alarm::Hold(hold) => self.examine_hold(hold, cx),

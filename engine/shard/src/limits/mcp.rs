@@ -79,6 +79,13 @@ pub struct Pool {
     pub queue: u32,
 }
 
+impl Pool {
+    /// Connections there may be at once.
+    pub fn most(&self) -> u32 {
+        self.size.saturating_add(self.overflow)
+    }
+}
+
 /// When a circuit breaker opens, and closes again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Breaker {

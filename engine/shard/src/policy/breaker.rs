@@ -3,8 +3,7 @@
 
 use weir_ring::time::Instant;
 
-use super::Verdict;
-use super::held::Held;
+use super::{Held, Verdict};
 use crate::limits::Breaker;
 
 /// Parts of the window that are counted, and forgotten, as one.

@@ -28,6 +28,7 @@ pub use addresses::{Addresses, Peer, Refusal, Whence};
 pub use backends::Backends;
 pub use breaker::{CircuitBreaker, Hold, Phase};
 pub use census::Census;
+pub(crate) use held::Held;
 pub use methods::{Caller, Methods};
 pub use origin::Provenance;
 pub use pace::{Pace, Status};

@@ -2,7 +2,7 @@
 
 use weir_ring::time::Instant;
 
-use super::held::Held;
+use super::Held;
 use super::ladder::Ladder;
 use crate::lane::Lane;
 use crate::limits::Thresholds;

@@ -244,13 +244,14 @@ impl Shard {
     }
 
     /// Whether the upstream's breaker lets a request through.
-    pub(super) fn admits(&mut self, upstream: UpstreamId, cx: &Cx<'_>) -> bool {
+    pub(super) fn admits(&mut self, upstream: UpstreamId, cx: &mut Cx<'_>) -> bool {
         let Some(limits) = self.config.upstreams.get(upstream.index()).map(|config| &config.breaker) else {
             return false;
         };
-        let server = self.upstream.servers.get_mut(upstream.index());
-        server
-            .is_some_and(|server| matches!(server.breaker.admit(limits, cx.now.mono), Verdict::Allow { .. }))
+        let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return false };
+        let verdict = server.breaker.admit(limits, cx.now.mono);
+        self.upstream_breaker_news(upstream, cx);
+        matches!(verdict, Verdict::Allow { .. })
     }
 
     pub(super) fn upstream_server(&self, upstream: UpstreamId) -> Option<&super::Server> {

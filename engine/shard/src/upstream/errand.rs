@@ -271,7 +271,7 @@ impl Shard {
         &mut self,
         upstream: UpstreamId,
         end: Result<(), &UpstreamFault>,
-        cx: &Cx<'_>,
+        cx: &mut Cx<'_>,
     ) {
         let answered = match end {
             Ok(()) => true,
@@ -290,5 +290,6 @@ impl Shard {
         if server.breaker.record(answered, limits, cx.now.mono) {
             self.stats.upstream.breaker_opened += 1;
         }
+        self.upstream_breaker_news(upstream, cx);
     }
 }
