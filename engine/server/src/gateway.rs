@@ -22,6 +22,7 @@ use weir_shard::tls::Credentials;
 use crate::admin_token;
 use crate::config::{Files, Server, Settings};
 use crate::control::audit::Audit;
+use crate::control::bus::{Bus, Observer, Sink};
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End, Guard, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
@@ -106,6 +107,7 @@ impl Gateway {
             spawners,
             public_key_refresh: settings.public_key_refresh(),
             audit: audit(settings.audit_file.as_deref())?,
+            bus: bus(settings)?,
             revocations,
             tls: settings.tls_files(),
         };
@@ -151,6 +153,7 @@ struct Office {
     spawners: Vec<Spawner>,
     public_key_refresh: Duration,
     audit: Audit,
+    bus: Bus,
     revocations: Revocations,
     /// What TLS is made from.
     tls: Files,
@@ -172,6 +175,17 @@ fn audit(path: Option<&Path>) -> Result<Audit, StartError> {
         Some(path) => StartError::AuditFile { path: path.to_owned(), error },
         None => StartError::System(error),
     })
+}
+
+/// The bus, and those who hear it from the start.
+fn bus(settings: &Settings) -> Result<Bus, StartError> {
+    let mut observers: Vec<Box<dyn Observer>> = Vec::new();
+    if let Some(path) = &settings.sink {
+        let sink = Sink::start(path);
+        let sink = sink.map_err(|error| StartError::SinkFile { path: path.clone(), error })?;
+        observers.push(Box::new(sink));
+    }
+    Ok(Bus::new(observers))
 }
 
 /// Who may change something on the admin port.
@@ -241,6 +255,7 @@ fn start_threads(
         auth: config.auth.clone(),
         public_key_refresh: office.public_key_refresh,
         audit: office.audit,
+        bus: office.bus,
         revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,

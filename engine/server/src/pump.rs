@@ -57,7 +57,9 @@ impl Pump {
             if !self.post.outbox.is_empty() {
                 due = due.min(now.mono.plus(RETRY));
             }
-            self.uring.wait(Some(due), Clock::now().mono)?;
+            let done = Clock::now().mono;
+            self.post.took = done.since(now.mono);
+            self.uring.wait(Some(due), done)?;
         }
         // No ring goes while another thread may still wake it.
         ending.together();

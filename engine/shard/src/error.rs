@@ -67,6 +67,8 @@ pub enum Error {
     InsufficientResources { retry_after: Duration },
     /// There is so much to do that messages of this priority are refused.
     LoadShed { retry_after: Duration },
+    /// No connection to an MCP server was free in time.
+    PoolTimeout { retry_after: Duration },
     /// `what` has failed so often lately that it is left alone for a while.
     BreakerOpen { what: &'static str, retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
@@ -146,6 +148,7 @@ impl Error {
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => "conflict",
             Error::InsufficientResources { .. }
             | Error::LoadShed { .. }
+            | Error::PoolTimeout { .. }
             | Error::BreakerOpen { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
@@ -185,6 +188,7 @@ impl Error {
             Error::TokenRevoked => "token_revoked",
             Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
             Error::LoadShed { .. } => "load_shed",
+            Error::PoolTimeout { .. } => "pool_timeout",
             Error::BreakerOpen { .. } => "breaker_open",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
@@ -225,6 +229,7 @@ impl Error {
             Error::RateLimited { .. } | Error::MethodLimited { .. } | Error::AddressLimited { .. } => 429,
             Error::InsufficientResources { .. }
             | Error::LoadShed { .. }
+            | Error::PoolTimeout { .. }
             | Error::BreakerOpen { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
@@ -292,11 +297,11 @@ impl Error {
             Error::Host => sentences::HOST.into(),
             Error::InsufficientResources { .. } => sentences::INSUFFICIENT_RESOURCES.into(),
             Error::LoadShed { .. } => sentences::LOAD_SHED.into(),
-            Error::BreakerOpen { what, .. } => format!(
-                "What is new on {what} has failed too often lately and is not taken for a while; wait for \
-                 retry_after milliseconds, or use another transport."
-            )
-            .into(),
+            Error::PoolTimeout { .. } => sentences::POOL_TIMEOUT.into(),
+            Error::BreakerOpen { what, .. } => {
+                format!("The breaker of {what} is open after too many failures; wait for retry_after milliseconds.")
+                    .into()
+            }
             Error::Storage { .. } => sentences::STORAGE.into(),
             Error::Draining { .. } => sentences::DRAINING.into(),
             Error::Unacknowledged => sentences::UNACKNOWLEDGED.into(),
@@ -321,6 +326,7 @@ impl Error {
             | Error::Suspicious { retry_after }
             | Error::InsufficientResources { retry_after }
             | Error::LoadShed { retry_after }
+            | Error::PoolTimeout { retry_after }
             | Error::BreakerOpen { retry_after, .. }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
@@ -365,7 +371,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 37] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 38] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MethodLimited { retry_after: WAIT }, "rate_limit_exceeded", "method", 429),
@@ -411,6 +417,7 @@ mod tests {
                 503,
             ),
             (Error::LoadShed { retry_after: WAIT }, "unavailable", "load_shed", 503),
+            (Error::PoolTimeout { retry_after: WAIT }, "unavailable", "pool_timeout", 503),
             (Error::BreakerOpen { what: "websocket", retry_after: WAIT }, "unavailable", "breaker_open", 503),
             (Error::Storage { retry_after: WAIT }, "unavailable", "insufficient_resources", 503),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),

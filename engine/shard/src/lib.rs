@@ -38,5 +38,6 @@ pub mod timers;
 pub mod tls;
 mod turn;
 mod upstream;
+pub mod vsm;
 
 pub use turn::{Post, Shard};

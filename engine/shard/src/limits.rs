@@ -117,6 +117,8 @@ pub struct Config {
     pub audit: Audit,
     /// Payloads that only a client can read.
     pub encryption: Encryption,
+    /// The bus is told what happens. Default true.
+    pub events: bool,
     /// Which web pages may talk to the gateway.
     pub browser: Browser,
     /// What the gateway is to OAuth.
@@ -289,6 +291,7 @@ impl Default for Config {
             suspicion: Suspicion::default(),
             audit: Audit::default(),
             encryption: Encryption::default(),
+            events: true,
             browser: Browser::default(),
             resource: Resource::default(),
             secret: [0; 32],

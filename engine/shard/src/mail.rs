@@ -1,5 +1,5 @@
 //! What members of the mesh tell each other: shard to shard, control thread to shard and back.
-//! Letters between two members arrive in the order they were sent, and none is lost.
+//! Letters between two members arrive in the order they were sent, but for signals, which go first, and none is lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +25,7 @@ pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
 use crate::tls::Credentials;
 pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
+use crate::vsm::{Fact, Signal};
 
 /// One letter.
 #[derive(Debug)]
@@ -46,8 +47,10 @@ pub enum Mail {
     /// How many bytes of memory the shard is to give back; 0: the process is within its budget. Until then it takes
     /// nobody new.
     Squeeze(usize),
-    /// Something has run out on a shard, or is there again; sent to the control thread.
-    Trouble { from: Member, what: Trouble, on: bool },
+    /// Something hurts on a shard, or not any more; sent to the control thread, before all other letters.
+    Signal(Box<Signal>),
+    /// What has happened on a shard; sent to the control thread.
+    Events { from: Member, facts: Vec<Fact> },
     /// Frames of a LongPoll session whose first join named a client of another shard.
     Poll(Box<PollLetter>),
     /// Append to a client's own stream; sent to the client's home.
@@ -107,19 +110,6 @@ pub enum Mail {
     Prolong(Arc<Principal>),
     /// The token of this `jti` is not taken any more, to be remembered until `until`.
     Revoke { token_id: Box<str>, until: Wall },
-}
-
-/// What may run out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
-    /// The system's descriptors, or its memory for sockets: nobody can be accepted.
-    Descriptors,
-    /// The shard's table of connections.
-    Connections,
-    /// The disk of the log.
-    Storage,
-    /// The memory that the process may use: no shard's, but found out by the control thread.
-    Memory,
 }
 
 /// A join of a topic: the connection and which of its joins.

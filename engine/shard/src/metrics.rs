@@ -169,6 +169,8 @@ pub struct Upstream {
 pub struct Transport {
     /// Open now.
     pub connections: u64,
+    /// Opened so far. One that moves to its home shard counts on both.
+    pub opened: u64,
     /// Messages received.
     pub messages_in: u64,
     /// Messages sent.
@@ -302,8 +304,15 @@ impl McpStats {
 }
 
 impl Transport {
+    /// One more is open.
+    pub(crate) fn open(&mut self) {
+        self.connections += 1;
+        self.opened += 1;
+    }
+
     fn add(&mut self, other: &Transport) {
         self.connections += other.connections;
+        self.opened += other.opened;
         self.messages_in += other.messages_in;
         self.messages_out += other.messages_out;
         self.errors += other.errors;

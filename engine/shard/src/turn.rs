@@ -19,7 +19,7 @@ use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
 use crate::limits::Config;
-use crate::mail::{Mail, Trouble};
+use crate::mail::Mail;
 use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
@@ -35,6 +35,7 @@ use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::tls::Layer;
 use crate::upstream::{Look, UpstreamId, Upstreams};
+use crate::vsm::{Cause, Herald};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
@@ -124,8 +125,10 @@ pub struct Shard {
     pub(crate) census: Census,
     /// The process uses more memory than it may: meanwhile all outboxes together get no larger than this.
     pub(crate) squeezed: Option<usize>,
-    /// What the control thread was told to be wrong.
-    pub(crate) troubles: Vec<Trouble>,
+    /// What the control thread was told to hurt.
+    pub(crate) pains: Vec<Cause>,
+    /// What its bus is to be told.
+    pub(crate) herald: Herald,
     /// What is refused for want of room.
     pub(crate) control: Control,
     /// What messages must be.
@@ -210,7 +213,8 @@ impl Shard {
             addresses: Addresses::new(random.next()),
             census: Census::new(random.next()),
             squeezed: None,
-            troubles: Vec::new(),
+            pains: Vec::new(),
+            herald: Herald::new(config.events),
             control: Control::default(),
             rules: Rules::new(&config.rules, &config.auth.roles),
             blacklist: Blacklist::with(&config.blacklist, seed),
@@ -267,7 +271,7 @@ impl Shard {
         if self.timers.is_none() {
             self.start(&mut cx);
         }
-        self.control(&mut cx);
+        self.regulate(&mut cx);
         let mut inbox = std::mem::take(&mut cx.post.inbox);
         for letter in inbox.drain(..) {
             self.letter(letter, &mut cx);
@@ -384,6 +388,7 @@ impl Shard {
         self.drain_overdue(cx);
         self.tell_addresses(cx);
         self.tell_audit(cx);
+        self.tell_events(cx);
         self.commit(cx);
     }
 
@@ -410,7 +415,8 @@ impl Shard {
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);
         let timer = timer.unwrap_or_else(|| now.plus(SWEEP_INTERVAL));
         let log = self.journal.as_ref().and_then(|journal| journal.due()).map(|due| due.max(now));
-        [self.draining, log].into_iter().flatten().fold(timer, Instant::min)
+        let events = self.herald.due(&self.stats, now);
+        [self.draining, log, events].into_iter().flatten().fold(timer, Instant::min)
     }
 
     /// Sends a letter. Letters to itself are read in the same turn.

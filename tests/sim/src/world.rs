@@ -291,7 +291,7 @@ impl<G: Gateway> World<G> {
         for mail in self.answers.drain(..) {
             let (ask, answer) = match mail {
                 Mail::Answer { ask, answer } => (ask, answer),
-                Mail::Trouble { .. } => continue,
+                Mail::Signal(_) | Mail::Events { .. } => continue,
                 mail => {
                     let what = format!("a letter to the control thread that it did not ask for: {mail:?}");
                     stage.history.contract(what);

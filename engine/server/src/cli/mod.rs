@@ -1,5 +1,6 @@
 //! The command line: commands, flags, exit codes.
 
+mod ask;
 mod serve;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,8 @@ enum Command {
     Token(token::Command),
     /// Print the configuration that holds without a file: every key, explained
     DefaultConfig,
+    #[command(flatten)]
+    Ask(ask::Command),
 }
 
 /// What the gateway is started with. Values are judged by the keys they set.
@@ -101,6 +104,7 @@ enum Failure {
     Tls(TlsError),
     Start(crate::start_error::StartError),
     Token(token::TokenFailure),
+    Ask(ask::AskFailure),
     Broken(io::Error),
     Panicked,
 }
@@ -122,6 +126,7 @@ pub(crate) fn run() -> ExitCode {
             })
         }
         Command::Token(command) => token::run(command, &environment),
+        Command::Ask(command) => ask::run(command, &environment),
         Command::DefaultConfig => {
             say(config::DEFAULT_FILE.trim_end());
             Ok(ExitCode::SUCCESS)
@@ -167,7 +172,11 @@ impl Failure {
     fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Config(_) | Failure::Tls(_) => 2,
-            Failure::Start(_) | Failure::Token(_) | Failure::Broken(_) | Failure::Panicked => 1,
+            Failure::Start(_)
+            | Failure::Token(_)
+            | Failure::Ask(_)
+            | Failure::Broken(_)
+            | Failure::Panicked => 1,
         })
     }
 }
@@ -179,6 +188,7 @@ impl fmt::Display for Failure {
             Failure::Tls(error) => write!(f, "{error}"),
             Failure::Start(error) => write!(f, "{error}"),
             Failure::Token(failure) => write!(f, "{failure}"),
+            Failure::Ask(failure) => write!(f, "{failure}"),
             Failure::Broken(error) => write!(f, "the system took away what the gateway runs on: {error}"),
             Failure::Panicked => {
                 f.write_str("a data thread panicked, which is a bug; its last words are above")

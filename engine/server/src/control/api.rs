@@ -21,10 +21,11 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
+use super::bus::{self, Bus};
 use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
-use super::{dlq, pages, tokens};
+use super::{dlq, pages, regulation, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -35,6 +36,7 @@ pub(super) struct Admin {
     draining: AtomicBool,
     auth: Auth,
     revocations: Mutex<Revocations>,
+    bus: Bus,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -54,9 +56,16 @@ impl Admin {
         blacklist: Listed,
         auth: Auth,
         revocations: Revocations,
+        bus: Bus,
     ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations: Mutex::new(revocations) }
+        let revocations = Mutex::new(revocations);
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, bus }
+    }
+
+    /// What happens and what hurts.
+    pub(super) fn bus(&self) -> &Bus {
+        &self.bus
     }
 
     /// What tokens are made with, and whom they are for.
@@ -79,6 +88,11 @@ impl Admin {
     /// All shards.
     pub(super) fn shards(&self) -> impl Iterator<Item = Member> + use<> {
         (0..self.mailbox.shards()).map(Member)
+    }
+
+    /// Who is home to whom.
+    pub(super) fn ring(&self) -> &HashRing {
+        &self.ring
     }
 
     /// The shard of a client.
@@ -129,7 +143,9 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
         .merge(blacklist::router())
+        .merge(bus::router())
         .merge(tokens::router())
+        .merge(regulation::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -147,7 +163,15 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
+            "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",
+            "/mcp/admin/breakers": "of transports, router and upstreams; PUT /{name} holds one for a while",
+            "/mcp/admin/cleanup": "POST: forgets clients that are away",
+            "/mcp/admin/connections": "clients, by age, idle, queue or bytes",
+            "/mcp/admin/control": "load, admission, shedding; PUT holds them for a while",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
+            "/mcp/admin/drain": "POST: the orderly stop",
+            "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
+            "/mcp/admin/ring": "which shard is home to how many",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",
         },

@@ -8,7 +8,7 @@ use ureq::Agent;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What asks `url`. Redirects are not followed: who configures a URL means that one.
-pub(super) fn agent(url: &str) -> Agent {
+pub(crate) fn agent(url: &str) -> Agent {
     let config = Agent::config_builder()
         .timeout_global(Some(TIMEOUT))
         .max_redirects(0)

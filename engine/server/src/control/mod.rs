@@ -3,15 +3,18 @@
 mod api;
 pub(crate) mod audit;
 mod blacklist;
+pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
 mod dlq;
 mod guard;
-mod https;
+pub(crate) mod https;
 pub(crate) mod jwks;
+mod lines;
 mod mailbox;
 pub(crate) mod memory;
 mod pages;
+mod regulation;
 mod reload;
 mod revocations;
 mod tokens;
@@ -36,6 +39,7 @@ use weir_shard::mail::Mail;
 use self::api::Admin;
 use self::audit::Audit;
 use self::blacklist::Listed;
+use self::bus::Bus;
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
@@ -62,6 +66,8 @@ pub(crate) struct Control {
     /// What the shards have.
     pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
+    /// What happens and what hurts, and those who hear it.
+    pub(crate) bus: Bus,
     /// Who may change something.
     pub(crate) guard: Guard,
     /// The shards' keys, and where more of them are fetched.
@@ -98,12 +104,14 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
     let (ask, wanted) = unbounded_channel();
     let (ask_for_token, tokens_wanted) = unbounded_channel();
-    let mailbox = Mailbox::new(control.links, control.shards, ask, ask_for_token, control.audit);
+    let mailbox =
+        Mailbox::new(control.links, control.shards, (ask, ask_for_token), control.audit, control.bus.clone());
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(wanted));
     let listed = Listed::new(&control.config.blacklist);
-    let admin = Admin::new(mailbox.clone(), control.ring, listed, control.auth, control.revocations);
+    let admin =
+        Admin::new(mailbox.clone(), control.ring, listed, control.auth, control.revocations, control.bus);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));

@@ -60,7 +60,7 @@ impl Shard {
                 self.revoked = true;
             }
             // The control thread's.
-            Mail::KeysWanted { .. } | Mail::TokenWanted(_) | Mail::Trouble { .. } => {}
+            Mail::KeysWanted { .. } | Mail::TokenWanted(_) | Mail::Signal(_) | Mail::Events { .. } => {}
         }
     }
 

@@ -10,11 +10,11 @@ use std::time::Duration;
 use crate::downstream::connection::{Connection, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
-use crate::mail::Trouble;
 use crate::policy::Peer;
 use crate::tls::Tls;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamFault;
+use crate::vsm::{Cause, Feeling};
 
 /// How long a closing connection may take to end.
 const LINGER: Duration = Duration::from_secs(2);
@@ -32,7 +32,7 @@ impl Shard {
     /// A new connection: it has until the head deadline to say what it wants.
     pub(crate) fn accepted(&mut self, socket: Socket, address: Option<IpAddr>, cx: &mut Cx<'_>) {
         self.stats.accepted += 1;
-        self.trouble(Trouble::Descriptors, false, cx);
+        self.feel(Cause::Descriptors, Feeling::Pleasure, cx);
         let (peer, refusal) = match self.admit_peer(address, cx.now) {
             Ok(peer) => (peer, None),
             Err(None) => return shut(socket, cx),
@@ -97,7 +97,8 @@ impl Shard {
             for listener in 0..self.config.listeners {
                 cx.out.ops.push(Op::StopAccept { listener: Listener(listener) });
             }
-            self.trouble(Trouble::Connections, self.draining.is_none(), cx);
+            let feeling = if self.draining.is_none() { Feeling::Pain } else { Feeling::Pleasure };
+            self.feel(Cause::Connections, feeling, cx);
         }
     }
 
@@ -117,7 +118,7 @@ impl Shard {
             return self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
         }
         self.accepting = true;
-        self.trouble(Trouble::Connections, false, cx);
+        self.feel(Cause::Connections, Feeling::Pleasure, cx);
         cx.out.ops.push(Op::Accept { listener });
     }
 

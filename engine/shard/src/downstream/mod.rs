@@ -41,15 +41,15 @@ mod rules;
 mod sending;
 mod sse;
 mod stream;
+mod telling;
 mod topic;
-mod trouble;
 mod watch;
 mod websocket;
 mod writing;
 
 pub use connection::Parcel;
 pub(crate) use connection::{Connection, Stage, Watch};
-pub(crate) use control::{Control, News, breaker_view};
+pub(crate) use control::{Control, breaker_view};
 pub use control::{Lever, Override};
 pub(crate) use hand_over::Arrivals;
 pub(crate) use identity::Prolonged;

@@ -100,12 +100,23 @@ impl Shard {
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
         self.watch_proof(token, &proof, cx.now);
-        let feed = Feed { session, proof, marks, since, heartbeat, filter, ndjson, encrypted, lasted: false, broke: false };
+        let feed = Feed {
+            session,
+            proof,
+            marks,
+            since,
+            heartbeat,
+            filter,
+            ndjson,
+            encrypted,
+            lasted: false,
+            broke: false,
+        };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;
         cx.out.ops.push(Watch::Parked.op(token, conn.socket));
-        self.stats.http_sse.connections += 1;
+        self.stats.http_sse.open();
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         let terms = self.terms(head);
         self.put_head(token, headers, &terms, cx, |out, headers| {

@@ -223,7 +223,7 @@ impl Shard {
         cx.out.ops.push(link.watch.op(token, conn.socket));
         conn.stage = Stage::WebSocket(Box::new(link));
         conn.heard = cx.now.mono;
-        self.stats.websocket.connections += 1;
+        self.stats.websocket.open();
         self.wake_by(token, wake);
     }
 

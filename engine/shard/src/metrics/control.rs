@@ -17,7 +17,7 @@ pub struct Control {
     pub breaker_refused: u64,
     /// Times such a breaker opened.
     pub breaker_opened: u64,
-    /// Times a pool was empty when somebody wanted a connection of it.
+    /// Times a pool began to refuse requests for want of connections.
     pub pool_exhausted: u64,
 }
 

@@ -5,10 +5,10 @@ use weir_ring::time::Instant;
 use super::UpstreamId;
 use super::pool::Connections;
 use super::server::Server;
-use crate::downstream::News;
 use crate::limits::Pool;
 use crate::policy::allocation::{Claim, allocate};
 use crate::turn::{Cx, Shard};
+use crate::vsm::{Cause, Event, Feeling};
 
 impl Server {
     /// Pooled connections: all, those without work, and requests that wait for one.
@@ -99,20 +99,23 @@ impl Shard {
         behind.max_by_key(|(missing, ..)| *missing).map(|(_, upstream, target)| (upstream, target))
     }
 
-    /// Somebody wants a connection, and there is none.
+    /// A request was refused for want of a connection, or has waited too long for one.
     pub(super) fn pool_is_exhausted(&mut self, upstream: UpstreamId, cx: &mut Cx<'_>) {
         let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
         if !std::mem::replace(&mut server.exhausted, true) {
             self.stats.control.pool_exhausted += 1;
-            let upstream = self.server_name(upstream).into();
-            self.say(News::PoolExhausted { upstream }, cx);
+            let upstream: Box<str> = self.server_name(upstream).into();
+            self.herald.say(cx.now.wall, || Event::PoolExhausted { upstream: upstream.clone() });
+            self.feel(Cause::Pool(upstream), Feeling::Pain, cx);
         }
     }
 
-    /// A connection has nothing to do.
-    pub(super) fn pool_has_room(&mut self, upstream: UpstreamId) {
-        if let Some(server) = self.upstream.servers.get_mut(upstream.index()) {
-            server.exhausted = false;
+    /// A connection has nothing to do, or is gone with nobody waiting for it.
+    pub(super) fn pool_has_room(&mut self, upstream: UpstreamId, cx: &mut Cx<'_>) {
+        let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
+        if server.pooled().2 == 0 && std::mem::replace(&mut server.exhausted, false) {
+            let name = self.server_name(upstream).into();
+            self.feel(Cause::Pool(name), Feeling::Pleasure, cx);
         }
     }
 }

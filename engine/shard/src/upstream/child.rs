@@ -33,6 +33,7 @@ impl Shard {
             return self.alarm(at, Alarm::Upstream(Look::Backing(token)));
         }
         if server.children >= size {
+            self.pool_is_exhausted(upstream, cx);
             return self.lose_backing(Some(token), UpstreamFault::Overloaded, cx);
         }
         let Some(wire) = self.dial_wire(Wire::pipe(upstream, target, token), cx) else {
@@ -100,6 +101,7 @@ impl Shard {
         if failed {
             server.restarts.failed(random, cx.now.mono);
         }
+        self.pool_has_room(upstream, cx);
         for errand in self.errands_in(wire) {
             self.fail_errand(errand, fault.clone(), cx);
         }

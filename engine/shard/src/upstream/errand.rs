@@ -283,13 +283,8 @@ impl Shard {
                 }
             }
         };
-        let Some(limits) = self.config.upstreams.get(upstream.index()).map(|config| &config.breaker) else {
-            return;
-        };
-        let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
-        if server.breaker.record(answered, limits, cx.now.mono) {
-            self.stats.upstream.breaker_opened += 1;
-        }
-        self.upstream_breaker_news(upstream, cx);
+        let opened =
+            self.with_breaker(upstream, cx, |breaker, limits, now| breaker.record(answered, limits, now));
+        self.stats.upstream.breaker_opened += u64::from(opened == Some(true));
     }
 }

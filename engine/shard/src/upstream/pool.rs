@@ -63,10 +63,10 @@ impl Shard {
         if connections.open < pool.most() && self.has_slot(cx) {
             return self.dial_wire_for(errand, upstream, target, true, cx);
         }
-        self.pool_is_exhausted(upstream, cx);
         let Some(connections) = self.connections_mut(upstream, target) else { return };
         // Those that were given up leave the queue when it is their turn.
         if connections.queue.len() >= pool.queue as usize {
+            self.pool_is_exhausted(upstream, cx);
             return self.fail_errand(errand, UpstreamFault::Overloaded, cx);
         }
         connections.queue.push_back((errand, cx.now.mono));
@@ -140,7 +140,7 @@ impl Shard {
             return self.carry_errand(wire, errand, cx);
         }
         let draining = self.draining.is_some();
-        self.pool_has_room(upstream);
+        self.pool_has_room(upstream, cx);
         let Some(connections) = self.connections_mut(upstream, target) else { return };
         if connections.open > size || draining {
             return self.close(wire, cx);
@@ -169,17 +169,13 @@ impl Shard {
                 self.serve_waiting(cx);
             }
         } else if let Some(errand) = self.next_in_queue(upstream, target, cx) {
-            self.dispatch_errand(errand, cx);
+            return self.dispatch_errand(errand, cx);
         }
+        self.pool_has_room(upstream, cx);
     }
 
     /// The longest-waiting errand that is still wanted.
-    pub(super) fn next_in_queue(
-        &mut self,
-        upstream: UpstreamId,
-        target: u16,
-        cx: &Cx<'_>,
-    ) -> Option<Token> {
+    pub(super) fn next_in_queue(&mut self, upstream: UpstreamId, target: u16, cx: &Cx<'_>) -> Option<Token> {
         loop {
             let (errand, since) = self.connections_mut(upstream, target)?.queue.pop_front()?;
             let waits = |errand: &super::Errand| matches!(errand.place, Place::Waiting);

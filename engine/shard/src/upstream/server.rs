@@ -34,7 +34,7 @@ pub(crate) struct Server {
     /// What an operator has the pool keep, and be worth beside the others'.
     pub(crate) size: Held<u32>,
     pub(crate) weight: Held<u32>,
-    /// Somebody waits for a connection.
+    /// A request was refused for want of a connection, and none has been free since.
     pub(super) exhausted: bool,
     /// How long requests have waited for one lately, milliseconds.
     pub(super) checkout: f32,

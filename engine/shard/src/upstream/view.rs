@@ -6,7 +6,7 @@ use weir_ring::time::Instant;
 
 use super::UpstreamId;
 use super::server::Server;
-use crate::downstream::{News, breaker_view};
+use crate::downstream::breaker_view;
 use crate::limits::TargetKind;
 use crate::metrics::{BreakerView, PoolView};
 use crate::policy::{Held, Hold};
@@ -25,7 +25,8 @@ impl Server {
 impl Shard {
     pub(crate) fn upstream_breakers(&self, now: Instant) -> impl Iterator<Item = BreakerView> {
         let upstreams = self.upstream.servers.iter().zip(&self.config.upstreams);
-        upstreams.map(move |(server, config)| breaker_view(&config.name, &server.breaker, &config.breaker, now))
+        upstreams
+            .map(move |(server, config)| breaker_view(&config.name, &server.breaker, &config.breaker, now))
     }
 
     pub(crate) fn pools(&self, now: Instant) -> Vec<PoolView> {
@@ -56,27 +57,11 @@ impl Shard {
         })
     }
 
-    /// Tells of an upstream's breaker if it is another thing than it was.
-    pub(super) fn upstream_breaker_news(&mut self, upstream: UpstreamId, cx: &mut Cx<'_>) {
-        let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
-        if let Some(phase) = server.breaker.news(cx.now.mono) {
-            let name = self.server_name(upstream).into();
-            self.say(News::Breaker { name, phase }, cx);
-        }
-    }
-
     /// An operator holds the breaker of the upstream of that name.
-    pub(crate) fn hold_upstream_breaker(
-        &mut self,
-        name: &str,
-        to: Option<(Hold, Instant)>,
-        cx: &mut Cx<'_>,
-    ) {
-        let Some(upstream) = self.upstream_named(name) else { return };
-        if let Some(server) = self.upstream.servers.get_mut(upstream.index()) {
-            server.breaker.hold(to);
+    pub(crate) fn hold_upstream_breaker(&mut self, name: &str, to: Option<(Hold, Instant)>, cx: &mut Cx<'_>) {
+        if let Some(upstream) = self.upstream_named(name) {
+            self.with_breaker(upstream, cx, |breaker, _, _| breaker.hold(to));
         }
-        self.upstream_breaker_news(upstream, cx);
     }
 
     /// An operator sets a number of the upstream of that name, at least 1.

@@ -2,7 +2,7 @@
 //! any use takes no new ones for a while: each costs a handshake, and its client a retry, for nothing. Connections
 //! that are there stay. Ends of old ones do not count, so that a network which comes back is not kept out.
 
-use crate::downstream::control::{Control, News, passed};
+use crate::downstream::control::{Control, passed};
 use crate::error::Error;
 use crate::policy::CircuitBreaker;
 use crate::turn::{Cx, Shard};
@@ -74,7 +74,7 @@ impl Shard {
 
     pub(super) fn circuit_news(&mut self, circuit: Circuit, cx: &mut Cx<'_>) {
         if let Some(phase) = self.control.breaker_mut(circuit).news(cx.now.mono) {
-            self.say(News::Breaker { name: circuit.name().into(), phase }, cx);
+            self.breaker_turned(circuit.name(), phase, cx);
         }
     }
 }

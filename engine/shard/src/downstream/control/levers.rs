@@ -45,7 +45,7 @@ impl Shard {
             Lever::PoolSize(name, to) => self.hold_pool(&name, |server| &mut server.size, to, until),
             Lever::PoolWeight(name, to) => self.hold_pool(&name, |server| &mut server.weight, to, until),
         }
-        self.control(cx);
+        self.regulate(cx);
     }
 
     fn hold_breaker(&mut self, name: &str, to: Option<(Hold, Instant)>, cx: &mut Cx<'_>) {

@@ -4,11 +4,9 @@
 mod breakers;
 mod levers;
 mod load;
-mod news;
-mod view;
-
 #[cfg(test)]
 mod tests;
+mod view;
 
 use std::time::Duration;
 
@@ -16,7 +14,6 @@ use weir_ring::time::Instant;
 
 pub(crate) use breakers::Circuit;
 pub use levers::{Lever, Override};
-pub(crate) use news::News;
 pub(crate) use view::breaker_view;
 
 use crate::error::Error;
@@ -28,6 +25,7 @@ use crate::policy::lateness::Lateness;
 use crate::policy::shedding::Shedding;
 use crate::policy::{CircuitBreaker, Verdict};
 use crate::turn::{Alarm, Cx, Shard};
+use crate::vsm::Event;
 
 /// While something is refused it is looked at this often whether that is still needed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -53,7 +51,7 @@ pub(crate) struct Control {
 
 impl Shard {
     /// Once a turn, before anything else: how much is there to do, and what is refused for it?
-    pub(crate) fn control(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn regulate(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
         self.control.lateness.note(cx.post.took, now);
         let load = self.load();
@@ -62,10 +60,12 @@ impl Shard {
         let pressure = if limits.shedding { load.of_publishes() } else { 0.0 };
         let thresholds = limits.thresholds;
         if let Some(from) = self.control.door.judge(admission, &thresholds, now) {
-            self.say(News::Admission { from, to: self.control.door.state() }, cx);
+            let (from, to) = (from.name(), self.control.door.state().name());
+            self.herald.say(cx.now.wall, || Event::AdmissionChanged { from, to });
         }
         if self.control.shedding.judge(pressure, &thresholds, now) {
-            self.say(News::Shedding { level: self.control.shedding.level() }, cx);
+            let level = self.control.shedding.level();
+            self.herald.say(cx.now.wall, || Event::SheddingChanged { level });
         }
         self.look_again(now);
     }
@@ -79,7 +79,8 @@ impl Shard {
         if door.state() == Admission::Open && shedding.level() == 0 {
             return;
         }
-        let due = [door.due(now), shedding.due(now), Some(now.plus(LOOK_INTERVAL))].into_iter().flatten().min();
+        let due =
+            [door.due(now), shedding.due(now), Some(now.plus(LOOK_INTERVAL))].into_iter().flatten().min();
         let Some(due) = due.filter(|due| look_at.is_none_or(|at| *due < at)) else { return };
         *look_at = Some(due);
         self.alarm(due, Alarm::Control);
@@ -107,9 +108,7 @@ impl Shard {
         match who {
             _ if self.sessions.find(client).is_some() => Class::Priority,
             None => Class::Standard,
-            Some(who) if who.role == Role::PREMIUM || who.may(Permissions::PUBLISH) => {
-                Class::Priority
-            }
+            Some(who) if who.role == Role::PREMIUM || who.may(Permissions::PUBLISH) => Class::Priority,
             Some(who) if who.role == Role::GUEST => Class::Low,
             Some(_) => Class::Standard,
         }

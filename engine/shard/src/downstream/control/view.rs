@@ -39,7 +39,8 @@ impl Shard {
         let now = cx.now.mono;
         let control = &self.control;
         let limits = &self.config.control.breaker;
-        let of_circuit = |circuit: Circuit| breaker_view(circuit.name(), control.breaker(circuit), limits, now);
+        let of_circuit =
+            |circuit: Circuit| breaker_view(circuit.name(), control.breaker(circuit), limits, now);
         ControlView {
             admission: control.door.state().name(),
             admission_held_ms: control.door.held_until(now).map(|until| millis(now, until)),
