@@ -124,7 +124,7 @@ pub(super) fn run(command: Command, environment: &[(String, String)]) -> Result<
     if at.json {
         say(&answer.to_string());
     } else {
-        table(&answer).lines().for_each(|line| say(line));
+        table(&answer).lines().for_each(|line| say(&line));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,8 +15,10 @@ impl Table {
     /// The lines, with columns one below the other.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or(0);
-        let width =
-            |column| self.0.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
+        let width = |column: usize| {
+            let cells = self.0.iter().filter_map(|row: &Vec<String>| row.get(column));
+            cells.map(|cell| cell.chars().count()).max()
+        };
         let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
         self.0.iter().map(move |row| {
             let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
