@@ -2,6 +2,7 @@
 
 mod auth;
 mod browser;
+mod control;
 mod credential;
 mod delivery;
 mod durability;
@@ -21,11 +22,13 @@ use std::time::Duration;
 
 pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Revocation, Role, RoleRules, Signing};
 pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_port, host_and_port};
+pub use self::control::{Control, Thresholds};
 pub use self::credential::{Credential, Grant};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::encryption::{Encryption, PayloadKey};
 pub use self::keys::{Algorithm, Key, KeySet, Material};
+use self::mcp::BREAKER;
 pub use self::mcp::{BUILTIN_NAME, Breaker, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::network::Network;
 pub use self::pattern::Pattern;
@@ -99,6 +102,8 @@ pub struct Config {
     pub vnodes: u16,
     /// How long a stop may take. Default 30 s.
     pub drain_timeout: Duration,
+    /// What is done before there is more to do than can be.
+    pub control: Control,
     /// Who may come in, and what they may do.
     pub auth: Auth,
     /// MCP servers behind the gateway. Default none.
@@ -283,6 +288,7 @@ impl Default for Config {
             topics_per_connection_max: 100,
             vnodes: 150,
             drain_timeout: Duration::from_secs(30),
+            control: Control::default(),
             auth: Auth::default(),
             upstreams: Vec::new(),
             mcp: Mcp::default(),

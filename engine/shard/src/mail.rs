@@ -2,6 +2,7 @@
 //! Letters between two members arrive in the order they were sent, but for signals, which go first, and none is lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token, Transfer};
@@ -11,12 +12,12 @@ use crate::audit::Record;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
-pub use crate::downstream::{Parcel, PollLetter};
+pub use crate::downstream::{Lever, Override, Parcel, PollLetter};
 use crate::error::Error;
 use crate::limits::KeySet;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
-use crate::metrics::{Behaviour, Costs, Health, Stats};
+use crate::metrics::{Behaviour, ClientView, ControlView, Costs, Health, Stats};
 use crate::policy::auth::Principal;
 use crate::policy::blacklist::Change;
 pub use crate::policy::{Source, Whence};
@@ -85,6 +86,8 @@ pub enum Mail {
     Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, ack: Ack },
     /// About MCP servers that one shard talks to for all, and their news.
     Mcp(Box<Letter>),
+    /// The operator sets something by hand, for a while.
+    Override(Box<Override>),
     /// The operator has changed the blacklist.
     Blacklist(Box<Change>),
     /// For the audit log; sent to the control thread.
@@ -133,6 +136,12 @@ pub enum Question {
     Behaviour { most: usize },
     /// What features cost.
     Costs,
+    /// The shard's admission, shedding, breakers and pools.
+    Control,
+    /// All clients whose home the shard is.
+    Clients,
+    /// Forget those who are away for as long: how many?
+    Cleanup { idle: Duration },
 }
 
 /// What may be asked about dead letters, and done with them.
@@ -163,6 +172,12 @@ pub enum Answer {
     Dead(Vec<View>),
     /// To how many dead letters it was done.
     DeadCount(usize),
+    /// To `Question::Control`.
+    Control(Box<ControlView>),
+    /// To `Question::Clients`, in no order.
+    Clients(Vec<ClientView>),
+    /// To `Question::Cleanup`.
+    Cleaned(usize),
     /// To `Question::Presence`: how many clients, and the payload of `presence_state`.
     Presence { clients: usize, state: Arc<[u8]> },
     /// To `Question::Behaviour`.

@@ -1,12 +1,14 @@
 //! What a shard counts, and what it shows of a client.
 
 mod behaviour;
+mod control;
 mod histogram;
 mod meter;
 
 use std::time::Duration;
 
 pub use self::behaviour::{Ages, Behaviour, Suspect};
+pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView};
 pub use self::histogram::Histogram;
 pub(crate) use self::meter::Meter;
 pub use self::meter::{Cost, Costs, Feature};
@@ -84,10 +86,12 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes sent on all sockets, those of upstreams among them.
     pub bytes_out: u64,
-    /// How long turns take, from the reading of the clock until their operations are with the driver; only what
-    /// was told by [`crate::Shard::took`].
+    /// How long turns take, from the reading of the clock until their operations are with the driver, as
+    /// [`crate::Post::took`] tells.
     #[serde(skip)]
     pub turn: Histogram,
+    /// What was refused so that the rest could be done.
+    pub control: Control,
 }
 
 /// Counters of the audit log.
@@ -278,6 +282,7 @@ impl Stats {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.turn.add(&other.turn);
+        self.control.add(&other.control);
     }
 
     /// The turn has taken that long, and so has what went at once.

@@ -13,7 +13,7 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Address, Arrivals, Connection, Polls, Prolonged, Serving};
+use crate::downstream::{Address, Arrivals, Connection, Control, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
@@ -53,6 +53,8 @@ pub struct Post {
     pub outbox: Vec<(Member, Mail)>,
     /// How many letters each member's queue can still take from this shard.
     pub room: Vec<u32>,
+    /// How long the last turn has taken, with what it asked for.
+    pub took: std::time::Duration,
 }
 
 /// What one turn works with.
@@ -72,6 +74,7 @@ pub(crate) enum Alarm {
     Acks(Token),
     McpSession(Token),
     Sweep,
+    Control,
     Accept(Listener),
     Mcp(Token),
     Hold(Token),
@@ -126,6 +129,8 @@ pub struct Shard {
     pub(crate) pains: Vec<Cause>,
     /// What its bus is to be told.
     pub(crate) herald: Herald,
+    /// What is refused for want of room.
+    pub(crate) control: Control,
     /// What messages must be.
     pub(crate) rules: Rules,
     /// Who may not come in.
@@ -212,6 +217,7 @@ impl Shard {
             squeezed: None,
             pains: Vec::new(),
             herald: Herald::new(config.events),
+            control: Control::default(),
             rules: Rules::new(&config.rules, &config.auth.roles),
             blacklist: Blacklist::with(&config.blacklist, seed),
             suspicion: Suspicion::new(seed),
@@ -264,11 +270,13 @@ impl Shard {
         out: &mut Output,
     ) -> Instant {
         let mut cx = Cx { now, stamp: Stamp::new(now.wall), out, post };
+        self.note_last_turn(cx.post.took);
         self.stats.turns += 1;
         self.meter.turn();
         if self.timers.is_none() {
             self.start(&mut cx);
         }
+        self.timed(Feature::LoadControl, &mut cx, Shard::regulate);
         let mut inbox = std::mem::take(&mut cx.post.inbox);
         for letter in inbox.drain(..) {
             self.letter(letter, &mut cx);
@@ -285,12 +293,14 @@ impl Shard {
         self.next_deadline(now.mono)
     }
 
-    /// The last turn took that long, its operations handed over and all. Whoever has no clock says nothing.
-    pub fn took(&mut self, turn: std::time::Duration) {
-        let began = self.meter.begin();
-        self.stats.took(turn);
-        self.meter.end(Feature::Latency, began);
-        self.meter.took(turn);
+    /// How long the last turn has taken; whoever has no clock says nothing.
+    fn note_last_turn(&mut self, took: std::time::Duration) {
+        if !took.is_zero() {
+            let began = self.meter.begin();
+            self.stats.took(took);
+            self.meter.end(Feature::Latency, began);
+        }
+        self.meter.took(took);
     }
 
     /// In one turn of some, as the configuration says, features are timed by `clock`.
@@ -350,6 +360,8 @@ impl Shard {
                 Alarm::Acks(id) => self.examine_acks(id, cx),
                 Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
+                // The look is at the beginning of each turn.
+                Alarm::Control => {}
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
                 Alarm::Mcp(call) => self.examine_call(call, cx),
                 Alarm::Hold(hold) => self.examine_hold(hold, cx),

@@ -114,6 +114,7 @@ fn upstream(rng: &mut Rng, replicas: &[Seat]) -> Upstream {
             idle_timeout: ms(rng.pick(&[100, 2000])),
             queue: if ample { 100 } else { rng.pick(&[1, 100]) },
         },
+        weight: 1,
         timeout: ms(rng.pick(&[100, 400])),
         timeout_max: ms(rng.pick(&[300, 1000])),
         failover_threshold: rng.pick(&[1, 3]),
@@ -121,6 +122,7 @@ fn upstream(rng: &mut Rng, replicas: &[Seat]) -> Upstream {
         breaker: Breaker {
             threshold: 0.5,
             timeout: ms(rng.pick(&[50, 500])),
+            probes: 1,
             minimum: rng.pick(&[3, 10]),
             window: ms(rng.pick(&[200, 2000])),
         },

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use form_urlencoded::byte_serialize;
 use serde_json::Value;
 use ureq::http::{Method, Request, header};
 use weir_shard::limits::Secret;
@@ -39,6 +40,8 @@ pub(super) struct Target {
 /// Why a gateway did not do what it was asked.
 #[derive(Debug)]
 pub(super) enum AdminFailure {
+    /// A flag's time is none.
+    Time { flag: &'static str, text: String },
     /// `--url` is none of an admin port.
     Url(String),
     /// The file of the admin token is there and cannot be read.
@@ -103,16 +106,7 @@ impl Admin {
         self.ask(Method::GET, path, None)
     }
 
-    /// What the gateway answers to `method` at `path`, a path with its query.
-    ///
-    /// # Errors
-    /// The gateway is not there, or refuses.
-    pub(super) fn ask(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Result<Value, AdminFailure> {
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, AdminFailure> {
         let url = format!("{}{path}", self.url);
         let mut request = Request::builder().method(method).uri(&url);
         if let Some(token) = self.bearer() {
@@ -132,6 +126,22 @@ impl Admin {
         let status = answer.status().as_u16();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         read(&url, status, &body.map_err(unreachable)?)
+    }
+
+    /// What the gateway answers to a POST of `body`.
+    ///
+    /// # Errors
+    /// The gateway is not there, or refuses.
+    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, AdminFailure> {
+        self.ask(Method::POST, path, Some(body))
+    }
+
+    /// What the gateway answers to a PUT of `body`.
+    ///
+    /// # Errors
+    /// The gateway is not there, or refuses.
+    pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, AdminFailure> {
+        self.ask(Method::PUT, path, Some(body))
     }
 
     fn bearer(&self) -> Option<String> {
@@ -185,24 +195,42 @@ impl Place {
     }
 }
 
-/// Rows under a head, each column as wide as it must be; numbers stand on the right.
+/// A name as a part of a path.
+pub(super) fn segment(name: &str) -> String {
+    byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// Rows under a head, if there is one, each column as wide as it must be; what begins with a digit stands on the right.
 pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.chain([head[column].chars().count()]).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let mut text = String::new();
     let head: Vec<String> = head.iter().map(|&cell| cell.to_owned()).collect();
-    for row in std::iter::once(&head).chain(rows) {
+    let head = Some(&head).filter(|head| !head.is_empty());
+    let lines = || head.into_iter().chain(rows);
+    let columns = lines().map(Vec::len).max().unwrap_or(0);
+    let cells = |column: usize| lines().filter_map(move |row| row.get(column));
+    let width = |column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let line = |row: &Vec<String>| {
         let cells = row.iter().zip(&widths).map(|(cell, &width)| {
-            let number = cell.starts_with(|first: char| first.is_ascii_digit() || first == '-');
+            let digits = cell.strip_prefix('-').unwrap_or(cell);
+            let number = cell == "-" || digits.starts_with(|first: char| first.is_ascii_digit());
             if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
         });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    lines().map(line).collect()
+}
+
+/// A value as a table shows it; a number at most to a hundredth.
+pub(super) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) if number.is_f64() => {
+            let rounded = format!("{:.2}", number.as_f64().unwrap_or(0.0));
+            rounded.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+        other => other.to_string(),
     }
-    text
 }
 
 impl From<AdminFailure> for Failure {
@@ -214,6 +242,9 @@ impl From<AdminFailure> for Failure {
 impl fmt::Display for AdminFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            AdminFailure::Time { flag, text } => {
+                write!(f, "{flag} {text} is no time of at least a second; write 30s, 5m or 1h")
+            }
             AdminFailure::Url(url) => {
                 write!(f, "--url {url} is no URL of an admin port; one looks like http://127.0.0.1:4000")
             }
@@ -257,6 +288,11 @@ mod tests {
         {
             assert_eq!(place(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn names_are_one_segment_of_a_path() {
+        assert_eq!(segment("a/b c?"), "a%2Fb%20c%3F");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line: commands, flags, exit codes.
 
 mod admin;
+mod ask;
 mod figures;
 mod serve;
 #[cfg(test)]
@@ -52,6 +53,8 @@ enum Command {
     Analyze(admin::Target),
     /// Print the configuration that holds without a file: every key, explained
     DefaultConfig,
+    #[command(flatten)]
+    Ask(ask::Command),
 }
 
 /// What the gateway is started with. Values are judged by the keys they set.
@@ -131,6 +134,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Token(command) => token::run(command, &environment),
         Command::Stats(target) => figures::stats(&target, &environment),
         Command::Analyze(target) => figures::analyze(&target, &environment),
+        Command::Ask(command) => ask::run(command, &environment),
         Command::DefaultConfig => {
             say(config::DEFAULT_FILE.trim_end());
             Ok(ExitCode::SUCCESS)

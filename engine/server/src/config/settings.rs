@@ -165,6 +165,9 @@ impl Settings {
         config.auth.keeps_tokens = self.upstreams.iter().any(Upstream::exchanges);
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
         config.browser.hosts = self.hosts();
+        let limits::Control { breaker, pool_total, .. } = &mut config.control;
+        *breaker = limits::Breaker { minimum: breaker.minimum, ..self.upstream.breaker.clone() };
+        *pool_total = pool_total.div_ceil(u32::from(shards));
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
     }
@@ -243,6 +246,7 @@ impl Settings {
         found.extend(self.encryption.contradictions());
         found.extend(rules::contradictions(&shard.rules.messages, &self.auth.roles));
         found.extend(self.inverted());
+        found.extend(self.crowded());
         found.extend(self.tls.contradictions());
         for upstream in &self.upstreams {
             found.extend(upstream.tls.contradictions(&upstream.bounds.name, upstream.is_secure()));
@@ -267,6 +271,17 @@ impl Settings {
             }
         }
         found
+    }
+
+    /// What upstreams share must be enough for each of them.
+    fn crowded(&self) -> Option<String> {
+        let (total, upstreams) = (self.shard.control.pool_total, self.upstreams.len());
+        (total > 0 && (total as usize) < upstreams).then(|| {
+            format!(
+                "control.pool_total = {total} is smaller than the number of upstreams, {upstreams}: some could never have a \
+                 connection. Raise it"
+            )
+        })
     }
 
     /// Pairs of bounds of which the first is smaller than the second and must not be.
@@ -310,6 +325,20 @@ impl Settings {
                 "delivery.ack_timeout",
                 delivery.ack_timeout,
                 raise,
+            ),
+            smaller(
+                "control.hard",
+                shard.control.thresholds.hard,
+                "control.soft",
+                shard.control.thresholds.soft,
+                raise,
+            ),
+            smaller(
+                "control.soft",
+                shard.control.thresholds.soft,
+                "control.resume",
+                shard.control.thresholds.resume,
+                "what is refused at the first must be let in again below it",
             ),
             smaller(
                 "backpressure.critical_only",

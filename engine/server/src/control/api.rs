@@ -26,7 +26,7 @@ use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
-use super::{dlq, pages, tokens};
+use super::{dlq, pages, regulation, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -104,6 +104,11 @@ impl Admin {
         (0..self.mailbox.shards()).map(Member)
     }
 
+    /// Who is home to whom.
+    pub(super) fn ring(&self) -> &HashRing {
+        &self.ring
+    }
+
     /// The shard of a client.
     pub(super) fn home(&self, client: &str) -> Member {
         Member(self.ring.home(client.as_bytes()))
@@ -160,6 +165,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(bus::router())
         .merge(tokens::router())
         .merge(intelligence::router())
+        .merge(regulation::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -179,9 +185,16 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
             "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",
-            "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
+            "/mcp/admin/breakers": "of transports, router and upstreams; PUT /{name} holds one for a while",
+            "/mcp/admin/cleanup": "POST: forgets clients that are away",
+            "/mcp/admin/connections": "clients, by age, idle, queue or bytes",
+            "/mcp/admin/control": "load, admission, shedding; PUT holds them for a while",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
+            "/mcp/admin/drain": "POST: the orderly stop",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
+            "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
+            "/mcp/admin/ring": "which shard is home to how many",
+            "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",
         },

@@ -15,6 +15,7 @@ mod lines;
 mod mailbox;
 pub(crate) mod memory;
 mod pages;
+mod regulation;
 mod reload;
 mod revocations;
 mod tokens;

@@ -287,6 +287,8 @@ pub(crate) struct Link {
     pub watch: Watch,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
+    /// Has been of use: its transport's breaker was told so.
+    pub lasted: bool,
     /// Ends because its transport failed.
     pub broke: bool,
 }
@@ -397,6 +399,8 @@ pub(crate) struct Feed {
     /// Payloads are encrypted.
     pub encrypted: bool,
     /// As a link's.
+    pub lasted: bool,
+    /// As a link's.
     pub broke: bool,
 }
 
@@ -471,6 +475,7 @@ impl Link {
             pinged: false,
             watch,
             arrived: false,
+            lasted: false,
             broke: false,
         }
     }

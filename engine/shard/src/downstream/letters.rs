@@ -48,6 +48,7 @@ impl Shard {
             Mail::Crowded(news) => self.crowded(&news, cx),
             Mail::Squeeze(bytes) => self.squeeze(bytes, cx),
             Mail::Credentials(credentials) => self.set_credentials(credentials),
+            Mail::Override(by_hand) => self.override_by_hand(*by_hand, cx),
             Mail::Blacklist(change) => self.change_blacklist(*change, cx),
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}
@@ -82,6 +83,9 @@ impl Shard {
             Question::Dead(question) => self.dead_question(question, cx),
             Question::Costs => Answer::Costs(Box::new(self.meter.costs().clone())),
             Question::Behaviour { most } => Answer::Behaviour(self.behaviour(*most, cx)),
+            Question::Control => Answer::Control(Box::new(self.control_view(cx))),
+            Question::Clients => Answer::Clients(self.clients(cx)),
+            Question::Cleanup { idle } => Answer::Cleaned(self.clean_up(*idle, cx)),
             Question::Presence { topic } => {
                 let clients = self.rosters.clients(topic);
                 Answer::Presence { clients, state: self.rosters.state(topic) }

@@ -53,7 +53,8 @@ impl Shard {
             let error =
                 if self.draining.is_some() { Error::draining() } else { Error::insufficient_resources() };
             self.refuse_and_finish(token, &error, cx);
-        } else if self.squeezed.is_some() {
+        } else if self.squeezed.is_some() || self.is_shut() {
+            self.stats.control.newcomers_refused += 1;
             self.refuse_and_finish(token, &Error::insufficient_resources(), cx);
         }
     }

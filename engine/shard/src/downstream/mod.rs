@@ -4,6 +4,7 @@ mod acknowledge;
 mod admission;
 mod behaviour;
 mod connection;
+mod control;
 mod cors;
 mod dead_letters;
 mod drain;
@@ -49,6 +50,8 @@ mod writing;
 
 pub use connection::Parcel;
 pub(crate) use connection::{Connection, Stage, Watch};
+pub(crate) use control::{Control, breaker_view};
+pub use control::{Lever, Override};
 pub(crate) use hand_over::Arrivals;
 pub(crate) use identity::Prolonged;
 pub(crate) use lifecycle::WRITE_STALL;

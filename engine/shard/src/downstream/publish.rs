@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
 
+use crate::downstream::control::Circuit;
 use crate::durable::{Kind, Name, Place, StreamRef, Unsettled, begin_topic, client_name, log_message};
 use crate::error::Error;
 use crate::idempotency::{Key, Reply};
@@ -23,13 +24,15 @@ impl Shard {
     /// Sends a publish to its receiver's home; the receipt comes to `reply_to`.
     ///
     /// # Errors
-    /// `InsufficientResources` when the home cannot take another letter: nothing was accepted.
+    /// `LoadShed` when there is too much to do, `InsufficientResources` when the home cannot take another letter,
+    /// `BreakerOpen` when it could not too often: nothing was accepted.
     pub(crate) fn send_publish(
         &mut self,
         publish: Publish,
         reply_to: ReplyTo,
         cx: &mut Cx<'_>,
     ) -> Result<(), Error> {
+        self.check_pressure(publish.lane())?;
         let from = self.me;
         let (home, letter) = match publish {
             Publish::Client(publish) => {
@@ -39,8 +42,13 @@ impl Shard {
                 (route::home(&self.ring, &publish.topic), Mail::PublishTopic { from, reply_to, publish })
             }
         };
-        if !self.has_room(home, cx) {
-            return Err(Error::insufficient_resources());
+        if home != self.me {
+            self.check_circuit(Circuit::Router, cx)?;
+            let room = self.has_room(home, cx);
+            self.circuit_ended(Circuit::Router, room, cx);
+            if !room {
+                return Err(Error::insufficient_resources());
+            }
         }
         self.send(home, letter, cx);
         Ok(())
@@ -91,6 +99,7 @@ impl Shard {
     }
 
     fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<(Token, Receipt), Error> {
+        self.check_pressure(publish.lane)?;
         self.check_log()?;
         let id = self.open_session(&publish.client, cx)?;
         let limits = self.config.outbox.clone();
@@ -151,6 +160,7 @@ impl Shard {
     }
 
     fn append_topic(&mut self, publish: &TopicPublish, cx: &Cx<'_>) -> Result<(Arc<str>, Receipt), Error> {
+        self.check_pressure(Lane::Normal)?;
         self.check_log()?;
         let room = self.outbox_bytes_max().saturating_sub(self.stats.outbox_bytes as usize);
         let Shard { topics, random, journal, .. } = self;

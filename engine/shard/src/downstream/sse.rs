@@ -8,6 +8,7 @@ use weir_transports::sse;
 use std::time::Duration;
 
 use crate::downstream::connection::{Feed, Filter, Stage, Watch};
+use crate::downstream::control::Circuit;
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::failover::Parting;
 use crate::downstream::identity::{self, Proof};
@@ -64,7 +65,9 @@ impl Shard {
             self.spend_ticket(head, cx)?;
             if !events {
                 self.let_client_in(client, cx.now)?;
+                self.admit_newcomer(client, raw.who())?;
             }
+            self.check_circuit(Circuit::HttpSse, cx)?;
             let session = self.open_session(client, cx)?;
             if !events {
                 self.claim(token, session, raw.who(), cx)?;
@@ -97,7 +100,18 @@ impl Shard {
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
         self.watch_proof(token, &proof, cx.now);
-        let feed = Feed { session, proof, marks, since, heartbeat, filter, ndjson, encrypted, broke: false };
+        let feed = Feed {
+            session,
+            proof,
+            marks,
+            since,
+            heartbeat,
+            filter,
+            ndjson,
+            encrypted,
+            lasted: false,
+            broke: false,
+        };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;
@@ -140,7 +154,10 @@ impl Shard {
             feed.heartbeat = cx.now.mono.plus(interval);
         }
         let next = feed.heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL));
-        if conn.egress.is_blocked() {
+        if !std::mem::replace(&mut feed.lasted, true) {
+            self.circuit_ended(Circuit::HttpSse, true, cx);
+        }
+        if self.conns.get(token)?.egress.is_blocked() {
             return Some(next);
         }
         let timestamp = cx.stamp.get().to_owned();
@@ -157,6 +174,9 @@ impl Shard {
     /// A stream has ended.
     pub(crate) fn forget_feed(&mut self, token: Token, feed: Feed, cx: &mut Cx<'_>) {
         self.stats.http_sse.connections -= 1;
+        if !feed.lasted {
+            self.circuit_ended(Circuit::HttpSse, !feed.broke, cx);
+        }
         let Some(session) = self.sessions.get(feed.session) else { return };
         let events = &*session.client == route::EVENTS;
         let Feed { marks, since, broke, .. } = &feed;

@@ -8,6 +8,7 @@ use weir_transports::phoenix::{self, Frame, Status};
 use crate::channels::Join;
 use crate::channels::topics::Past;
 use crate::downstream::connection::{Channel, Joined, Link, Presence, Speaks};
+use crate::downstream::control::Circuit;
 use crate::downstream::fan_out::{is_open, serializer};
 use crate::downstream::phoenix::Addressee;
 use crate::downstream::presence::presence_json;
@@ -265,6 +266,9 @@ impl Shard {
     /// A WebSocket has ended: its topics and its session learn of it.
     pub(crate) fn forget_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
         link.traffic(&mut self.stats).connections -= 1;
+        if !link.lasted && !matches!(link.speaks, Speaks::Polled(_)) {
+            self.circuit_ended(Circuit::WebSocket, !link.broke, cx);
+        }
         for channel in std::mem::take(&mut link.channels) {
             if let Joined::Mcp { session } = channel.state {
                 self.forget_rpc(session);

@@ -26,6 +26,10 @@ pub(super) const HOST: &str = "The request is for a host that this server is not
     should be.";
 pub(super) const INSUFFICIENT_RESOURCES: &str =
     "The server is at its limit of memory or connections; wait and try again.";
+pub(super) const LOAD_SHED: &str = "The server has more to do than it can, and refuses messages of this priority so that more urgent ones \
+    are in time; wait for retry_after milliseconds.";
+pub(super) const POOL_TIMEOUT: &str =
+    "All connections to the server behind are in use; wait for retry_after milliseconds.";
 pub(super) const STORAGE: &str = "The server's disk is full or fails, so that nothing can be accepted that must outlive the server; \
     tell its operator, wait and try again.";
 pub(super) const DRAINING: &str = "The server is stopping and takes nothing new; wait and connect again.";

@@ -120,6 +120,8 @@ pub struct Revocation {
 pub struct Role(pub u8);
 
 impl Role {
+    /// Whose clients come before those of other roles.
+    pub const PREMIUM: Role = Role(1);
     /// Who has no role, or one that nobody knows.
     pub const GUEST: Role = Role(3);
     /// Most roles.

@@ -68,6 +68,14 @@ impl Shard {
 
     /// What a client is told of a server that did not answer.
     pub(crate) fn fault(&self, server: UpstreamId, why: &UpstreamFault) -> Refusal {
-        Refusal::new(code::INTERNAL_ERROR, format!("the server {} {why}", self.server_name(server)))
+        let timeout =
+            self.config.upstreams.get(usize::from(server.0)).map(|upstream| upstream.breaker.timeout);
+        let data = why.error(timeout.unwrap_or_default()).map(|error| {
+            let mut data = Vec::new();
+            error.write_json(&mut data);
+            data
+        });
+        let message = format!("the server {} {why}", self.server_name(server));
+        Refusal { code: code::INTERNAL_ERROR, message, data }
     }
 }

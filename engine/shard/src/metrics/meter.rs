@@ -16,6 +16,8 @@ pub enum Feature {
     NetworkLimits,
     /// The blacklist and suspicion.
     Admission,
+    /// Load, admission and shedding.
+    LoadControl,
     /// Message rules and injection patterns.
     Rules,
     /// Keys under which something is done once.
@@ -79,11 +81,12 @@ pub(crate) struct Began(Option<Instant>);
 
 impl Feature {
     /// All there are.
-    pub const ALL: [Feature; 13] = [
+    pub const ALL: [Feature; 14] = [
         Feature::Authentication,
         Feature::RateLimits,
         Feature::NetworkLimits,
         Feature::Admission,
+        Feature::LoadControl,
         Feature::Rules,
         Feature::Idempotency,
         Feature::Durability,
@@ -102,6 +105,7 @@ impl Feature {
             Feature::RateLimits => "rate_limits",
             Feature::NetworkLimits => "network_limits",
             Feature::Admission => "blacklist_and_suspicion",
+            Feature::LoadControl => "load_control",
             Feature::Rules => "message_rules",
             Feature::Idempotency => "idempotency",
             Feature::Durability => "durability",

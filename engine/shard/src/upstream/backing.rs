@@ -260,12 +260,10 @@ impl Shard {
         let Shard { config, upstream: upstreams, .. } = self;
         let bounds = config.upstreams.get(upstream.index())?;
         let breaker = &mut upstreams.servers.get_mut(upstream.index())?.breaker;
-        let before = breaker.phase();
         let done = deed(breaker, &bounds.breaker, cx.now.mono);
-        let after = breaker.phase();
-        if before != after {
+        if let Some(phase) = breaker.news(cx.now.mono) {
             let name = bounds.name.clone();
-            self.breaker_turned(&name, after, cx);
+            self.breaker_turned(&name, phase, cx);
         }
         Some(done)
     }

@@ -11,7 +11,8 @@ import { Weir } from '../lib/weir.js'
 /** Connections that a shard serves whose table has 128 places: 64 are kept to say no with. */
 const SERVED = 64
 
-const CONFIG = '[server]\nconnections_per_shard = 128\n'
+/** Without admission, which would refuse guests before. */
+const CONFIG = '[server]\nconnections_per_shard = 128\n[control]\nadmission = false\n'
 
 /** What intelligence says, as it says it. */
 function intelligence(weir) {

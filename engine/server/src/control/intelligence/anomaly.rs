@@ -107,6 +107,25 @@ mod tests {
 
     use super::*;
 
+    /// Numbers that look random, the same each time (splitmix64).
+    struct Mixed(u64);
+
+    impl Mixed {
+        /// Above 0, up to 1.
+        fn part(&mut self) -> f32 {
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (((mixed ^ (mixed >> 31)) >> 40) as f32 + 1.0) / (1_u32 << 24) as f32
+        }
+
+        /// Normal, by Box and Muller.
+        fn normal(&mut self) -> f32 {
+            let (one, other) = (self.part(), self.part());
+            (-2.0 * one.ln()).sqrt() * (std::f32::consts::TAU * other).cos()
+        }
+    }
+
     proptest! {
         /// Whatever the values, fewer than half of them, however wild, do not change what is usual beyond the others'
         /// range; and a value within that range is never odd.
@@ -174,6 +193,30 @@ mod tests {
         }
         assert_eq!(began, Some(2));
         assert!(ended.is_some_and(|second| (295..320).contains(&second)), "{ended:?}");
+    }
+
+    /// Anomalies in an hour of values that know nothing of each other, and are never really odd.
+    fn false_alarms_an_hour(hours: usize, value: impl Fn(&mut Mixed) -> f32) -> f64 {
+        let mut random = Mixed(7);
+        let mut detector = Detector::default();
+        let mut values: Vec<f32> = Vec::new();
+        let mut alarms = 0;
+        for _ in 0..hours * 3_600 {
+            let value = value(&mut random);
+            let mut past = values[values.len().saturating_sub(WINDOW)..].to_vec();
+            let news = judge(&mut past, value, 0.0).and_then(|oddity| detector.look(oddity));
+            alarms += u32::from(matches!(news, Some(News::Begins(_))));
+            values.push(value);
+        }
+        f64::from(alarms) / hours as f64
+    }
+
+    #[test]
+    fn false_alarms_of_noise_are_as_rare_as_is_said() {
+        let normal = false_alarms_an_hour(20, |random| 100.0 + 10.0 * random.normal());
+        let tailed = false_alarms_an_hour(20, |random| random.normal().exp());
+        println!("normal {normal} an hour, log-normal {tailed} an hour");
+        assert!(normal == 0.0 && tailed <= 0.5, "{normal} {tailed}");
     }
 
     #[test]

@@ -269,7 +269,7 @@ impl Shard {
     /// A link is `client` from now on. Its home is this shard.
     ///
     /// # Errors
-    /// There is no room for another client, the name is not a guest's to take, or it is kept out.
+    /// There is no room for another client, or for one of its class, the name is not a guest's to take, or it is kept out.
     pub(crate) fn take_name(
         &mut self,
         token: Token,
@@ -278,6 +278,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<(), Error> {
         self.let_client_in(client, cx.now)?;
+        self.admit_newcomer(client, link.proof.who())?;
         let id = self.open_session(client, cx)?;
         self.claim(token, id, link.proof.who(), cx)?;
         if let Some(session) = self.sessions.get_mut(id) {
