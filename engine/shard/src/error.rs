@@ -65,6 +65,8 @@ pub enum Error {
     Host,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
+    /// The endpoint that handles such messages did not answer.
+    Handler { retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
     Storage { retry_after: Duration },
     /// The server is stopping.
@@ -94,6 +96,11 @@ impl Error {
     /// At a bound; another try may find room soon.
     pub fn insufficient_resources() -> Error {
         Error::InsufficientResources { retry_after: Duration::from_secs(1) }
+    }
+
+    /// The endpoint did not answer; it may soon.
+    pub fn handler() -> Error {
+        Error::Handler { retry_after: Duration::from_secs(1) }
     }
 
     /// The disk refuses; it is tried again every second.
@@ -141,6 +148,7 @@ impl Error {
             | Error::TokenRevoked => "authentication_failed",
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => "conflict",
             Error::InsufficientResources { .. }
+            | Error::Handler { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
             | Error::TooManyConnections { .. } => "unavailable",
@@ -178,6 +186,7 @@ impl Error {
             Error::RecoveryTokenExpired | Error::TokenExpired => "token_expired",
             Error::TokenRevoked => "token_revoked",
             Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
+            Error::Handler { .. } => "handler",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
             | Error::DecryptionFailed { .. }
@@ -216,6 +225,7 @@ impl Error {
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } | Error::MethodLimited { .. } | Error::AddressLimited { .. } => 429,
             Error::InsufficientResources { .. }
+            | Error::Handler { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
             | Error::TooManyConnections { .. } => 503,
@@ -281,6 +291,7 @@ impl Error {
             Error::Origin => sentences::ORIGIN.into(),
             Error::Host => sentences::HOST.into(),
             Error::InsufficientResources { .. } => sentences::INSUFFICIENT_RESOURCES.into(),
+            Error::Handler { .. } => sentences::HANDLER.into(),
             Error::Storage { .. } => sentences::STORAGE.into(),
             Error::Draining { .. } => sentences::DRAINING.into(),
             Error::Unacknowledged => sentences::UNACKNOWLEDGED.into(),
@@ -304,6 +315,7 @@ impl Error {
             | Error::TooManyConnections { retry_after }
             | Error::Suspicious { retry_after }
             | Error::InsufficientResources { retry_after }
+            | Error::Handler { retry_after }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
             | Error::Draining { retry_after } => Some(*retry_after),
@@ -347,7 +359,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 35] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 36] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MethodLimited { retry_after: WAIT }, "rate_limit_exceeded", "method", 429),
@@ -392,6 +404,7 @@ mod tests {
                 "insufficient_resources",
                 503,
             ),
+            (Error::Handler { retry_after: WAIT }, "unavailable", "handler", 503),
             (Error::Storage { retry_after: WAIT }, "unavailable", "insufficient_resources", 503),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),

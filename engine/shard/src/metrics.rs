@@ -51,6 +51,8 @@ pub struct Stats {
     pub queue_bytes_peak: u64,
     /// Connections handed over to another shard.
     pub handed_over: u64,
+    /// Messages that came to be dealt with.
+    pub operations: u64,
     /// Turns taken.
     pub turns: u64,
     /// The log.
@@ -238,6 +240,7 @@ impl Stats {
         self.fenced += other.fenced;
         self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
         self.handed_over += other.handed_over;
+        self.operations += other.operations;
         self.turns += other.turns;
         self.log.bytes += other.log.bytes;
         self.log.batches += other.log.batches;

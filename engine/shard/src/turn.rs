@@ -35,7 +35,7 @@ use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::tls::Layer;
 use crate::upstream::{Look, UpstreamId, Upstreams};
-use crate::vsm::{Cause, Herald};
+use crate::vsm::{Cause, Herald, Tracer};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
@@ -126,6 +126,8 @@ pub struct Shard {
     pub(crate) pains: Vec<Cause>,
     /// What its bus is to be told.
     pub(crate) herald: Herald,
+    /// Clients whose messages are followed.
+    pub(crate) tracer: Tracer,
     /// What messages must be.
     pub(crate) rules: Rules,
     /// Who may not come in.
@@ -210,6 +212,7 @@ impl Shard {
             squeezed: None,
             pains: Vec::new(),
             herald: Herald::new(config.events),
+            tracer: Tracer::new(me.0, seed),
             rules: Rules::new(&config.rules, &config.auth.roles),
             blacklist: Blacklist::with(&config.blacklist, seed),
             suspicion: Suspicion::new(seed),
@@ -355,6 +358,7 @@ impl Shard {
         self.blacklist.sweep(cx.now.wall);
         self.suspicion.sweep(cx.now.mono);
         self.prolonged.sweep(cx.now.wall);
+        self.tracer.sweep(cx.now.mono);
         if std::mem::take(&mut self.revoked) {
             self.examine_all_proofs(cx);
         }

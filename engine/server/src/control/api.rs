@@ -21,7 +21,7 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
-use super::bus::{self, Bus, Desk};
+use super::bus::{self, Bus, Desk, Traces};
 use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
@@ -38,6 +38,7 @@ pub(super) struct Admin {
     revocations: Mutex<Revocations>,
     bus: Bus,
     desks: Vec<Desk>,
+    traces: Traces,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -57,16 +58,21 @@ impl Admin {
         blacklist: Listed,
         auth: Auth,
         revocations: Revocations,
-        (bus, desks): (Bus, Vec<Desk>),
+        (bus, desks, traces): (Bus, Vec<Desk>, Traces),
     ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
         let revocations = Mutex::new(revocations);
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, bus, desks }
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, bus, desks, traces }
     }
 
     /// What happens and what hurts.
     pub(super) fn bus(&self) -> &Bus {
         &self.bus
+    }
+
+    /// What traced clients went through.
+    pub(super) fn traces(&self) -> &Traces {
+        &self.traces
     }
 
     /// The webhooks.
@@ -164,6 +170,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
             "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",
+            "/mcp/admin/trace/{client}": "what single messages of a client go through; GET, POST {for_s}, DELETE",
             "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
             "/mcp/admin/token": "POST: makes an access token",

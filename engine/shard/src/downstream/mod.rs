@@ -31,6 +31,7 @@ mod preface;
 mod presence;
 mod publish;
 mod pull;
+mod push;
 mod reply;
 mod request;
 mod resource;
@@ -42,7 +43,9 @@ mod sse;
 mod stream;
 mod telling;
 mod topic;
+mod tracing;
 mod watch;
+mod watching;
 mod websocket;
 mod writing;
 

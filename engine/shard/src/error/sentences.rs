@@ -28,6 +28,8 @@ pub(super) const INSUFFICIENT_RESOURCES: &str =
     "The server is at its limit of memory or connections; wait and try again.";
 pub(super) const STORAGE: &str = "The server's disk is full or fails, so that nothing can be accepted that must outlive the server; \
     tell its operator, wait and try again.";
+pub(super) const HANDLER: &str =
+    "The endpoint that handles these messages does not answer or fails; try again, or ask its operator.";
 pub(super) const DRAINING: &str = "The server is stopping and takes nothing new; wait and connect again.";
 pub(super) const UNACKNOWLEDGED: &str = "The client has not acknowledged the message in timeout_ms; it is in the state this answer names, and \
     stays there.";

@@ -4,6 +4,7 @@ use serde::Serialize;
 use weir_ring::time::Wall;
 
 use super::topic::Topic;
+use crate::operation::Operation;
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,8 +40,39 @@ pub enum Event {
     Connections { websocket: Opened, http_sse: Opened, longpoll: Opened },
     /// What was refused since it was last said.
     Refused(Refusals),
+    /// How far a message of a traced client, or for it, has got; or why one was refused.
+    Step {
+        #[serde(skip)]
+        client: Box<str>,
+        operation: Operation,
+        #[serde(skip)]
+        step: Step,
+        #[serde(rename = "type")]
+        kind: Box<str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<Box<str>>,
+    },
     /// Events left out, as there were too many of them or the control thread did not keep up.
     Dropped { count: u64 },
+}
+
+/// What a message goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It came, whole.
+    Received,
+    /// Limits, permissions and rules let it pass.
+    Allowed,
+    /// They do not; `detail` is the reason.
+    Denied,
+    /// It was passed on; `detail` says whom to.
+    Dispatched,
+    /// Who sent it was answered; `detail` is the reason of an error.
+    Answered,
+    /// It was written to the client it is for.
+    Delivered,
+    /// That has it.
+    Acknowledged,
 }
 
 /// How far an orderly stop is.
@@ -92,6 +124,7 @@ impl Event {
             Event::Drain { .. } | Event::Dropped { .. } => Topic::Operations,
             Event::TransportSwitched { .. } | Event::Connections { .. } => Topic::Transport,
             Event::Refused(_) => Topic::Policy,
+            Event::Step { client, .. } => Topic::Client(client.clone()),
         }
     }
 
@@ -108,7 +141,23 @@ impl Event {
             Event::TransportSwitched { .. } => "transport_switched",
             Event::Connections { .. } => "connections",
             Event::Refused(_) => "refused",
+            Event::Step { step, .. } => step.name(),
             Event::Dropped { .. } => "dropped",
+        }
+    }
+}
+
+impl Step {
+    /// The name on the bus.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Step::Received => "received",
+            Step::Allowed => "allowed",
+            Step::Denied => "denied",
+            Step::Dispatched => "dispatched",
+            Step::Answered => "answered",
+            Step::Delivered => "delivered",
+            Step::Acknowledged => "acknowledged",
         }
     }
 }
