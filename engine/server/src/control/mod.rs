@@ -10,7 +10,7 @@ mod dlq;
 mod guard;
 mod handlers;
 mod hook;
-mod https;
+pub(crate) mod https;
 pub(crate) mod jwks;
 mod lines;
 mod mailbox;
