@@ -20,7 +20,7 @@ use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Alerts, Files, Server, Settings, Webhook};
+use crate::config::{Alerts, Files, Handler, Server, Settings, Webhook};
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
@@ -109,6 +109,7 @@ impl Gateway {
             audit: audit(settings.audit_file.as_deref())?,
             sink: sink(settings.sink.as_deref())?,
             webhooks: settings.webhooks.clone(),
+            handlers: settings.handlers.clone(),
             revocations,
             tls: settings.tls_files(),
             alerts: settings.alerts,
@@ -158,6 +159,7 @@ struct Office {
     audit: Audit,
     sink: Option<Sink>,
     webhooks: Vec<Webhook>,
+    handlers: Vec<Handler>,
     revocations: Revocations,
     /// What TLS is made from.
     tls: Files,
@@ -260,6 +262,7 @@ fn start_threads(
         audit: office.audit,
         sink: office.sink,
         webhooks: office.webhooks,
+        handlers: office.handlers,
         revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,

@@ -71,6 +71,8 @@ pub enum Error {
     PoolTimeout { retry_after: Duration },
     /// `what` has failed so often lately that it is left alone for a while.
     BreakerOpen { what: &'static str, retry_after: Duration },
+    /// The endpoint that handles such messages did not answer.
+    Handler { retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
     Storage { retry_after: Duration },
     /// The server is stopping.
@@ -100,6 +102,11 @@ impl Error {
     /// At a bound; another try may find room soon.
     pub fn insufficient_resources() -> Error {
         Error::InsufficientResources { retry_after: Duration::from_secs(1) }
+    }
+
+    /// The endpoint did not answer; it may soon.
+    pub fn handler() -> Error {
+        Error::Handler { retry_after: Duration::from_secs(1) }
     }
 
     /// The disk refuses; it is tried again every second.
@@ -150,6 +157,7 @@ impl Error {
             | Error::LoadShed { .. }
             | Error::PoolTimeout { .. }
             | Error::BreakerOpen { .. }
+            | Error::Handler { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
             | Error::TooManyConnections { .. } => "unavailable",
@@ -190,6 +198,7 @@ impl Error {
             Error::LoadShed { .. } => "load_shed",
             Error::PoolTimeout { .. } => "pool_timeout",
             Error::BreakerOpen { .. } => "breaker_open",
+            Error::Handler { .. } => "handler",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
             | Error::DecryptionFailed { .. }
@@ -231,6 +240,7 @@ impl Error {
             | Error::LoadShed { .. }
             | Error::PoolTimeout { .. }
             | Error::BreakerOpen { .. }
+            | Error::Handler { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
             | Error::TooManyConnections { .. } => 503,
@@ -242,18 +252,9 @@ impl Error {
     pub fn message(&self) -> Cow<'static, str> {
         match self {
             Error::RateLimited { .. } => sentences::RATE_LIMITED.into(),
-            Error::MethodLimited { .. } => {
-                "The client has used up its limit of this method; wait for retry_after milliseconds.".into()
-            }
-            Error::AddressLimited { .. } => {
-                "This network address connects or asks faster than one may; wait for \
-                                             retry_after milliseconds."
-                    .into()
-            }
-            Error::TooManyConnections { .. } => {
-                "This network address has as many connections as one may; close one, or wait and try again."
-                    .into()
-            }
+            Error::MethodLimited { .. } => sentences::METHOD_LIMITED.into(),
+            Error::AddressLimited { .. } => sentences::ADDRESS_LIMITED.into(),
+            Error::TooManyConnections { .. } => sentences::TOO_MANY_CONNECTIONS.into(),
             Error::MessageTooLarge { bytes_max } => {
                 format!("The message is larger than the limit of {bytes_max} bytes; split it.").into()
             }
@@ -302,6 +303,7 @@ impl Error {
                 format!("The breaker of {what} is open after too many failures; wait for retry_after milliseconds.")
                     .into()
             }
+            Error::Handler { .. } => sentences::HANDLER.into(),
             Error::Storage { .. } => sentences::STORAGE.into(),
             Error::Draining { .. } => sentences::DRAINING.into(),
             Error::Unacknowledged => sentences::UNACKNOWLEDGED.into(),
@@ -328,6 +330,7 @@ impl Error {
             | Error::LoadShed { retry_after }
             | Error::PoolTimeout { retry_after }
             | Error::BreakerOpen { retry_after, .. }
+            | Error::Handler { retry_after }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
             | Error::Draining { retry_after } => Some(*retry_after),
@@ -371,7 +374,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 38] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 39] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MethodLimited { retry_after: WAIT }, "rate_limit_exceeded", "method", 429),
@@ -419,6 +422,7 @@ mod tests {
             (Error::LoadShed { retry_after: WAIT }, "unavailable", "load_shed", 503),
             (Error::PoolTimeout { retry_after: WAIT }, "unavailable", "pool_timeout", 503),
             (Error::BreakerOpen { what: "websocket", retry_after: WAIT }, "unavailable", "breaker_open", 503),
+            (Error::Handler { retry_after: WAIT }, "unavailable", "handler", 503),
             (Error::Storage { retry_after: WAIT }, "unavailable", "insufficient_resources", 503),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),

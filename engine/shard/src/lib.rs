@@ -24,6 +24,7 @@ mod marks;
 mod mcp;
 pub mod message;
 pub mod metrics;
+pub mod operation;
 pub mod outbox;
 pub mod policy;
 mod random;

@@ -120,6 +120,8 @@ pub struct Config {
     pub audit: Audit,
     /// Payloads that only a client can read.
     pub encryption: Encryption,
+    /// For each endpoint that handles what clients push: the types of messages it takes. Default none.
+    pub handlers: Box<[Box<[Pattern]>]>,
     /// The bus is told what happens. Default true.
     pub events: bool,
     /// Which web pages may talk to the gateway.
@@ -297,6 +299,7 @@ impl Default for Config {
             suspicion: Suspicion::default(),
             audit: Audit::default(),
             encryption: Encryption::default(),
+            handlers: Box::default(),
             events: true,
             timed_turns: 1_021,
             browser: Browser::default(),

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token, Transfer};
 
@@ -51,6 +52,9 @@ pub enum Mail {
     Signal(Box<Signal>),
     /// What has happened on a shard; sent to the control thread.
     Events { from: Member, facts: Vec<Fact> },
+    /// Clients watch a topic of the bus from now on, or nobody does any more; sent to the control thread by the topic's
+    /// home.
+    Audience { topic: Arc<str>, watched: bool },
     /// Frames of a LongPoll session whose first join named a client of another shard.
     Poll(Box<PollLetter>),
     /// Append to a client's own stream; sent to the client's home.
@@ -92,6 +96,12 @@ pub enum Mail {
     Blacklist(Box<Change>),
     /// For the audit log; sent to the control thread.
     Audit(Vec<Record>),
+    /// A push for a handler; sent to the control thread.
+    Handle(Box<Errand>),
+    /// What the handler of a push answered, a JSON object, or why it did not.
+    Handled { connection: Token, push: Box<PushRef>, outcome: Result<Box<str>, Error> },
+    /// A client is to be traced for so long; zero: not any more.
+    Trace { client: Box<str>, time: Duration },
     /// How many backends read the clients' pushes now.
     Handlers(u32),
     /// What TLS connections are begun with from now on.
@@ -110,6 +120,21 @@ pub enum Mail {
     Prolong(Arc<Principal>),
     /// The token of this `jti` is not taken any more, to be remembered until `until`.
     Revoke { token_id: Box<str>, until: Wall },
+}
+
+/// A push for a handler.
+#[derive(Debug)]
+pub struct Errand {
+    /// The shard that waits.
+    pub from: Member,
+    /// Of the push.
+    pub connection: Token,
+    /// What its reply names. None: it wants none.
+    pub push: Option<Box<PushRef>>,
+    /// Which of the configured handlers.
+    pub handler: u16,
+    /// What the handler is sent.
+    pub body: Box<RawValue>,
 }
 
 /// A join of a topic: the connection and which of its joins.

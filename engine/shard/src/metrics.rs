@@ -7,7 +7,7 @@ mod meter;
 
 use std::time::Duration;
 
-pub use self::behaviour::{Ages, Behaviour, Suspect};
+pub use self::behaviour::{Ages, Behaviour};
 pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView};
 pub use self::histogram::Histogram;
 pub(crate) use self::meter::Meter;
@@ -64,6 +64,8 @@ pub struct Stats {
     pub queue_bytes_peak: u64,
     /// Connections handed over to another shard.
     pub handed_over: u64,
+    /// Messages that came to be dealt with.
+    pub operations: u64,
     /// Turns taken.
     pub turns: u64,
     /// The log.
@@ -267,6 +269,7 @@ impl Stats {
         self.fenced += other.fenced;
         self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
         self.handed_over += other.handed_over;
+        self.operations += other.operations;
         self.turns += other.turns;
         self.log.bytes += other.log.bytes;
         self.log.batches += other.log.batches;

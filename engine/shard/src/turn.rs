@@ -35,7 +35,7 @@ use crate::slots::Slots;
 use crate::timers::Timers;
 use crate::tls::{Exhausted, Layer};
 use crate::upstream::{Look, UpstreamId, Upstreams};
-use crate::vsm::{Cause, Herald};
+use crate::vsm::{Cause, Herald, Tracer};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
@@ -131,6 +131,8 @@ pub struct Shard {
     pub(crate) herald: Herald,
     /// What is refused for want of room.
     pub(crate) control: Control,
+    /// Clients whose messages are followed.
+    pub(crate) tracer: Tracer,
     /// What messages must be.
     pub(crate) rules: Rules,
     /// Who may not come in.
@@ -218,6 +220,7 @@ impl Shard {
             pains: Vec::new(),
             herald: Herald::new(config.events),
             control: Control::default(),
+            tracer: Tracer::new(me.0, seed),
             rules: Rules::new(&config.rules, &config.auth.roles),
             blacklist: Blacklist::with(&config.blacklist, seed),
             suspicion: Suspicion::new(seed),
@@ -384,6 +387,7 @@ impl Shard {
         self.blacklist.sweep(cx.now.wall);
         self.suspicion.sweep(cx.now.mono);
         self.prolonged.sweep(cx.now.wall);
+        self.tracer.sweep(cx.now.mono);
         if std::mem::take(&mut self.revoked) {
             self.examine_all_proofs(cx);
         }

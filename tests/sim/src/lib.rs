@@ -10,6 +10,7 @@ pub mod client;
 pub mod disaster;
 pub mod disk;
 pub mod fault;
+pub mod heard;
 pub mod history;
 pub mod mcp;
 pub mod mcp_options;

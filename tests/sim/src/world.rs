@@ -291,7 +291,13 @@ impl<G: Gateway> World<G> {
         for mail in self.answers.drain(..) {
             let (ask, answer) = match mail {
                 Mail::Answer { ask, answer } => (ask, answer),
-                Mail::Signal(_) | Mail::Events { .. } => continue,
+                Mail::Signal(_) | Mail::Audience { .. } => continue,
+                Mail::Events { from, facts } => {
+                    if let Some(wrong) = stage.heard.take(from, &facts) {
+                        stage.history.contract(wrong);
+                    }
+                    continue;
+                }
                 mail => {
                     let what = format!("a letter to the control thread that it did not ask for: {mail:?}");
                     stage.history.contract(what);

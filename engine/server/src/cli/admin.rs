@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use form_urlencoded::byte_serialize;
@@ -91,6 +92,11 @@ impl Target {
         Ok(Admin { url, token })
     }
 
+    /// Whether answers are printed as they are.
+    pub(super) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints an answer: as it is, or as `text` puts it.
     pub(super) fn show(&self, answer: &Value, text: impl FnOnce(&Value) -> String) {
         say(if self.json { format!("{answer:#}") } else { text(answer) }.trim_end());
@@ -142,6 +148,32 @@ impl Admin {
     /// The gateway is not there, or refuses.
     pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, AdminFailure> {
         self.ask(Method::PUT, path, Some(body))
+    }
+
+    /// The data of the events of the SSE stream at `path`, until `time` is over or the gateway ends.
+    ///
+    /// # Errors
+    /// The gateway is not there, or refuses.
+    pub(super) fn events(
+        &self,
+        path: &str,
+        time: Duration,
+    ) -> Result<impl Iterator<Item = String> + use<>, AdminFailure> {
+        let url = format!("{}{path}", self.url);
+        let mut request = https::agent(&url, time).get(&url);
+        if let Some(token) = self.bearer() {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        let unreachable = |error| AdminFailure::Unreachable { url: url.clone(), error };
+        let mut answer = request.call().map_err(unreachable)?;
+        let status = answer.status().as_u16();
+        if status != 200 {
+            let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
+            read(&url, status, &body.map_err(unreachable)?)?;
+            return Err(AdminFailure::Garbled { url });
+        }
+        let lines = BufReader::new(answer.into_body().into_reader()).lines().map_while(Result::ok);
+        Ok(lines.filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)))
     }
 
     fn bearer(&self) -> Option<String> {

@@ -7,6 +7,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trace;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -51,6 +52,8 @@ enum Command {
     Stats(admin::Target),
     /// Print what a running gateway makes of its figures: trends, forecasts, what is odd, and who behaves oddly
     Analyze(admin::Target),
+    /// Have the messages of one client followed, and print what they go through
+    Trace(trace::Trace),
     /// Print the configuration that holds without a file: every key, explained
     DefaultConfig,
     #[command(flatten)]
@@ -135,6 +138,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Stats(target) => figures::stats(&target, &environment),
         Command::Analyze(target) => figures::analyze(&target, &environment),
         Command::Ask(command) => ask::run(command, &environment),
+        Command::Trace(trace) => trace::run(&trace, &environment),
         Command::DefaultConfig => {
             say(config::DEFAULT_FILE.trim_end());
             Ok(ExitCode::SUCCESS)

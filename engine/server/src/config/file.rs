@@ -54,6 +54,9 @@ impl<'a> Document<'a> {
         if let Some((at, list)) = self.find(hooks::WEBHOOKS) {
             hooks::apply(self, at, list, settings, problems);
         }
+        if let Some((at, list)) = self.find(hooks::HANDLERS) {
+            hooks::apply_handlers(self, at, list, settings, problems);
+        }
         if let Some((at, list)) = self.find(upstream::KEY) {
             upstream::apply(self, at, list, settings, problems);
         }
@@ -125,15 +128,21 @@ impl Filling<'_> {
 
 /// Whether it is read by [`Document::lists`].
 fn is_list(name: &str) -> bool {
-    [upstream::KEY, rules::KEY, hooks::WEBHOOKS].contains(&name) || auth::LISTS.contains(&name)
+    [upstream::KEY, rules::KEY, hooks::WEBHOOKS, hooks::HANDLERS].contains(&name)
+        || auth::LISTS.contains(&name)
 }
 
 fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    let lists =
-        auth::LISTS.into_iter().chain([upstream::KEY, rules::KEY, hooks::WEBHOOKS, tls::CERTIFICATES]);
+    let lists = auth::LISTS.into_iter().chain([
+        upstream::KEY,
+        rules::KEY,
+        hooks::WEBHOOKS,
+        hooks::HANDLERS,
+        tls::CERTIFICATES,
+    ]);
     let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists);
     Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

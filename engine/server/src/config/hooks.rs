@@ -1,9 +1,9 @@
-//! `[[webhook]]`: who is told over HTTP what is said on the bus.
+//! `[[webhook]]`: who is told over HTTP what is said on the bus. `[[handler]]`: who answers over HTTP what clients push.
 
 use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
-use weir_shard::limits::Secret;
+use weir_shard::limits::{Pattern, Secret};
 use weir_shard::vsm::Topics;
 
 use super::file::Document;
@@ -13,8 +13,9 @@ use super::settings::Settings;
 use super::url;
 use super::value::{Value, duration, texts};
 
-/// What the list is called.
+/// What the lists are called.
 pub(super) const WEBHOOKS: &str = "webhook";
+pub(super) const HANDLERS: &str = "handler";
 
 /// Hooks of one list.
 const HOOKS_MAX: usize = 100;
@@ -26,9 +27,10 @@ const TIMEOUT_MIN: Duration = Duration::from_millis(10);
 const TIMEOUT_MAX: Duration = Duration::from_secs(60);
 const RETRIES_MAX: u64 = 100;
 
-/// Keys of a hook, whatever it is for, and those of a webhook beside them.
+/// Keys of a hook, whatever it is for, and those that webhooks and handlers have beside them.
 const HOOK_KEYS: [&str; 4] = ["name", "url", "secret", "timeout"];
 const WEBHOOK_KEYS: [&str; 2] = ["topics", "retries"];
+const HANDLER_KEYS: [&str; 1] = ["types"];
 
 /// An endpoint that the gateway posts to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,6 +51,14 @@ pub(crate) struct Webhook {
     pub(crate) topics: Topics,
     /// How often what was not taken is sent again.
     pub(crate) retries: u32,
+}
+
+/// A hook that answers what clients push.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Handler {
+    pub(crate) hook: Hook,
+    /// Of which types.
+    pub(crate) types: Vec<Pattern>,
 }
 
 impl Hook {
@@ -102,6 +112,24 @@ pub(super) fn apply(
     }
 }
 
+/// Adds the handlers of `list`, which stands at the byte `at` of `document`.
+pub(super) fn apply_handlers(
+    document: &Document<'_>,
+    at: usize,
+    list: &DeValue<'_>,
+    settings: &mut Settings,
+    problems: &mut Vec<Problem>,
+) {
+    let mut reading = Reading { document, list: HANDLERS, problems };
+    for (at, table) in reading.tables(at, list) {
+        let handler = reading.handler(at, table);
+        if settings.handlers.iter().any(|other| other.hook.name == handler.hook.name) {
+            reading.problem(at, "name", Fault::Taken(handler.hook.name.clone().into()));
+        }
+        settings.handlers.push(handler);
+    }
+}
+
 struct Reading<'a> {
     document: &'a Document<'a>,
     /// What the list is called.
@@ -142,6 +170,24 @@ impl Reading<'_> {
             }
         }
         webhook
+    }
+
+    fn handler(&mut self, at: usize, table: &DeTable<'_>) -> Handler {
+        self.needed(at, table, &["name", "url", "types"]);
+        let mut handler = Handler { hook: Hook::new(), types: Vec::new() };
+        for (key, value) in table {
+            let (at, name, value) = (key.span().start, key.get_ref().as_ref(), value.get_ref());
+            let set = match name {
+                "types" => types(value).map(|types| handler.types = types),
+                name => {
+                    handler.hook.set(name, value).and_then(|known| self.known(name, known, &HANDLER_KEYS))
+                }
+            };
+            if let Err(fault) = set {
+                self.problem(at, name, fault);
+            }
+        }
+        handler
     }
 
     /// Keys that must be there.
@@ -187,6 +233,14 @@ fn topics(value: &DeValue<'_>) -> Result<Topics, Fault> {
     })
 }
 
+fn types(value: &DeValue<'_>) -> Result<Vec<Pattern>, Fault> {
+    let names = value.as_array().and_then(|_| texts(&Value::of_toml(value)));
+    let types =
+        names.and_then(|names| names.iter().map(|name| Pattern::parse(name)).collect::<Option<Vec<_>>>());
+    let types = types.filter(|types| !types.is_empty());
+    types.ok_or_else(|| refused(value, "a list of at least one type, such as [\"order.*\"]"))
+}
+
 fn retries(value: &DeValue<'_>) -> Result<u32, Fault> {
     match Value::of_toml(value) {
         Value::Number(number) if u64::try_from(number).is_ok_and(|number| number <= RETRIES_MAX) => {
@@ -217,6 +271,20 @@ mod tests {
         assert_eq!(ops.hook.secret, Some(Secret::new(*b"sixteen bytes or more")));
         assert!(ops.topics.has(&Topic::Algedonic) && !ops.topics.has(&Topic::Policy));
         assert!(all.topics.has(&Topic::Policy) && all.hook.secret.is_none());
+    }
+
+    #[test]
+    fn handlers_are_read() {
+        let text =
+            "[[handler]]\nname = \"orders\"\nurl = \"http://127.0.0.1:8080/orders\"\ntypes = [\"order.*\"]\n";
+        let settings = file(text).expect("right");
+        assert_eq!(settings.handlers[0].hook.timeout, Duration::from_secs(5));
+        let shard = settings.shard(1, 1_000, 2);
+        assert!(shard.handlers[0][0].matches("order.new", "") && !shard.handlers[0][0].matches("orders", ""));
+        let found = file(&text.replace("[\"order.*\"]", "[]")).expect_err("no types");
+        assert!(found.contains("handler.types is a list and must be a list of at least one type"), "{found}");
+        let found = file(&text.replace("types", "topics")).expect_err("no types");
+        assert!(found.contains("this handler has no types"), "{found}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::fs;
 use std::path::Path;
 
 pub(crate) use self::alerts::Alerts;
-pub(crate) use self::hooks::{Hook, Webhook};
+pub(crate) use self::hooks::{Handler, Hook, Webhook};
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
 #[cfg(test)]

@@ -10,7 +10,7 @@ use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 use super::alerts::Alerts;
 use super::auth::Auth;
 use super::encryption::Encryption;
-use super::hooks::Webhook;
+use super::hooks::{Handler, Webhook};
 use super::methods::Method;
 use super::rules;
 use super::tls::{Files, Tls};
@@ -45,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) sink: Option<PathBuf>,
     /// Who is told over HTTP what is said on the bus.
     pub(crate) webhooks: Vec<Webhook>,
+    /// Who answers over HTTP what clients push.
+    pub(crate) handlers: Vec<Handler>,
     pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
@@ -114,6 +116,7 @@ impl Default for Settings {
             alerts: Alerts::default(),
             sink: None,
             webhooks: Vec::new(),
+            handlers: Vec::new(),
             encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
@@ -152,6 +155,7 @@ impl Settings {
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.auth = self.auth();
         self.encryption.apply(&mut config);
+        config.handlers = self.handlers.iter().map(|handler| handler.types.as_slice().into()).collect();
         config.resource = self.auth.resource();
         config.client_rate = self.auth.capped(self.client_limit.rate());
         config.backend_rate = self.backend_limit.rate();

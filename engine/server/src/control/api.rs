@@ -21,7 +21,7 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
-use super::bus::{self, Bus, Desk};
+use super::bus::{self, Bus, Desk, Traces};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
@@ -45,6 +45,8 @@ pub(super) struct Insight {
     pub(super) bus: Bus,
     /// The webhooks.
     pub(super) desks: Vec<Desk>,
+    /// What traced clients went through.
+    pub(super) traces: Traces,
     pub(super) intelligence: Intelligence,
 }
 
@@ -75,6 +77,11 @@ impl Admin {
     /// What happens and what hurts.
     pub(super) fn bus(&self) -> &Bus {
         &self.insight.bus
+    }
+
+    /// What traced clients went through.
+    pub(super) fn traces(&self) -> &Traces {
+        &self.insight.traces
     }
 
     /// The webhooks.
@@ -189,6 +196,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/admin/cleanup": "POST: forgets clients that are away",
             "/mcp/admin/connections": "clients, by age, idle, queue or bytes",
             "/mcp/admin/control": "load, admission, shedding; PUT holds them for a while",
+            "/mcp/admin/trace/{client}": "what single messages of a client go through; GET, POST {for_s}, DELETE",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
             "/mcp/admin/drain": "POST: the orderly stop",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",

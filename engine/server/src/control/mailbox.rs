@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time;
 use weir_ring::clock::Clock;
 use weir_ring::mesh::{Links, Push};
 use weir_ring::token::Member;
 use weir_ring::waker::Waker;
-use weir_shard::mail::{Answer, Mail, Question, TokenWanted};
+use weir_shard::mail::{Answer, Errand, Mail, Question, TokenWanted};
 use weir_shard::vsm::{Cause, Fact, Feeling, Signal, Source};
 
 use super::audit::Audit;
-use super::bus::{Bus, Published};
+use super::bus::{Bus, Change, Published};
 use super::troubles::{self, Troubles};
 
 /// How long a shard may take to answer. It takes a turn, so this is much.
@@ -42,6 +42,18 @@ pub(super) fn watch(waker: Waker) -> io::Result<AsyncFd<Waker>> {
     AsyncFd::new(waker)
 }
 
+/// Those who serve what shards ask for.
+pub(super) struct Desks {
+    /// Shards that want keys.
+    pub(super) wanted: UnboundedSender<Member>,
+    /// Tokens for upstreams.
+    pub(super) tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+    /// What clients watch.
+    pub(super) watched: UnboundedSender<Change>,
+    /// Pushes for handlers.
+    pub(super) handed: Sender<Box<Errand>>,
+}
+
 /// The control thread's end of the mesh. Clones share it; the lock is only ever taken on that thread.
 #[derive(Clone)]
 pub(super) struct Mailbox(Arc<Mutex<Inner>>);
@@ -53,6 +65,10 @@ struct Inner {
     /// Shards that want keys.
     wanted: UnboundedSender<Member>,
     tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+    /// What clients watch.
+    watched: UnboundedSender<Change>,
+    /// Pushes for handlers.
+    handed: Sender<Box<Errand>>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
     audit: Audit,
     troubles: Troubles,
@@ -60,22 +76,25 @@ struct Inner {
 }
 
 impl Mailbox {
-    /// Shards that want keys are told to `wanted`, tokens for upstreams to `tokens_wanted`, what they have for the audit
-    /// log to `audit`, and events and signals to `bus`.
+    /// What shards ask for is told to `desks`, what they have for the audit log to `audit`, and events and signals to
+    /// `bus`.
     pub(super) fn new(
         links: Links<Mail>,
         wakers: Vec<Waker>,
-        (wanted, tokens_wanted): (UnboundedSender<Member>, UnboundedSender<Box<TokenWanted>>),
+        desks: Desks,
         audit: Audit,
         bus: Bus,
     ) -> Mailbox {
         let waiting = BTreeMap::new();
+        let Desks { wanted, tokens_wanted, watched, handed } = desks;
         Mailbox(Arc::new(Mutex::new(Inner {
             links,
             wakers,
             asked: 0,
             wanted,
             tokens_wanted,
+            watched,
+            handed,
             waiting,
             audit,
             troubles: Troubles::default(),
@@ -209,6 +228,9 @@ impl Inner {
             // Who serves them ends with the process.
             Mail::KeysWanted { from } => drop(self.wanted.send(from)),
             Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),
+            // A client whose push finds no room here is not answered, and gives up.
+            Mail::Handle(errand) => drop(self.handed.try_send(errand)),
+            Mail::Audience { topic, watched } => drop(self.watched.send((topic, watched))),
             _ => {}
         }
     }

@@ -8,6 +8,8 @@ pub(crate) mod children;
 mod credentials;
 mod dlq;
 mod guard;
+mod handlers;
+mod hook;
 pub(crate) mod https;
 mod intelligence;
 pub(crate) mod jwks;
@@ -30,7 +32,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
 use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
@@ -41,15 +43,16 @@ use weir_shard::mail::Mail;
 use self::api::{Admin, Insight};
 use self::audit::Audit;
 use self::blacklist::Listed;
-use self::bus::{Bus, Desk, Observer, Sink};
+use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
+use self::handlers::Handlers;
 use self::intelligence::Intelligence;
 use self::jwks::Keeper;
-use self::mailbox::Mailbox;
+use self::mailbox::{Desks, Mailbox};
 pub(crate) use self::revocations::Revocations;
-use crate::config::{Alerts, Files, Webhook};
+use crate::config::{Alerts, Files, Handler, Webhook};
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -73,6 +76,8 @@ pub(crate) struct Control {
     pub(crate) sink: Option<Sink>,
     /// Who is told over HTTP.
     pub(crate) webhooks: Vec<Webhook>,
+    /// Who answers over HTTP what clients push.
+    pub(crate) handlers: Vec<Handler>,
     /// Who may change something.
     pub(crate) guard: Guard,
     /// The shards' keys, and where more of them are fetched.
@@ -110,21 +115,25 @@ pub(crate) fn run(control: Control, memory_budget: u64) -> End {
 
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
-    let (bus, desks) = listeners(control.sink, control.webhooks);
-    let (ask, wanted) = unbounded_channel();
-    let (ask_for_token, tokens_wanted) = unbounded_channel();
-    let mailbox =
-        Mailbox::new(control.links, control.shards, (ask, ask_for_token), control.audit, bus.clone());
-    tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
+    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks);
+    let (wanted, asked_for_keys) = unbounded_channel();
+    let (tokens_wanted, asked_for_tokens) = unbounded_channel();
+    let (watched, changes) = unbounded_channel();
+    let (handed, errands) = channel(handlers::WAITING_MAX);
+    let desks = Desks { wanted, tokens_wanted, watched, handed };
+    let mailbox = Mailbox::new(control.links, control.shards, desks, control.audit, bus.clone());
+    tokio::spawn(Audience::new(&bus, mailbox.clone(), control.ring.clone()).run(changes));
+    tokio::spawn(Handlers::new(control.handlers, mailbox.clone()).run(errands));
+    tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(asked_for_tokens));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
-    tokio::spawn(keeper.run(wanted));
+    tokio::spawn(keeper.run(asked_for_keys));
     let listed = Listed::new(&control.config.blacklist);
     let data_dir = control.data_dir.as_deref();
     let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
     if control.alerts.samples {
         tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone()));
     }
-    let insight = Insight { bus, desks, intelligence };
+    let insight = Insight { bus, desks: webhooks, traces, intelligence };
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
@@ -157,11 +166,13 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
 }
 
 /// The bus, and those who hear it from the start.
-fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>) -> (Bus, Vec<Desk>) {
+fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>) -> (Bus, Vec<Desk>, Traces) {
+    let traces = Traces::default();
     let desks: Vec<Desk> = webhooks.into_iter().map(bus::open).collect();
     let sink = sink.map(|sink| Box::new(sink) as Box<dyn Observer>);
     let told = desks.iter().map(|desk| Box::new(desk.clone()) as Box<dyn Observer>);
-    (Bus::new(sink.into_iter().chain(told).collect()), desks)
+    let traced = Box::new(traces.clone()) as Box<dyn Observer>;
+    (Bus::new(sink.into_iter().chain(told).chain([traced]).collect()), desks, traces)
 }
 
 /// Waits until the shards have ended, or must be left.

@@ -18,6 +18,7 @@ use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
 use crate::downstream::preface::Preface;
 use crate::downstream::reply::Terms;
+use crate::downstream::watching::Watching;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::policy::auth::Principal;
@@ -394,6 +395,8 @@ pub(crate) struct Feed {
     pub heartbeat: Instant,
     /// Which pushes a backend wants.
     pub filter: Option<Box<Filter>>,
+    /// What it shows of the bus.
+    pub watching: Option<Box<Watching>>,
     /// One JSON object a line instead of SSE.
     pub ndjson: bool,
     /// Payloads are encrypted.

@@ -33,7 +33,7 @@ impl Shard {
                 self.subscribe(from, subscriber, topic, (resume, tracking), cx);
             }
             Mail::Subscribed { subscriber, topic, past } => self.subscribed(subscriber, topic, *past, cx),
-            Mail::Unsubscribe { from, topic } => self.topics.unsubscribe(&topic, from),
+            Mail::Unsubscribe { from, topic } => self.unsubscribe(from, topic, cx),
             Mail::Watch { from, subscriber, topic } => self.watch(from, subscriber, topic, cx),
             Mail::Watched { subscriber, topic, state } => self.watched(subscriber, &topic, &state, cx),
             Mail::PresenceDiff { topic, frame } => self.presence_diff(&topic, frame),
@@ -43,6 +43,10 @@ impl Shard {
                 self.acknowledge((from, reply_to), &client, ack, cx);
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
+            Mail::Handled { connection, push, outcome } => {
+                self.push_handled(connection, &push, outcome, cx);
+            }
+            Mail::Trace { client, time } => self.tracer.trace(&client, time, cx.now.mono),
             Mail::Handlers(count) => self.handlers = count,
             Mail::Connections(changes) => self.count_connections(&changes),
             Mail::Crowded(news) => self.crowded(&news, cx),
@@ -61,6 +65,7 @@ impl Shard {
             }
             // The control thread's.
             Mail::KeysWanted { .. } | Mail::TokenWanted(_) | Mail::Signal(_) | Mail::Events { .. } => {}
+            Mail::Audience { .. } | Mail::Handle(_) => {}
         }
     }
 
@@ -74,6 +79,7 @@ impl Shard {
                 self.stats.addressed = self.addresses.connections();
                 self.stats.census = self.census.connections();
                 self.stats.mcp = self.mcp_stats();
+                self.stats.operations = self.tracer.count();
                 self.stats.audit = self.trail.stats();
                 self.stats.delivery.letters = self.dead.len() as u64;
                 self.stats.delivery.letter_bytes = self.dead.bytes() as u64;

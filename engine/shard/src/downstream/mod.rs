@@ -33,6 +33,7 @@ mod preface;
 mod presence;
 mod publish;
 mod pull;
+mod push;
 mod reply;
 mod request;
 mod resource;
@@ -44,7 +45,9 @@ mod sse;
 mod stream;
 mod telling;
 mod topic;
+mod tracing;
 mod watch;
+mod watching;
 mod websocket;
 mod writing;
 

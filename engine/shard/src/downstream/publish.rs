@@ -19,6 +19,7 @@ use crate::policy::Verdict;
 use crate::route;
 use crate::stream::{Position, Sequence};
 use crate::turn::{Cx, Shard};
+use crate::vsm::Step;
 
 impl Shard {
     /// Sends a publish to its receiver's home; the receipt comes to `reply_to`.
@@ -62,7 +63,9 @@ impl Shard {
         publish: &ClientPublish,
         cx: &mut Cx<'_>,
     ) {
+        self.trace_received(Some(&publish.client), &publish.kind, cx);
         if let Some(known) = self.begin_key(publish.key.as_deref(), cx) {
+            self.tracer.take_up(None);
             return match (known, publish.wait) {
                 (Ok(receipt), Some(wait)) => {
                     let id = self.sessions.find(&publish.client);
@@ -73,12 +76,18 @@ impl Shard {
         }
         match self.append_client(publish, cx) {
             Ok((id, receipt)) => {
+                self.trace_step(Step::Allowed, None, cx);
+                self.tracer.placed(receipt.lane, receipt.position.sequence);
+                self.trace_end(Step::Dispatched, Some(receipt.lane.name()), cx);
                 let stream = StreamRef::Client(id);
                 let patience = publish.wait.map(|wait| cx.now.mono.plus(wait));
                 let key = publish.key.clone();
                 self.appended(Unsettled { stream, from, reply_to, receipt, patience, key }, cx);
             }
-            Err(error) => self.receipt(from, reply_to, Err(error), cx),
+            Err(error) => {
+                self.trace_denied(Some(&publish.client), &publish.kind, &error, cx);
+                self.receipt(from, reply_to, Err(error), cx);
+            }
         }
     }
 

@@ -56,6 +56,7 @@ impl Shard {
         }
         let taken = self.take(token, session, carrier, cx);
         self.changed(session);
+        self.trace_delivered(session, cx);
         match taken {
             Ok(Rest::Nothing) => {}
             Ok(Rest::More) => self.hungry.push(token),

@@ -14,6 +14,7 @@ use crate::downstream::failover::Parting;
 use crate::downstream::identity::{self, Proof};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::opening::{Opened, Opening};
+use crate::downstream::watching::Watching;
 use crate::error::Error;
 use crate::mail::Mail;
 use crate::policy::routing::Carrier;
@@ -62,6 +63,7 @@ impl Shard {
         }
         let opened = Opening::of_head(head).and_then(|opening| {
             self.recovery(&opening, client, cx)?;
+            let watching = self.watching(head, raw.who())?;
             self.spend_ticket(head, cx)?;
             if !events {
                 self.let_client_in(client, cx.now)?;
@@ -72,11 +74,13 @@ impl Shard {
             if !events {
                 self.claim(token, session, raw.who(), cx)?;
             }
-            Ok((session, self.take_stream(token, session, Carrier::Sse, opening, raw.who(), cx)?))
+            Ok((session, self.take_stream(token, session, Carrier::Sse, opening, raw.who(), cx)?, watching))
         });
         let proof = Proof::new(raw.who.cloned(), cx.now.wall);
         match opened {
-            Ok((session, opened)) => self.open_feed(token, head, (session, proof), opened, cx),
+            Ok((session, opened, watching)) => {
+                self.open_feed(token, head, (session, proof, watching), opened, cx);
+            }
             Err(error) => return self.refuse(token, &error, terms, cx),
         }
         Outcome::Gone
@@ -86,7 +90,7 @@ impl Shard {
         &mut self,
         token: Token,
         head: &Head<'_>,
-        (session, proof): (Token, Proof),
+        (session, proof, watching): (Token, Proof, Option<Box<Watching>>),
         opened: Opened,
         cx: &mut Cx<'_>,
     ) {
@@ -107,6 +111,7 @@ impl Shard {
             since,
             heartbeat,
             filter,
+            watching,
             ndjson,
             encrypted,
             lasted: false,
@@ -136,6 +141,7 @@ impl Shard {
         if events {
             self.count_handlers(session, cx);
         }
+        self.watch_topics(token, cx);
         self.wake_by(token, heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL)));
         self.hungry.push(token);
     }
@@ -172,8 +178,11 @@ impl Shard {
     }
 
     /// A stream has ended.
-    pub(crate) fn forget_feed(&mut self, token: Token, feed: Feed, cx: &mut Cx<'_>) {
+    pub(crate) fn forget_feed(&mut self, token: Token, mut feed: Feed, cx: &mut Cx<'_>) {
         self.stats.http_sse.connections -= 1;
+        if let Some(watching) = feed.watching.take() {
+            self.unwatch(*watching, cx);
+        }
         if !feed.lasted {
             self.circuit_ended(Circuit::HttpSse, !feed.broke, cx);
         }

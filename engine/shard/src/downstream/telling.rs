@@ -78,7 +78,7 @@ impl Shard {
     }
 
     /// Whether letters that may wait can be written to the control thread.
-    fn control_keeps_up(&self, cx: &Cx<'_>) -> bool {
+    pub(crate) fn control_keeps_up(&self, cx: &Cx<'_>) -> bool {
         cx.post.room.get(usize::from(self.control().0)).is_some_and(|room| *room > ROOM_RESERVED)
     }
 }

@@ -135,6 +135,7 @@ impl Shard {
 
     fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
         let ended = self.end_call(call)?;
+        self.tracer.take_up(None);
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }

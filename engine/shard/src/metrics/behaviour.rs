@@ -1,6 +1,6 @@
 //! How the clients of a shard behave: how old their connections are, and who is suspicious.
 
-use std::collections::BTreeMap;
+use crate::policy::suspicion::Suspect;
 
 /// How the clients of one shard behave, or of several together.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -26,21 +26,6 @@ pub struct Ages {
     /// From 24 hours on.
     #[serde(rename = "24h+")]
     pub longer: u64,
-}
-
-/// Somebody with a score.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
-pub struct Suspect {
-    /// A client's name or a network address; of an IPv6 address, the network of 64 bits.
-    pub who: Box<str>,
-    /// `client` or `address`.
-    pub kind: &'static str,
-    /// Half of it is forgotten each minute.
-    pub score: f32,
-    /// It is refused for as long, seconds; 0: it is not.
-    pub refused_for: u64,
-    /// What it did since it was last forgotten, and how often that was counted.
-    pub offences: BTreeMap<&'static str, u16>,
 }
 
 impl Ages {
@@ -70,6 +55,8 @@ impl Behaviour {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]

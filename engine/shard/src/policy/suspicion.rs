@@ -1,6 +1,7 @@
 //! How odd somebody behaves: a score for each offence, half of which is forgotten every minute. Who reaches the
 //! threshold is refused for a while. Nothing is kept of those who never offended.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -9,7 +10,6 @@ use hashbrown::HashMap;
 use weir_ring::time::Instant;
 
 use crate::limits;
-use crate::metrics::Suspect;
 
 /// Half of a score is forgotten in this time.
 const HALF_LIFE: Duration = Duration::from_secs(60);
@@ -70,6 +70,21 @@ pub enum Who<'a> {
     Client(&'a str),
     /// Whoever comes from an address; from an IPv6 address, whoever has the same 64 leading bits.
     Address(IpAddr),
+}
+
+/// Somebody with a score.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Suspect {
+    /// A client's name or a network address; of an IPv6 address, the network of 64 bits.
+    pub who: Box<str>,
+    /// `client` or `address`.
+    pub kind: &'static str,
+    /// Half of it is forgotten each minute.
+    pub score: f32,
+    /// It is refused for as long, seconds; 0: it is not.
+    pub refused_for: u64,
+    /// What it did since it was last forgotten, and how often that was counted.
+    pub offences: BTreeMap<&'static str, u16>,
 }
 
 /// The scores of one shard.

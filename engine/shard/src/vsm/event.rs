@@ -5,6 +5,7 @@ use weir_ring::time::Wall;
 
 use super::intelligence::{Notice, Performance};
 use super::topic::Topic;
+use crate::operation::Operation;
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,8 +45,39 @@ pub enum Event {
     GatewayPerformance(Box<Performance>),
     /// Something is found in the gateway's figures, or is over.
     Noticed(Box<Notice>),
+    /// How far a message of a traced client, or for it, has got; or why one was refused.
+    Step {
+        #[serde(skip)]
+        client: Box<str>,
+        operation: Operation,
+        #[serde(skip)]
+        step: Step,
+        #[serde(rename = "type")]
+        kind: Box<str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        detail: Option<Box<str>>,
+    },
     /// Events left out, as there were too many of them or the control thread did not keep up.
     Dropped { count: u64 },
+}
+
+/// What a message goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It came, whole.
+    Received,
+    /// Limits, permissions and rules let it pass.
+    Allowed,
+    /// They do not; `detail` is the reason.
+    Denied,
+    /// It was passed on; `detail` says whom to.
+    Dispatched,
+    /// Who sent it was answered; `detail` is the reason of an error.
+    Answered,
+    /// It was written to the client it is for.
+    Delivered,
+    /// That has it.
+    Acknowledged,
 }
 
 /// How far an orderly stop is.
@@ -98,6 +130,7 @@ impl Event {
             Event::TransportSwitched { .. } | Event::Connections { .. } => Topic::Transport,
             Event::Refused(_) => Topic::Policy,
             Event::GatewayPerformance(_) | Event::Noticed(_) => Topic::Intelligence,
+            Event::Step { client, .. } => Topic::Client(client.clone()),
         }
     }
 
@@ -116,7 +149,23 @@ impl Event {
             Event::Refused(_) => "refused",
             Event::GatewayPerformance(_) => "gateway_performance",
             Event::Noticed(notice) => notice.finding.name(),
+            Event::Step { step, .. } => step.name(),
             Event::Dropped { .. } => "dropped",
+        }
+    }
+}
+
+impl Step {
+    /// The name on the bus.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Step::Received => "received",
+            Step::Allowed => "allowed",
+            Step::Denied => "denied",
+            Step::Dispatched => "dispatched",
+            Step::Answered => "answered",
+            Step::Delivered => "delivered",
+            Step::Acknowledged => "acknowledged",
         }
     }
 }

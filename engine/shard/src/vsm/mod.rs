@@ -6,9 +6,11 @@ mod herald;
 mod intelligence;
 mod signal;
 mod topic;
+mod trace;
 
-pub use self::event::{DrainPhase, Event, Fact, Opened, Refusals};
+pub use self::event::{DrainPhase, Event, Fact, Opened, Refusals, Step};
 pub(crate) use self::herald::Herald;
 pub use self::intelligence::{Distribution, Finding, Notice, NoticeState, Performance};
 pub use self::signal::{Cause, Feeling, Severity, Signal};
 pub use self::topic::{Source, Topic, Topics};
+pub(crate) use self::trace::Tracer;

@@ -7,6 +7,9 @@ use serde::{Serialize, Serializer};
 /// What stands before the client's name in the topic of its own events.
 const CLIENT: &str = "client:";
 
+/// What stands before a topic's name where clients watch it.
+const CHANNEL: &str = "vsm:";
+
 /// What an event is about: the systems of Beer's viable system model, and what stands beside them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topic {
@@ -50,6 +53,16 @@ impl Topic {
         }
     }
 
+    /// What clients join to watch the topic of that name, if there is one.
+    pub(crate) fn channel(name: &str) -> Option<String> {
+        Topic::named(name).map(|_| format!("{CHANNEL}{name}"))
+    }
+
+    /// The topic that clients watch who join `channel`.
+    pub fn of_channel(channel: &str) -> Option<Topic> {
+        channel.strip_prefix(CHANNEL).and_then(Topic::named)
+    }
+
     /// Its name, that of a client's without the client's: what an event's `system` says.
     pub const fn system(&self) -> &'static str {
         match self {
@@ -89,6 +102,11 @@ impl Topics {
     /// All that are not about one client.
     pub const fn all() -> Topics {
         Topics { named: Vec::new(), systems: true, clients: false }
+    }
+
+    /// All there are.
+    pub const fn everything() -> Topics {
+        Topics { named: Vec::new(), systems: true, clients: true }
     }
 
     /// Those that `names` names. Beside topics' names there are `*`, all but those of clients, and `client:*`. Nothing

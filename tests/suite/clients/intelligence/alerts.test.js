@@ -90,11 +90,11 @@ describe('alerts', () => {
   it('come after a forecast where connections rise steadily', { skip: process.env.LONG !== '1' && 'long' }, async () => {
     const weir = await Weir.start({ shards: 1, config: CONFIG })
     const bus = intelligence(weir)
-    const open = []
+    const [open, seconds] = [[], intelligence(weir)]
     const rise = (async () => {
       while (open.length < SERVED - 4) {
+        await seconds.inbox.take('a second', ({ name }) => name === 'gateway_performance')
         open.push(...(await streams(weir, open.length, open.length + 1)))
-        await new Promise(resolve => setTimeout(resolve, 1_000))
       }
     })()
     const forecast = await finding(bus, 'forecast', 'raised', 60_000)
@@ -105,7 +105,7 @@ describe('alerts', () => {
     assert.ok(alert.value >= 90)
     await rise
     for (const tcp of open) tcp.socket.destroy()
-    bus.close()
+    for (const stream of [bus, seconds]) stream.close()
     await weir.close()
   })
 })

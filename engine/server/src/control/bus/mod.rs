@@ -1,10 +1,11 @@
 //! The bus: what the shards and the control thread itself have to say, passed on to who wants to hear it. Publishing
 //! waits for nobody: who does not keep up loses events of its own, and is told how many. Signals pass all events.
 
+mod audience;
 mod published;
-mod signature;
 mod sink;
 mod stream;
+mod traces;
 mod webhook;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +14,11 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 use weir_shard::vsm::Topics;
 
+pub(super) use self::audience::{Audience, Change};
 pub(super) use self::published::{Matter, Published};
 pub(crate) use self::sink::Sink;
 pub(super) use self::stream::router;
+pub(super) use self::traces::Traces;
 pub(super) use self::webhook::{Desk, open};
 
 /// Events that a subscriber may be behind.

@@ -15,7 +15,7 @@ use serde_json::json;
 use weir_shard::error::Error;
 use weir_shard::vsm::Topics;
 
-use super::{Desk, Heard};
+use super::{Desk, Heard, traces};
 use crate::control::api::{Admin, refuse};
 
 /// A comment at least this often, so that both ends notice when the other is gone.
@@ -30,7 +30,10 @@ struct Wanted {
 
 /// The endpoints.
 pub(in crate::control) fn router() -> Router<Arc<Admin>> {
-    Router::new().route("/mcp/admin/events", get(events)).route("/mcp/admin/webhooks", get(webhooks))
+    Router::new()
+        .route("/mcp/admin/events", get(events))
+        .route("/mcp/admin/webhooks", get(webhooks))
+        .merge(traces::router())
 }
 
 /// How the webhooks do.

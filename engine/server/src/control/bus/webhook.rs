@@ -2,23 +2,20 @@
 //! again, later and later. Signals have a queue of their own and wait for no event.
 
 use std::collections::VecDeque;
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::Observer;
+use super::published::{Matter, Published};
+use crate::config::Webhook;
+use crate::control::hook::{Untaken, post};
+use crate::control::https;
+use crate::gateway::random;
 use serde::Serialize;
 use tokio::sync::Notify;
 use tokio::{task, time};
 use tracing::{info, warn};
 use ureq::Agent;
-use weir_ring::clock::Clock;
-
-use super::Observer;
-use super::published::{Matter, Published};
-use super::signature::{SIGNATURE, TIMESTAMP, sign};
-use crate::config::{Hook, Webhook};
-use crate::control::https;
-use crate::gateway::random;
 
 /// Events, and signals, that wait for one webhook. Beyond, the oldest goes.
 const WAITING_MAX: usize = 1_000;
@@ -28,9 +25,6 @@ const BACKOFF: Duration = Duration::from_millis(500);
 
 /// The longest pause.
 const BACKOFF_MAX: Duration = Duration::from_secs(30);
-
-/// Bytes of an answer that are read, so that its connection can be used again.
-const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// What one webhook has yet to be told. Clones share it.
 #[derive(Clone)]
@@ -80,15 +74,6 @@ struct Courier {
     /// Of this life of the gateway, and how many events it has sent: names each.
     salt: [u8; 4],
     sent: u64,
-}
-
-/// Why an event was not taken.
-#[derive(Debug)]
-enum Untaken {
-    /// There was no answer.
-    Http(ureq::Error),
-    /// There was this one.
-    Status(u16),
 }
 
 /// Begins to serve a webhook.
@@ -195,7 +180,7 @@ impl Courier {
             // It fails only when the runtime ends.
             let Ok(taken) = sent.await else { return };
             match taken {
-                Ok(()) => return self.delivered(),
+                Ok(_) => return self.delivered(),
                 Err(why) => {
                     self.failed(&why);
                     if why.is_final() {
@@ -224,48 +209,12 @@ impl Courier {
     }
 }
 
-/// Posts `body`, which is JSON.
-fn post(agent: &Agent, hook: &Hook, body: &[u8], headers: &[(&str, String)]) -> Result<(), Untaken> {
-    let mut request = agent.post(&*hook.url).header("Content-Type", "application/json");
-    if let Some(secret) = &hook.secret {
-        let (timestamp, signature) = sign(secret, Clock::now().wall, body);
-        request = request.header(TIMESTAMP, timestamp).header(SIGNATURE, signature);
-    }
-    for (name, value) in headers {
-        request = request.header(*name, value);
-    }
-    let mut answer = request.send(body).map_err(Untaken::Http)?;
-    let status = answer.status().as_u16();
-    // Only for the sake of its connection.
-    let _ = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
-    if (200..300).contains(&status) { Ok(()) } else { Err(Untaken::Status(status)) }
-}
-
 /// How long to wait before a try: longer each time, and never quite the same, so that what failed together does not
 /// come back together.
 fn pause(attempt: u32) -> Duration {
     let most = BACKOFF.saturating_mul(1 << (attempt - 1).min(16)).min(BACKOFF_MAX);
     let part = random::<1>().map_or(255, |[byte]| byte);
     most / 2 + most / 2 * u32::from(part) / 255
-}
-
-impl Untaken {
-    /// Whether trying again is of no use.
-    fn is_final(&self) -> bool {
-        match self {
-            Untaken::Http(_) => false,
-            Untaken::Status(status) => !matches!(status, 408 | 425 | 429 | 500..),
-        }
-    }
-}
-
-impl fmt::Display for Untaken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Untaken::Http(error) => write!(f, "{error}"),
-            Untaken::Status(status) => write!(f, "it answers {status}"),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -295,15 +244,6 @@ mod tests {
         for attempt in 1..40 {
             let most = BACKOFF.saturating_mul(1 << (attempt - 1).min(16)).min(BACKOFF_MAX);
             assert!((most / 2..=most).contains(&pause(attempt)), "{attempt}");
-        }
-    }
-
-    #[test]
-    fn only_what_may_pass_is_tried_again() {
-        for (status, fin) in
-            [(302, true), (400, true), (404, true), (410, true), (429, false), (500, false), (503, false)]
-        {
-            assert_eq!(Untaken::Status(status).is_final(), fin, "{status}");
         }
     }
 }
