@@ -68,7 +68,7 @@ pub(super) fn link_bits() -> Option<f64> {
     let links = fs::read_dir("/sys/class/net").ok()?.flatten();
     let up = links.map(|link| link.path()).filter(|path| said(path, "operstate").as_deref() == Some("up"));
     let megabits = up.filter_map(|path| said(&path, "speed")?.parse::<i64>().ok()).max()?;
-    (megabits > 0).then(|| megabits as f64 * 1e6)
+    (megabits > 0).then_some(megabits as f64 * 1e6)
 }
 
 fn said(link: &Path, what: &str) -> Option<String> {
