@@ -39,18 +39,18 @@ pub enum Feature {
 }
 
 /// What one feature has taken.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Cost {
     /// Pieces of work that were timed.
     pub pieces: u64,
     /// Nanoseconds of all of them, the clock's own included.
     pub nanos: u64,
-    /// The sum of their squares, in 1,024 ns²: for the error of the mean.
-    pub squares: u64,
+    /// The sum of their squares: for the error of the mean.
+    pub squares: f64,
 }
 
 /// What all features have taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Costs {
     /// Turns that were timed.
     pub turns: u64,
@@ -124,13 +124,13 @@ impl Cost {
         let nanos = took.as_nanos() as u64;
         self.pieces += 1;
         self.nanos += nanos;
-        self.squares = self.squares.saturating_add(nanos.saturating_mul(nanos) >> 10);
+        self.squares += (nanos as f64).powi(2);
     }
 
     fn add(&mut self, other: Cost) {
         self.pieces += other.pieces;
         self.nanos += other.nanos;
-        self.squares = self.squares.saturating_add(other.squares);
+        self.squares += other.squares;
     }
 
     /// What one piece takes, nanoseconds, and the standard error of that. None: there was none.
@@ -138,7 +138,7 @@ impl Cost {
         let n = self.pieces as f64;
         (self.pieces > 0).then(|| {
             let mean = self.nanos as f64 / n;
-            let variance = (self.squares as f64 * 1_024.0 / n - mean * mean).max(0.0);
+            let variance = (self.squares / n - mean * mean).max(0.0);
             (mean, (variance / n).sqrt())
         })
     }

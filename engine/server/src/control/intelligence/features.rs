@@ -71,9 +71,8 @@ mod tests {
     #[test]
     fn the_clock_s_own_time_is_nobody_s() {
         let mut costs = Costs { turns: 10, nanos: 12_800, ..Costs::default() };
-        costs.clock = Cost { pieces: 10, nanos: 400, squares: 10 * 1_600 / 1_024 };
-        costs.features[Feature::Rules as usize] =
-            Cost { pieces: 10, nanos: 2_400, squares: 10 * 57_600 / 1_024 };
+        costs.clock = Cost { pieces: 10, nanos: 400, squares: 16_000.0 };
+        costs.features[Feature::Rules as usize] = Cost { pieces: 10, nanos: 2_400, squares: 576_000.0 };
         let bill = Bill::of(&costs);
         // 20 pieces of 40 ns, twice.
         assert_eq!((bill.turns, bill.turn_ns, bill.clock_ns), (10, Some(1_120.0), Some(40.0)));
