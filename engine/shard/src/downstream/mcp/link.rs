@@ -97,8 +97,8 @@ impl Shard {
             let kind = method_of(&message);
             self.trace_session(Some(client), kind, cx);
             let charged = self
-                .may(link.proof.who(), of_message(&message))
-                .and_then(|()| self.charge(client, link.proof.who(), cx))
+                .may(link.proof.standing(), of_message(&message))
+                .and_then(|()| self.charge(client, link.proof.standing(), cx))
                 .and_then(|()| self.charge_peer(token, cx))
                 .and_then(|()| self.charge_session_method(client, kind, cx));
             if let Err(error) = &charged {

@@ -238,7 +238,7 @@ impl Shard {
         message: &Message<'a>,
         cx: &Cx<'_>,
     ) -> Result<(), Fault<'a>> {
-        let allowed = self.may(request.raw.who(), of_message(message));
+        let allowed = self.may(request.raw.standing(), of_message(message));
         allowed.map_err(|error| {
             self.trace_denied(None, "", &error, cx);
             Fault::of(&error, modern::id_of(message))
@@ -255,7 +255,7 @@ impl Shard {
         (id, method): (Option<Id<'a>>, &str),
         cx: &mut Cx<'_>,
     ) -> Result<(), Fault<'a>> {
-        let (rate, now) = (self.rate_of(request.raw.who(), self.config.client_rate), cx.now.mono);
+        let (rate, now) = (self.rate_of(request.raw.standing(), self.config.client_rate), cx.now.mono);
         let claimed = request.headers.client.filter(|name| name.len() <= CLIENT_ID_BYTES_MAX);
         let named = match request.raw.who() {
             Some(who) if !is_guest(who) => Some(&*who.subject),
