@@ -7,10 +7,10 @@
 
 pub mod canary;
 pub mod client;
+pub mod control;
 pub mod disaster;
 pub mod disk;
 pub mod fault;
-pub mod heard;
 pub mod history;
 pub mod mcp;
 pub mod mcp_options;

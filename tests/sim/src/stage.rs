@@ -6,8 +6,8 @@ use std::collections::{BTreeSet, BinaryHeap};
 use weir_ring::time::Wall;
 
 use crate::canary::Saboteur;
+use crate::control::Heard;
 use crate::fault::{Fault, Faults};
-use crate::heard::Heard;
 use crate::history::History;
 use crate::mesh::Mesh;
 use crate::net::Net;

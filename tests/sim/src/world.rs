@@ -12,6 +12,7 @@ use weir_shard::{Post, Shard};
 
 use crate::client::body::client_name;
 use crate::client::{Agent, Phase};
+use crate::control::{squeeze, trace};
 use crate::disaster::{self, Disaster};
 use crate::disk;
 use crate::fault::Fault;
@@ -317,6 +318,7 @@ impl<G: Gateway> World<G> {
             self.asked += 1;
             self.unanswered += 1;
             self.questions.extend(squeeze(stage, control));
+            self.questions.extend(trace(self.asked, stage.options.cast.receivers, control));
         }
         carry(stage, control, &mut self.questions);
         let pause = if self.phase == Phase::Storm { 50 } else { 200 };
@@ -408,17 +410,6 @@ impl<G> Node<G> {
             stage.at(due, Event::Carry { shard });
         }
     }
-}
-
-/// What the control thread tells the shards of memory: now and then to give some back, else that there is enough.
-fn squeeze(stage: &mut Stage, shards: usize) -> Vec<(Member, Mail)> {
-    let bytes = if stage.rng.chance(stage.weather.squeeze) {
-        stage.faults.count(Fault::Squeeze);
-        stage.rng.between(1, 32_768) as usize
-    } else {
-        0
-    };
-    (0..shards).map(|shard| (Member(shard as u16), Mail::Squeeze(bytes))).collect()
 }
 
 /// How long a shard takes no turn, ns.

@@ -34,11 +34,11 @@ pub(crate) struct Watched {
 pub(crate) struct Watching(Vec<Watched>);
 
 impl Watching {
-    /// What a request asks for: `vsm=` and names with commas between.
+    /// What a request asks for: `vsm=` and at most so many names with commas between.
     ///
     /// # Errors
-    /// There is no topic of that name.
-    pub(crate) fn of_head(head: &Head<'_>) -> Result<Option<Box<Watching>>, Error> {
+    /// There is no topic of that name, or there are too many.
+    fn of_head(head: &Head<'_>, most: usize) -> Result<Option<Box<Watching>>, Error> {
         let Some(names) = head.query.and_then(|q| query::get(q, "vsm")) else { return Ok(None) };
         let mut watched: Vec<Watched> = Vec::new();
         for name in names.split(',') {
@@ -47,6 +47,9 @@ impl Watching {
                     "vsm names topics: s1_operations to s5_policy, algedonic, transport, client:NAME",
                 )
             })?;
+            if watched.len() >= most {
+                return Err(Error::malformed("vsm names more topics than a connection may have"));
+            }
             if !watched.iter().any(|other| *other.topic == topic) {
                 watched.push(Watched { topic: topic.into(), live: false });
             }
@@ -70,7 +73,7 @@ impl Shard {
         head: &Head<'_>,
         who: Option<&Principal>,
     ) -> Result<Option<Box<Watching>>, Error> {
-        let watching = Watching::of_head(head)?;
+        let watching = Watching::of_head(head, self.config.topics_per_connection_max)?;
         if let Some(Watching(watched)) = watching.as_deref() {
             self.may_watch(who)?;
             watched.iter().try_for_each(|it| self.may_join(who, &it.topic))?;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use crate::route;
+
 /// What stands before the client's name in the topic of its own events.
 const CLIENT: &str = "client:";
 
@@ -46,8 +48,7 @@ impl Topic {
     /// The topic of that name.
     pub fn named(name: &str) -> Option<Topic> {
         match name.strip_prefix(CLIENT) {
-            Some("") => None,
-            Some(client) => Some(Topic::Client(client.into())),
+            Some(client) => route::check_client_id(client).ok().map(|client| Topic::Client(client.into())),
             None if name == "algedonic_channel" => Some(Topic::Algedonic),
             None => Topic::SYSTEMS.into_iter().find(|topic| topic.system() == name),
         }
@@ -181,7 +182,8 @@ mod tests {
             assert_eq!(Topic::named(&topic.to_string()), Some(topic));
         }
         assert_eq!(Topic::named("algedonic_channel"), Some(Topic::Algedonic));
-        for name in ["", "client", "client:", "s6", "S3_control"] {
+        let long = format!("client:{}", "x".repeat(129));
+        for name in ["", "client", "client:", "client:\n", "client:mcp:events", &long, "s6", "S3_control"] {
             assert_eq!(Topic::named(name), None, "{name}");
         }
     }

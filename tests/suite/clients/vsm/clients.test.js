@@ -68,7 +68,7 @@ describe('a client that watches', () => {
     assert.equal((await join(socket, 'vsm:s6')).status, 'error')
     await disconnect(socket)
     assert.equal((await get(weir.url('/mcp/sse?client_id=lost&vsm=s6'))).status, 400)
-    assert.equal((await post(weir.url('/mcp/topics/vsm:transport/messages'), { type: 'x', data: 1 })).status, 404)
+    assert.equal((await post(weir.url('/mcp/topics/vsm:transport/messages'), { type: 'x', data: 1 })).status, 400)
   })
 })
 

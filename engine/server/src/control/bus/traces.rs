@@ -137,6 +137,9 @@ async fn end(State(admin): State<Arc<Admin>>, Path(client): Path<String>) -> Res
 
 /// On every shard: an MCP client's sessions live where their ids do.
 async fn trace(admin: &Admin, client: String, time: Duration) -> Response {
+    if Topic::named(&format!("client:{client}")).is_none() {
+        return refuse(&Error::malformed("no client can have such a name"));
+    }
     admin.traces().lock().history(&client).until = (!time.is_zero()).then(|| Instant::now() + time);
     for shard in admin.shards() {
         admin.send(shard, Mail::Trace { client: client.as_str().into(), time }).await;
