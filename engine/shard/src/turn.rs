@@ -53,8 +53,6 @@ pub struct Post {
     pub outbox: Vec<(Member, Mail)>,
     /// How many letters each member's queue can still take from this shard.
     pub room: Vec<u32>,
-    /// How long the last turn has taken, with what it asked for.
-    pub took: std::time::Duration,
 }
 
 /// What one turn works with.
@@ -286,6 +284,11 @@ impl Shard {
         self.plans(&mut cx);
         self.sends(&mut cx);
         self.next_deadline(now.mono)
+    }
+
+    /// The last turn took that long, its operations handed over and all. Whoever has no clock says nothing.
+    pub fn took(&mut self, turn: std::time::Duration) {
+        self.control.took = turn;
     }
 
     /// Whether a drain has nothing left to wait for.
