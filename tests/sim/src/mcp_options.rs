@@ -60,7 +60,7 @@ impl McpOptions {
             builtin: upstreams == 0 || rng.chance(300),
             sessions_max: rng.pick(&[4, 1000]),
             session_idle_timeout: Duration::from_millis(rng.pick(&[300, 1500, 3000])),
-            calls_max: rng.pick(&[8, 1000, 1000]),
+            calls_max: rng.pick(&[8, 1000, 1000, 1000]),
         };
         config.control.pool_total = rng.pick(&[0, 0, 4, 4 * AMPLE]);
         config.secret = std::array::from_fn(|_| rng.draw() as u8);

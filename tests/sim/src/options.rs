@@ -162,7 +162,7 @@ impl Options {
         let (mut config, mut weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
         let hosts = rng.between(2, 5) as usize;
         config.network = network(rng);
-        weather.squeeze = if roomy { 0 } else { strength(rng, 500, 15) };
+        weather.squeeze = if roomy { 0 } else { strength(rng, 500, 30) };
         let mcp = McpOptions::draw(rng, &mut config);
         let disasters = disaster::draw(rng, turns);
         let disk = rng.chance(600).then(|| Habits::draw(rng));
@@ -248,7 +248,7 @@ fn weather(rng: &mut Rng) -> Weather {
         mesh_room: rng.pick(&[8, 16, 32, 256, 1024]),
         connect_failed: strength(rng, 500, 300),
         squeeze: 0,
-        overload: u32::from(rng.chance(400)),
+        overload: u32::from(rng.chance(250)),
     }
 }
 
@@ -370,7 +370,7 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
                 threshold: 0.5,
                 timeout: ms(rng.pick(&[50, 500])),
                 probes: rng.pick(&[1, 3]),
-                minimum: rng.pick(&[3, 30, 1000]),
+                minimum: rng.pick(&[5, 30, 1000, 1000]),
                 window: ms(rng.pick(&[200, 2000])),
             },
             ..Control::default()

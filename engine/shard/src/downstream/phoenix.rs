@@ -231,7 +231,8 @@ impl Shard {
                 wait: None,
                 key: None,
             }));
-            if let Err(error) = self.send_publish(publish, ReplyTo::Nobody, cx) {
+            let sent = self.check_pressure(Lane::Normal).and_then(|()| self.send_publish(publish, ReplyTo::Nobody, cx));
+            if let Err(error) = sent {
                 return self.reply_error(token, link, frame, &error, cx);
             }
         }
@@ -289,7 +290,8 @@ impl Shard {
             },
         };
         let publish = Publish::Topic(Box::new(TopicPublish { topic, content, key }));
-        if let Err(error) = self.send_publish(publish, reply_to, cx) {
+        let sent = self.check_pressure(Lane::Normal).and_then(|()| self.send_publish(publish, reply_to, cx));
+        if let Err(error) = sent {
             self.reply_error(token, link, frame, &error, cx);
         }
     }

@@ -6,13 +6,12 @@ import { after, before, describe, it } from 'node:test'
 
 import WebSocket from 'ws'
 
+import { CLOSE, frame, upgrade as upgradeTo } from '../lib/frames.js'
 import { get, post, request, send } from '../lib/http.js'
 import { Inbox } from '../lib/inbox.js'
 import { stream, Tcp } from '../lib/tcp.js'
 import { Weir } from '../lib/weir.js'
 import { well, Server } from '../upstreams/server.js'
-
-const KEY = 'dGhlIHNhbXBsZSBub25jZQ=='
 
 const put = (weir, path, value) => request('PUT', weir.url(`/mcp/admin/${path}`, 'admin'), { body: JSON.stringify(value) })
 const see = async (weir, path) => (await get(weir.url(`/mcp/admin/${path}`, 'admin'))).json
@@ -28,8 +27,7 @@ async function until(look, wanted) {
 /** What an upgrade to a WebSocket is answered: the connection with its first line. */
 async function upgrade(weir, client) {
   const tcp = await Tcp.open(weir)
-  tcp.write(`GET /mcp/ws/websocket?client_id=${client} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\n` +
-    `Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n\r\n`)
+  tcp.write(upgradeTo(`/mcp/ws/websocket?client_id=${client}`))
   const text = await tcp.until('\r\n\r\n')
   return { tcp, status: Number(text.split(' ')[1]) }
 }
@@ -63,7 +61,7 @@ describe('a breaker of a transport', () => {
     // It may be tried again by now; what is tried and of use closes it.
     await until(async () => {
       const { tcp, status } = await upgrade(weir, 'again')
-      if (status === 101) tcp.write(Buffer.from([0x88, 0x80, 0, 0, 0, 0]))
+      if (status === 101) tcp.write(frame(CLOSE, ''))
       else assert.match(tcp.text, /"reason":"breaker_open"/)
       return breaker()
     }, ({ state }) => state === 'closed')
