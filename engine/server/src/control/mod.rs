@@ -86,7 +86,8 @@ async fn serve(control: Control) -> io::Result<End> {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let service = api::router(admin.clone(), guard.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let service =
+            api::router(admin.clone(), guard.clone()).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
     }
     let mut signals = Signals::new()?;
