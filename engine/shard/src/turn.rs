@@ -21,6 +21,7 @@ use crate::mail::{Mail, Trouble};
 use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
+use crate::policy::auth::Authenticator;
 use crate::policy::{Addresses, Backends, Census, Methods};
 use crate::random::Random;
 use crate::seal::Seal;
@@ -95,6 +96,8 @@ pub struct Shard {
     pub(crate) rosters: Rosters,
     /// Who takes the changes of topics' rosters.
     pub(crate) watchers: Subscribers,
+    /// Who asks.
+    pub(crate) auth: Authenticator,
     pub(crate) backends: Backends,
     /// Buckets of single methods.
     pub(crate) methods: Methods,
@@ -198,6 +201,7 @@ impl Shard {
             salt: random.next(),
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
+            auth: Authenticator::new(&config.auth, seed),
             random,
             me,
             config,

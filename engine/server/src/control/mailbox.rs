@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time;
 use weir_ring::mesh::{Links, Push};
@@ -45,19 +46,17 @@ struct Inner {
     links: Links<Mail>,
     wakers: Vec<Waker>,
     asked: u64,
+    /// Shards that want keys.
+    wanted: UnboundedSender<Member>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
     troubles: Troubles,
 }
 
 impl Mailbox {
-    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>) -> Mailbox {
-        Mailbox(Arc::new(Mutex::new(Inner {
-            links,
-            wakers,
-            asked: 0,
-            waiting: BTreeMap::new(),
-            troubles: Troubles::default(),
-        })))
+    /// Shards that want keys are told to `wanted`.
+    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>, wanted: UnboundedSender<Member>) -> Mailbox {
+        let (waiting, troubles) = (BTreeMap::new(), Troubles::default());
+        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, waiting, troubles })))
     }
 
     /// Number of shards.
@@ -108,7 +107,7 @@ impl Mailbox {
             let mut inner = self.lock();
             inner.links.receive(&mut inbox);
             for letter in inbox.drain(..) {
-                inner.letter(letter);
+                inner.read(letter);
             }
         }
     }
@@ -145,8 +144,8 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// What shards write to the control thread. An answer that comes too late has no addressee.
-    fn letter(&mut self, letter: Mail) {
+    /// Shards write answers, of which one that comes too late has no addressee, ask for keys, and tell what is wrong.
+    fn read(&mut self, letter: Mail) {
         match letter {
             Mail::Answer { ask, answer } => {
                 if let Some(waiting) = self.waiting.remove(&ask) {
@@ -154,6 +153,8 @@ impl Inner {
                 }
             }
             Mail::Trouble { from, what, on } => self.troubles.note(from, what, on, Instant::now()),
+            // Who serves them ends with the process.
+            Mail::KeysWanted { from } => drop(self.wanted.send(from)),
             _ => {}
         }
     }

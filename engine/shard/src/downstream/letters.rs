@@ -47,8 +47,10 @@ impl Shard {
             Mail::Connections(changes) => self.count_connections(&changes),
             Mail::Crowded(news) => self.crowded(&news, cx),
             Mail::Squeeze(bytes) => self.squeeze(bytes, cx),
-            // For the control thread alone.
-            Mail::Trouble { .. } => {}
+            Mail::Keys(keys) => self.keys_arrived(keys, cx),
+            Mail::Revoke { token_id, until } => self.auth.revoke(&token_id, until, cx.now.wall),
+            // The control thread's.
+            Mail::KeysWanted { .. } | Mail::Trouble { .. } => {}
         }
     }
 

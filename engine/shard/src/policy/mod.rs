@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 mod addresses;
+pub mod auth;
 mod backends;
 mod breaker;
 mod census;
