@@ -7,7 +7,7 @@ use weir_transports::mcp::params::Meta;
 use weir_transports::mcp::{Method, Params, code, object};
 
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::Work;
+use crate::mcp::call::{Call, Work};
 use crate::mcp::catalog::Kind;
 use crate::mcp::dispatch::Request;
 use crate::mcp::merge::{Merge, PartState};

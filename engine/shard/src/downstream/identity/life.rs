@@ -149,7 +149,7 @@ impl Shard {
     }
 
     /// Ends what nobody stands for any longer. What waits for one answer still gets that.
-    fn end_unproved(&mut self, token: Token, denied: Denied, cx: &mut Cx<'_>) -> Option<Instant> {
+    pub(super) fn end_unproved(&mut self, token: Token, denied: Denied, cx: &mut Cx<'_>) -> Option<Instant> {
         let error = denied.error();
         match self.conns.get(token).map(|conn| &conn.stage)? {
             Stage::Sse(_) => {

@@ -279,7 +279,7 @@ impl Shard {
             Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages => {
                 self.refuse_mcp(token, &Fault::of(error, None), terms, cx)
             }
-            Endpoint::LongPoll => self.refuse_poll(token, error, terms, cx),
+            Endpoint::LongPoll => self.refuse_poll(token, error, terms.keep_alive, cx),
             _ => self.refuse(token, error, terms, cx),
         }
     }

@@ -36,7 +36,7 @@ impl Shard {
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let holder = match self.holder(head, raw) {
+        let holder = match self.ticket_for(head, raw) {
             Ok(holder) => holder,
             Err(error) => return self.refuse(token, &error, terms, cx),
         };
@@ -48,7 +48,7 @@ impl Shard {
     }
 
     /// Who a ticket will prove: the client itself, that cannot be another.
-    fn holder(&self, head: &Head<'_>, raw: Raw<'_>) -> Result<Principal, Error> {
+    fn ticket_for(&self, head: &Head<'_>, raw: Raw<'_>) -> Result<Principal, Error> {
         let who = raw.who().filter(|who| !is_guest(who)).ok_or(Error::MissingToken)?;
         let client = name(head, raw.who())?.ok_or(Error::ClientIdRequired)?;
         let held = KEPT.into_iter().filter(|one| who.may(*one));
