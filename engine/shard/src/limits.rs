@@ -12,7 +12,7 @@ mod secret;
 
 use std::time::Duration;
 
-pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Role, RoleRules, Signing};
+pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Revocation, Role, RoleRules, Signing};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::keys::{Algorithm, Key, KeySet, Material};

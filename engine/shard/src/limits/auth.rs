@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_ring::time::Wall;
+
 use super::Rate;
 use super::keys::{Algorithm, KeySet};
 use super::pattern::Pattern;
@@ -52,6 +54,8 @@ pub struct Auth {
     pub ticket_ttl: Duration,
     /// What tokens are made with here. None: none are.
     pub signing: Option<Signing>,
+    /// Tokens that were withdrawn before the start.
+    pub revoked: Box<[Revocation]>,
 }
 
 impl Auth {
@@ -85,6 +89,7 @@ impl Default for Auth {
             cache_ttl: Duration::from_secs(300),
             ticket_ttl: Duration::from_secs(30),
             signing: None,
+            revoked: Box::default(),
         }
     }
 }
@@ -96,6 +101,15 @@ pub struct KeyUrl {
     pub issuer: Box<str>,
     /// https, or http to this machine.
     pub url: Box<str>,
+}
+
+/// A token that was withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Its `jti`.
+    pub token_id: Box<str>,
+    /// It has expired then anyway.
+    pub until: Wall,
 }
 
 /// A role, by its place in [`Auth::roles`].

@@ -115,6 +115,7 @@ impl Auth {
             cache_ttl: self.cache_ttl,
             ticket_ttl: self.ticket_ttl,
             signing: self.signing(),
+            revoked: Box::default(),
         }
     }
 
