@@ -167,6 +167,7 @@ fn start_threads(
         waker,
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
+        browser: config.browser.clone(),
         ended: all_ended,
     })
 }

@@ -26,8 +26,10 @@ pub enum Error {
     InvalidToken,
     /// A token that was good once.
     TokenExpired,
-    /// MCP may not be spoken from there.
+    /// A web page that may not talk to the gateway.
     Origin,
+    /// The gateway is not called so.
+    Host,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
@@ -82,7 +84,7 @@ impl Error {
                 "invalid_message"
             }
             Error::ClientIdRequired => "client_id_required",
-            Error::ClientIdMismatch | Error::Origin | Error::Loopback => "forbidden",
+            Error::ClientIdMismatch | Error::Origin | Error::Host | Error::Loopback => "forbidden",
             Error::Unacknowledged => "timeout",
             Error::InvalidToken | Error::TokenExpired => "authentication_failed",
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
@@ -103,6 +105,7 @@ impl Error {
             Error::Malformed { .. } => "malformed",
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
+            Error::Host => "host",
             Error::Superseded => "superseded",
             Error::Loopback => "insufficient_scope",
             Error::KeyReused => "idempotency_key",
@@ -123,7 +126,7 @@ impl Error {
         match self {
             Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
             Error::InvalidToken | Error::TokenExpired => 401,
-            Error::ClientIdMismatch | Error::Origin | Error::Loopback => 403,
+            Error::ClientIdMismatch | Error::Origin | Error::Host | Error::Loopback => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
@@ -166,8 +169,13 @@ impl Error {
                 "The recovery token is too old; connect without it to be given a new one.".into()
             }
             Error::Origin => {
-                "MCP may not be spoken from this Host or Origin; add it to mcp.hosts if it should.".into()
+                "The request comes from a web page of another origin (scheme, host and port); add that \
+                              to security.origins if the page may talk to the server."
+                    .into()
             }
+            Error::Host => "The request is for a host that this server is not known by; add the name to \
+                            security.hosts if it should be."
+                .into(),
             Error::InsufficientResources { .. } => {
                 "The server is at its limit of memory or connections; wait and try again.".into()
             }
@@ -250,7 +258,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 19] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 20] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -262,6 +270,7 @@ mod tests {
             (Error::InvalidToken, "authentication_failed", "invalid_token", 401),
             (Error::TokenExpired, "authentication_failed", "token_expired", 401),
             (Error::Origin, "forbidden", "origin", 403),
+            (Error::Host, "forbidden", "host", 403),
             (Error::Loopback, "forbidden", "insufficient_scope", 403),
             (Error::Unacknowledged, "timeout", "timeout", 504),
             (

@@ -1,5 +1,6 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod browser;
 mod delivery;
 mod durability;
 mod mcp;
@@ -7,9 +8,10 @@ mod routing;
 
 use std::time::Duration;
 
+pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_port, host_and_port};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
-pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::mcp::{BUILTIN_NAME, Breaker, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::routing::Routing;
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
@@ -71,6 +73,8 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What the gateway is as an MCP server.
     pub mcp: Mcp,
+    /// Which web pages may talk to the gateway.
+    pub browser: Browser,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -218,6 +222,7 @@ impl Default for Config {
             drain_timeout: Duration::from_secs(30),
             upstreams: Vec::new(),
             mcp: Mcp::default(),
+            browser: Browser::default(),
             secret: [0; 32],
         }
     }

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::Prefix;
+use weir_shard::limits::{Origins, Prefix};
 
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
-use super::value::{Value, cores, duration, hosts};
+use super::value::{Value, cores, duration, hosts, origins, tokens};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -40,6 +40,9 @@ pub(super) enum Kind {
     Address(fn(&mut Settings, IpAddr)),
     Cores(fn(&mut Settings, Vec<usize>)),
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
+    Origins(fn(&mut Settings, Origins)),
+    /// Names of methods or headers, as one header lists them.
+    Tokens(fn(&mut Settings, Box<str>)),
     /// A path; "" is none.
     Folder(fn(&mut Settings, Option<PathBuf>)),
     /// One of these words.
@@ -83,6 +86,14 @@ impl Key {
             (Kind::Folder(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
             (Kind::Hosts(set), value) => match hosts(value) {
                 Some(hosts) => set(settings, hosts),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Origins(set), value) => match origins(value) {
+                Some(origins) => set(settings, origins),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Tokens(set), value) => match tokens(value) {
+                Some(tokens) => set(settings, tokens),
                 None => return Err(self.refuses(value.clone())),
             },
             (Kind::Choice { words, set }, Value::Text(word)) if words.contains(&word.as_str()) => {
@@ -246,6 +257,14 @@ pub(super) const KEYS: &[Key] = &[
     key("routing.probe_interval", timeout(50, MINUTE, |s, t| s.shard.routing.probe_interval = (t < NEVER).then_some(t))),
     key("routing.health_check_interval", HEALTH_CHECK_INTERVAL),
 
+    key("security.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
+    key("security.origins", Kind::Origins(|s, origins| s.shard.browser.origins = origins)),
+
+    key("cors.origins", Kind::Origins(|s, origins| s.shard.browser.cors.origins = origins)),
+    key("cors.methods", Kind::Tokens(|s, methods| s.shard.browser.cors.methods = methods)),
+    key("cors.headers", Kind::Tokens(|s, headers| s.shard.browser.cors.headers = headers)),
+    key("cors.max_age", timeout(SECOND, DAY, |s, t| s.shard.browser.cors.max_age = if t < NEVER { t } else { Duration::ZERO })),
+
     key("mcp.prefix", Kind::Choice { words: &["never", "on_conflict", "always"], set: |s, word| {
         s.shard.mcp.prefix = match word {
             "never" => Prefix::Never,
@@ -254,7 +273,6 @@ pub(super) const KEYS: &[Key] = &[
         };
     } }),
     key("mcp.builtin", Kind::Choice { words: &["auto", "true", "false"], set: |s, word| s.builtin = word.parse().ok() }),
-    key("mcp.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
     key("mcp.max_sessions", number(1, 100_000_000, |s, n| s.shard.mcp.sessions_max = n as u32)),
     key("mcp.max_calls_per_shard", number(1, 1 << 24, |s, n| s.shard.mcp.calls_max = n as u32)),
 

@@ -80,6 +80,11 @@ impl Kind {
                 "a list of host names or addresses without port, such as [\"weir.example.com\", \"[::1]\"]"
                     .into()
             }
+            Kind::Origins(_) => "a list of origins as browsers send them: scheme, host, and the port unless it is the \
+                                 scheme's own, such as [\"https://app.example.com\", \"http://localhost:5173\"], \
+                                 letters outside of ASCII as xn--; or \"*\" for all pages there are"
+                .into(),
+            Kind::Tokens(_) => "a list of names such as [\"GET\", \"POST\"] or [\"X-Client-ID\"]".into(),
             Kind::Folder(_) => "a folder, such as \"/var/lib/weir\" or \"./1\", or \"\" for none".into(),
             Kind::Choice { words, .. } => alternatives(words),
         }

@@ -29,7 +29,7 @@ pub(crate) struct Settings {
     pub(super) backend_limit: Limit,
     /// Whether the built-in MCP server takes part. None: if there is no upstream.
     pub(super) builtin: Option<bool>,
-    /// Hosts that MCP requests may be for and come from. Empty: as the address the gateway listens on says.
+    /// Hosts that requests may be for. Empty: as the address the gateway listens on says.
     pub(super) hosts: Vec<Box<str>>,
     /// What holds for an upstream that does not say otherwise; while one is read, what it says.
     pub(super) upstream: limits::Upstream,
@@ -110,7 +110,7 @@ impl Settings {
         config.backend_rate = self.backend_limit.rate();
         config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
-        config.mcp.hosts = self.mcp_hosts();
+        config.browser.hosts = self.hosts();
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
     }
@@ -132,17 +132,11 @@ impl Settings {
 
     /// Who listens on loopback only is named by loopback names only, which keeps out web pages whose own name
     /// was made to point here (DNS rebinding).
-    fn mcp_hosts(&self) -> Vec<Box<str>> {
-        let bind = self.server.bind.to_canonical();
-        if !self.hosts.is_empty() || !bind.is_loopback() {
-            return self.hosts.clone();
+    fn hosts(&self) -> Vec<Box<str>> {
+        if self.hosts.is_empty() && !self.server.bind.to_canonical().is_loopback() {
+            return Vec::new();
         }
-        let mut hosts = LOOPBACK_HOSTS.map(Box::from).to_vec();
-        let bind = if bind.is_ipv6() { format!("[{bind}]") } else { bind.to_string() };
-        if !LOOPBACK_HOSTS.contains(&bind.as_str()) {
-            hosts.push(bind.into());
-        }
-        hosts
+        LOOPBACK_HOSTS.map(Box::from).into_iter().chain(self.hosts.iter().cloned()).collect()
     }
 
     /// Values that are fine alone and not together, each with its reason and what to do.

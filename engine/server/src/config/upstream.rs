@@ -16,7 +16,7 @@ use super::nearest::nearest;
 use super::problem::{Fault, Problem};
 use super::settings::Settings;
 use super::url;
-use super::value::Value;
+use super::value::{Value, is_token};
 
 /// What the list is called.
 pub(super) const KEY: &str = "upstream";
@@ -269,10 +269,8 @@ fn headers(value: &DeValue<'_>) -> Result<Vec<(String, String)>, Fault> {
     let wanted = "a section of headers with texts, such as { Authorization = \"Bearer ...\" }, without those of MCP, of \
                   the connection and of the body, which the gateway writes itself";
     pairs(value, wanted, |name, value| {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         let lower = name.to_ascii_lowercase();
-        !name.is_empty()
-            && name.bytes().all(token)
+        is_token(name)
             && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
             && !lower.starts_with("mcp-")
             && !HEADERS_TAKEN.contains(&lower.as_str())

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use toml::de::DeValue;
+use weir_shard::limits::{Origin, Origins};
 
 /// A value before its key has judged it.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,12 +109,38 @@ pub(super) fn cores(text: &str) -> Option<Vec<usize>> {
 /// Hosts as they are written, in a list or with commas between: names or addresses without port, IPv6 in
 /// brackets. They are compared in lower case.
 pub(super) fn hosts(value: &Value) -> Option<Vec<Box<str>>> {
-    let texts: Vec<&str> = match value {
-        Value::Text(text) => text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()).collect(),
-        Value::List(items) => items.iter().map(Value::as_text).collect::<Option<_>>()?,
-        _ => return None,
-    };
-    texts.into_iter().map(|text| is_host(text).then(|| text.to_ascii_lowercase().into())).collect()
+    texts(value)?.into_iter().map(|text| is_host(text).then(|| text.to_ascii_lowercase().into())).collect()
+}
+
+/// Origins as they are written, in a list or with commas between; `*` is all there are.
+pub(super) fn origins(value: &Value) -> Option<Origins> {
+    match texts(value)?.as_slice() {
+        ["*"] => Some(Origins::Any),
+        texts => texts.iter().map(|text| Origin::parse(text)).collect::<Option<_>>().map(Origins::Listed),
+    }
+}
+
+/// Names of methods or headers as they are written, in a list or with commas between, as one header has them.
+pub(super) fn tokens(value: &Value) -> Option<Box<str>> {
+    let texts = texts(value)?;
+    texts.iter().all(|text| is_token(text)).then(|| texts.join(", ").into())
+}
+
+/// The texts of a list, or of one text between its commas.
+fn texts(value: &Value) -> Option<Vec<&str>> {
+    match value {
+        Value::Text(text) => {
+            Some(text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()).collect())
+        }
+        Value::List(items) => items.iter().map(Value::as_text).collect(),
+        _ => None,
+    }
+}
+
+/// Whether it may name a header (RFC 9110, 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
 }
 
 /// Whether it is what may stand before the port in a `Host` header: a name, an IPv4 address, or an IPv6 address
@@ -165,6 +192,32 @@ mod tests {
         }
         assert_eq!(hosts(&list(&["a,b"])), None);
         assert_eq!(hosts(&list(&["1"])), None);
+    }
+
+    #[test]
+    fn origins_have_a_scheme_and_no_path() {
+        let read = |text: &str| origins(&Value::of_text(text));
+        let origin = |text: &str| Origin::parse(text).expect("right");
+        let two = Origins::Listed(vec![origin("https://a.example"), origin("http://localhost:5173")]);
+        assert_eq!(read("https://A.example, http://localhost:5173"), Some(two));
+        assert_eq!((read("*"), read("")), (Some(Origins::Any), Some(Origins::Listed(Vec::new()))));
+        for text in [
+            "a.example",
+            "null",
+            "https://a.example/",
+            "https://*.example",
+            "*,https://a.example",
+            "https://\u{fc}.example",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_and_methods_are_tokens() {
+        assert_eq!(tokens(&Value::of_text("GET,POST")).as_deref(), Some("GET, POST"));
+        assert_eq!(tokens(&Value::List(Vec::new())).as_deref(), Some(""));
+        assert_eq!(tokens(&Value::List(vec![Value::of_text("X-A: b")])), None);
     }
 
     #[test]

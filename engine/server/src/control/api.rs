@@ -7,6 +7,7 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -14,11 +15,12 @@ use serde_json::json;
 use weir_ring::token::Member;
 use weir_shard::error::Error;
 use weir_shard::hash_ring::HashRing;
+use weir_shard::limits::Browser;
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
-use super::dlq;
 use super::mailbox::{Mailbox, NoAnswer};
+use super::{dlq, pages};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -75,8 +77,8 @@ impl Admin {
     }
 }
 
-/// All endpoints.
-pub(super) fn router(admin: Arc<Admin>) -> Router {
+/// All endpoints, for the pages that may use them.
+pub(super) fn router(admin: Arc<Admin>, browser: &Browser) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -87,6 +89,7 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .merge(dlq::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
+        .layer(middleware::from_fn_with_state(pages::rules(browser), pages::guard))
         .with_state(admin)
 }
 

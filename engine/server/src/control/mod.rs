@@ -4,6 +4,7 @@ mod api;
 pub(crate) mod children;
 mod dlq;
 mod mailbox;
+mod pages;
 
 use std::future::IntoFuture;
 use std::io;
@@ -17,6 +18,7 @@ use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
+use weir_shard::limits::Browser;
 use weir_shard::mail::Mail;
 
 use self::api::Admin;
@@ -36,6 +38,8 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<Waker>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
+    /// Which web pages may talk to the data ports.
+    pub(crate) browser: Browser,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -69,7 +73,8 @@ async fn serve(control: Control) -> io::Result<End> {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let service = api::router(admin.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let service =
+            api::router(admin.clone(), &control.browser).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
     }
     let mut signals = Signals::new()?;

@@ -15,6 +15,7 @@ use crate::downstream::gather::Gather;
 use crate::downstream::mcp::Pending;
 use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
+use crate::downstream::reply::Terms;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::policy::TokenBucket;
@@ -188,8 +189,8 @@ pub(crate) enum Waiting {
     Poll {
         /// The session.
         poll: Token,
-        /// The connection goes on after the answer.
-        keep_alive: bool,
+        /// Headers of the answer.
+        terms: Terms,
     },
 }
 
@@ -221,8 +222,6 @@ pub(crate) struct Link {
     pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
-    /// Where it comes from, MCP may be spoken (`Host` and `Origin` of its upgrade).
-    pub welcome: bool,
     /// The session of the MCP messages that it carries by themselves; few links have one.
     pub rpc: Option<Box<Token>>,
     /// A ping waits for its pong.
@@ -381,8 +380,6 @@ pub(crate) enum ParcelStage {
         speaks: Speaks,
         /// What was agreed on permessage-deflate.
         deflate: Option<DeflateParams>,
-        /// Whether it may speak MCP.
-        welcome: bool,
         /// What its upgrade request said, for the join.
         opening: Option<Box<Opening>>,
         /// The join.
@@ -402,7 +399,6 @@ impl Link {
             speaks,
             deflate,
             gateway: false,
-            welcome: true,
             rpc: None,
             pinged: false,
             watch,

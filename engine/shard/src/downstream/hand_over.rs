@@ -99,9 +99,9 @@ impl Shard {
         let mut bytes = parcel.bytes;
         match parcel.stage {
             ParcelStage::Http => self.http_received(token, &bytes, cx),
-            ParcelStage::WebSocket { speaks, deflate, welcome, opening, join } => {
+            ParcelStage::WebSocket { speaks, deflate, opening, join } => {
                 let mut link = Link::new(speaks, deflate, Watch::Once);
-                (link.welcome, link.opening, link.arrived) = (welcome, opening, true);
+                (link.opening, link.arrived) = (opening, true);
                 self.start_link(token, link, cx);
                 self.continue_link(token, &join, &mut bytes, cx);
             }

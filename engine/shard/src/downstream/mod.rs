@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod connection;
+mod cors;
 mod dead_letters;
 mod drain;
 mod egress;

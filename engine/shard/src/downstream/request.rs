@@ -10,11 +10,12 @@ use crate::downstream::connection::{Exchange, Parcel, ParcelStage};
 use crate::downstream::endpoint::{self, Endpoint};
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
+use crate::downstream::mcp::Fault;
 use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
-use crate::policy::Verdict;
+use crate::policy::{Provenance, Verdict};
 use crate::route;
 use crate::turn::{Cx, Shard};
 use weir_ring::token::Member;
@@ -39,8 +40,15 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let mut terms = Terms { keep_alive: head.keep_alive, standing: None };
-        let endpoint = match endpoint::find(head.method, head.path, self.config.test_endpoints) {
+        let mut terms = self.terms(head);
+        let found = endpoint::find(head.method, head.path, self.config.test_endpoints);
+        if let Err(error) = Provenance::of(head.all_headers()).check(&self.config.browser) {
+            return self.refuse_page(token, found.ok().as_ref(), &error, terms, cx);
+        }
+        if !matches!(found, Err(Error::NotFound { .. })) && self.preflight(token, head, &terms, cx) {
+            return Outcome::Done;
+        }
+        let endpoint = match found {
             Ok(endpoint) => endpoint,
             Err(error) => return self.refuse(token, &error, terms, cx),
         };
@@ -82,6 +90,24 @@ impl Shard {
         }
         self.finish(token, cx);
         Outcome::Gone
+    }
+
+    /// Refuses a request for where it comes from, in the words of what it asks for.
+    fn refuse_page(
+        &mut self,
+        token: Token,
+        endpoint: Option<&Endpoint<'_>>,
+        error: &Error,
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
+        match endpoint {
+            Some(Endpoint::LongPoll) => self.refuse_poll(token, error, terms, cx),
+            Some(Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages) => {
+                self.refuse_mcp(token, &Fault::http(error.http_status(), error.message()), terms, cx)
+            }
+            _ => self.refuse(token, error, terms, cx),
+        }
     }
 
     /// Hands the connection to the home of `name`, a client or a session, unless it is there. A connection

@@ -2,7 +2,7 @@
 
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
-use weir_transports::http1::{Head, query, response};
+use weir_transports::http1::{Head, query};
 use weir_transports::phoenix::{Version, longpoll};
 use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
 
@@ -66,7 +66,7 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let terms = Terms { keep_alive: head.keep_alive, standing: None };
+        let terms = self.terms(head);
         let Some(upgrade) = self.agree(token, head, terms, cx) else {
             if !terms.keep_alive {
                 self.finish(token, cx);
@@ -94,13 +94,6 @@ impl Shard {
             }
         }
         let mut link = Link::new(speaks, upgrade.deflate, Watch::Once);
-        // An application's own protocol is open to all pages; tools are not.
-        if let Err(fault) = self.check_guard(head) {
-            if speaks == Speaks::Mcp {
-                return self.refuse_mcp(token, &fault, terms, cx);
-            }
-            link.welcome = false;
-        }
         let named = Opening::of_head(head)
             .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
             .and_then(|()| self.name_link(&mut link, named, cx));
@@ -212,8 +205,8 @@ impl Shard {
         }
         let flow = self.messages(token, &mut link, bytes, cx);
         if let Some((to, join, rest)) = flow {
-            let Link { speaks, deflate, welcome, opening, .. } = *link;
-            let stage = ParcelStage::WebSocket { speaks, deflate, welcome, opening, join };
+            let Link { speaks, deflate, opening, .. } = *link;
+            let stage = ParcelStage::WebSocket { speaks, deflate, opening, join };
             self.stats.websocket.connections -= 1;
             return self.depart(token, to, Parcel { stage, bytes: rest }, cx);
         }
@@ -414,7 +407,7 @@ impl Shard {
         let mut body = Vec::new();
         error.write_json(&mut body);
         let headers = [&[("Content-Type", "application/json")], headers].concat();
-        self.put(token, cx, |out| response::write(out, 426, &headers, &body, terms.keep_alive));
+        self.respond_as(token, 426, &headers, &body, terms, cx);
     }
 }
 

@@ -91,10 +91,6 @@ pub struct Mcp {
     /// The built-in server takes part. Default true; the server's configuration makes it false where there
     /// is an upstream.
     pub builtin: bool,
-    /// Hosts that a request may be for (`Host`) and come from (`Origin`), in lower case and without port; IPv6
-    /// in brackets. Empty: any, but an `Origin` must be the request's own `Host`. Default the loopback names
-    /// [`LOOPBACK_HOSTS`]; the server's configuration empties it where the gateway listens elsewhere.
-    pub hosts: Vec<Box<str>>,
     /// Sessions one shard may hold. Default 10,000 over all shards.
     pub sessions_max: u32,
     /// How long a session outlives its last request or connection. Default 300 s.
@@ -116,9 +112,6 @@ pub enum Prefix {
 
 /// What the built-in server is called beside others; no upstream may be called so.
 pub const BUILTIN_NAME: &str = "weir";
-
-/// The hosts of a gateway that listens on loopback only.
-pub const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 impl Default for Upstream {
     /// An upstream that has neither name nor target yet.
@@ -154,7 +147,6 @@ impl Default for Mcp {
         Mcp {
             prefix: Prefix::OnConflict,
             builtin: true,
-            hosts: LOOPBACK_HOSTS.map(Box::from).into(),
             sessions_max: 10_000,
             session_idle_timeout: Duration::from_secs(300),
             calls_max: 16_384,

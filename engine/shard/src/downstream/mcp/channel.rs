@@ -22,10 +22,6 @@ impl Shard {
         text: Option<&str>,
         cx: &mut Cx<'_>,
     ) -> Flow {
-        if !link.welcome {
-            self.reply_error(token, link, frame, &Error::Origin, cx);
-            return Flow::Go;
-        }
         let identified = if link.session.is_none() && join.client_id.is_none() {
             let name = self.mint();
             self.name_session(&name, cx).map(|session| {

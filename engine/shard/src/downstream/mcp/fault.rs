@@ -9,7 +9,6 @@ use weir_transports::jsonrpc::{DecodeError, Id, Refused};
 use weir_transports::mcp::code;
 
 use crate::downstream::exchange::Outcome;
-use crate::downstream::mcp::headers::with_headers;
 use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::turn::{Cx, Shard};
@@ -119,8 +118,8 @@ impl Shard {
             (None, 405) => &[json, ("Allow", "GET, POST, DELETE")],
             _ => &[json],
         };
-        with_headers(fixed, None, terms.standing, |headers| {
-            self.put(token, cx, |out| response::write(out, fault.status, headers, &body, terms.keep_alive));
+        self.put_head(token, fixed, &terms, cx, |out, headers| {
+            response::write(out, fault.status, headers, &body, terms.keep_alive);
         });
         if terms.keep_alive {
             return Outcome::Done;
