@@ -2,12 +2,14 @@
 
 mod auth;
 mod browser;
+mod credential;
 mod delivery;
 mod durability;
 mod keys;
 mod mcp;
 mod pattern;
 mod permissions;
+mod resource;
 mod routing;
 mod secret;
 
@@ -15,12 +17,14 @@ use std::time::Duration;
 
 pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Role, RoleRules, Signing};
 pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_port, host_and_port};
+pub use self::credential::{Credential, Grant};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::keys::{Algorithm, Key, KeySet, Material};
 pub use self::mcp::{BUILTIN_NAME, Breaker, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::pattern::Pattern;
 pub use self::permissions::Permissions;
+pub use self::resource::Resource;
 pub use self::routing::Routing;
 pub use self::secret::Secret;
 
@@ -87,6 +91,8 @@ pub struct Config {
     pub mcp: Mcp,
     /// Which web pages may talk to the gateway.
     pub browser: Browser,
+    /// What the gateway is to OAuth.
+    pub resource: Resource,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -236,6 +242,7 @@ impl Default for Config {
             upstreams: Vec::new(),
             mcp: Mcp::default(),
             browser: Browser::default(),
+            resource: Resource::default(),
             secret: [0; 32],
         }
     }

@@ -18,6 +18,7 @@ use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
+pub use crate::upstream::{TokenCame, TokenWanted};
 
 /// One letter.
 #[derive(Debug)]
@@ -72,6 +73,11 @@ pub enum Mail {
     KeysWanted { from: Member },
     /// All keys that hold from now on.
     Keys(Arc<KeySet>),
+    /// A shard has no token for an upstream; sent to the control thread, which answers with `TokenCame` whatever it
+    /// finds.
+    TokenWanted(Box<TokenWanted>),
+    /// A token for an upstream, or why there is none.
+    TokenCame(Box<TokenCame>),
     /// The token of this `jti` is not taken any more, to be remembered until `until`.
     Revoke { token_id: Box<str>, until: Wall },
 }

@@ -21,7 +21,7 @@ const EXPOSED: &str = "Mcp-Session-Id, Retry-After, WWW-Authenticate, X-RateLimi
 
 /// Which pages may read an answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Grant {
+pub(crate) enum Sharing {
     /// Those of the gateway's own host: CORS is off.
     #[default]
     Off,
@@ -33,17 +33,17 @@ pub(crate) enum Grant {
     Listed(u16),
 }
 
-impl Grant {
+impl Sharing {
     /// Decides on the request of a page of this origin.
-    pub(crate) fn of(origin: Option<&str>, cors: &Cors) -> Grant {
+    pub(crate) fn of(origin: Option<&str>, cors: &Cors) -> Sharing {
         match (&cors.origins, origin) {
-            (Origins::Any, _) => Grant::Any,
-            (Origins::Listed(listed), _) if listed.is_empty() => Grant::Off,
+            (Origins::Any, _) => Sharing::Any,
+            (Origins::Listed(listed), _) if listed.is_empty() => Sharing::Off,
             (Origins::Listed(listed), Some(sent)) => {
                 let at = listed.iter().position(|origin| origin.is(sent));
-                at.and_then(|at| u16::try_from(at).ok()).map_or(Grant::Refused, Grant::Listed)
+                at.and_then(|at| u16::try_from(at).ok()).map_or(Sharing::Refused, Sharing::Listed)
             }
-            (Origins::Listed(_), None) => Grant::Refused,
+            (Origins::Listed(_), None) => Sharing::Refused,
         }
     }
 
@@ -54,10 +54,10 @@ impl Grant {
             Origins::Any => None,
         };
         let (allowed, varies) = match self {
-            Grant::Off => (None, false),
-            Grant::Refused => (None, true),
-            Grant::Any => (Some("*"), false),
-            Grant::Listed(at) => (listed(at), true),
+            Sharing::Off => (None, false),
+            Sharing::Refused => (None, true),
+            Sharing::Any => (Some("*"), false),
+            Sharing::Listed(at) => (listed(at), true),
         };
         let exposed = allowed.map(|_| ("Access-Control-Expose-Headers", EXPOSED));
         let varies = varies.then_some(("Vary", "Origin"));
@@ -81,7 +81,7 @@ fn with_headers(own: &[(&str, &str)], terms: &Terms, cors: &Cors, write: impl Fn
         ]
     });
     let all = own.iter().copied().chain(standing.into_iter().flatten()).chain(GUARD);
-    for (slot, header) in headers.iter_mut().zip(all.chain(terms.grant.headers(cors))) {
+    for (slot, header) in headers.iter_mut().zip(all.chain(terms.sharing.headers(cors))) {
         *slot = header;
         len += 1;
     }
@@ -93,7 +93,7 @@ impl Shard {
     pub(crate) fn terms(&self, head: &Head<'_>) -> Terms {
         let cors = &self.config.browser.cors;
         let origin = if cors.origins.is_empty() { None } else { head.header("origin") };
-        Terms { keep_alive: head.keep_alive, standing: None, grant: Grant::of(origin, cors) }
+        Terms { keep_alive: head.keep_alive, standing: None, sharing: Sharing::of(origin, cors) }
     }
 
     /// Writes the head of an answer with its own headers and those that its terms add.
@@ -121,7 +121,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> bool {
         let asks = head.method == Method::Options && head.header("access-control-request-method").is_some();
-        if !asks || !matches!(terms.grant, Grant::Any | Grant::Listed(_)) {
+        if !asks || !matches!(terms.sharing, Sharing::Any | Sharing::Listed(_)) {
             return false;
         }
         let config = std::sync::Arc::clone(&self.config);

@@ -46,8 +46,9 @@ impl Shard {
             Mail::Handlers(count) => self.handlers = count,
             Mail::Keys(keys) => self.keys_arrived(keys, cx),
             Mail::Revoke { token_id, until } => self.auth.revoke(&token_id, until, cx.now.wall),
+            Mail::TokenCame(came) => self.token_came(*came, cx),
             // The control thread's.
-            Mail::KeysWanted { .. } => {}
+            Mail::KeysWanted { .. } | Mail::TokenWanted(_) => {}
         }
     }
 

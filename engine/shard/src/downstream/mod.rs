@@ -26,6 +26,7 @@ mod publish;
 mod pull;
 mod reply;
 mod request;
+mod resource;
 mod retry;
 mod rpc;
 mod sending;

@@ -3,7 +3,7 @@
 use weir_ring::token::Token;
 use weir_transports::http1::response;
 
-use crate::downstream::cors::Grant;
+use crate::downstream::cors::Sharing;
 use crate::downstream::longpoll::error_with_status;
 use crate::error::Error;
 use crate::policy::Standing;
@@ -17,7 +17,7 @@ pub(crate) struct Terms {
     /// Where the requester stands with its limit.
     pub standing: Option<Standing>,
     /// Which pages may read it.
-    pub grant: Grant,
+    pub sharing: Sharing,
 }
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");

@@ -59,6 +59,7 @@ impl Shard {
             return self.refuse(token, &Error::draining(), Terms { keep_alive: false, ..terms }, cx);
         }
         match endpoint {
+            Endpoint::Resource(resource) => self.resource_metadata(token, head, resource, terms, cx),
             Endpoint::Sse | Endpoint::Events => {
                 let feed = endpoint == Endpoint::Events;
                 self.stream_request(token, head, feed, raw, cx)

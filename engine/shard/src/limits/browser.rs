@@ -50,7 +50,7 @@ pub const LOOPBACK_HOSTS: [&str; 1] = ["localhost"];
 const METHODS: [&str; 3] = ["GET", "POST", "DELETE"];
 
 /// Headers that pages may send.
-const HEADERS: [&str; 14] = [
+const HEADERS: [&str; 15] = [
     "Authorization",
     "Content-Type",
     "Idempotency-Key",
@@ -61,6 +61,7 @@ const HEADERS: [&str; 14] = [
     "Mcp-Session-Id",
     "X-API-Key",
     "X-Client-ID",
+    "X-Phoenix-AuthToken",
     "X-Phoenix-LongPoll-Token",
     "baggage",
     "traceparent",

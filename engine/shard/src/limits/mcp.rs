@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use weir_ring::token::Address;
 
+use super::Credential;
+
 /// One MCP server behind the gateway: its replicas and the bounds of talking to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
@@ -26,8 +28,10 @@ pub struct Upstream {
     pub health_check_interval: Duration,
     /// When requests are refused without being tried.
     pub breaker: Breaker,
-    /// Headers of every HTTP request to it, such as a static credential.
+    /// Headers of every HTTP request to it, such as a credential that is always the same.
     pub headers: Vec<(Box<str>, Box<str>)>,
+    /// Where its tokens come from, if it wants such.
+    pub credential: Option<Credential>,
 }
 
 /// One replica of an upstream.
@@ -138,6 +142,7 @@ impl Default for Upstream {
                 window: Duration::from_secs(10),
             },
             headers: Vec::new(),
+            credential: None,
         }
     }
 }

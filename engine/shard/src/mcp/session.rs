@@ -1,12 +1,14 @@
 //! Sessions of legacy clients.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::Version;
 
 use crate::policy::TokenBucket;
+use crate::policy::auth::Principal;
 use crate::upstream::UpstreamId;
 
 /// A legacy client's session: what `initialize` said, and all that is under way for it.
@@ -20,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) client_info: Box<str>,
     /// `capabilities` of the client, a JSON object.
     pub(crate) capabilities: Box<str>,
+    /// Whose it is, as proved by its last request; none: authentication is off.
+    pub(crate) who: Option<Arc<Principal>>,
     /// What it may ask for.
     pub(crate) bucket: TokenBucket,
     /// When it was last heard.

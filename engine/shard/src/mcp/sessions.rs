@@ -60,6 +60,7 @@ impl Shard {
             version: version.unwrap_or(LEGACY_NEWEST),
             client_info: object_or(info, SERVER_INFO),
             capabilities: object_or(capabilities, "{}"),
+            who: None,
             bucket: TokenBucket::new(),
             heard: cx.now.mono,
             initialized: false,
@@ -287,6 +288,7 @@ impl Shard {
             headers: &[],
             idempotent: true,
             long: false,
+            who: None,
         };
         match backing {
             Some(backing) => self.ask(backing, leg, ask, cx),

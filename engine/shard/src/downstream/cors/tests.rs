@@ -121,8 +121,8 @@ fn listed(origins: &[&str]) -> Cors {
 }
 
 fn said(origin: Option<&str>, cors: &Cors) -> Vec<String> {
-    let grant = Grant::of(origin, cors);
-    grant.headers(cors).map(|(name, value)| format!("{name}: {value}")).collect()
+    let sharing = Sharing::of(origin, cors);
+    sharing.headers(cors).map(|(name, value)| format!("{name}: {value}")).collect()
 }
 
 #[test]

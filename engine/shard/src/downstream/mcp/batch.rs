@@ -58,7 +58,7 @@ impl Shard {
                 }
                 (Ok(message), None) if is_request(&message) => {
                     let headers = &request.headers.passed;
-                    let from = From { outlet, client: Client::Session(session), headers };
+                    let from = From { outlet, client: Client::Session(session), who: None, headers };
                     self.mcp_message(from, message, cx);
                 }
                 (Ok(message), None) => self.tell_hub(session, request, message, cx),

@@ -110,14 +110,22 @@ impl Shard {
         let notifies = matches!(message, Message::Notification { .. });
         if topic.is_none() && (says_stateless(&message) || notifies && session.is_none()) {
             let outlet = Outlet::Link { connection: token };
-            self.mcp_message(From { outlet, client: Client::Stateless, headers: &[] }, message, cx);
+            self.mcp_message(
+                From { outlet, client: Client::Stateless, who: None, headers: &[] },
+                message,
+                cx,
+            );
             return Ok(());
         }
         let Some(session) = self.link_session(token, link, topic, session, &message, cx)? else {
             return Ok(());
         };
         let outlet = Outlet::Session { session };
-        self.mcp_message(From { outlet, client: Client::Session(session), headers: &[] }, message, cx);
+        self.mcp_message(
+            From { outlet, client: Client::Session(session), who: None, headers: &[] },
+            message,
+            cx,
+        );
         Ok(())
     }
 

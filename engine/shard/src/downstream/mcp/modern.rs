@@ -94,7 +94,7 @@ impl Shard {
         let number = self.next_ticket();
         let outlet = Outlet::Post { connection: token, exchange: number };
         let headers = &request.headers.passed;
-        let from = From { outlet, client: Client::Stateless, headers };
+        let from = From { outlet, client: Client::Stateless, who: None, headers };
         let Message::Request { ref method, .. } = message else {
             self.mcp_message(from, message, cx);
             return Ok(self.accept_post(request, cx));

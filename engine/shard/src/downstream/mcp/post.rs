@@ -249,8 +249,12 @@ impl Shard {
         let stream = self.open_stream(session, request.token, 1);
         let pending = Pending { opens, ..request.pending(Source::Stream { session, stream, cursor: 0 }) };
         let headers = &request.headers.passed;
-        let from =
-            From { outlet: Outlet::Stream { session, stream }, client: Client::Session(session), headers };
+        let from = From {
+            outlet: Outlet::Stream { session, stream },
+            client: Client::Session(session),
+            who: None,
+            headers,
+        };
         self.serving.request = Some((request.token, pending));
         self.mcp_message(from, message, cx);
         self.asked_hub(request.token, cx)
@@ -272,7 +276,12 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let headers = &request.headers.passed;
-        let from = From { outlet: Outlet::Session { session }, client: Client::Session(session), headers };
+        let from = From {
+            outlet: Outlet::Session { session },
+            client: Client::Session(session),
+            who: None,
+            headers,
+        };
         self.mcp_message(from, message, cx);
     }
 

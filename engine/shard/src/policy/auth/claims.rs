@@ -97,6 +97,7 @@ impl Claims {
             token_id: self.jti,
             issuer: self.iss,
             audience: audience.into(),
+            bearer: None,
         })
     }
 

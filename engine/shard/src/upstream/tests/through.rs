@@ -25,7 +25,7 @@ impl World {
     fn say(&mut self, client: Client, outlet: Outlet, text: &str) {
         self.act(|shard, cx| {
             let message = jsonrpc::decode(text).expect("a message");
-            shard.mcp_message(From { outlet, client, headers: &[] }, message, cx);
+            shard.mcp_message(From { outlet, client, who: None, headers: &[] }, message, cx);
         });
     }
 
