@@ -60,6 +60,8 @@ pub enum Error {
     Unacknowledged,
     /// Changes are for operators, and these are on the machine itself until there is authentication.
     Loopback,
+    /// A token is asked for, and there is nothing to sign it with.
+    NoSigningKey,
     /// The path exists, for the methods in `allow` (RFC 9110, section 15.5.6).
     MethodNotAllowed { allow: &'static str },
 }
@@ -111,7 +113,7 @@ impl Error {
             | Error::InvalidToken { .. }
             | Error::TokenExpired
             | Error::TokenRevoked => "authentication_failed",
-            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => "conflict",
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
                 "unavailable"
             }
@@ -136,6 +138,7 @@ impl Error {
             }
             Error::KeyReused => "idempotency_key",
             Error::KeyBusy { .. } => "in_progress",
+            Error::NoSigningKey => "no_signing_key",
             Error::MissingToken => "missing_token",
             Error::RecoveryTokenInvalid | Error::InvalidToken { .. } => "invalid_token",
             Error::RecoveryTokenExpired | Error::TokenExpired => "token_expired",
@@ -167,7 +170,7 @@ impl Error {
             | Error::NotAllowed { .. } => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
-            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => 503,
@@ -258,6 +261,10 @@ impl Error {
                                       after retry_after milliseconds."
                     .into()
             }
+            Error::NoSigningKey => {
+                "This gateway has no secret to sign tokens with; set JWT_SECRET, or get tokens from their issuer."
+                    .into()
+            }
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
             Error::MethodNotAllowed { allow } => {
                 format!("This path does not know the request's method; use {allow}.").into()
@@ -344,6 +351,7 @@ mod tests {
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),
             (Error::KeyBusy { retry_after: WAIT }, "conflict", "in_progress", 409),
+            (Error::NoSigningKey, "conflict", "no_signing_key", 409),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
         ]

@@ -12,15 +12,17 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
+use weir_ring::time::Wall;
 use weir_ring::token::Member;
 use weir_shard::error::Error;
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::Browser;
+use weir_shard::limits::{Auth, Browser};
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
+use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
-use super::{dlq, pages};
+use super::{dlq, pages, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -28,6 +30,7 @@ pub(super) struct Admin {
     ring: HashRing,
     started: Instant,
     draining: AtomicBool,
+    auth: Auth,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -41,8 +44,13 @@ struct Figures {
 }
 
 impl Admin {
-    pub(super) fn new(mailbox: Mailbox, ring: HashRing) -> Admin {
-        Admin { mailbox, ring, started: Instant::now(), draining: AtomicBool::new(false) }
+    pub(super) fn new(mailbox: Mailbox, ring: HashRing, auth: Auth) -> Admin {
+        Admin { mailbox, ring, started: Instant::now(), draining: AtomicBool::new(false), auth }
+    }
+
+    /// What tokens are made with, and whom they are for.
+    pub(super) fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -67,6 +75,13 @@ impl Admin {
         Member(self.ring.home(client.as_bytes()))
     }
 
+    /// The token of this `jti` is taken by no shard any more.
+    pub(super) async fn revoke(&self, token_id: &str, until: Wall) {
+        for shard in self.shards() {
+            self.mailbox.send(shard, Mail::Revoke { token_id: token_id.into(), until }).await;
+        }
+    }
+
     /// Asks a shard.
     pub(super) async fn ask(&self, shard: Member, question: Question) -> Result<Answer, NoAnswer> {
         self.mailbox.ask(shard, question).await
@@ -77,8 +92,8 @@ impl Admin {
     }
 }
 
-/// All endpoints, for the pages that may use them.
-pub(super) fn router(admin: Arc<Admin>, browser: &Browser) -> Router {
+/// All endpoints, for the operators and the pages that may use them.
+pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -87,8 +102,10 @@ pub(super) fn router(admin: Arc<Admin>, browser: &Browser) -> Router {
         .route("/mcp/health/client/{client_id}", get(client))
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
+        .merge(tokens::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
         .layer(middleware::from_fn_with_state(pages::rules(browser), pages::guard))
         .with_state(admin)
 }
@@ -102,7 +119,9 @@ async fn index() -> Json<serde_json::Value> {
             "/ready": "200 while it takes clients, 503 once it is stopping",
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
-            "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive. Changes from this machine only",
+            "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
+            "/mcp/admin/token": "POST: makes an access token",
+            "/mcp/admin/revoke": "POST: an access token is not taken any more",
         },
     }))
 }
