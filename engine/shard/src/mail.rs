@@ -18,7 +18,7 @@ use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
-pub use crate::upstream::{TokenCame, TokenWanted};
+pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
 
 /// One letter.
 #[derive(Debug)]

@@ -64,6 +64,10 @@ pub(super) enum Kind {
     PublicKey(fn(&mut Settings, Option<Material>)),
     /// Where keys are fetched; "" is nowhere.
     KeyUrl(fn(&mut Settings, Option<Box<str>>)),
+    /// Authorization servers.
+    Servers(fn(&mut Settings, Vec<Box<str>>)),
+    /// The gateway's own URL; "" is none.
+    Resource(fn(&mut Settings, Option<Box<str>>)),
 }
 
 /// Bytes of the longest secret.
@@ -145,6 +149,14 @@ impl Key {
                 "" => set(settings, None),
                 text => set(settings, Some(auth::pem(text)?)),
             },
+            (Kind::Servers(set), value) => match texts(value) {
+                Some(urls) if urls.iter().all(|url| auth::is_url_of_keys(url)) => set(settings, urls),
+                _ => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Resource(set), Value::Text(url)) if url.is_empty() => set(settings, None),
+            (Kind::Resource(set), Value::Text(url)) if auth::is_resource(url) => {
+                set(settings, Some(url.as_str().into()));
+            }
             (Kind::KeyUrl(set), Value::Text(url)) if url.is_empty() => set(settings, None),
             (Kind::KeyUrl(set), Value::Text(url)) if auth::is_url_of_keys(url) => {
                 set(settings, Some(url.as_str().into()));
@@ -306,6 +318,8 @@ pub(super) const KEYS: &[Key] = &[
     } }),
     key("auth.query_token", Kind::Switch(|s, on| s.auth.query_token = on)),
     key("auth.ticket_ttl", time(SECOND, 30 * SECOND, |s, t| s.auth.ticket_ttl = t)),
+    key("auth.resource", Kind::Resource(|s, url| s.auth.resource = url)),
+    key("auth.authorization_servers", Kind::Servers(|s, urls| s.auth.authorization_servers = urls)),
     aliased("JWT_SECRET", "auth.jwt.secret", Kind::Secret { min: SECRET_BYTES_MIN, set: |s, secret| s.auth.secret = secret }),
     key("auth.jwt.public_key", Kind::PublicKey(|s, key| s.auth.public_key = key)),
     key("auth.jwt.jwks_url", Kind::KeyUrl(|s, url| s.auth.jwks_url = url)),

@@ -101,6 +101,10 @@ impl Kind {
             }
             Kind::Secret { min, .. } => format!("a text of {min} to 4096 bytes, or \"\" for none"),
             Kind::PublicKey(_) => "a PEM file's path, the key itself, or \"\" for none".into(),
+            Kind::Servers(_) => format!("a list of URLs, each {}", auth::URL),
+            Kind::Resource(_) => {
+                "the URL of /mcp as clients have it, such as \"https://weir.example.com/mcp\", or \"\" for none".into()
+            }
             Kind::KeyUrl(_) => format!("{}, or \"\" for none", auth::URL),
         }
     }

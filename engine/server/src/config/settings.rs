@@ -113,9 +113,11 @@ impl Settings {
         config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.auth = self.auth();
+        config.resource = self.auth.resource();
         config.client_rate = self.auth.capped(self.client_limit.rate());
         config.backend_rate = self.backend_limit.rate();
         config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
+        config.auth.keeps_tokens = self.upstreams.iter().any(Upstream::exchanges);
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
         config.browser.hosts = self.hosts();
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
@@ -134,6 +136,11 @@ impl Settings {
     /// Whether clients must prove who they are.
     pub(crate) fn auth_mode(&self) -> Mode {
         self.auth.mode()
+    }
+
+    /// Whom tokens may be meant for, where data is served at these ports.
+    pub(crate) fn audiences(&self, ports: &[u16]) -> Box<[Box<str>]> {
+        self.auth.audiences(self.server.bind, ports)
     }
 
     /// Keys, roles and what else a shard is given of `[auth]`.
@@ -183,16 +190,8 @@ impl Settings {
                  the second"
             ));
         }
-        for limits::Upstream { name, timeout, timeout_max, .. } in
-            self.upstreams.iter().map(|one| &one.bounds)
-        {
-            if timeout_max < timeout {
-                found.push(format!(
-                    "timeout_max = {timeout_max:?} of the upstream {name} is smaller than its timeout = {timeout:?}: raise \
-                     the first or lower the second"
-                ));
-            }
-        }
+        let authenticates = self.auth.mode() != Mode::Off;
+        found.extend(self.upstreams.iter().flat_map(|upstream| upstream.contradictions(authenticates)));
         let ports = [("admin", server.admin_port), ("sse", server.sse_port), ("ws", server.ws_port)];
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {
             if ports[one].1 == ports[other].1 && ports[one].1 != 0 {

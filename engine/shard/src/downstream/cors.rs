@@ -48,7 +48,7 @@ impl Sharing {
     }
 
     /// The headers that say so.
-    fn headers(self, cors: &Cors) -> impl Iterator<Item = (&'static str, &str)> {
+    fn headers(self, cors: &Cors) -> impl Iterator<Item = (&str, &str)> {
         let listed = |at: u16| match &cors.origins {
             Origins::Listed(listed) => listed.get(usize::from(at)).map(|origin| origin.as_str()),
             Origins::Any => None,

@@ -112,9 +112,8 @@ mod tests {
         assert_eq!(get("/mcp/ws/echo"), Err(Error::NotFound { what: "path" }));
         assert_eq!(find(Method::Get, "/mcp/ws/echo", true), Ok(Endpoint::Echo));
         assert_eq!(get("/mcp/clients/u1/messages"), Err(Error::MethodNotAllowed { allow: "POST" }));
-        let metadata = "/.well-known/oauth-protected-resource";
-        assert_eq!(get(&format!("{metadata}/sse")), Ok(Endpoint::Resource("/sse")));
-        assert_eq!(get(metadata), Ok(Endpoint::Resource("/mcp")));
+        assert_eq!(get("/.well-known/oauth-protected-resource/sse"), Ok(Endpoint::Resource("/sse")));
+        assert_eq!(get("/.well-known/oauth-protected-resource"), Ok(Endpoint::Resource("/mcp")));
         let post = |path| find(Method::Post, path, false);
         assert_eq!(post("/mcp/clients/u%2F1/messages"), Ok(Endpoint::Client("u/1".into())));
         assert_eq!(post("/mcp/topics/topic:a/messages"), Ok(Endpoint::Topic("topic:a".into())));

@@ -12,7 +12,6 @@ use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::failover::Parting;
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::opening::{Opened, Opening};
-use crate::downstream::reply::Terms;
 use crate::downstream::request::client_of;
 use crate::error::Error;
 use crate::mail::Mail;

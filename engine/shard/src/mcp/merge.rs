@@ -274,11 +274,11 @@ impl Shard {
                 continue;
             };
             let Some(page) = Page::read(call.method, result) else { continue };
-            let shown = |item: &&str| {
+            let seen = |item: &str| {
                 self.is_shown(call.method, part.server, item)
                     && self.sees(call.who.as_ref(), call.method, part.server, item)
             };
-            for item in page.items.iter().filter(shown) {
+            for item in page.items.iter().filter(|item| seen(item)) {
                 let mut shown = Vec::with_capacity(item.len() + 32);
                 self.write_item(&mut shown, call.method, part.server, item);
                 items.push(shown);

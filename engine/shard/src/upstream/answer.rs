@@ -48,13 +48,13 @@ impl Shard {
     }
 
     fn ask_answered(&mut self, id: Token, status: u16, text: &str, cx: &mut Cx<'_>) {
+        if status == 401 {
+            self.token_refused(id);
+        }
         let Some(errand) = self.upstream.errands.get(id) else { return };
         let backing = errand.backing;
         let session = backing.and_then(|token| self.backing(token)).is_some_and(|b| b.session().is_some());
         let ours = errand.wire_id().is_some_and(|wire_id| answers(text, wire_id));
-        if status == 401 {
-            self.token_refused(id);
-        }
         // Errors of 2026-07-28 come with 400 and 404, and are answers.
         if errand.resumed {
             self.fail_errand(id, UpstreamFault::Broken, cx);

@@ -45,6 +45,7 @@ pub(crate) use backing::{Backing, Opening};
 pub use credential::{TokenCame, TokenWanted};
 pub(crate) use fault::UpstreamFault;
 pub(crate) use look::Look;
+pub use purse::Fetched;
 pub(crate) use wire::Wire;
 
 use self::errand::Errand;
@@ -62,7 +63,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const NEVER: Instant = Instant(u64::MAX);
 
 /// A configured MCP server: its place in `Config::upstreams`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct UpstreamId(pub(crate) u16);
 
 impl UpstreamId {
