@@ -36,8 +36,13 @@ pub(crate) struct Order {
 #[derive(Debug)]
 pub(crate) enum OrderError {
     Subject,
-    Role { name: String, known: Vec<String> },
-    Permission { word: String },
+    Role {
+        name: String,
+        known: Vec<String>,
+    },
+    Permission {
+        word: String,
+    },
     Life,
     /// The system gives no random number.
     System(io::Error),
@@ -158,8 +163,7 @@ mod tests {
 
     fn claims(order: &str) -> Result<serde_json::Value, String> {
         let order: Order = serde_json::from_str(order).map_err(|error| error.to_string())?;
-        let claims =
-            order.claims(&Auth::default(), Wall(1_000_999)).map_err(|error| error.to_string())?;
+        let claims = order.claims(&Auth::default(), Wall(1_000_999)).map_err(|error| error.to_string())?;
         serde_json::to_value(claims.grant()).map_err(|error| error.to_string())
     }
 

@@ -16,6 +16,7 @@ use crate::limits::KeySet;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
+use crate::policy::auth::Principal;
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
 pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
@@ -78,6 +79,8 @@ pub enum Mail {
     TokenWanted(Box<TokenWanted>),
     /// A token for an upstream, or why there is none.
     TokenCame(Box<TokenCame>),
+    /// A client has a newer token, on which its connections may go on; sent to its home.
+    Prolong(Arc<Principal>),
     /// The token of this `jti` is not taken any more, to be remembered until `until`.
     Revoke { token_id: Box<str>, until: Wall },
 }

@@ -12,7 +12,7 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Arrivals, Connection, Polls, Serving};
+use crate::downstream::{Address, Arrivals, Connection, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
@@ -22,7 +22,7 @@ use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
-use crate::policy::auth::Authenticator;
+use crate::policy::auth::{Authenticator, Principal};
 use crate::random::Random;
 use crate::seal::Seal;
 use crate::session::Sessions;
@@ -98,6 +98,14 @@ pub struct Shard {
     pub(crate) watchers: Subscribers,
     /// Who asks.
     pub(crate) auth: Authenticator,
+    /// Who proves nothing, where that is allowed.
+    pub(crate) guest: Arc<Principal>,
+    /// Newer tokens of clients that are connected with older ones.
+    pub(crate) prolonged: Prolonged,
+    /// Requests that wait for keys.
+    pub(crate) parked: Vec<Token>,
+    /// Tokens were revoked since connections were last looked at for it.
+    pub(crate) revoked: bool,
     pub(crate) backends: Backends,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
@@ -138,6 +146,8 @@ pub struct Shard {
     pub(crate) salt: u64,
     /// MCP clients' requests at hand.
     pub(crate) serving: Serving,
+    /// How the HTTP request at hand calls the gateway.
+    pub(crate) address: Address,
     /// MCP servers.
     pub(crate) upstream: Upstreams,
 }
@@ -185,8 +195,13 @@ impl Shard {
             seal: Seal::new(&config.secret, me, random.next()),
             salt: random.next(),
             serving: Serving::new(random.next()),
+            address: Address::default(),
             upstream: Upstreams::new(&config, random.next()),
             auth: Authenticator::new(&config.auth, seed),
+            guest: Arc::new(Principal::guest(&config.auth)),
+            prolonged: Prolonged::new(seed),
+            parked: Vec::new(),
+            revoked: false,
             random,
             me,
             config,
@@ -292,6 +307,10 @@ impl Shard {
             log_forgotten(&mut self.journal, Name { kind: Kind::Topic, text: &topic }, epoch);
         }
         self.keys.forget_old(cx.now.mono);
+        self.prolonged.sweep(cx.now.wall);
+        if std::mem::take(&mut self.revoked) {
+            self.examine_all_proofs(cx);
+        }
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
 

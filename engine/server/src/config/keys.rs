@@ -138,7 +138,9 @@ impl Key {
                 _ => return Err(self.refuses(value.clone())),
             },
             (Kind::Secret { set, .. }, Value::Text(text)) if text.is_empty() => set(settings, None),
-            (Kind::Secret { min, set }, Value::Text(text)) if (*min..=SECRET_BYTES_MAX).contains(&text.len()) => {
+            (Kind::Secret { min, set }, Value::Text(text))
+                if (*min..=SECRET_BYTES_MAX).contains(&text.len()) =>
+            {
                 set(settings, Some(Secret::new(text.as_bytes())));
             }
             (Kind::Secret { .. }, Value::Text(text)) => {

@@ -16,7 +16,9 @@ pub(super) enum Value {
     Text(String),
     List(Vec<Value>),
     /// A text that nobody is shown, of so many bytes.
-    Hidden { bytes: usize },
+    Hidden {
+        bytes: usize,
+    },
     /// None of the above; what it is instead.
     Other(&'static str),
 }

@@ -64,17 +64,11 @@ async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Respon
     one(&admin, &id, DeadQuestion::Show).await
 }
 
-async fn redrive(
-    State(admin): State<Arc<Admin>>,
-    Path(id): Path<String>,
-) -> Response {
+async fn redrive(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
     one(&admin, &id, DeadQuestion::Redrive).await
 }
 
-async fn purge(
-    State(admin): State<Arc<Admin>>,
-    Path(id): Path<String>,
-) -> Response {
+async fn purge(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Response {
     one(&admin, &id, DeadQuestion::Purge).await
 }
 

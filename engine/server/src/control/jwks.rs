@@ -61,12 +61,18 @@ impl fmt::Display for FetchError {
         match self {
             FetchError::Http(error) => write!(f, "{error}"),
             FetchError::Status(status @ 300..400) => {
-                write!(f, "it was answered with {status}, and redirects are not followed; configure the URL itself")
+                write!(
+                    f,
+                    "it was answered with {status}, and redirects are not followed; configure the URL itself"
+                )
             }
             FetchError::Status(status) => write!(f, "it was answered with {status}"),
             FetchError::Fault(fault) => write!(f, "the answer {fault}"),
             FetchError::NoKey { others } => {
-                write!(f, "none of the set's {others} keys is a public RSA, P-256 or Ed25519 key for signatures")
+                write!(
+                    f,
+                    "none of the set's {others} keys is a public RSA, P-256 or Ed25519 key for signatures"
+                )
             }
         }
     }
@@ -93,7 +99,12 @@ struct Issuer {
 impl Keeper {
     pub(super) fn new(auth: &Auth, refresh: Duration, mailbox: Mailbox) -> Keeper {
         let issuer = |from: &KeyUrl| Issuer { from: from.clone(), keys: Vec::new(), failures: 0 };
-        Keeper { own: auth.keys.clone(), issuers: auth.key_urls.iter().map(issuer).collect(), refresh, mailbox }
+        Keeper {
+            own: auth.keys.clone(),
+            issuers: auth.key_urls.iter().map(issuer).collect(),
+            refresh,
+            mailbox,
+        }
     }
 
     /// Serves the shards that ask by `wanted`, until they are gone. Each is answered, whatever was found.

@@ -60,7 +60,9 @@ async fn revoke(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
         // Who refreshed it has another that ends later, and has the same name.
         Ok(Revocation::Token { token }) => match token_id(&token) {
             Some((token_id, expires)) => (token_id, after(expires.max(now), LIFE_MAX.as_secs())),
-            None => return refuse(&Error::malformed("the token has no name (jti) by which it could be revoked")),
+            None => {
+                return refuse(&Error::malformed("the token has no name (jti) by which it could be revoked"));
+            }
         },
         Err(error) => return refuse(&error),
     };

@@ -56,6 +56,10 @@ impl Shard {
         if let Error::MethodNotAllowed { allow } = error {
             headers.push(("Allow", allow));
         }
+        let challenge = self.challenge(error);
+        if let Some(challenge) = &challenge {
+            headers.push(("WWW-Authenticate", challenge));
+        }
         self.respond_as(token, error.http_status(), &headers, body, terms, cx);
     }
 

@@ -24,6 +24,13 @@ const HTTP_SSE: [&str; 2] = ["/sse", "/messages"];
 /// What words of ours are called in scopes.
 const SCOPE_PREFIX: &str = "mcp:";
 
+/// How the request at hand calls the gateway, for what it may be refused with.
+#[derive(Debug, Default)]
+pub(crate) struct Address {
+    host: String,
+    resource: &'static str,
+}
+
 /// The resource that `path` describes, if it is where one describes itself.
 pub(crate) fn described(path: &str) -> Option<&'static str> {
     match path.strip_prefix(WELL_KNOWN)? {
@@ -64,11 +71,20 @@ impl Shard {
         self.config.auth.mode != Mode::Off && !self.config.resource.authorization_servers.is_empty()
     }
 
-    /// The URL of a resource: as it is configured, or as the request calls the gateway.
-    fn resource_url(&self, head: &Head<'_>, resource: &str) -> String {
+    /// A request is about to be served.
+    pub(crate) fn note_address(&mut self, head: &Head<'_>) {
+        if self.is_resource() {
+            self.address.host.clear();
+            self.address.host.push_str(head.header("host").unwrap_or("localhost"));
+            self.address.resource = resource_of(head.path);
+        }
+    }
+
+    /// The URL of a resource: as it is configured, or as the request at hand calls the gateway.
+    fn resource_url(&self, resource: &str) -> String {
         match &self.config.resource.url {
             Some(url) => format!("{}{resource}", url.strip_suffix(MCP).unwrap_or(url)),
-            None => format!("http://{}{resource}", head.header("host").unwrap_or("localhost")),
+            None => format!("http://{}{resource}", self.address.host),
         }
     }
 
@@ -76,7 +92,6 @@ impl Shard {
     pub(crate) fn resource_metadata(
         &mut self,
         token: Token,
-        head: &Head<'_>,
         resource: &str,
         terms: Terms,
         cx: &mut Cx<'_>,
@@ -86,7 +101,7 @@ impl Shard {
         }
         let both = Permissions::READ | Permissions::WRITE;
         let metadata = serde_json::json!({
-            "resource": self.resource_url(head, resource),
+            "resource": self.resource_url(resource),
             "authorization_servers": self.config.resource.authorization_servers,
             "scopes_supported": scopes(both).split(' ').collect::<Vec<_>>(),
             "bearer_methods_supported": ["header"],
@@ -97,7 +112,7 @@ impl Shard {
     }
 
     /// `WWW-Authenticate` of a refusal that another token may help against.
-    pub(crate) fn challenge(&self, head: &Head<'_>, error: &Error) -> Option<String> {
+    pub(crate) fn challenge(&self, error: &Error) -> Option<String> {
         let both = Permissions::READ | Permissions::WRITE;
         let (name, wanted) = match error {
             Error::MissingToken => (None, both),
@@ -114,7 +129,7 @@ impl Shard {
             parameter(&mut challenge, "error_description", &error.message());
         }
         if self.is_resource() {
-            let url = self.resource_url(head, resource_of(head.path));
+            let url = self.resource_url(self.address.resource);
             let (host, path) = split(&url);
             parameter(&mut challenge, "resource_metadata", &format!("{host}{WELL_KNOWN}{path}"));
         }
@@ -148,12 +163,13 @@ mod tests {
         (status, serde_json::from_str(body).expect("JSON"))
     }
 
-    fn challenge(world: &World, path: &str, error: &Error) -> Option<String> {
+    fn challenge(world: &mut World, path: &str, error: &Error) -> Option<String> {
         let head = format!("POST {path} HTTP/1.1\r\nHost: localhost:4001\r\n\r\n");
         let limits = weir_transports::http1::Limits { head_bytes_max: 1024, line_bytes_max: 512 };
         let head =
             weir_transports::http1::parse_head(head.as_bytes(), &limits).expect("right").expect("whole");
-        world.shard.challenge(&head, error)
+        world.shard.note_address(&head);
+        world.shard.challenge(error)
     }
 
     #[test]
@@ -177,18 +193,18 @@ mod tests {
     fn without_authorization_servers_there_is_nothing_to_say() {
         let mut world = world(None, &[]);
         assert_eq!(get(&mut world, WELL_KNOWN).0, 404);
-        let said = challenge(&world, "/mcp", &Error::MissingToken);
+        let said = challenge(&mut world, "/mcp", &Error::MissingToken);
         assert_eq!(said.as_deref(), Some(r#"Bearer scope="mcp:read mcp:write""#));
     }
 
     #[test]
     fn a_refusal_says_which_token_would_do() {
-        let world = world(Some("https://weir.example.com/gate/mcp"), &[SERVER]);
+        let mut world = world(Some("https://weir.example.com/gate/mcp"), &[SERVER]);
         let metadata =
             |path: &str| format!(r#"resource_metadata="https://weir.example.com{WELL_KNOWN}/gate{path}""#);
-        let missing = challenge(&world, "/mcp", &Error::MissingToken);
+        let missing = challenge(&mut world, "/mcp", &Error::MissingToken);
         assert_eq!(missing, Some(format!(r#"Bearer {}, scope="mcp:read mcp:write""#, metadata("/mcp"))));
-        let legacy = challenge(&world, "/messages", &Error::MissingToken).expect("a challenge");
+        let legacy = challenge(&mut world, "/messages", &Error::MissingToken).expect("a challenge");
         assert!(legacy.contains(&metadata("/sse")), "{legacy}");
         for (error, name, scope) in [
             (Error::TokenExpired, "invalid_token", "mcp:read mcp:write"),
@@ -204,12 +220,12 @@ mod tests {
                 "mcp:read mcp:publish",
             ),
         ] {
-            let said = challenge(&world, "/mcp", &error).expect("a challenge");
+            let said = challenge(&mut world, "/mcp", &error).expect("a challenge");
             assert!(said.starts_with(&format!(r#"Bearer error="{name}", error_description=""#)), "{said}");
             assert!(said.ends_with(&format!(r#"scope="{scope}""#)), "{said}");
         }
         for error in [Error::Origin, Error::ClientIdMismatch, Error::RecoveryTokenExpired] {
-            assert_eq!(challenge(&world, "/mcp", &error), None);
+            assert_eq!(challenge(&mut world, "/mcp", &error), None);
         }
     }
 

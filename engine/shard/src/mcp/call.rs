@@ -21,7 +21,7 @@ pub(crate) struct Call {
     pub(crate) outlet: Outlet,
     /// Whose it is.
     pub(crate) client: Client,
-    /// As what is proved of him.
+    /// Who that is, as proved.
     pub(crate) who: Option<Arc<Principal>>,
     /// The era its client speaks.
     pub(crate) era: Era,

@@ -56,7 +56,7 @@ pub(crate) struct From<'a> {
     pub(crate) outlet: Outlet,
     /// Who sends it.
     pub(crate) client: Client,
-    /// As what is proved of him; none: authentication is off.
+    /// Who that is, as proved; `None`: nobody is asked.
     pub(crate) who: Option<&'a Arc<Principal>>,
     /// `Mcp-Param-*`, `traceparent`, `tracestate` and `baggage` as they came.
     pub(crate) headers: &'a [(Box<str>, Box<str>)],

@@ -139,7 +139,7 @@ describe('without configuration', () => {
     assert.deepEqual([host.status, host.json.reason], [403, 'host'])
     assert.match(host.json.message, /security\.hosts/)
     const mcp = await post(weir.url('/mcp'), '{}', origin)
-    assert.deepEqual([mcp.status, mcp.json.jsonrpc, mcp.json.error.code], [403, '2.0', -32000])
+    assert.deepEqual([mcp.status, mcp.json.jsonrpc, mcp.json.error.code], [403, '2.0', 403])
     const poll = await get(weir.url('/mcp/ws/longpoll?vsn=2.0.0', 'ws'), origin)
     assert.deepEqual([poll.status, poll.json.status], [403, 403], 'in words that phoenix.js takes')
   })

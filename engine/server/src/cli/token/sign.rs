@@ -26,7 +26,7 @@ pub(super) enum Signer {
 
 /// Why nothing is signed.
 #[derive(Debug)]
-pub(super) enum SignError {
+pub(in crate::cli) enum SignError {
     /// The file cannot be read.
     Read(PathBuf, io::Error),
     /// It has no private key of a kind that is known.
@@ -93,7 +93,9 @@ impl Signer {
 impl fmt::Display for SignError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SignError::Read(path, error) => write!(f, "--private-key: {} cannot be read: {error}", path.display()),
+            SignError::Read(path, error) => {
+                write!(f, "--private-key: {} cannot be read: {error}", path.display())
+            }
             SignError::NoKey(path) => write!(
                 f,
                 "--private-key: {} has no private key of RSA (2,048 bits or more), P-256 or Ed25519; `openssl pkcs8 -topk8 \

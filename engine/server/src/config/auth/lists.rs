@@ -154,10 +154,8 @@ impl Reading<'_> {
             self.note(set, at, name);
         }
         let has = |name| section.table.contains_key(name);
-        let missing = [
-            (!has("name"), "name"),
-            (!has("hash"), "hash; `weir token key NAME` makes a key and prints it"),
-        ];
+        let missing =
+            [(!has("name"), "name"), (!has("hash"), "hash; `weir token key NAME` makes a key and prints it")];
         for (_, what) in missing.into_iter().filter(|(missing, _)| *missing) {
             self.problem(section.at, "", Fault::Missing(what));
         }
@@ -173,7 +171,9 @@ impl Reading<'_> {
             let set = match name {
                 "pem" => material_of(value).map(|found| material = Some(found)),
                 "kid" => text(value, "a key's name").map(|text| kid = Some(text)),
-                "issuer" => text(value, "an issuer as its tokens name it (iss)").map(|text| issuer = Some(text)),
+                "issuer" => {
+                    text(value, "an issuer as its tokens name it (iss)").map(|text| issuer = Some(text))
+                }
                 _ => Err(unknown(name, &["pem", "kid", "issuer"])),
             };
             self.note(set, at, name);
@@ -191,7 +191,9 @@ impl Reading<'_> {
         let (mut issuer, mut url) = (None, None);
         for (name, at, value) in section.entries() {
             let set = match name {
-                "issuer" => text(value, "an issuer as its tokens name it (iss)").map(|text| issuer = Some(text)),
+                "issuer" => {
+                    text(value, "an issuer as its tokens name it (iss)").map(|text| issuer = Some(text))
+                }
                 "url" => url_of_keys(value).map(|text| url = Some(text)),
                 _ => Err(unknown(name, &["issuer", "url"])),
             };
@@ -223,7 +225,8 @@ impl Reading<'_> {
         let name = text(value, "a role's name")?;
         find_role(&self.auth().roles, &name).ok_or_else(|| {
             let names: Vec<&str> = self.settings.auth.roles.iter().map(|role| &*role.rules.name).collect();
-            let wanted = format!("one of the roles {}; others need a section [auth.roles.NAME]", names.join(", "));
+            let wanted =
+                format!("one of the roles {}; others need a section [auth.roles.NAME]", names.join(", "));
             Fault::Value { value: Value::Text(name.into()), wanted }
         })
     }
@@ -311,13 +314,15 @@ fn pattern_list(value: &DeValue<'_>) -> Result<Box<[Pattern]>, Fault> {
 /// SHA-256 in hexadecimal digits. What stands there instead may be the key itself, and is not shown.
 fn hash(value: &DeValue<'_>) -> Result<[u8; 32], Fault> {
     let digits = value.as_str().and_then(|text| text.strip_prefix("sha256:"));
-    let hash = digits.filter(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())).and_then(|digits| {
-        let mut hash = [0; 32];
-        for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
-        }
-        Some(hash)
-    });
+    let hash = digits
+        .filter(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
+        .and_then(|digits| {
+            let mut hash = [0; 32];
+            for (byte, at) in hash.iter_mut().zip((0..64).step_by(2)) {
+                *byte = u8::from_str_radix(&digits[at..at + 2], 16).ok()?;
+            }
+            Some(hash)
+        });
     hash.ok_or_else(|| Fault::Value {
         value: Value::Other("something else"),
         wanted: "\"sha256:\" and 64 hexadecimal digits, as `weir token hash` prints them".into(),

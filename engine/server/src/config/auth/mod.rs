@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use weir_shard::limits::{
-    self, Algorithm, ApiKey, Key, KeySet, KeyUrl, Material, Mode, Pattern, Permissions, Role, RoleRules, Secret,
-    Signing,
+    self, Algorithm, ApiKey, Key, KeySet, KeyUrl, Material, Mode, Pattern, Permissions, Role, RoleRules,
+    Secret, Signing,
 };
 
 use super::settings::Limit;
@@ -162,10 +162,9 @@ impl Auth {
         match self.per_client {
             0 => rate,
             _ if unlimited => limits::Rate { per_second: cap, burst: self.per_client },
-            _ => limits::Rate {
-                per_second: rate.per_second.min(cap),
-                burst: rate.burst.min(self.per_client),
-            },
+            _ => {
+                limits::Rate { per_second: rate.per_second.min(cap), burst: rate.burst.min(self.per_client) }
+            }
         }
     }
 
