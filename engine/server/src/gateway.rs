@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
 use tracing::info;
+use weir_ring::clock::Clock;
 use weir_ring::uring::Peer;
 use weir_ring::waker::Waker;
 use weir_ring::{affinity, mesh, socket};
@@ -19,8 +20,8 @@ use weir_shard::limits::{Config, Mode};
 use crate::admin_token;
 use crate::config::{Server, Settings};
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, End, Guard};
-use crate::data_dir::DataDir;
+use crate::control::{self, Control, End, Guard, Revocations};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
 use crate::ports::Port;
@@ -87,12 +88,14 @@ impl Gateway {
             }
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
+        let revocations = revocations(settings, &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
         let office = Office {
             admin: admin.sockets,
             guard: guard(settings, admin.address.port())?,
             spawners,
             public_key_refresh: settings.public_key_refresh(),
+            revocations,
         };
         let control = start_threads(shares, &config.into(), office)?;
         Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
@@ -134,6 +137,16 @@ struct Office {
     guard: Guard,
     spawners: Vec<Spawner>,
     public_key_refresh: Duration,
+    revocations: Revocations,
+}
+
+/// The tokens that were withdrawn before, which the shards know from the start.
+fn revocations(settings: &Settings, config: &mut Config) -> Result<Revocations, StartError> {
+    let Some(data_dir) = &settings.data_dir else { return Ok(Revocations::default()) };
+    let revocations = Revocations::open(data_dir, Clock::now().wall)
+        .map_err(|(path, error)| DataDirError::System { path, error })?;
+    config.auth.revoked = revocations.all();
+    Ok(revocations)
 }
 
 /// Who may change something on the admin port.
@@ -196,6 +209,7 @@ fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Re
         spawners: office.spawners,
         auth: config.auth.clone(),
         public_key_refresh: office.public_key_refresh,
+        revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,

@@ -15,7 +15,7 @@ mod secret;
 
 use std::time::Duration;
 
-pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Role, RoleRules, Signing};
+pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Revocation, Role, RoleRules, Signing};
 pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_port, host_and_port};
 pub use self::credential::{Credential, Grant};
 pub use self::delivery::{Backpressure, Delivery};

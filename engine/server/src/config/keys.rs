@@ -127,6 +127,22 @@ impl Key {
                     false => return Err(self.refuses(value)),
                 }
             }
+            (
+                Kind::Names(_)
+                | Kind::Algorithms(_)
+                | Kind::Secret { .. }
+                | Kind::PublicKey(_)
+                | Kind::KeyUrl(_),
+                _,
+            ) => return self.set_of_auth(settings, value),
+            _ => return Err(self.refuses(value)),
+        }
+        Ok(())
+    }
+
+    /// As [`Key::set`], for the kinds that authentication has.
+    fn set_of_auth(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
             (Kind::Names(set), value) => match texts(value) {
                 Some(names) if !names.is_empty() && names.iter().all(|name| !name.is_empty()) => {
                     set(settings, names);

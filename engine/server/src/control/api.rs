@@ -1,7 +1,7 @@
 //! The admin port's endpoints.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
@@ -22,6 +22,7 @@ use weir_shard::metrics::Stats;
 
 use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
+use super::revocations::{Revocations, Unrevoked};
 use super::{dlq, pages, tokens};
 
 /// What the endpoints work with.
@@ -31,6 +32,7 @@ pub(super) struct Admin {
     started: Instant,
     draining: AtomicBool,
     auth: Auth,
+    revocations: Mutex<Revocations>,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -44,8 +46,9 @@ struct Figures {
 }
 
 impl Admin {
-    pub(super) fn new(mailbox: Mailbox, ring: HashRing, auth: Auth) -> Admin {
-        Admin { mailbox, ring, started: Instant::now(), draining: AtomicBool::new(false), auth }
+    pub(super) fn new(mailbox: Mailbox, ring: HashRing, auth: Auth, revocations: Revocations) -> Admin {
+        let (started, draining) = (Instant::now(), AtomicBool::new(false));
+        Admin { mailbox, ring, started, draining, auth, revocations: Mutex::new(revocations) }
     }
 
     /// What tokens are made with, and whom they are for.
@@ -76,10 +79,15 @@ impl Admin {
     }
 
     /// The token of this `jti` is taken by no shard any more.
-    pub(super) async fn revoke(&self, token_id: &str, until: Wall) {
+    ///
+    /// # Errors
+    /// It still is.
+    pub(super) async fn revoke(&self, token_id: &str, until: Wall, now: Wall) -> Result<(), Unrevoked> {
+        self.revocations.lock().unwrap_or_else(PoisonError::into_inner).add(token_id, until, now)?;
         for shard in self.shards() {
             self.mailbox.send(shard, Mail::Revoke { token_id: token_id.into(), until }).await;
         }
+        Ok(())
     }
 
     /// Asks a shard.

@@ -9,6 +9,7 @@ mod https;
 pub(crate) mod jwks;
 mod mailbox;
 mod pages;
+mod revocations;
 mod tokens;
 
 use std::future::IntoFuture;
@@ -33,6 +34,7 @@ use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
 use self::jwks::Keeper;
 use self::mailbox::Mailbox;
+pub(crate) use self::revocations::Revocations;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -55,6 +57,8 @@ pub(crate) struct Control {
     pub(crate) auth: Auth,
     /// How often.
     pub(crate) public_key_refresh: Duration,
+    /// Those that the shards know.
+    pub(crate) revocations: Revocations,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -87,7 +91,7 @@ async fn serve(control: Control) -> io::Result<End> {
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(wanted));
-    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring, control.auth));
+    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring, control.auth, control.revocations));
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     for socket in control.admin {

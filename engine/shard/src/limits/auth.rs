@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_ring::time::Wall;
+
 use super::Rate;
 use super::keys::{Algorithm, KeySet};
 use super::pattern::Pattern;
@@ -54,6 +56,8 @@ pub struct Auth {
     pub signing: Option<Signing>,
     /// Tokens are kept beside what they prove, to be exchanged for those of upstreams. Default false.
     pub keeps_tokens: bool,
+    /// Tokens that were withdrawn before the start.
+    pub revoked: Box<[Revocation]>,
 }
 
 impl Auth {
@@ -88,6 +92,7 @@ impl Default for Auth {
             ticket_ttl: Duration::from_secs(30),
             signing: None,
             keeps_tokens: false,
+            revoked: Box::default(),
         }
     }
 }
@@ -99,6 +104,15 @@ pub struct KeyUrl {
     pub issuer: Box<str>,
     /// https, or http to this machine.
     pub url: Box<str>,
+}
+
+/// A token that was withdrawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Its `jti`.
+    pub token_id: Box<str>,
+    /// It has expired then anyway.
+    pub until: Wall,
 }
 
 /// A role, by its place in [`Auth::roles`].

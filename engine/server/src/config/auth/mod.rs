@@ -126,6 +126,7 @@ impl Auth {
             ticket_ttl: self.ticket_ttl,
             signing: self.signing(),
             keeps_tokens: false,
+            revoked: Box::default(),
         }
     }
 

@@ -157,7 +157,7 @@ impl Authenticator {
             keys: auth.keys.clone(),
             cache: Cache::new(auth.cache_ttl, seed),
             api_keys: ApiKeys::new(auth),
-            revoked: Revoked::new(seed),
+            revoked: Revoked::new(&auth.revoked, seed),
             spent: Spent::new(seed),
             asked: false,
         }
