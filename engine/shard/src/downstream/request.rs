@@ -249,7 +249,8 @@ impl Shard {
             #[serde(flatten)]
             named: Named,
         }
-        let parsed = serde_json::from_slice::<OfClient>(raw.body).map_err(|e| Error::malformed(e.to_string()));
+        let parsed =
+            serde_json::from_slice::<OfClient>(raw.body).map_err(|e| Error::malformed(e.to_string()));
         let parsed = parsed.and_then(|body| Ok((body.named.ack(None)?, body.client_id.into_boxed_str())));
         let parsed = parsed.and_then(|(ack, client)| {
             self.may_acknowledge(raw.who(), &client)?;

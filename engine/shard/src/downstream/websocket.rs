@@ -117,7 +117,12 @@ impl Shard {
     }
 
     /// The client that an upgrade is for, if it says.
-    pub(crate) fn upgrade_name(&self, head: &Head<'_>, raw: Raw<'_>, speaks: Speaks) -> Result<Option<String>, Error> {
+    pub(crate) fn upgrade_name(
+        &self,
+        head: &Head<'_>,
+        raw: Raw<'_>,
+        speaks: Speaks,
+    ) -> Result<Option<String>, Error> {
         if speaks == Speaks::Mcp {
             // It has no join that could say who it is.
             self.may(raw.who(), Permissions::READ)?;

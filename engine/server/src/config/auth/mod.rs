@@ -147,7 +147,8 @@ impl Auth {
         let own: Vec<String> = match &self.resource {
             Some(url) => vec![url.strip_suffix(PATHS[0]).unwrap_or(url).to_owned()],
             None if bind.to_canonical().is_loopback() => {
-                let hosts = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into_iter().chain([host(bind)]);
+                let hosts =
+                    ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into_iter().chain([host(bind)]);
                 hosts.flat_map(|host| ports.iter().map(move |port| format!("http://{host}:{port}"))).collect()
             }
             None => Vec::new(),

@@ -114,7 +114,14 @@ mod tests {
         for url in ["https://weir.example.com/mcp", "http://intranet:4001/mcp", "https://a/gate/mcp"] {
             assert!(is_resource(url), "{url}");
         }
-        for url in ["", "weir.example.com/mcp", "https://a/", "https://a/mcp/", "https://a/mcp?b", "https://a/b#/mcp"] {
+        for url in [
+            "",
+            "weir.example.com/mcp",
+            "https://a/",
+            "https://a/mcp/",
+            "https://a/mcp?b",
+            "https://a/b#/mcp",
+        ] {
             assert!(!is_resource(url), "{url}");
         }
     }

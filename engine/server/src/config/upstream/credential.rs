@@ -111,11 +111,13 @@ mod tests {
         credential(table.get_ref().get("auth").expect("the key").get_ref())
     }
 
-    const NEEDS: &str = r#"grant = "token_exchange", token_url = "https://login.example/token", client_id = "weir""#;
+    const NEEDS: &str =
+        r#"grant = "token_exchange", token_url = "https://login.example/token", client_id = "weir""#;
 
     #[test]
     fn a_section_says_where_tokens_come_from() {
-        let found = read(&format!("{NEEDS}, client_secret = \"s3cret\", audience = \"tools\"")).expect("right");
+        let found =
+            read(&format!("{NEEDS}, client_secret = \"s3cret\", audience = \"tools\"")).expect("right");
         assert_eq!((found.grant, &*found.token_url), (Grant::TokenExchange, "https://login.example/token"));
         assert_eq!(found.client_secret, Some(Secret::new(*b"s3cret")));
         assert_eq!((found.audience.as_deref(), found.scope), (Some("tools"), None));

@@ -35,7 +35,12 @@ fn the_gateway_asks_for_itself() {
 
 #[test]
 fn a_public_client_names_itself_in_the_form() {
-    let public = Credential { client_secret: None, scope: None, resource: None, ..credential(Grant::ClientCredentials) };
+    let public = Credential {
+        client_secret: None,
+        scope: None,
+        resource: None,
+        ..credential(Grant::ClientCredentials)
+    };
     assert_eq!(form(&public, None), "grant_type=client_credentials&client_id=weir");
 }
 

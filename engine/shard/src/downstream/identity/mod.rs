@@ -69,10 +69,7 @@ fn claimed<'a>(head: &Head<'a>) -> Option<Cow<'a, str>> {
 ///
 /// # Errors
 /// It names another client than its sender.
-pub(crate) fn name<'a>(
-    head: &Head<'a>,
-    who: Option<&'a Principal>,
-) -> Result<Option<Cow<'a, str>>, Error> {
+pub(crate) fn name<'a>(head: &Head<'a>, who: Option<&'a Principal>) -> Result<Option<Cow<'a, str>>, Error> {
     name_of(claimed(head), who)
 }
 
@@ -109,7 +106,9 @@ impl Shard {
         }
         let carried = carried::of(head, endpoint, self.config.auth.query_token)?;
         let who = match self.sender(endpoint, carried.as_ref(), cx) {
-            Err(Denied::UnknownKey) if !exchange.asked_keys => return Err(self.park(token, exchange, raw, cx)),
+            Err(Denied::UnknownKey) if !exchange.asked_keys => {
+                return Err(self.park(token, exchange, raw, cx));
+            }
             proved => proved.map_err(Denied::error),
         };
         exchange.asked_keys = false;
@@ -185,7 +184,11 @@ impl Shard {
     ///
     /// # Errors
     /// Nobody, or nobody any more. If a key may be missing it is asked for: another try may find it here.
-    pub(crate) fn prove(&mut self, credential: Credential<'_>, cx: &mut Cx<'_>) -> Result<Arc<Principal>, Error> {
+    pub(crate) fn prove(
+        &mut self,
+        credential: Credential<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Arc<Principal>, Error> {
         let proved = self.auth.authenticate(credential, &self.config.auth, cx.now);
         if let Err(Denied::UnknownKey) = proved {
             self.want_keys(cx);
