@@ -73,10 +73,12 @@ impl Gateway {
             addresses.push((listening.address, port.name));
             shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
         }
+        let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
         let admin = Port::admin(server).listen(1, options)?;
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
+        config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
         if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
             config.secret = data_dir.secret(config.secret)?;
@@ -212,6 +214,7 @@ fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Re
         waker,
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
+        config: config.clone(),
         ended: all_ended,
     })
 }

@@ -1,24 +1,30 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
 mod auth;
+mod browser;
+mod credential;
 mod delivery;
 mod durability;
 mod keys;
 mod mcp;
 mod pattern;
 mod permissions;
+mod resource;
 mod routing;
 mod secret;
 
 use std::time::Duration;
 
 pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Revocation, Role, RoleRules, Signing};
+pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_port, host_and_port};
+pub use self::credential::{Credential, Grant};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::keys::{Algorithm, Key, KeySet, Material};
-pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::mcp::{BUILTIN_NAME, Breaker, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::pattern::Pattern;
 pub use self::permissions::Permissions;
+pub use self::resource::Resource;
 pub use self::routing::Routing;
 pub use self::secret::Secret;
 
@@ -83,6 +89,10 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What the gateway is as an MCP server.
     pub mcp: Mcp,
+    /// Which web pages may talk to the gateway.
+    pub browser: Browser,
+    /// What the gateway is to OAuth.
+    pub resource: Resource,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -231,6 +241,8 @@ impl Default for Config {
             auth: Auth::default(),
             upstreams: Vec::new(),
             mcp: Mcp::default(),
+            browser: Browser::default(),
+            resource: Resource::default(),
             secret: [0; 32],
         }
     }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::{Algorithm, Material, Mode, Prefix, Secret};
+use weir_shard::limits::{Algorithm, Material, Mode, Origins, Prefix, Secret};
 
 use super::auth::{self, SECRET_BYTES_MIN};
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
-use super::value::{Value, algorithms, cores, duration, hosts, texts};
+use super::value::{Value, algorithms, cores, duration, hosts, origins, texts, tokens};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -41,6 +41,9 @@ pub(super) enum Kind {
     Address(fn(&mut Settings, IpAddr)),
     Cores(fn(&mut Settings, Vec<usize>)),
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
+    Origins(fn(&mut Settings, Origins)),
+    /// Names of methods or headers, as one header lists them.
+    Tokens(fn(&mut Settings, Box<str>)),
     /// A path; "" is none.
     Folder(fn(&mut Settings, Option<PathBuf>)),
     /// One of these words.
@@ -61,6 +64,10 @@ pub(super) enum Kind {
     PublicKey(fn(&mut Settings, Option<Material>)),
     /// Where keys are fetched; "" is nowhere.
     KeyUrl(fn(&mut Settings, Option<Box<str>>)),
+    /// Authorization servers.
+    Servers(fn(&mut Settings, Vec<Box<str>>)),
+    /// The gateway's own URL; "" is none.
+    Resource(fn(&mut Settings, Option<Box<str>>)),
 }
 
 /// Bytes of the longest secret.
@@ -100,6 +107,14 @@ impl Key {
             (Kind::Folder(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
             (Kind::Hosts(set), value) => match hosts(value) {
                 Some(hosts) => set(settings, hosts),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Origins(set), value) => match origins(value) {
+                Some(origins) => set(settings, origins),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Tokens(set), value) => match tokens(value) {
+                Some(tokens) => set(settings, tokens),
                 None => return Err(self.refuses(value.clone())),
             },
             (Kind::Choice { words, set }, Value::Text(word)) if words.contains(&word.as_str()) => {
@@ -152,6 +167,14 @@ impl Key {
                 "" => set(settings, None),
                 text => set(settings, Some(auth::pem(text)?)),
             },
+            (Kind::Servers(set), value) => match texts(value) {
+                Some(urls) if urls.iter().all(|url| auth::is_url_of_keys(url)) => set(settings, urls),
+                _ => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Resource(set), Value::Text(url)) if url.is_empty() => set(settings, None),
+            (Kind::Resource(set), Value::Text(url)) if auth::is_resource(url) => {
+                set(settings, Some(url.as_str().into()));
+            }
             (Kind::KeyUrl(set), Value::Text(url)) if url.is_empty() => set(settings, None),
             (Kind::KeyUrl(set), Value::Text(url)) if auth::is_url_of_keys(url) => {
                 set(settings, Some(url.as_str().into()));
@@ -313,6 +336,8 @@ pub(super) const KEYS: &[Key] = &[
     } }),
     key("auth.query_token", Kind::Switch(|s, on| s.auth.query_token = on)),
     key("auth.ticket_ttl", time(SECOND, 30 * SECOND, |s, t| s.auth.ticket_ttl = t)),
+    key("auth.resource", Kind::Resource(|s, url| s.auth.resource = url)),
+    key("auth.authorization_servers", Kind::Servers(|s, urls| s.auth.authorization_servers = urls)),
     aliased("JWT_SECRET", "auth.jwt.secret", Kind::Secret { min: SECRET_BYTES_MIN, set: |s, secret| s.auth.secret = secret }),
     key("auth.jwt.public_key", Kind::PublicKey(|s, key| s.auth.public_key = key)),
     key("auth.jwt.jwks_url", Kind::KeyUrl(|s, url| s.auth.jwks_url = url)),
@@ -342,6 +367,14 @@ pub(super) const KEYS: &[Key] = &[
     key("routing.probe_interval", timeout(50, MINUTE, |s, t| s.shard.routing.probe_interval = (t < NEVER).then_some(t))),
     key("routing.health_check_interval", HEALTH_CHECK_INTERVAL),
 
+    key("security.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
+    key("security.origins", Kind::Origins(|s, origins| s.shard.browser.origins = origins)),
+
+    key("cors.origins", Kind::Origins(|s, origins| s.shard.browser.cors.origins = origins)),
+    key("cors.methods", Kind::Tokens(|s, methods| s.shard.browser.cors.methods = methods)),
+    key("cors.headers", Kind::Tokens(|s, headers| s.shard.browser.cors.headers = headers)),
+    key("cors.max_age", timeout(SECOND, DAY, |s, t| s.shard.browser.cors.max_age = if t < NEVER { t } else { Duration::ZERO })),
+
     key("mcp.prefix", Kind::Choice { words: &["never", "on_conflict", "always"], set: |s, word| {
         s.shard.mcp.prefix = match word {
             "never" => Prefix::Never,
@@ -350,7 +383,6 @@ pub(super) const KEYS: &[Key] = &[
         };
     } }),
     key("mcp.builtin", Kind::Choice { words: &["auto", "true", "false"], set: |s, word| s.builtin = word.parse().ok() }),
-    key("mcp.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
     key("mcp.max_sessions", number(1, 100_000_000, |s, n| s.shard.mcp.sessions_max = n as u32)),
     key("mcp.max_calls_per_shard", number(1, 1 << 24, |s, n| s.shard.mcp.calls_max = n as u32)),
 

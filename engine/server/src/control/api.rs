@@ -16,15 +16,14 @@ use weir_ring::time::Wall;
 use weir_ring::token::Member;
 use weir_shard::error::Error;
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::Auth;
+use weir_shard::limits::{Auth, Browser};
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
-use super::dlq;
 use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
-use super::tokens;
+use super::{dlq, pages, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -101,8 +100,8 @@ impl Admin {
     }
 }
 
-/// All endpoints.
-pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>) -> Router {
+/// All endpoints, for the operators and the pages that may use them.
+pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -115,6 +114,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>) -> Router {
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn_with_state(pages::rules(browser), pages::guard))
         .with_state(admin)
 }
 

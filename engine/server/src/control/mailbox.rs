@@ -12,7 +12,7 @@ use tokio::time;
 use weir_ring::mesh::{Links, Push};
 use weir_ring::token::Member;
 use weir_ring::waker::Waker;
-use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::mail::{Answer, Mail, Question, TokenWanted};
 
 /// How long a shard may take to answer. It takes a turn, so this is much.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,14 +46,20 @@ struct Inner {
     asked: u64,
     /// Shards that want keys.
     wanted: UnboundedSender<Member>,
+    tokens_wanted: UnboundedSender<Box<TokenWanted>>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
 }
 
 impl Mailbox {
-    /// Shards that want keys are told to `wanted`.
-    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>, wanted: UnboundedSender<Member>) -> Mailbox {
+    /// Shards that want keys are told to `wanted`, and tokens for upstreams to `tokens_wanted`.
+    pub(super) fn new(
+        links: Links<Mail>,
+        wakers: Vec<Waker>,
+        wanted: UnboundedSender<Member>,
+        tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+    ) -> Mailbox {
         let waiting = BTreeMap::new();
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, waiting })))
+        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, tokens_wanted, waiting })))
     }
 
     /// Number of shards.
@@ -129,7 +135,7 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// Shards write answers, of which one that comes too late has no addressee, and ask for keys.
+    /// Shards write answers, of which one that comes too late has no addressee, and ask for keys and tokens.
     fn read(&mut self, letter: Mail) {
         match letter {
             Mail::Answer { ask, answer } => {
@@ -139,6 +145,7 @@ impl Inner {
             }
             // Who serves them ends with the process.
             Mail::KeysWanted { from } => drop(self.wanted.send(from)),
+            Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),
             _ => {}
         }
     }

@@ -45,13 +45,14 @@ impl Shard {
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
             Mail::Keys(keys) => self.keys_arrived(keys, cx),
+            Mail::TokenCame(came) => self.token_came(*came, cx),
             Mail::Prolong(who) => self.prolonged.put(who, cx.now.wall),
             Mail::Revoke { token_id, until } => {
                 self.auth.revoke(&token_id, until, cx.now.wall);
                 self.revoked = true;
             }
             // The control thread's.
-            Mail::KeysWanted { .. } => {}
+            Mail::KeysWanted { .. } | Mail::TokenWanted(_) => {}
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod connection;
+mod cors;
 mod dead_letters;
 mod drain;
 mod egress;
@@ -26,6 +27,7 @@ mod publish;
 mod pull;
 mod reply;
 mod request;
+mod resource;
 mod retry;
 mod rpc;
 mod sending;
@@ -44,3 +46,4 @@ pub(crate) use lifecycle::WRITE_STALL;
 pub use longpoll::PollLetter;
 pub(crate) use mcp::{McpStreams, Serving};
 pub(crate) use poll::Polls;
+pub(crate) use resource::Address;

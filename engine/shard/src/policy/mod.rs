@@ -6,12 +6,14 @@ use std::time::Duration;
 pub mod auth;
 mod backends;
 mod breaker;
+mod origin;
 mod pace;
 pub(crate) mod routing;
 mod token_bucket;
 
 pub use backends::Backends;
 pub use breaker::CircuitBreaker;
+pub use origin::Provenance;
 pub use pace::{Pace, Status};
 pub use token_bucket::TokenBucket;
 

@@ -22,6 +22,11 @@ use crate::turn::{Cx, Post, Shard};
 /// A call that the built-in server answers only when its time has come.
 const SLEEP: &str = r#""method":"tools/call","params":{"name":"sleep","arguments":{"seconds":30}}"#;
 
+/// What every answer tells browsers.
+const GUARD: &str = "X-Content-Type-Options: nosniff\r\n\
+                     Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
+                     Referrer-Policy: no-referrer\r\n";
+
 pub(in crate::downstream) struct World {
     pub(in crate::downstream) shard: Shard,
     out: Output,
