@@ -29,7 +29,7 @@ pub struct Stats {
     pub outbox_bytes: u64,
     /// Requests refused by a limit.
     pub limited: u64,
-    /// Requests refused for who sends them.
+    /// Requests and frames refused for who sends them.
     pub denied: u64,
     /// Messages appended to a stream.
     pub appended: u64,

@@ -65,8 +65,12 @@ impl Shard {
             }
             plan => plan,
         };
-        let allowed = self.allow_plan(token, link, frame, &plan, cx);
-        if let Err(error) = allowed.and_then(|()| self.charge_plan(link, &plan, cx)) {
+        if let Err(error) = self.allow_plan(token, link, frame, &plan, cx) {
+            self.stats.denied += 1;
+            self.reply_error(token, link, frame, &error, cx);
+            return Flow::Go;
+        }
+        if let Err(error) = self.charge_plan(link, &plan, cx) {
             self.reply_error(token, link, frame, &error, cx);
             return Flow::Go;
         }
