@@ -11,7 +11,7 @@ use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
 use crate::downstream::identity::{Unadmitted, is_guest};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
-use crate::limits::{Permissions, Rate};
+use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
 use crate::policy::auth::Principal;
@@ -137,6 +137,9 @@ impl Shard {
             }
             Endpoint::Batch => self.batch_request(token, head, raw, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, raw, terms, cx),
+            Endpoint::Ticket | Endpoint::Refresh if self.config.auth.mode == Mode::Off => {
+                self.refuse(token, &Error::NotFound { what: "path" }, terms, cx)
+            }
             Endpoint::Ticket => self.ticket_request(token, head, raw, terms, cx),
             Endpoint::Refresh => self.refresh_request(token, head, raw, terms, cx),
             Endpoint::Health(client) => {

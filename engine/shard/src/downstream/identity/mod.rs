@@ -139,14 +139,16 @@ impl Shard {
 
     fn check_need(&self, need: &Need<'_>, who: Option<&Principal>) -> Result<(), Error> {
         let own = |client: &str| who.is_some_and(|who| !is_guest(who) && *who.subject == *client);
-        let needed = match need {
+        let enough = match need {
             Need::Nothing => return Ok(()),
-            Need::All(needed) => *needed,
-            Need::Client(Some(client)) if own(client) => Permissions::READ,
-            Need::Topic(topic) if self.may_join(who, topic).is_ok() => Permissions::READ,
-            Need::Client(_) | Need::Topic(_) => Permissions::OBSERVE,
+            Need::All(wanted) => return self.may(who, *wanted),
+            Need::Client(client) => client.as_deref().is_some_and(own),
+            Need::Topic(topic) => self.may_join(who, topic).is_ok(),
         };
-        self.may(who, needed)
+        match self.may(who, Permissions::READ) {
+            Ok(()) if enough => Ok(()),
+            _ => self.may(who, Permissions::OBSERVE),
+        }
     }
 
     /// Whether someone may do this.

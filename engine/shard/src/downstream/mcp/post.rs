@@ -210,7 +210,7 @@ impl Shard {
             return Err(Fault::http(400, message));
         }
         if let Some(session) = self.mcp.sessions.get_mut(found) {
-            session.heard = cx.now.mono;
+            (session.heard, session.who) = (cx.now.mono, request.raw.who.cloned());
         }
         Ok(Some(found))
     }
