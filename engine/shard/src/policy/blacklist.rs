@@ -54,7 +54,7 @@ impl Blacklist {
     /// An empty list.
     pub fn new(seed: u64) -> Blacklist {
         let hasher = FixedState::with_seed(seed);
-        Blacklist { clients: HashMap::with_hasher(hasher), networks: BTreeMap::new(), hasher }
+        Blacklist { clients: HashMap::with_hasher(hasher.clone()), networks: BTreeMap::new(), hasher }
     }
 
     /// A list that has these for good.
@@ -81,7 +81,7 @@ impl Blacklist {
             Change::Add(Subject::Network(network), terms) => {
                 let (len, bits) = prefix(network);
                 let of_length = self.networks.entry(len);
-                let of_length = of_length.or_insert_with(|| HashMap::with_hasher(self.hasher));
+                let of_length = of_length.or_insert_with(|| HashMap::with_hasher(self.hasher.clone()));
                 of_length.insert(bits, (network, terms));
             }
             Change::Remove(Subject::Client(client)) => {

@@ -87,7 +87,7 @@ impl Suspicion {
     /// Nobody is suspicious.
     pub fn new(seed: u64) -> Suspicion {
         let hasher = FixedState::with_seed(seed);
-        Suspicion { clients: HashMap::with_hasher(hasher), addresses: HashMap::with_hasher(hasher) }
+        Suspicion { clients: HashMap::with_hasher(hasher.clone()), addresses: HashMap::with_hasher(hasher) }
     }
 
     /// Somebody did something odd. True if that makes it refused from now on: to be told once.
