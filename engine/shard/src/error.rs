@@ -69,6 +69,8 @@ pub enum Error {
     Unacknowledged,
     /// Changes are for operators, and these are on the machine itself until there is authentication.
     Loopback,
+    /// A token is asked for, and there is nothing to sign it with.
+    NoSigningKey,
     /// The path exists, for the methods in `allow` (RFC 9110, section 15.5.6).
     MethodNotAllowed { allow: &'static str },
 }
@@ -124,7 +126,7 @@ impl Error {
             | Error::InvalidToken { .. }
             | Error::TokenExpired
             | Error::TokenRevoked => "authentication_failed",
-            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => "conflict",
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
                 "unavailable"
             }
@@ -152,6 +154,7 @@ impl Error {
             }
             Error::KeyReused => "idempotency_key",
             Error::KeyBusy { .. } => "in_progress",
+            Error::NoSigningKey => "no_signing_key",
             Error::MissingToken => "missing_token",
             Error::RecoveryTokenInvalid | Error::InvalidToken { .. } => "invalid_token",
             Error::RecoveryTokenExpired | Error::TokenExpired => "token_expired",
@@ -190,7 +193,7 @@ impl Error {
             | Error::NotAllowed { .. } => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
-            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => 503,
@@ -294,6 +297,10 @@ impl Error {
                                       after retry_after milliseconds."
                     .into()
             }
+            Error::NoSigningKey => {
+                "This gateway has no secret to sign tokens with; set JWT_SECRET, or get tokens from their issuer."
+                    .into()
+            }
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
             Error::MethodNotAllowed { allow } => {
                 format!("This path does not know the request's method; use {allow}.").into()
@@ -350,7 +357,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 30] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 31] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -390,6 +397,7 @@ mod tests {
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),
             (Error::KeyBusy { retry_after: WAIT }, "conflict", "in_progress", 409),
+            (Error::NoSigningKey, "conflict", "no_signing_key", 409),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
         ]

@@ -11,7 +11,7 @@ fn file(text: &str) -> Result<Settings, String> {
     match Document::parse(Path::new("weir.toml"), text) {
         Ok(document) => {
             document.sections(&mut settings, &mut problems);
-            document.upstreams(&mut settings, &mut problems);
+            document.lists(&mut settings, &mut problems);
         }
         Err(problem) => problems.push(problem),
     }

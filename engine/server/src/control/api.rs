@@ -7,19 +7,24 @@ use std::time::Instant;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
+use weir_ring::time::Wall;
 use weir_ring::token::Member;
 use weir_shard::error::Error;
 use weir_shard::hash_ring::HashRing;
+use weir_shard::limits::Auth;
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
 use super::dlq;
+use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
+use super::tokens;
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -28,6 +33,7 @@ pub(super) struct Admin {
     blacklist: Listed,
     started: Instant,
     draining: AtomicBool,
+    auth: Auth,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -41,8 +47,14 @@ struct Figures {
 }
 
 impl Admin {
-    pub(super) fn new(mailbox: Mailbox, ring: HashRing, blacklist: Listed) -> Admin {
-        Admin { mailbox, ring, blacklist, started: Instant::now(), draining: AtomicBool::new(false) }
+    pub(super) fn new(mailbox: Mailbox, ring: HashRing, blacklist: Listed, auth: Auth) -> Admin {
+        let (started, draining) = (Instant::now(), AtomicBool::new(false));
+        Admin { mailbox, ring, blacklist, started, draining, auth }
+    }
+
+    /// What tokens are made with, and whom they are for.
+    pub(super) fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -67,6 +79,13 @@ impl Admin {
         Member(self.ring.home(client.as_bytes()))
     }
 
+    /// The token of this `jti` is taken by no shard any more.
+    pub(super) async fn revoke(&self, token_id: &str, until: Wall) {
+        for shard in self.shards() {
+            self.mailbox.send(shard, Mail::Revoke { token_id: token_id.into(), until }).await;
+        }
+    }
+
     /// Asks a shard.
     pub(super) async fn ask(&self, shard: Member, question: Question) -> Result<Answer, NoAnswer> {
         self.mailbox.ask(shard, question).await
@@ -88,7 +107,7 @@ impl Admin {
 }
 
 /// All endpoints.
-pub(super) fn router(admin: Arc<Admin>) -> Router {
+pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -98,8 +117,10 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
         .merge(blacklist::router())
+        .merge(tokens::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(admin)
 }
 
@@ -113,7 +134,9 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
-            "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive. Changes from this machine only",
+            "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
+            "/mcp/admin/token": "POST: makes an access token",
+            "/mcp/admin/revoke": "POST: an access token is not taken any more",
         },
     }))
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time;
 use weir_ring::mesh::{Links, Push};
@@ -45,13 +46,22 @@ struct Inner {
     links: Links<Mail>,
     wakers: Vec<Waker>,
     asked: u64,
+    /// Shards that want keys.
+    wanted: UnboundedSender<Member>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
     audit: Audit,
 }
 
 impl Mailbox {
-    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>, audit: Audit) -> Mailbox {
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, waiting: BTreeMap::new(), audit })))
+    /// Shards that want keys are told to `wanted`, what they have for the audit log to `audit`.
+    pub(super) fn new(
+        links: Links<Mail>,
+        wakers: Vec<Waker>,
+        wanted: UnboundedSender<Member>,
+        audit: Audit,
+    ) -> Mailbox {
+        let waiting = BTreeMap::new();
+        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, waiting, audit })))
     }
 
     /// Number of shards.
@@ -127,7 +137,7 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// What shards write to the control thread. An answer that comes too late has no addressee.
+    /// Shards write answers, of which one that comes too late has no addressee, and ask for keys.
     fn read(&mut self, letter: Mail) {
         match letter {
             Mail::Answer { ask, answer } => {
@@ -136,6 +146,8 @@ impl Inner {
                 }
             }
             Mail::Audit(records) => self.audit.take(records),
+            // Who serves them ends with the process.
+            Mail::KeysWanted { from } => drop(self.wanted.send(from)),
             _ => {}
         }
     }

@@ -5,27 +5,33 @@ pub(crate) mod audit;
 mod blacklist;
 pub(crate) mod children;
 mod dlq;
+mod guard;
+pub(crate) mod jwks;
 mod mailbox;
+mod tokens;
 
 use std::future::IntoFuture;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::Subject;
+use weir_shard::limits::{Auth, Subject};
 use weir_shard::mail::Mail;
 
 use self::api::Admin;
 use self::audit::Audit;
 use self::blacklist::Listed;
 use self::children::{Children, GRACE, Spawner, Stop};
+pub(crate) use self::guard::Guard;
+use self::jwks::Keeper;
 use self::mailbox::Mailbox;
 
 /// What the control thread is born with.
@@ -44,6 +50,12 @@ pub(crate) struct Control {
     /// Who may not come in from the start on; the shards know.
     pub(crate) blacklist: Vec<Subject>,
     pub(crate) audit: Audit,
+    /// Who may change something.
+    pub(crate) guard: Guard,
+    /// The shards' keys, and where more of them are fetched.
+    pub(crate) auth: Auth,
+    /// How often.
+    pub(crate) public_key_refresh: Duration,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -70,14 +82,20 @@ pub(crate) fn run(control: Control) -> End {
 
 async fn serve(control: Control) -> io::Result<End> {
     let shards = control.shards.len();
-    let mailbox = Mailbox::new(control.links, control.shards, control.audit);
-    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring, Listed::new(&control.blacklist)));
+    let (ask, wanted) = unbounded_channel();
+    let mailbox = Mailbox::new(control.links, control.shards, ask, control.audit);
+    let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
+    tokio::spawn(keeper.run(wanted));
+    let listed = Listed::new(&control.blacklist);
+    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring, listed, control.auth));
+    let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let service = api::router(admin.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let service =
+            api::router(admin.clone(), guard.clone()).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
     }
     let mut signals = Signals::new()?;

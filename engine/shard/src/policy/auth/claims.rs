@@ -60,6 +60,11 @@ impl Claims {
         self.iss.as_deref()
     }
 
+    /// Its name, and when it ends.
+    pub(super) fn token_id(self) -> Option<(Box<str>, Wall)> {
+        Some((self.jti?, wall(self.exp?)?))
+    }
+
     /// Not before this it is good.
     pub(super) fn not_before(&self) -> Result<Option<Wall>, Denied> {
         self.nbf.map(|seconds| wall(seconds).ok_or(Denied::Invalid("its nbf is no date"))).transpose()
@@ -77,8 +82,9 @@ impl Claims {
             return Err(Denied::Invalid("it is meant for somebody else (aud)"));
         }
         let subject = self.sub.as_deref().ok_or(Denied::Invalid("it names nobody (sub)"))?;
-        let subject = route::check_client_id(subject)
-            .map_err(|_| Denied::Invalid("its sub is no client's name of 1 to 128 bytes"))?;
+        if !is_subject(subject) {
+            return Err(Denied::Invalid("its sub is no client's name of 1 to 128 bytes"));
+        }
         if self.jti.as_ref().is_some_and(|jti| jti.len() > TOKEN_ID_BYTES_MAX) {
             return Err(Denied::Invalid("its jti is longer than 256 bytes"));
         }
@@ -108,6 +114,11 @@ impl Claims {
             _ => auth.rules(role).permissions,
         }
     }
+}
+
+/// Whether a token may have this `sub`: it is a client's name.
+pub fn is_subject(name: &str) -> bool {
+    route::check_client_id(name).is_ok()
 }
 
 /// A NumericDate (RFC 7519, 2).

@@ -20,6 +20,8 @@ use ring::digest::{SHA256, digest};
 use weir_ring::time::{Now, Wall};
 
 pub use self::api_keys::{API_KEY_PREFIX, hash as hash_api_key};
+pub use self::claims::is_subject;
+pub use self::jwt::token_id;
 pub use self::keys::{KeyFault, jwks, public_key};
 pub use self::mint::{Grant, LIFE, LIFE_MAX, Refreshed, mint, unsigned};
 
