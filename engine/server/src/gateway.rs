@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use weir_shard::limits::{Config, Mode};
 
 use crate::admin_token;
 use crate::config::{Server, Settings};
+use crate::control::audit::Audit;
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End, Guard};
 use crate::data_dir::DataDir;
@@ -91,6 +93,7 @@ impl Gateway {
             guard: guard(settings, admin.address.port())?,
             spawners,
             public_key_refresh: settings.public_key_refresh(),
+            audit: audit(settings.audit_file.as_deref())?,
         };
         let control = start_threads(shares, &config.into(), office)?;
         Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
@@ -132,6 +135,16 @@ struct Office {
     guard: Guard,
     spawners: Vec<Spawner>,
     public_key_refresh: Duration,
+    audit: Audit,
+}
+
+/// The audit log's file, or the gateway's own log.
+fn audit(path: Option<&Path>) -> Result<Audit, StartError> {
+    let started = Audit::start(path);
+    started.map_err(|error| match path {
+        Some(path) => StartError::AuditFile { path: path.to_owned(), error },
+        None => StartError::System(error),
+    })
 }
 
 /// Who may change something on the admin port.
@@ -194,6 +207,8 @@ fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Re
         spawners: office.spawners,
         auth: config.auth.clone(),
         public_key_refresh: office.public_key_refresh,
+        blacklist: config.blacklist.clone(),
+        audit: office.audit,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,

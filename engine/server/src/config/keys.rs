@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::{Algorithm, Material, Mode, Prefix, Secret};
+use weir_shard::limits::{
+    Algorithm, Injection, Material, Mode, PayloadKey, Prefix, Rate, Secret, Subject,
+};
 
 use super::auth::{self, SECRET_BYTES_MIN};
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
-use super::value::{Value, algorithms, cores, duration, hosts, texts};
+use super::value::{Value, algorithms, cores, duration, hosts, payload_keys, subjects, texts};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -59,6 +61,15 @@ pub(super) enum Kind {
     },
     /// PEM, or its path; "" is none.
     PublicKey(fn(&mut Settings, Option<Material>)),
+    /// A path; "" is none.
+    File(fn(&mut Settings, Option<PathBuf>)),
+    /// Addresses, networks and clients.
+    Subjects(fn(&mut Settings, Vec<Subject>)),
+    /// At most so many keys of payloads, which nobody is shown; "" is none.
+    PayloadKeys {
+        most: usize,
+        set: fn(&mut Settings, Vec<PayloadKey>),
+    },
     /// Where keys are fetched; "" is nowhere.
     KeyUrl(fn(&mut Settings, Option<Box<str>>)),
 }
@@ -136,6 +147,16 @@ impl Key {
                 "" => set(settings, None),
                 text => set(settings, Some(auth::pem(text)?)),
             },
+            (Kind::File(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
+            (Kind::Subjects(set), value) => match subjects(value) {
+                Some(subjects) => set(settings, subjects),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::PayloadKeys { most, set }, value) => match payload_keys(value) {
+                Some(keys) if keys.len() <= *most => set(settings, keys),
+                // It may be a key all the same.
+                _ => return Err(self.refuses(Value::Other("something else"))),
+            },
             (Kind::KeyUrl(set), Value::Text(url)) if url.is_empty() => set(settings, None),
             (Kind::KeyUrl(set), Value::Text(url)) if auth::is_url_of_keys(url) => {
                 set(settings, Some(url.as_str().into()));
@@ -152,6 +173,7 @@ impl Key {
             | Kind::Algorithms(_)
             | Kind::Secret { .. }
             | Kind::PublicKey(_)
+            | Kind::PayloadKeys { .. }
             | Kind::KeyUrl(_) => Value::Text(text.to_owned()),
             _ => Value::of_text(text),
         }
@@ -326,6 +348,24 @@ pub(super) const KEYS: &[Key] = &[
     key("routing.probe_interval", timeout(50, MINUTE, |s, t| s.shard.routing.probe_interval = (t < NEVER).then_some(t))),
     key("routing.health_check_interval", HEALTH_CHECK_INTERVAL),
 
+    key("rules.injection", Kind::Choice { words: INJECTION, set: |s, word| s.shard.rules.injection = injection(word) }),
+    key("rules.backend_injection", Kind::Choice { words: INJECTION, set: |s, word| {
+        s.shard.rules.backend_injection = injection(word);
+    } }),
+
+    key("security.blacklist", Kind::Subjects(|s, subjects| s.shard.blacklist = subjects)),
+
+    key("suspicion.threshold", number(0, 1_000_000, |s, n| s.shard.suspicion.threshold = n as f32)),
+    key("suspicion.refused_for", time(SECOND, DAY, |s, t| s.shard.suspicion.refused_for = t)),
+
+    key("audit.file", Kind::File(|s, path| s.audit_file = path)),
+    key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
+
+    aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
+        Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
+    key("encryption.keys", Kind::PayloadKeys { most: 16, set: |s, keys| s.encryption.old_keys = keys }),
+    key("encryption.required", Kind::Switch(|s, on| s.encryption.required = on)),
+
     key("mcp.prefix", Kind::Choice { words: &["never", "on_conflict", "always"], set: |s, word| {
         s.shard.mcp.prefix = match word {
             "never" => Prefix::Never,
@@ -353,6 +393,17 @@ pub(super) const KEYS: &[Key] = &[
 
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
 ];
+
+/// What may follow from an injection pattern.
+const INJECTION: &[&str] = &["enforce", "report", "off"];
+
+fn injection(word: &str) -> Injection {
+    match word {
+        "report" => Injection::Report,
+        "off" => Injection::Off,
+        _ => Injection::Enforce,
+    }
+}
 
 const HEALTH_CHECK_INTERVAL: Kind = time(100, HOUR, |s, t| s.upstream.health_check_interval = t);
 

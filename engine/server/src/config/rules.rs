@@ -5,6 +5,7 @@ use toml::de::{DeTable, DeValue};
 use weir_shard::limits::{Effect, MessageRule};
 use weir_shard::policy::rules::{is_types, pattern_fault};
 
+use super::auth::RoleSettings;
 use super::file::Document;
 use super::nearest::nearest;
 use super::problem::{Fault, Problem};
@@ -42,6 +43,16 @@ pub(super) fn apply(
             None => reading.problem(item.span().start, "", refused(item.get_ref(), "a section")),
         }
     }
+}
+
+/// Rules about roles that there are not.
+pub(super) fn contradictions(rules: &[MessageRule], roles: &[RoleSettings]) -> Vec<String> {
+    let is_unknown = |role: &&Box<str>| !roles.iter().any(|known| known.rules.name == **role);
+    let unknown = rules.iter().filter_map(|rule| Some((&rule.name, rule.roles.iter().find(is_unknown)?)));
+    let said = unknown.map(|(rule, role)| {
+        format!("the rule {rule} is about the role {role}, which there is not: correct it, or add [auth.roles.{role}]")
+    });
+    said.collect()
 }
 
 struct Reading<'a> {
@@ -187,6 +198,9 @@ mod tests {
             let found = read(&format!("[[rules.message]]\n{text}\n")).expect_err(text);
             assert!(found.contains(said), "{found}");
         }
+        let stranger = MessageRule { name: "r".into(), roles: vec!["guest".into(), "x".into()], ..MessageRule::default() };
+        let said = contradictions(&[stranger], &Settings::default().auth.roles);
+        assert!(said.len() == 1 && said[0].starts_with("the rule r is about the role x, which"), "{said:?}");
         let found = read("[rules]\nmessage = 7\n").expect_err("no list");
         assert!(found.contains("weir.toml:2: rules.message is 7 and must be a list"), "{found}");
     }
