@@ -101,7 +101,7 @@ impl Reading<'_> {
                     _ => return Err(refused(value, EFFECT)),
                 };
             }
-            _ => return Err(Fault::Unknown { nearest: nearest(name, KEYS).map(|near| format!("{KEY}.{near}")) }),
+            _ => return Err(Fault::Unknown { nearest: nearest(name, KEYS.into_iter()).map(|near| format!("{KEY}.{near}")) }),
         }
         Ok(())
     }

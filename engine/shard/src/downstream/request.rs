@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
 use crate::policy::Verdict;
+use crate::policy::suspicion::Who;
 use crate::route;
 use crate::turn::{Cx, Shard};
 use weir_ring::token::Member;
@@ -66,6 +67,11 @@ impl Shard {
                 let rate = self.config.backend_rate;
                 let (verdict, standing) = self.backends.take(name, &rate, cx.now.mono);
                 terms.standing = standing;
+                if let Some(name) = name
+                    && let Err(error) = self.let_in(Who::Client(name), cx.now)
+                {
+                    return self.refuse(token, &error, terms, cx);
+                }
                 if let Verdict::Deny { retry_after } = verdict {
                     return self.refuse(token, &Error::RateLimited { retry_after }, terms, cx);
                 }
