@@ -17,6 +17,7 @@ use crate::limits::KeySet;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
+use crate::policy::auth::Principal;
 use crate::policy::blacklist::Change;
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
@@ -78,6 +79,8 @@ pub enum Mail {
     KeysWanted { from: Member },
     /// All keys that hold from now on.
     Keys(Arc<KeySet>),
+    /// A client has a newer token, on which its connections may go on; sent to its home.
+    Prolong(Arc<Principal>),
     /// The token of this `jti` is not taken any more, to be remembered until `until`.
     Revoke { token_id: Box<str>, until: Wall },
 }

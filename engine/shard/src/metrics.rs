@@ -29,6 +29,8 @@ pub struct Stats {
     pub outbox_bytes: u64,
     /// Requests refused by a limit.
     pub limited: u64,
+    /// Requests refused for who sends them.
+    pub denied: u64,
     /// Messages appended to a stream.
     pub appended: u64,
     /// Connections closed because they could not keep up.
@@ -199,6 +201,7 @@ impl Stats {
         self.duplicates += other.duplicates;
         self.outbox_bytes += other.outbox_bytes;
         self.limited += other.limited;
+        self.denied += other.denied;
         self.appended += other.appended;
         self.overflowed += other.overflowed;
         self.gaps += other.gaps;

@@ -13,7 +13,7 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Arrivals, Connection, Polls, Serving};
+use crate::downstream::{Arrivals, Connection, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
@@ -24,7 +24,7 @@ use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
-use crate::policy::auth::Authenticator;
+use crate::policy::auth::{Authenticator, Principal};
 use crate::policy::blacklist::Blacklist;
 use crate::policy::rules::Rules;
 use crate::policy::suspicion::Suspicion;
@@ -103,6 +103,14 @@ pub struct Shard {
     pub(crate) watchers: Subscribers,
     /// Who asks.
     pub(crate) auth: Authenticator,
+    /// Who proves nothing, where that is allowed.
+    pub(crate) guest: Arc<Principal>,
+    /// Newer tokens of clients that are connected with older ones.
+    pub(crate) prolonged: Prolonged,
+    /// Requests that wait for keys.
+    pub(crate) parked: Vec<Token>,
+    /// Tokens were revoked since connections were last looked at for it.
+    pub(crate) revoked: bool,
     pub(crate) backends: Backends,
     /// What messages must be.
     pub(crate) rules: Rules,
@@ -207,6 +215,10 @@ impl Shard {
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
             auth: Authenticator::new(&config.auth, seed),
+            guest: Arc::new(Principal::guest(&config.auth)),
+            prolonged: Prolonged::new(seed),
+            parked: Vec::new(),
+            revoked: false,
             random,
             me,
             config,
@@ -314,6 +326,10 @@ impl Shard {
         self.keys.forget_old(cx.now.mono);
         self.blacklist.sweep(cx.now.wall);
         self.suspicion.sweep(cx.now.mono);
+        self.prolonged.sweep(cx.now.wall);
+        if std::mem::take(&mut self.revoked) {
+            self.examine_all_proofs(cx);
+        }
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
 

@@ -12,12 +12,14 @@ use weir_transports::websocket::{DeflateParams, Reader};
 
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
+use crate::downstream::identity::{Parked, Proof};
 use crate::downstream::mcp::Pending;
 use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::policy::TokenBucket;
+use crate::policy::auth::Principal;
 use crate::stream::{Position, Sequence};
 use crate::upstream::Wire;
 
@@ -172,13 +174,15 @@ pub(crate) struct Exchange {
     pub served: bool,
     /// A request has begun to arrive.
     pub partial: bool,
+    /// The keys were asked for because of the request under way.
+    pub asked_keys: bool,
 }
 
 impl Exchange {
     /// Whether an answer is due that a peer which has sent its last byte may still read.
     pub(crate) fn outlives_input(&self) -> bool {
         match &self.waiting {
-            None | Some(Waiting::Poll { .. }) => false,
+            None | Some(Waiting::Poll { .. } | Waiting::Keys(_)) => false,
             Some(Waiting::Gather(_)) => true,
             Some(Waiting::Mcp(pending)) => pending.outlives_input(),
         }
@@ -199,6 +203,8 @@ pub(crate) enum Waiting {
         /// The connection goes on after the answer.
         keep_alive: bool,
     },
+    /// The keys that its token may be signed with.
+    Keys(Box<Parked>),
 }
 
 /// A body of which more is to come.
@@ -215,6 +221,8 @@ pub(crate) struct Link {
     pub reader: Reader,
     /// Who it is, once named.
     pub session: Option<Token>,
+    /// What proved that.
+    pub proof: Proof,
     /// Phoenix topics it joined; `mcp:gateway` is one of them.
     pub channels: Vec<Channel>,
     /// How far it has been sent the client's own stream; made by the first message.
@@ -336,6 +344,8 @@ pub(crate) enum Joined {
 pub(crate) struct Feed {
     /// Whose stream it is.
     pub session: Token,
+    /// What proved that.
+    pub proof: Proof,
     /// As a link's.
     pub marks: Option<Box<Marks>>,
     /// When it began, in seconds of the monotonic clock.
@@ -395,6 +405,8 @@ pub(crate) enum ParcelStage {
         deflate: Option<DeflateParams>,
         /// Whether it may speak MCP.
         welcome: bool,
+        /// Who it is, as far as that is proved.
+        who: Option<Arc<Principal>>,
         /// What its upgrade request said, for the join.
         opening: Option<Box<Opening>>,
         /// The join.
@@ -407,6 +419,7 @@ impl Link {
         Link {
             reader: Reader::default(),
             session: None,
+            proof: Proof::default(),
             channels: Vec::new(),
             marks: None,
             since: 0,

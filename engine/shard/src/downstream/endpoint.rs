@@ -38,6 +38,10 @@ pub(crate) enum Endpoint<'a> {
     Batch,
     /// A cumulative acknowledgement.
     Acknowledge,
+    /// A ticket for one's own stream.
+    Ticket,
+    /// A newer token.
+    Refresh,
     /// One client's state.
     Health(Cow<'a, str>),
     /// The process's counters.
@@ -63,6 +67,8 @@ pub(crate) fn find<'a>(method: Method, path: &'a str, test: bool) -> Result<Endp
         "/mcp/batch" => (Endpoint::Batch, Method::Post),
         "/mcp/ack" => (Endpoint::Acknowledge, Method::Post),
         "/mcp/stats" => (Endpoint::Stats, Method::Get),
+        "/mcp/ticket" => (Endpoint::Ticket, Method::Post),
+        "/mcp/token/refresh" => (Endpoint::Refresh, Method::Post),
         _ => named(path)?,
     };
     if method != allow {

@@ -48,7 +48,11 @@ impl Shard {
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}
             Mail::Keys(keys) => self.keys_arrived(keys, cx),
-            Mail::Revoke { token_id, until } => self.auth.revoke(&token_id, until, cx.now.wall),
+            Mail::Prolong(who) => self.prolonged.put(who, cx.now.wall),
+            Mail::Revoke { token_id, until } => {
+                self.auth.revoke(&token_id, until, cx.now.wall);
+                self.revoked = true;
+            }
             // The control thread's.
             Mail::KeysWanted { .. } => {}
         }

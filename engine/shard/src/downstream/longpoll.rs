@@ -3,6 +3,7 @@
 //! session's home.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
 use weir_transports::http1::{Head, Method, query};
@@ -11,16 +12,17 @@ use weir_transports::phoenix::longpoll::{self, Item, Status};
 use weir_transports::websocket::close;
 
 use crate::downstream::connection::{Exchange, Link, Speaks, Waiting, Watch};
+use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
+use crate::downstream::identity::Proof;
 use crate::downstream::lifecycle::SLOTS_RESERVED;
 use crate::downstream::opening::Opening;
 use crate::downstream::poll::{MARK, Poll, PollToken, Whereabouts};
 use crate::downstream::reply::Terms;
-use crate::downstream::request::client_of;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::mail::Mail;
-use crate::route;
+use crate::policy::auth::Principal;
 use crate::seal::Purpose;
 use crate::turn::{Cx, Shard};
 
@@ -42,6 +44,7 @@ struct PollParcel {
     frames: Vec<u8>,
     version: Version,
     welcome: bool,
+    who: Option<Arc<Principal>>,
     opening: Option<Box<Opening>>,
 }
 
@@ -100,22 +103,25 @@ impl Shard {
                 Error::malformed("vsn names a serializer that is not spoken here: use 1.0.0 or 2.0.0");
             return self.refuse_poll(token, &error, head.keep_alive, cx);
         };
-        let named = client_of(head).map(Cow::into_owned);
-        if let Some(name) = &named {
-            if let Err(error) = route::check_client_id(name) {
-                return self.refuse_poll(token, &error, head.keep_alive, cx);
-            }
-            if self.leaves_for(token, name, raw, cx) {
-                return Outcome::Gone;
-            }
+        let speaks = Speaks::Polled(version);
+        let named = match self.upgrade_name(head, raw, speaks) {
+            Ok(named) => named,
+            Err(error) => return self.refuse_poll(token, &error, head.keep_alive, cx),
+        };
+        if let Some(name) = &named
+            && self.leaves_for(token, name, raw, cx)
+        {
+            return Outcome::Gone;
         }
-        let mut link = Link::new(Speaks::Polled(version), None, Watch::Stream);
+        let mut link = Link::new(speaks, None, Watch::Stream);
+        link.proof = Proof::new(raw.who.cloned(), cx.now.wall);
         link.welcome = self.check_guard(head).is_ok();
         let key = self.random.next();
         let poll = Poll { key, link: None, waiting: None, answered: 0, unconfirmed: Vec::new() };
         let opened = Opening::of_head(head)
             .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
-            .and_then(|()| self.name_link(&mut link, named, cx));
+            .and_then(|()| self.spend_ticket(head, cx))
+            .and_then(|()| self.name_link(token, &mut link, named, cx));
         let poll = match opened {
             Ok(()) if self.slots_left() < SLOTS_RESERVED => None,
             Ok(()) => self.start_poll(poll, link, Vec::new(), cx),
@@ -200,10 +206,11 @@ impl Shard {
         self.end_waiting(token, to, cx);
         let Some((poll, frames)) = self.take_poll(token) else { return };
         let (version, welcome, opening) = (link.version(), link.welcome, link.opening.take());
+        let who = link.proof.who.clone();
         self.forget_link(token, link, cx);
         self.polls.put(poll.key, Whereabouts::Moved { to, at: cx.now.mono });
         let Poll { key, answered, unconfirmed, .. } = poll;
-        let session = Some(PollParcel { answered, unconfirmed, frames, version, welcome, opening });
+        let session = Some(PollParcel { answered, unconfirmed, frames, version, welcome, who, opening });
         self.send(to, Mail::Poll(Box::new(PollLetter { key, session, items })), cx);
     }
 
@@ -211,8 +218,9 @@ impl Shard {
     pub(crate) fn poll_letter(&mut self, letter: PollLetter, cx: &mut Cx<'_>) {
         let PollLetter { key, session, items } = letter;
         if let Some(parcel) = session {
-            let PollParcel { answered, unconfirmed, frames, version, welcome, opening } = parcel;
+            let PollParcel { answered, unconfirmed, frames, version, welcome, who, opening } = parcel;
             let mut link = Link::new(Speaks::Polled(version), None, Watch::Stream);
+            link.proof = Proof::new(who, cx.now.wall);
             (link.welcome, link.opening, link.arrived) = (welcome, opening, true);
             let poll = Poll { key, link: None, waiting: None, answered, unconfirmed };
             // Without room for it the client finds it gone, and opens another.
@@ -230,7 +238,7 @@ impl Shard {
     }
 
     /// Refuses a request in words that phoenix.js takes: of any other answer it would make nothing, for ever.
-    fn refuse_poll(&mut self, token: Token, error: &Error, keep_alive: bool, cx: &mut Cx<'_>) -> Outcome {
+    pub(crate) fn refuse_poll(&mut self, token: Token, error: &Error, keep_alive: bool, cx: &mut Cx<'_>) -> Outcome {
         let terms = Terms { keep_alive, standing: None };
         self.respond_error_as(token, error, &error_with_status(error), terms, cx);
         if keep_alive {
@@ -248,6 +256,11 @@ pub(crate) fn error_with_status(error: &Error) -> Vec<u8> {
     error.write_json(&mut body);
     body.splice(..1, format!("{{\"status\":{},", status.code()).into_bytes());
     body
+}
+
+/// Whether a request is of a session that was opened before.
+pub(crate) fn is_of_session(endpoint: &Endpoint<'_>, head: &Head<'_>) -> bool {
+    *endpoint == Endpoint::LongPoll && (head.method != Method::Get || shown(head).is_some())
 }
 
 /// The token that a request shows: in the header of newer clients, or last in the query, behind the

@@ -7,11 +7,13 @@ use weir_transports::websocket::close;
 
 use crate::channels::Join;
 use crate::downstream::connection::Stage;
+use crate::downstream::identity::is_guest;
 use crate::downstream::stream::Place;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::outbox::Gap;
+use crate::policy::auth::Principal;
 use crate::policy::routing::Carrier;
 use crate::recovery::{Lineage, Recovery};
 use crate::route;
@@ -37,7 +39,9 @@ pub(crate) struct Opening {
 /// A connection that has its client's stream now.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// Where it stands.
+    /// Where its client stands.
+    pub(crate) cursor: Cursor,
+    /// The same for the connection.
     pub(crate) marks: Option<Box<Marks>>,
     /// What its cursor cannot be continued over.
     pub(crate) gaps: Vec<(Lane, Gap)>,
@@ -114,6 +118,7 @@ impl Shard {
         id: Token,
         carrier: Carrier,
         opening: Opening,
+        who: Option<&Principal>,
         cx: &mut Cx<'_>,
     ) -> Result<Opened, Error> {
         let client = self.sessions.get(id).map_or("", |session| &session.client);
@@ -147,27 +152,29 @@ impl Shard {
             self.fence(holder, cx);
         }
         self.carrier_opened(id, carrier, opening.prefer, cx);
-        let recovery_token = self.recovery_token(id, lineage, cx.now.wall);
-        let mut connected = self.connected(id, &cursor, recovered, recovery_token);
+        let token = self.recovery_token(id, lineage, cx.now.wall);
+        let mut connected = self.connected(id, who, &cursor, recovered, token);
         if encrypted {
             connected["encryption"] = serde_json::json!({ "key_id": self.encryption.key_id() });
         }
-        Ok(Opened { marks, gaps, encrypted, connected: connected.to_string().into_bytes() })
+        Ok(Opened { cursor, marks, gaps, encrypted, connected: connected.to_string().into_bytes() })
     }
 
     /// What a client is told when its stream begins: who it is, where it goes on, what is kept.
     fn connected(
         &self,
         id: Token,
+        who: Option<&Principal>,
         cursor: &Cursor,
         recovered: bool,
         token: Option<String>,
     ) -> serde_json::Value {
         let Some(session) = self.sessions.get(id) else { return serde_json::json!({}) };
+        let user = who.filter(|who| !is_guest(who)).map_or(&session.client, |who| &who.subject);
         serde_json::json!({
             "client_id": session.client,
-            "user_id": session.client,
-            "role": "user",
+            "user_id": user,
+            "role": who.map_or("user", |who| &self.config.auth.rules(who.role).name),
             "epoch": String::from_utf8_lossy(&session.epoch.letters()),
             "sequence": cursor.seen(Lane::Normal),
             "cursor": cursor.text(),

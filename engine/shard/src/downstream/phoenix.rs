@@ -8,10 +8,12 @@ use crate::acks::Named;
 use crate::channels::{self, Membership, Plan};
 use crate::downstream::connection::Link;
 use crate::downstream::encryption::with_payload;
+use crate::downstream::identity::of_plan;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::idempotency::{Key, Reply, Scope, key_in};
 use crate::lane::Lane;
+use crate::limits::{Mode, Permissions};
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
 use crate::policy::rules::Message;
@@ -64,7 +66,15 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Flow {
         let plan = channels::plan(frame, membership(link, frame));
-        if let Err(error) = self.charge_plan(link, &plan, cx) {
+        let plan = match plan {
+            // Where nobody is asked who they are, it is a push like any other.
+            Plan::Refresh { payload } if self.config.auth.mode == Mode::Off => {
+                Plan::Push { event: "refresh", payload }
+            }
+            plan => plan,
+        };
+        let allowed = self.allow_plan(token, link, frame, &plan, cx);
+        if let Err(error) = allowed.and_then(|()| self.charge_plan(link, &plan, cx)) {
             self.reply_error(token, link, frame, &error, cx);
             return Flow::Go;
         }
@@ -93,6 +103,7 @@ impl Shard {
                 let outcome = self.acknowledge_link(link, &named, cx);
                 self.reply_receipt(token, link, frame, outcome, cx);
             }
+            Plan::Refresh { payload } => self.refresh_link(token, link, frame, payload, cx),
             Plan::Push { event, payload } => self.client_push(token, link, frame, event, payload, cx),
             Plan::Publish { event, payload } => self.client_publish(token, link, frame, event, payload, cx),
             Plan::Ignore => {}
@@ -102,10 +113,39 @@ impl Shard {
         Flow::Go
     }
 
+    /// Whether who is at the other end may do this; a join may say who that is.
+    fn allow_plan(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        frame: &Frame<'_>,
+        plan: &Plan<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Error> {
+        match plan {
+            Plan::JoinGateway(join) => {
+                self.prove_join(token, link, join, cx)?;
+                let room = join.room.as_ref().map(|room| format!("room:{room}"));
+                room.map_or(Ok(()), |room| self.may_join(link.proof.who(), &room))
+            }
+            Plan::JoinMcp(join) => self.prove_join(token, link, join, cx),
+            Plan::JoinTopic(join) => {
+                self.prove_join(token, link, join, cx)?;
+                self.may_join(link.proof.who(), &frame.topic)
+            }
+            plan => match of_plan(plan) {
+                Permissions::NONE => Ok(()),
+                wanted => self.may(link.proof.who(), wanted),
+            },
+        }
+    }
+
     /// Heartbeats, pings, acknowledgements, resumes and leaves are free.
     fn charge_plan(&mut self, link: &Link, plan: &Plan<'_>, cx: &Cx<'_>) -> Result<(), Error> {
         match (plan, link.session) {
-            (Plan::JoinTopic(_) | Plan::Push { .. } | Plan::Publish { .. }, Some(id)) => self.charge(id, cx),
+            (Plan::JoinTopic(_) | Plan::Push { .. } | Plan::Publish { .. }, Some(id)) => {
+                self.charge(id, link.proof.who(), cx)
+            }
             _ => Ok(()),
         }
     }
@@ -276,9 +316,10 @@ impl Shard {
         let mut body = Vec::new();
         error.write_json(&mut body);
         let session = link.session.and_then(|id| self.sessions.get(id));
+        let rate = self.rate_of(link.proof.who(), self.config.client_rate);
         if matches!(error, Error::RateLimited { .. })
             && let Some(session) = session
-            && let Some(at) = session.bucket.standing(&self.config.client_rate, cx.now.mono)
+            && let Some(at) = session.bucket.standing(&rate, cx.now.mono)
         {
             body.pop();
             let (limit, remaining, reset) = (at.limit, at.remaining, at.reset_seconds);

@@ -145,9 +145,10 @@ impl Shard {
         cx: &Cx<'_>,
     ) -> Option<Token> {
         link.since = cx.now.mono.as_secs();
+        let idle = cx.now.mono.plus(self.config.longpoll.idle_timeout);
+        let wake = link.proof.look(cx.now).map_or(idle, |look| look.min(idle));
         poll.link = Some(Box::new(link));
         let key = poll.key;
-        let wake = cx.now.mono.plus(self.config.longpoll.idle_timeout);
         let mut conn = Connection::unconnected(Stage::Poll(Box::new(poll)), cx.now.mono, wake);
         conn.egress.hold(frames);
         let token = self.conns.insert(conn).ok()?;

@@ -12,6 +12,7 @@ use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::limits::Effect;
 use crate::message::{Publish, TopicContent};
+use crate::policy::auth::Principal;
 use crate::policy::rules::{Breach, Law, Message, Sender};
 use crate::policy::suspicion::Offence;
 use crate::turn::{Cx, Shard};
@@ -29,7 +30,7 @@ impl Shard {
             Plan::Publish { event, payload: Payload::Binary(payload) } => Message::Binary { event, payload },
             _ => return Ok(()),
         };
-        let breaches = self.rules.judge(&message, Sender::Client, None);
+        let breaches = self.rules.judge(&message, Sender::Client, link.proof.who().map(|who| who.role));
         if breaches.is_empty() {
             return Ok(());
         }
@@ -68,6 +69,7 @@ impl Shard {
     pub(crate) fn judge_publish(
         &mut self,
         publish: Publish,
+        who: Option<&Principal>,
         backend: Option<&str>,
         cx: &Cx<'_>,
     ) -> Result<Publish, Error> {
@@ -79,7 +81,7 @@ impl Shard {
             },
         };
         let message = Message::Envelope { kind, data };
-        let breaches = self.rules.judge(&message, Sender::Backend, None);
+        let breaches = self.rules.judge(&message, Sender::Backend, who.map(|who| who.role));
         self.breached(breaches, backend, &message, cx.now).map_err(|breach| breach.error())?;
         Ok(publish)
     }

@@ -58,21 +58,9 @@ impl Shard {
             received: 0,
             heard: cx.now.mono,
             watched: false,
+            proven: false,
         };
         self.sessions.find_or_insert(client, || session).map_err(|_| Error::insufficient_resources())
-    }
-
-    /// The session of `client` for a WebSocket that is named for it.
-    ///
-    /// # Errors
-    /// As [`Shard::let_in`]; `InsufficientResources`.
-    pub(crate) fn name_session(&mut self, client: &str, cx: &Cx<'_>) -> Result<Token, Error> {
-        self.let_client_in(client, cx.now)?;
-        let id = self.open_session(client, cx)?;
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.named += 1;
-        }
-        Ok(id)
     }
 
     /// Where a connection goes on: at its cursor if that can be continued, else where the client's
@@ -145,6 +133,18 @@ impl Shard {
 
     /// Sends an event beside the stream: `gap`, `transport_switched`, `shutdown_pending`.
     pub(crate) fn tell(&mut self, token: Token, event: &str, payload: &[u8], cx: &mut Cx<'_>) {
+        self.tell_from(token, None, event, payload, cx);
+    }
+
+    /// The same; over SSE `id` becomes the client's cursor.
+    pub(crate) fn tell_from(
+        &mut self,
+        token: Token,
+        id: Option<&str>,
+        event: &str,
+        payload: &[u8],
+        cx: &mut Cx<'_>,
+    ) {
         let Some(conn) = self.conns.get(token) else { return };
         match &conn.stage {
             Stage::Sse(feed) if feed.ndjson => self.put(token, cx, |out| {
@@ -154,7 +154,7 @@ impl Shard {
             }),
             Stage::Sse(_) => {
                 let text = String::from_utf8_lossy(payload);
-                self.put(token, cx, |out| sse::event(out, None, Some(event), &text));
+                self.put(token, cx, |out| sse::event(out, id, Some(event), &text));
             }
             stage => {
                 let Some(link) = stage.link().filter(|link| link.speaks_phoenix()) else { return };

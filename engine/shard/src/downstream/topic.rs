@@ -37,7 +37,7 @@ impl Shard {
         join: &Join,
         cx: &mut Cx<'_>,
     ) {
-        match self.identify(link, join, None, cx) {
+        match self.identify(token, link, join, None, cx) {
             Ok(Flow::Go) => {}
             Ok(_) => return,
             Err(error) => return self.reply_error(token, link, frame, &error, cx),

@@ -28,6 +28,8 @@ pub struct Auth {
     pub mode: Mode,
     /// Tokens may stand in the query of SSE, WebSocket and LongPoll requests. Default true.
     pub query_token: bool,
+    /// A socket may be opened without a credential, which its first join then brings. Default false.
+    pub join_token: bool,
     /// The keys at start, without those that are fetched.
     pub keys: Arc<KeySet>,
     /// Where keys are fetched. Default none.
@@ -71,6 +73,7 @@ impl Default for Auth {
         Auth {
             mode: Mode::Off,
             query_token: true,
+            join_token: false,
             keys: Arc::default(),
             key_urls: Box::default(),
             issuers: ["weir".into()].into(),

@@ -65,6 +65,7 @@ impl Shard {
         let call = Call {
             outlet: request.from.outlet,
             client: request.from.client,
+            who: request.from.who.cloned(),
             era: request.era,
             id: request.id.as_json().into(),
             progress: request.read.meta.progress_token.map(Box::from),

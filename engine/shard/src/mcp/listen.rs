@@ -146,12 +146,14 @@ impl Shard {
             self.drop_call(before, cx);
         }
         let Some(era) = self.era_of(Client::Session(session)) else { return };
+        let who = self.mcp.sessions.get(session).and_then(|held| held.who.clone());
         let wants = Wants { tools: true, prompts: true, resources: true, uris };
         let params = format!(r#"{{"notifications":{}}}"#, wants.write());
         let listen = Listen { wants, params: Some(params.into()), acknowledged: true, ..Listen::default() };
         let call = Call {
             outlet: Outlet::Session { session },
             client: Client::Session(session),
+            who,
             era,
             id: "0".into(),
             progress: None,

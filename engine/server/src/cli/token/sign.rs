@@ -26,7 +26,7 @@ pub(super) enum Signer {
 
 /// Why nothing is signed.
 #[derive(Debug)]
-pub(super) enum SignError {
+pub(in crate::cli) enum SignError {
     /// The file cannot be read.
     Read(PathBuf, io::Error),
     /// It has no private key of a kind that is known.

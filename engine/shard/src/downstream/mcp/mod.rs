@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 
 use weir_ring::token::Token;
 
+pub(crate) use fault::Fault;
 pub(crate) use pending::Pending;
 pub(crate) use streams::McpStreams;
 

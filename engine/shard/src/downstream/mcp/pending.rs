@@ -6,13 +6,16 @@ use weir_transports::http1::response;
 use weir_transports::mcp::Version;
 use weir_transports::sse;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::downstream::connection::{Stage, Waiting, Watch};
+use crate::downstream::identity::Proof;
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::mcp::headers::with_headers;
 use crate::downstream::reply::Terms;
 use crate::mcp::outlet::Outlet;
+use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 
 /// Something is sent at least this often, so that proxies do not take the stream for dead.
@@ -36,6 +39,8 @@ pub(crate) struct Pending {
     pub(crate) terms: Terms,
     /// The client knows chunks (HTTP/1.1): the connection outlives the stream.
     pub(crate) chunked: bool,
+    /// Who asks, looked at again while it waits.
+    pub(crate) proof: Proof,
     /// An `initialize`: the answer names the session.
     pub(crate) opens: bool,
     /// A `subscriptions/listen`: ends when somebody ends it.
@@ -68,6 +73,8 @@ pub(crate) enum Source {
 pub(crate) struct HttpSse {
     /// What `sessionId` names it.
     pub(crate) id: Box<str>,
+    /// Whose it is, as proved.
+    pub(crate) who: Option<Arc<Principal>>,
     /// Its session, once there was an `initialize`.
     pub(crate) session: Option<Token>,
 }

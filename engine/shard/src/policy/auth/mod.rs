@@ -55,6 +55,21 @@ pub struct Principal {
 }
 
 impl Principal {
+    /// One who proves nothing, where that is allowed: a guest, without a name of his own.
+    pub fn guest(auth: &Auth) -> Principal {
+        let permissions = auth.rules(Role::GUEST).permissions;
+        Principal {
+            subject: Box::default(),
+            role: Role::GUEST,
+            permissions,
+            scopes: api_keys::scopes(permissions),
+            expires: None,
+            token_id: None,
+            issuer: None,
+            audience: Box::default(),
+        }
+    }
+
     /// Whether he may do what needs all of `wanted`.
     pub fn may(&self, wanted: Permissions) -> bool {
         self.permissions.allow(wanted)

@@ -1,0 +1,1 @@
+//! Who may do what, asked of a shard whose world is written by hand.
