@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
 use tracing::info;
+use weir_ring::clock::Clock;
 use weir_ring::uring::Peer;
 use weir_ring::waker::Waker;
 use weir_ring::{affinity, mesh, socket};
@@ -21,8 +22,8 @@ use crate::admin_token;
 use crate::config::{Server, Settings};
 use crate::control::audit::Audit;
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, End, Guard};
-use crate::data_dir::DataDir;
+use crate::control::{self, Control, End, Guard, Revocations};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
 use crate::ports::Port;
@@ -74,10 +75,12 @@ impl Gateway {
             addresses.push((listening.address, port.name));
             shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
         }
+        let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
         let admin = Port::admin(server).listen(1, options)?;
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
+        config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
         if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
             config.secret = data_dir.secret(config.secret)?;
@@ -87,6 +90,7 @@ impl Gateway {
             }
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
+        let revocations = revocations(settings, &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
         let office = Office {
             admin: admin.sockets,
@@ -94,6 +98,7 @@ impl Gateway {
             spawners,
             public_key_refresh: settings.public_key_refresh(),
             audit: audit(settings.audit_file.as_deref())?,
+            revocations,
         };
         let control = start_threads(shares, &config.into(), office)?;
         Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
@@ -136,6 +141,16 @@ struct Office {
     spawners: Vec<Spawner>,
     public_key_refresh: Duration,
     audit: Audit,
+    revocations: Revocations,
+}
+
+/// The tokens that were withdrawn before, which the shards know from the start.
+fn revocations(settings: &Settings, config: &mut Config) -> Result<Revocations, StartError> {
+    let Some(data_dir) = &settings.data_dir else { return Ok(Revocations::default()) };
+    let revocations = Revocations::open(data_dir, Clock::now().wall)
+        .map_err(|(path, error)| DataDirError::System { path, error })?;
+    config.auth.revoked = revocations.all();
+    Ok(revocations)
 }
 
 /// The audit log's file, or the gateway's own log.
@@ -207,12 +222,13 @@ fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Re
         spawners: office.spawners,
         auth: config.auth.clone(),
         public_key_refresh: office.public_key_refresh,
-        blacklist: config.blacklist.clone(),
         audit: office.audit,
+        revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
+        config: config.clone(),
         ended: all_ended,
     })
 }

@@ -51,8 +51,10 @@ pub enum Error {
     InsufficientScope { wanted: Permissions },
     /// His role may not use or join `what`.
     NotAllowed { what: &'static str },
-    /// MCP may not be spoken from there.
+    /// A web page that may not talk to the gateway.
     Origin,
+    /// The gateway is not called so.
+    Host,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
@@ -114,6 +116,7 @@ impl Error {
             Error::ClientIdRequired => "client_id_required",
             Error::ClientIdMismatch
             | Error::Origin
+            | Error::Host
             | Error::Loopback
             | Error::Blacklisted
             | Error::Suspicious { .. }
@@ -148,6 +151,7 @@ impl Error {
             Error::Suspicious { .. } => "suspicious_behavior",
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
+            Error::Host => "host",
             Error::Superseded => "superseded",
             Error::Loopback | Error::InsufficientScope { .. } | Error::NotAllowed { .. } => {
                 "insufficient_scope"
@@ -185,6 +189,7 @@ impl Error {
             | Error::TokenRevoked => 401,
             Error::ClientIdMismatch
             | Error::Origin
+            | Error::Host
             | Error::Loopback
             | Error::PolicyViolation { .. }
             | Error::Blacklisted
@@ -268,8 +273,13 @@ impl Error {
                 format!("The role of who asks may not use this {what}; use another, or ask the operator.").into()
             }
             Error::Origin => {
-                "MCP may not be spoken from this Host or Origin; add it to mcp.hosts if it should.".into()
+                "The request comes from a web page of another origin (scheme, host and port); add that \
+                              to security.origins if the page may talk to the server."
+                    .into()
             }
+            Error::Host => "The request is for a host that this server is not known by; add the name to \
+                            security.hosts if it should be."
+                .into(),
             Error::InsufficientResources { .. } => {
                 "The server is at its limit of memory or connections; wait and try again.".into()
             }
@@ -357,7 +367,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 31] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 32] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -385,6 +395,7 @@ mod tests {
             (Error::InsufficientScope { wanted: Permissions::WRITE }, "forbidden", "insufficient_scope", 403),
             (Error::NotAllowed { what: "tool" }, "forbidden", "insufficient_scope", 403),
             (Error::Origin, "forbidden", "origin", 403),
+            (Error::Host, "forbidden", "host", 403),
             (Error::Loopback, "forbidden", "insufficient_scope", 403),
             (Error::Unacknowledged, "timeout", "timeout", 504),
             (

@@ -1,6 +1,8 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
 mod auth;
+mod browser;
+mod credential;
 mod delivery;
 mod durability;
 mod encryption;
@@ -8,6 +10,7 @@ mod keys;
 mod mcp;
 mod pattern;
 mod permissions;
+mod resource;
 mod routing;
 mod rules;
 mod secret;
@@ -15,14 +18,17 @@ mod security;
 
 use std::time::Duration;
 
-pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Role, RoleRules, Signing};
+pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Revocation, Role, RoleRules, Signing};
+pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_port, host_and_port};
+pub use self::credential::{Credential, Grant};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::encryption::{Encryption, PayloadKey};
 pub use self::keys::{Algorithm, Key, KeySet, Material};
-pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::mcp::{BUILTIN_NAME, Breaker, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::pattern::Pattern;
 pub use self::permissions::Permissions;
+pub use self::resource::Resource;
 pub use self::routing::Routing;
 pub use self::rules::{Effect, Injection, MessageRule, Rules};
 pub use self::secret::Secret;
@@ -99,6 +105,10 @@ pub struct Config {
     pub audit: Audit,
     /// Payloads that only a client can read.
     pub encryption: Encryption,
+    /// Which web pages may talk to the gateway.
+    pub browser: Browser,
+    /// What the gateway is to OAuth.
+    pub resource: Resource,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -252,6 +262,8 @@ impl Default for Config {
             suspicion: Suspicion::default(),
             audit: Audit::default(),
             encryption: Encryption::default(),
+            browser: Browser::default(),
+            resource: Resource::default(),
             secret: [0; 32],
         }
     }

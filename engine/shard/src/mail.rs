@@ -21,6 +21,7 @@ use crate::policy::auth::Principal;
 use crate::policy::blacklist::Change;
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
+pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
 
 /// One letter.
 #[derive(Debug)]
@@ -79,6 +80,11 @@ pub enum Mail {
     KeysWanted { from: Member },
     /// All keys that hold from now on.
     Keys(Arc<KeySet>),
+    /// A shard has no token for an upstream; sent to the control thread, which answers with `TokenCame` whatever it
+    /// finds.
+    TokenWanted(Box<TokenWanted>),
+    /// A token for an upstream, or why there is none.
+    TokenCame(Box<TokenCame>),
     /// A client has a newer token, on which its connections may go on; sent to its home.
     Prolong(Arc<Principal>),
     /// The token of this `jti` is not taken any more, to be remembered until `until`.

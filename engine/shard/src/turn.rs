@@ -13,7 +13,7 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Arrivals, Connection, Polls, Prolonged, Serving};
+use crate::downstream::{Address, Arrivals, Connection, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
@@ -161,6 +161,8 @@ pub struct Shard {
     pub(crate) salt: u64,
     /// MCP clients' requests at hand.
     pub(crate) serving: Serving,
+    /// How the HTTP request at hand calls the gateway.
+    pub(crate) address: Address,
     /// MCP servers.
     pub(crate) upstream: Upstreams,
 }
@@ -213,6 +215,7 @@ impl Shard {
             seal: Seal::new(&config.secret, me, random.next()),
             salt: random.next(),
             serving: Serving::new(random.next()),
+            address: Address::default(),
             upstream: Upstreams::new(&config, random.next()),
             auth: Authenticator::new(&config.auth, seed),
             guest: Arc::new(Principal::guest(&config.auth)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use toml::de::DeValue;
-use weir_shard::limits::{Algorithm, PayloadKey, Secret, Subject};
+use weir_shard::limits::{Algorithm, Origin, Origins, PayloadKey, Secret, Subject};
 
 /// A value before its key has judged it.
 #[derive(Clone, Debug, PartialEq)]
@@ -153,6 +153,27 @@ pub(super) fn hosts(value: &Value) -> Option<Vec<Box<str>>> {
     texts(value)?.into_iter().map(lower).collect()
 }
 
+/// Origins as they are written, as texts are; `*` is all there are.
+pub(super) fn origins(value: &Value) -> Option<Origins> {
+    let texts = texts(value)?;
+    match texts.as_slice() {
+        [all] if **all == *"*" => Some(Origins::Any),
+        texts => texts.iter().map(|text| Origin::parse(text)).collect::<Option<_>>().map(Origins::Listed),
+    }
+}
+
+/// Names of methods or headers as they are written, as texts are, and as one header has them.
+pub(super) fn tokens(value: &Value) -> Option<Box<str>> {
+    let texts = texts(value)?;
+    texts.iter().all(|text| is_token(text)).then(|| texts.join(", ").into())
+}
+
+/// Whether it may name a header (RFC 9110, 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
 /// Whether it is what may stand before the port in a `Host` header: a name, an IPv4 address, or an IPv6 address
 /// in brackets (RFC 3986, 3.2.2).
 pub(super) fn is_host(text: &str) -> bool {
@@ -214,6 +235,32 @@ mod tests {
         for text in ["a b:KEY", ":KEY", "a:", "a:QUJD", "KEYA", "a:b:KEY"] {
             assert_eq!(read(&text.replace("KEY", &key)), None, "{text}");
         }
+    }
+
+    #[test]
+    fn origins_have_a_scheme_and_no_path() {
+        let read = |text: &str| origins(&Value::of_text(text));
+        let origin = |text: &str| Origin::parse(text).expect("right");
+        let two = Origins::Listed(vec![origin("https://a.example"), origin("http://localhost:5173")]);
+        assert_eq!(read("https://A.example, http://localhost:5173"), Some(two));
+        assert_eq!((read("*"), read("")), (Some(Origins::Any), Some(Origins::Listed(Vec::new()))));
+        for text in [
+            "a.example",
+            "null",
+            "https://a.example/",
+            "https://*.example",
+            "*,https://a.example",
+            "https://\u{fc}.example",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_and_methods_are_tokens() {
+        assert_eq!(tokens(&Value::of_text("GET,POST")).as_deref(), Some("GET, POST"));
+        assert_eq!(tokens(&Value::List(Vec::new())).as_deref(), Some(""));
+        assert_eq!(tokens(&Value::List(vec![Value::of_text("X-A: b")])), None);
     }
 
     #[test]

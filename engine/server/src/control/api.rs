@@ -1,7 +1,7 @@
 //! The admin port's endpoints.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
@@ -16,15 +16,15 @@ use weir_ring::time::Wall;
 use weir_ring::token::Member;
 use weir_shard::error::Error;
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::Auth;
+use weir_shard::limits::{Auth, Browser};
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
-use super::dlq;
 use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
-use super::tokens;
+use super::revocations::{Revocations, Unrevoked};
+use super::{dlq, pages, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -34,6 +34,7 @@ pub(super) struct Admin {
     started: Instant,
     draining: AtomicBool,
     auth: Auth,
+    revocations: Mutex<Revocations>,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -47,9 +48,15 @@ struct Figures {
 }
 
 impl Admin {
-    pub(super) fn new(mailbox: Mailbox, ring: HashRing, blacklist: Listed, auth: Auth) -> Admin {
+    pub(super) fn new(
+        mailbox: Mailbox,
+        ring: HashRing,
+        blacklist: Listed,
+        auth: Auth,
+        revocations: Revocations,
+    ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
-        Admin { mailbox, ring, blacklist, started, draining, auth }
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations: Mutex::new(revocations) }
     }
 
     /// What tokens are made with, and whom they are for.
@@ -80,10 +87,15 @@ impl Admin {
     }
 
     /// The token of this `jti` is taken by no shard any more.
-    pub(super) async fn revoke(&self, token_id: &str, until: Wall) {
+    ///
+    /// # Errors
+    /// It still is.
+    pub(super) async fn revoke(&self, token_id: &str, until: Wall, now: Wall) -> Result<(), Unrevoked> {
+        self.revocations.lock().unwrap_or_else(PoisonError::into_inner).add(token_id, until, now)?;
         for shard in self.shards() {
             self.mailbox.send(shard, Mail::Revoke { token_id: token_id.into(), until }).await;
         }
+        Ok(())
     }
 
     /// Asks a shard.
@@ -106,8 +118,8 @@ impl Admin {
     }
 }
 
-/// All endpoints.
-pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>) -> Router {
+/// All endpoints, for the operators and the pages that may use them.
+pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -121,6 +133,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>) -> Router {
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn_with_state(pages::rules(browser), pages::guard))
         .with_state(admin)
 }
 

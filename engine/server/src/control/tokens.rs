@@ -10,12 +10,14 @@ use axum::routing::post;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use tracing::warn;
 use weir_ring::clock::Clock;
 use weir_ring::time::Wall;
 use weir_shard::error::Error;
 use weir_shard::policy::auth::{LIFE_MAX, mint, token_id};
 
 use super::api::{Admin, refuse};
+use super::revocations::Unrevoked;
 use crate::minting::Order;
 
 /// Longest name of a token, bytes; longer ones are not taken anyway.
@@ -69,8 +71,14 @@ async fn revoke(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
     if token_id.is_empty() || token_id.len() > TOKEN_ID_BYTES_MAX {
         return refuse(&Error::malformed("a jti has 1 to 256 bytes"));
     }
-    admin.revoke(&token_id, until).await;
-    Json(json!({ "revoked": token_id, "until": until.0 / 1_000 })).into_response()
+    match admin.revoke(&token_id, until, now).await {
+        Ok(()) => Json(json!({ "revoked": token_id, "until": until.0 / 1_000 })).into_response(),
+        Err(Unrevoked::Full) => refuse(&Error::insufficient_resources()),
+        Err(Unrevoked::Storage(error)) => {
+            warn!("a token cannot be revoked, as the data folder refuses it: {error}");
+            refuse(&Error::storage())
+        }
+    }
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Error> {

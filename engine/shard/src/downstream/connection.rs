@@ -16,6 +16,7 @@ use crate::downstream::identity::{Parked, Proof};
 use crate::downstream::mcp::Pending;
 use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
+use crate::downstream::reply::Terms;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::policy::TokenBucket;
@@ -200,8 +201,8 @@ pub(crate) enum Waiting {
     Poll {
         /// The session.
         poll: Token,
-        /// The connection goes on after the answer.
-        keep_alive: bool,
+        /// Headers of the answer.
+        terms: Terms,
     },
     /// The keys that its token may be signed with.
     Keys(Box<Parked>),
@@ -239,8 +240,6 @@ pub(crate) struct Link {
     pub gateway: bool,
     /// Payloads are encrypted, both ways; settled by the first join.
     pub encrypted: bool,
-    /// Where it comes from, MCP may be spoken (`Host` and `Origin` of its upgrade).
-    pub welcome: bool,
     /// The session of the MCP messages that it carries by themselves; few links have one.
     pub rpc: Option<Box<Token>>,
     /// A ping waits for its pong.
@@ -403,8 +402,6 @@ pub(crate) enum ParcelStage {
         speaks: Speaks,
         /// What was agreed on permessage-deflate.
         deflate: Option<DeflateParams>,
-        /// Whether it may speak MCP.
-        welcome: bool,
         /// Who it is, as far as that is proved.
         who: Option<Arc<Principal>>,
         /// What its upgrade request said, for the join.
@@ -428,7 +425,6 @@ impl Link {
             deflate,
             gateway: false,
             encrypted: false,
-            welcome: true,
             rpc: None,
             pinged: false,
             watch,

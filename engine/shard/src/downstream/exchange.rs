@@ -141,7 +141,7 @@ impl Shard {
         let head = match parse_head(input, &limits) {
             Ok(Some(head)) => head,
             Ok(None) => return Step::More,
-            Err(e) => return self.refuse_bytes(token, e.status(), e.reason(), cx),
+            Err(e) => return self.refuse_bytes(token, (e.status(), e.reason()), Terms::default(), cx),
         };
         let (raw_head, after) = input.split_at(head.len);
         let mut reader = BodyReader::new(head.body);
@@ -152,7 +152,7 @@ impl Shard {
         }
         let mut body = Vec::new();
         match reader.read(after, &mut body, config.message_bytes_max) {
-            Err(e) => self.refuse_bytes(token, e.status(), e.reason(), cx),
+            Err(e) => self.refuse_bytes(token, (e.status(), e.reason()), self.terms(&head), cx),
             Ok(progress) if progress.done => {
                 let rest = &after[progress.consumed..];
                 let raw = Raw { head: raw_head, kind: head.body, body: &body, rest, who: None };
@@ -203,7 +203,8 @@ impl Shard {
         let progress = match partial.reader.read(bytes, &mut partial.bytes, max) {
             Ok(progress) => progress,
             Err(e) => {
-                self.refuse_bytes(token, e.status(), e.reason(), cx);
+                let terms = kept_head(&exchange.spill).map_or(Terms::default(), |head| self.terms(&head));
+                self.refuse_bytes(token, (e.status(), e.reason()), terms, cx);
                 return;
             }
         };
@@ -212,8 +213,7 @@ impl Shard {
             return self.return_exchange(token, exchange, cx);
         }
         let spill = std::mem::take(&mut exchange.spill);
-        let limits = http1::Limits { head_bytes_max: spill.len(), line_bytes_max: spill.len() };
-        let Ok(Some(head)) = parse_head(&spill, &limits) else { return self.close(token, cx) };
+        let Some(head) = kept_head(&spill) else { return self.close(token, cx) };
         let rest = &bytes[progress.consumed..];
         let raw = Raw { head: &spill, kind: head.body, body: &partial.bytes, rest, who: None };
         match self.serve(token, &mut exchange, &head, raw, spill.len(), cx) {
@@ -223,12 +223,18 @@ impl Shard {
     }
 
     /// Bytes that are no request: what they are instead is not looked at any more.
-    fn refuse_bytes(&mut self, token: Token, status: u16, reason: &str, cx: &mut Cx<'_>) -> Step {
+    fn refuse_bytes(
+        &mut self,
+        token: Token,
+        (status, reason): (u16, &str),
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Step {
         let error = if status == 413 { "message_too_large" } else { "malformed" };
         let body = serde_json::json!({
             "error": "invalid_message", "reason": error, "message": reason, "retry_after": null
         });
-        self.respond(token, status, body.to_string().as_bytes(), Terms::default(), cx);
+        self.respond(token, status, body.to_string().as_bytes(), Terms { keep_alive: false, ..terms }, cx);
         self.finish(token, cx);
         Step::Gone
     }
@@ -296,10 +302,17 @@ impl Shard {
         }
         match status {
             Some(status) => {
-                self.refuse_bytes(token, status, "The request did not arrive in time; send it at once.", cx);
+                let reason = "The request did not arrive in time; send it at once.";
+                self.refuse_bytes(token, (status, reason), Terms::default(), cx);
             }
             None => self.finish(token, cx),
         }
         None
     }
+}
+
+/// A head that was found to be whole before.
+fn kept_head(bytes: &[u8]) -> Option<Head<'_>> {
+    let limits = http1::Limits { head_bytes_max: bytes.len(), line_bytes_max: bytes.len() };
+    parse_head(bytes, &limits).ok().flatten()
 }

@@ -100,10 +100,10 @@ impl Shard {
         let mut bytes = parcel.bytes;
         match parcel.stage {
             ParcelStage::Http => self.http_received(token, &bytes, cx),
-            ParcelStage::WebSocket { speaks, deflate, welcome, who, opening, join } => {
+            ParcelStage::WebSocket { speaks, deflate, who, opening, join } => {
                 let mut link = Link::new(speaks, deflate, Watch::Once);
                 link.proof = Proof::new(who, cx.now.wall);
-                (link.welcome, link.opening, link.arrived) = (welcome, opening, true);
+                (link.opening, link.arrived) = (opening, true);
                 self.start_link(token, link, cx);
                 self.continue_link(token, &join, &mut bytes, cx);
             }

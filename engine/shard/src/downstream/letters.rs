@@ -48,13 +48,14 @@ impl Shard {
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}
             Mail::Keys(keys) => self.keys_arrived(keys, cx),
+            Mail::TokenCame(came) => self.token_came(*came, cx),
             Mail::Prolong(who) => self.prolonged.put(who, cx.now.wall),
             Mail::Revoke { token_id, until } => {
                 self.auth.revoke(&token_id, until, cx.now.wall);
                 self.revoked = true;
             }
             // The control thread's.
-            Mail::KeysWanted { .. } => {}
+            Mail::KeysWanted { .. } | Mail::TokenWanted(_) => {}
         }
     }
 

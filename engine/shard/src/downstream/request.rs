@@ -11,12 +11,12 @@ use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
 use crate::downstream::identity::{Unadmitted, is_guest};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
-use crate::limits::{Permissions, Rate};
+use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
-use crate::policy::Verdict;
 use crate::policy::auth::Principal;
 use crate::policy::suspicion::Who;
+use crate::policy::{Provenance, Verdict};
 use crate::route;
 use crate::turn::{Cx, Shard};
 use weir_ring::token::Member;
@@ -33,8 +33,16 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let mut terms = Terms { keep_alive: head.keep_alive, standing: None };
-        let endpoint = match endpoint::find(head.method, head.path, self.config.test_endpoints) {
+        let mut terms = self.terms(head);
+        self.note_address(head);
+        let found = endpoint::find(head.method, head.path, self.config.test_endpoints);
+        if let Err(error) = Provenance::of(head.all_headers()).check(&self.config.browser) {
+            return self.refuse_sender(token, found.ok().as_ref(), &error, terms, cx);
+        }
+        if !matches!(found, Err(Error::NotFound { .. })) && self.preflight(token, head, &terms, cx) {
+            return Outcome::Done;
+        }
+        let endpoint = match found {
             Ok(endpoint) => endpoint,
             Err(error) => return self.refuse(token, &error, terms, cx),
         };
@@ -42,7 +50,7 @@ impl Shard {
             Ok(who) => who,
             Err(Unadmitted::Waits(waiting)) => return Outcome::Waiting(waiting),
             Err(Unadmitted::Refused(error)) => {
-                return self.refuse_sender(token, &endpoint, &error, terms, cx);
+                return self.refuse_sender(token, Some(&endpoint), &error, terms, cx);
             }
         };
         let raw = Raw { who: who.as_ref(), ..raw };
@@ -53,6 +61,7 @@ impl Shard {
             return self.refuse(token, &Error::draining(), Terms { keep_alive: false, ..terms }, cx);
         }
         match endpoint {
+            Endpoint::Resource(resource) => self.resource_metadata(token, resource, terms, cx),
             Endpoint::Sse | Endpoint::Events => {
                 let feed = endpoint == Endpoint::Events;
                 self.stream_request(token, head, feed, raw, cx)
@@ -135,6 +144,9 @@ impl Shard {
             }
             Endpoint::Batch => self.batch_request(token, head, raw, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, raw, terms, cx),
+            Endpoint::Ticket | Endpoint::Refresh if self.config.auth.mode == Mode::Off => {
+                self.refuse(token, &Error::NotFound { what: "path" }, terms, cx)
+            }
             Endpoint::Ticket => self.ticket_request(token, head, raw, terms, cx),
             Endpoint::Refresh => self.refresh_request(token, head, raw, terms, cx),
             Endpoint::Health(client) => {
@@ -249,7 +261,8 @@ impl Shard {
             #[serde(flatten)]
             named: Named,
         }
-        let parsed = serde_json::from_slice::<OfClient>(raw.body).map_err(|e| Error::malformed(e.to_string()));
+        let parsed =
+            serde_json::from_slice::<OfClient>(raw.body).map_err(|e| Error::malformed(e.to_string()));
         let parsed = parsed.and_then(|body| Ok((body.named.ack(None)?, body.client_id.into_boxed_str())));
         let parsed = parsed.and_then(|(ack, client)| {
             self.may_acknowledge(raw.who(), &client)?;

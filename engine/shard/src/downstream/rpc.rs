@@ -18,9 +18,6 @@ impl Shard {
     /// The first message of a connection whose URL does not say what it speaks.
     pub(crate) fn first_text(&mut self, token: Token, link: &mut Link, text: &str, cx: &mut Cx<'_>) -> Flow {
         match jsonrpc::sniff(text) {
-            Some(Kind::JsonRpc) if !link.welcome => {
-                self.close_link(token, close::POLICY_VIOLATION, &Error::Origin.message(), cx)
-            }
             Some(Kind::JsonRpc) => {
                 if let Err(error) = self.may(link.proof.who(), Permissions::READ) {
                     return self.close_link(token, close::POLICY_VIOLATION, error.reason(), cx);

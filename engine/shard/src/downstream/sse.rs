@@ -13,7 +13,6 @@ use crate::downstream::failover::Parting;
 use crate::downstream::identity::{self, Proof};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::opening::{Opened, Opening};
-use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mail::Mail;
 use crate::policy::routing::Carrier;
@@ -43,7 +42,7 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let terms = Terms { keep_alive: head.keep_alive, standing: None };
+        let terms = self.terms(head);
         let named = identity::name(head, raw.who());
         let client = match named.as_ref().map(Option::as_deref) {
             _ if events => route::EVENTS,
@@ -105,7 +104,10 @@ impl Shard {
         cx.out.ops.push(Watch::Parked.op(token, conn.socket));
         self.stats.http_sse.connections += 1;
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
-        self.put(token, cx, |out| response::write_stream_head(out, 200, headers));
+        let terms = self.terms(head);
+        self.put_head(token, headers, &terms, cx, |out, headers| {
+            response::write_stream_head(out, 200, headers)
+        });
         let retry = self.config.sse.retry.as_millis() as u64;
         if !ndjson {
             self.put(token, cx, |out| sse::retry(out, retry));

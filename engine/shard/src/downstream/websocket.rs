@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
-use weir_transports::http1::{Head, query, response};
+use weir_transports::http1::{Head, query};
 use weir_transports::phoenix::{Version, longpoll};
 use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
 
@@ -68,7 +68,7 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let terms = Terms { keep_alive: head.keep_alive, standing: None };
+        let terms = self.terms(head);
         // Before somebody is known, nothing is inflated.
         let inflates = self.may(raw.who(), Permissions::NONE).is_ok();
         let Some(upgrade) = self.agree(token, head, inflates, terms, cx) else {
@@ -100,13 +100,6 @@ impl Shard {
         }
         let mut link = Link::new(speaks, upgrade.deflate, Watch::Once);
         link.proof = Proof::new(raw.who.cloned(), cx.now.wall);
-        // An application's own protocol is open to all pages; tools are not.
-        if let Err(fault) = self.check_guard(head) {
-            if speaks == Speaks::Mcp {
-                return self.refuse_mcp(token, &fault, terms, cx);
-            }
-            link.welcome = false;
-        }
         let named = Opening::of_head(head)
             .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
             .and_then(|()| self.spend_ticket(head, cx))
@@ -124,7 +117,12 @@ impl Shard {
     }
 
     /// The client that an upgrade is for, if it says.
-    pub(crate) fn upgrade_name(&self, head: &Head<'_>, raw: Raw<'_>, speaks: Speaks) -> Result<Option<String>, Error> {
+    pub(crate) fn upgrade_name(
+        &self,
+        head: &Head<'_>,
+        raw: Raw<'_>,
+        speaks: Speaks,
+    ) -> Result<Option<String>, Error> {
         if speaks == Speaks::Mcp {
             // It has no join that could say who it is.
             self.may(raw.who(), Permissions::READ)?;
@@ -235,8 +233,8 @@ impl Shard {
         }
         let flow = self.messages(token, &mut link, bytes, cx);
         if let Some((to, join, rest)) = flow {
-            let Link { speaks, deflate, welcome, proof, opening, .. } = *link;
-            let stage = ParcelStage::WebSocket { speaks, deflate, welcome, who: proof.who, opening, join };
+            let Link { speaks, deflate, proof, opening, .. } = *link;
+            let stage = ParcelStage::WebSocket { speaks, deflate, who: proof.who, opening, join };
             self.stats.websocket.connections -= 1;
             return self.depart(token, to, Parcel { stage, bytes: rest }, cx);
         }
@@ -438,7 +436,7 @@ impl Shard {
         let mut body = Vec::new();
         error.write_json(&mut body);
         let headers = [&[("Content-Type", "application/json")], headers].concat();
-        self.put(token, cx, |out| response::write(out, 426, &headers, &body, terms.keep_alive));
+        self.respond_as(token, 426, &headers, &body, terms, cx);
     }
 }
 

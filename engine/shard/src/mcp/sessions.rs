@@ -291,6 +291,7 @@ impl Shard {
             headers: &[],
             idempotent: true,
             long: false,
+            who: None,
         };
         match backing {
             Some(backing) => self.ask(backing, leg, ask, cx),

@@ -7,6 +7,7 @@ pub mod auth;
 mod backends;
 pub mod blacklist;
 mod breaker;
+mod origin;
 mod pace;
 pub(crate) mod routing;
 pub mod rules;
@@ -15,6 +16,7 @@ mod token_bucket;
 
 pub use backends::Backends;
 pub use breaker::CircuitBreaker;
+pub use origin::Provenance;
 pub use pace::{Pace, Status};
 pub use token_bucket::TokenBucket;
 

@@ -254,6 +254,7 @@ impl Reading<'_> {
     fn problem(&mut self, at: usize, name: &str, fault: Fault) {
         let dot = if name.is_empty() { "" } else { "." };
         let key = format!("{}{dot}{name}", self.list);
+        let fault = placed(fault, &key);
         self.problems.push(self.document.problem(at, key, fault));
     }
 }
@@ -272,6 +273,17 @@ fn refused(value: &DeValue<'_>, wanted: &str) -> Fault {
 
 fn unknown(name: &str, known: &'static [&'static str]) -> Fault {
     Fault::Unknown { nearest: nearest(name, known.iter().copied()).map(str::to_owned) }
+}
+
+/// With its list before it, as all keys are named.
+fn placed(fault: Fault, key: &str) -> Fault {
+    match fault {
+        Fault::Unknown { nearest: Some(near) } => {
+            let section = key.rsplit_once('.').map_or("", |(section, _)| section);
+            Fault::Unknown { nearest: Some(format!("{section}.{near}")) }
+        }
+        fault => fault,
+    }
 }
 
 fn text(value: &DeValue<'_>, wanted: &str) -> Result<Box<str>, Fault> {

@@ -70,10 +70,7 @@ fn claimed<'a>(head: &Head<'a>) -> Option<Cow<'a, str>> {
 ///
 /// # Errors
 /// It names another client than its sender.
-pub(crate) fn name<'a>(
-    head: &Head<'a>,
-    who: Option<&'a Principal>,
-) -> Result<Option<Cow<'a, str>>, Error> {
+pub(crate) fn name<'a>(head: &Head<'a>, who: Option<&'a Principal>) -> Result<Option<Cow<'a, str>>, Error> {
     name_of(claimed(head), who)
 }
 
@@ -104,12 +101,15 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<Option<Arc<Principal>>, Unadmitted> {
         // What names a LongPoll session was sealed for whoever opened it.
-        if self.config.auth.mode == Mode::Off || longpoll::is_of_session(endpoint, head) {
+        let public = matches!(endpoint, Endpoint::Resource(_));
+        if self.config.auth.mode == Mode::Off || public || longpoll::is_of_session(endpoint, head) {
             return Ok(None);
         }
         let carried = carried::of(head, endpoint, self.config.auth.query_token)?;
         let who = match self.sender(endpoint, carried.as_ref(), cx) {
-            Err(Denied::UnknownKey) if !exchange.asked_keys => return Err(self.park(token, exchange, raw, cx)),
+            Err(Denied::UnknownKey) if !exchange.asked_keys => {
+                return Err(self.park(token, exchange, raw, cx));
+            }
             proved => proved.map_err(Denied::error),
         };
         exchange.asked_keys = false;
@@ -143,14 +143,16 @@ impl Shard {
 
     fn check_need(&self, need: &Need<'_>, who: Option<&Principal>) -> Result<(), Error> {
         let own = |client: &str| who.is_some_and(|who| !is_guest(who) && *who.subject == *client);
-        let needed = match need {
+        let enough = match need {
             Need::Nothing => return Ok(()),
-            Need::All(needed) => *needed,
-            Need::Client(Some(client)) if own(client) => Permissions::READ,
-            Need::Topic(topic) if self.may_join(who, topic).is_ok() => Permissions::READ,
-            Need::Client(_) | Need::Topic(_) => Permissions::OBSERVE,
+            Need::All(wanted) => return self.may(who, *wanted),
+            Need::Client(client) => client.as_deref().is_some_and(own),
+            Need::Topic(topic) => self.may_join(who, topic).is_ok(),
         };
-        self.may(who, needed)
+        match self.may(who, Permissions::READ) {
+            Ok(()) if enough => Ok(()),
+            _ => self.may(who, Permissions::OBSERVE),
+        }
     }
 
     /// Whether someone may do this.
@@ -188,7 +190,11 @@ impl Shard {
     ///
     /// # Errors
     /// Nobody, or nobody any more. If a key may be missing it is asked for: another try may find it here.
-    pub(crate) fn prove(&mut self, credential: Credential<'_>, cx: &mut Cx<'_>) -> Result<Arc<Principal>, Error> {
+    pub(crate) fn prove(
+        &mut self,
+        credential: Credential<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Result<Arc<Principal>, Error> {
         let proved = self.auth.authenticate(credential, &self.config.auth, cx.now);
         if let Err(Denied::UnknownKey) = proved {
             self.want_keys(cx);
@@ -270,21 +276,21 @@ impl Shard {
         Ok(())
     }
 
-    /// Refuses a request for who sends it, in the words of its endpoint.
+    /// Refuses a request for who sends it, or what page, in the words of its endpoint.
     pub(crate) fn refuse_sender(
         &mut self,
         token: Token,
-        endpoint: &Endpoint<'_>,
+        endpoint: Option<&Endpoint<'_>>,
         error: &Error,
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         self.stats.denied += 1;
         match endpoint {
-            Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages => {
+            Some(Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages) => {
                 self.refuse_mcp(token, &Fault::of(error, None), terms, cx)
             }
-            Endpoint::LongPoll => self.refuse_poll(token, error, terms.keep_alive, cx),
+            Some(Endpoint::LongPoll) => self.refuse_poll(token, error, terms, cx),
             _ => self.refuse(token, error, terms, cx),
         }
     }

@@ -34,6 +34,8 @@ pub(crate) fn of_request<'a>(endpoint: &'a Endpoint<'_>, head: &Head<'_>) -> Nee
         Endpoint::Health(client) => Need::Client(Some(client.as_ref().into())),
         Endpoint::Presence(topic) => Need::Topic(topic),
         Endpoint::Stats => Need::All(Permissions::OBSERVE),
+        // Whoever has no token must learn where tokens come from.
+        Endpoint::Resource(_) => Need::Nothing,
     }
 }
 
@@ -84,6 +86,7 @@ mod tests {
             (Endpoint::Stats, Need::All(Permissions::OBSERVE)),
             (Endpoint::Ticket, Need::Nothing),
             (Endpoint::Refresh, Need::Nothing),
+            (Endpoint::Resource("/mcp"), Need::Nothing),
         ];
         let limits = Limits { head_bytes_max: 4096, line_bytes_max: 1024 };
         let head = parse_head(b"GET /?client=u1 HTTP/1.1\r\nHost: h\r\n\r\n", &limits).expect("valid").expect("whole");

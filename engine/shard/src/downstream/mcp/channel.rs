@@ -23,10 +23,6 @@ impl Shard {
         text: Option<&str>,
         cx: &mut Cx<'_>,
     ) -> Flow {
-        if !link.welcome {
-            self.reply_error(token, link, frame, &Error::Origin, cx);
-            return Flow::Go;
-        }
         let nameless = link.session.is_none() && join.client_id.is_none();
         let identified = if nameless && link.proof.who().is_none_or(is_guest) {
             let name = self.mint();

@@ -82,7 +82,9 @@ impl Shard {
         self.tell_hub(session, request, message, cx);
         self.stats.http_requests += 1;
         let (terms, token) = (request.terms, request.token);
-        self.put(token, cx, |out| response::write(out, 202, &[], b"Accepted", terms.keep_alive));
+        self.put_head(token, &[], &terms, cx, |out, headers| {
+            response::write(out, 202, headers, b"Accepted", terms.keep_alive);
+        });
         Ok(Outcome::Done)
     }
 

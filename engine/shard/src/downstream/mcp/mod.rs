@@ -9,7 +9,6 @@ mod channel;
 mod deliver;
 mod fault;
 mod get;
-mod guard;
 mod headers;
 mod http_sse;
 mod link;

@@ -12,8 +12,8 @@ use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::identity::{Proof, is_guest, of_message};
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::{Headers, accepts};
+use crate::downstream::mcp::modern;
 use crate::downstream::mcp::pending::{COMMENT_INTERVAL, Form, Pending, Source};
-use crate::downstream::mcp::{guard, modern};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
@@ -75,7 +75,7 @@ impl Shard {
             head,
             headers: Headers::of(head),
             raw,
-            terms: Terms { keep_alive: head.keep_alive, standing: None },
+            terms: self.terms(head),
             chunked: head.version == Http::Http11,
             form: Form::Undecided,
             now: cx.now.wall,
@@ -93,7 +93,6 @@ impl Shard {
         request: &mut Request<'a>,
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
-        guard::check(&request.headers, &self.config.mcp.hosts)?;
         match (endpoint, request.head.method) {
             (Endpoint::HttpSse, _) => self.http_sse_stream(request, cx),
             (Endpoint::Messages, _) => self.http_sse_post(exchange, request, cx),
@@ -102,11 +101,6 @@ impl Shard {
             (_, Method::Delete) => self.delete_session(request, cx),
             _ => Err(Fault::http(405, "This path serves GET, POST and DELETE.")),
         }
-    }
-
-    /// Whether a request may speak MCP at all.
-    pub(crate) fn check_guard(&self, head: &Head<'_>) -> Result<(), Fault<'static>> {
-        guard::check(&Headers::of(head), &self.config.mcp.hosts)
     }
 
     /// From its first MCP request on a connection is read without a pause: a request that waits must see
@@ -216,7 +210,7 @@ impl Shard {
             return Err(Fault::http(400, message));
         }
         if let Some(session) = self.mcp.sessions.get_mut(found) {
-            session.heard = cx.now.mono;
+            (session.heard, session.who) = (cx.now.mono, request.raw.who.cloned());
         }
         Ok(Some(found))
     }

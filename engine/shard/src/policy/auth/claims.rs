@@ -103,6 +103,7 @@ impl Claims {
             token_id: self.jti,
             issuer: self.iss,
             audience: audience.into(),
+            bearer: None,
         })
     }
 

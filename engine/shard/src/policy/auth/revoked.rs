@@ -4,6 +4,8 @@ use foldhash::quality::FixedState;
 use hashbrown::HashMap;
 use weir_ring::time::Wall;
 
+use crate::limits::Revocation;
+
 /// Most tokens that are withdrawn at a time.
 const TOKENS_MAX: usize = 65_536;
 
@@ -15,8 +17,12 @@ pub(super) const TOKEN_ID_BYTES_MAX: usize = 256;
 pub(super) struct Revoked(HashMap<Box<str>, Wall, FixedState>);
 
 impl Revoked {
-    pub(super) fn new(seed: u64) -> Revoked {
-        Revoked(HashMap::with_hasher(FixedState::with_seed(seed)))
+    pub(super) fn new(first: &[Revocation], seed: u64) -> Revoked {
+        let mut revoked = Revoked(HashMap::with_hasher(FixedState::with_seed(seed)));
+        for Revocation { token_id, until } in first {
+            revoked.insert(token_id, *until, Wall(0));
+        }
+        revoked
     }
 
     /// Remembers `token_id` until `until`. `false`: there is no room, or it is no token's.
@@ -46,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_token_is_revoked_until_it_would_expire() {
-        let mut revoked = Revoked::new(1);
+        let mut revoked = Revoked::new(&[], 1);
         assert!(!revoked.contains("a", Wall(0)));
         assert!(revoked.insert("a", Wall(10), Wall(0)));
         assert!(revoked.contains("a", Wall(9)) && !revoked.contains("a", Wall(10)));
@@ -56,7 +62,7 @@ mod tests {
 
     #[test]
     fn those_that_expired_make_room() {
-        let mut revoked = Revoked::new(1);
+        let mut revoked = Revoked::new(&[], 1);
         for number in 0..TOKENS_MAX {
             assert!(revoked.insert(&number.to_string(), Wall(10), Wall(0)));
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use weir_ring::token::Member;
 
 use super::*;
+use crate::limits::Revocation;
 use crate::seal::Seal;
 
 /// An authenticator with its configuration and a clock.
@@ -63,6 +64,15 @@ fn a_revoked_token_is_revoked_though_it_was_checked() {
     assert_eq!(gate.authenticator.still(&principal, at(NOW).wall), Err(Denied::Revoked));
     assert_eq!(gate.authenticator.refresh(&token, &gate.auth, at(NOW + 3_500)), Err(Denied::Revoked));
     assert!(gate.ask(&super::token(&with(json!({"jti": "token-2"}))), NOW).is_ok());
+}
+
+#[test]
+fn what_was_revoked_before_the_start_is_revoked() {
+    let revoked = Revocation { token_id: "token-1".into(), until: Wall((NOW + 1) * 1_000) };
+    let auth = Auth { revoked: [revoked].into(), ..auth() };
+    let mut gate = Gate { authenticator: Authenticator::new(&auth, 1), auth };
+    assert_eq!(gate.ask(&token(&claims()), NOW), Err(Denied::Revoked));
+    assert!(gate.ask(&token(&claims()), NOW + 1).is_ok());
 }
 
 #[test]
