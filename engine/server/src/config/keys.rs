@@ -359,6 +359,7 @@ pub(super) const KEYS: &[Key] = &[
         };
     } }),
     key("auth.query_token", Kind::Switch(|s, on| s.auth.query_token = on)),
+    key("auth.join_token", Kind::Switch(|s, on| s.auth.join_token = on)),
     key("auth.ticket_ttl", time(SECOND, 30 * SECOND, |s, t| s.auth.ticket_ttl = t)),
     key("auth.resource", Kind::Resource(|s, url| s.auth.resource = url)),
     key("auth.authorization_servers", Kind::Servers(|s, urls| s.auth.authorization_servers = urls)),

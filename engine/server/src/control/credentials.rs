@@ -111,7 +111,9 @@ fn fetch(credential: &Credential, subject_token: Option<&Secret>) -> Fetched {
     if let Some(secret) = &credential.client_secret {
         request = request.header("Authorization", basic(&credential.client_id, secret));
     }
-    let unreachable = |error: ureq::Error| format!("{url} does not answer: {error}; try again later").into();
+    let unreachable = |error: ureq::Error| -> Box<str> {
+        format!("{url} does not answer: {error}; try again later").into()
+    };
     let mut answer = request.send(form.as_str()).map_err(unreachable)?;
     let status = answer.status().as_u16();
     let body = answer.body_mut().with_config().limit(BYTES_MAX).read_to_vec();

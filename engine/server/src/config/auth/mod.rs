@@ -30,6 +30,7 @@ pub(super) struct Auth {
     /// None: `required` if there is any key.
     pub(super) mode: Option<Mode>,
     pub(super) query_token: bool,
+    pub(super) join_token: bool,
     pub(super) ticket_ttl: Duration,
     /// The URL of `/mcp` as clients have it.
     pub(super) resource: Option<Box<str>>,
@@ -75,6 +76,7 @@ impl Default for Auth {
         Auth {
             mode: None,
             query_token: auth.query_token,
+            join_token: auth.join_token,
             ticket_ttl: auth.ticket_ttl,
             resource: None,
             authorization_servers: Vec::new(),
@@ -114,6 +116,7 @@ impl Auth {
         limits::Auth {
             mode: self.mode(),
             query_token: self.query_token,
+            join_token: self.join_token,
             keys: KeySet::new(keys.chain(self.public_keys.iter().cloned())).into(),
             key_urls: self.key_urls().collect(),
             issuers: self.issuers.as_slice().into(),
