@@ -140,15 +140,7 @@ impl Key {
                     false => return Err(self.refuses(value)),
                 }
             }
-            (
-                Kind::Names(_)
-                | Kind::Algorithms(_)
-                | Kind::Secret { .. }
-                | Kind::PublicKey(_)
-                | Kind::KeyUrl(_),
-                _,
-            ) => return self.set_of_auth(settings, value),
-            _ => return Err(self.refuses(value)),
+            _ => return self.set_of_auth(settings, value),
         }
         Ok(())
     }
@@ -180,16 +172,6 @@ impl Key {
                 "" => set(settings, None),
                 text => set(settings, Some(auth::pem(text)?)),
             },
-            (Kind::File(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
-            (Kind::Subjects(set), value) => match subjects(value) {
-                Some(subjects) => set(settings, subjects),
-                None => return Err(self.refuses(value.clone())),
-            },
-            (Kind::PayloadKeys { most, set }, value) => match payload_keys(value) {
-                Some(keys) if keys.len() <= *most => set(settings, keys),
-                // It may be a key all the same.
-                _ => return Err(self.refuses(Value::Other("something else"))),
-            },
             (Kind::Servers(set), value) => match texts(value) {
                 Some(urls) if urls.iter().all(|url| auth::is_url_of_keys(url)) => set(settings, urls),
                 _ => return Err(self.refuses(value.clone())),
@@ -202,6 +184,24 @@ impl Key {
             (Kind::KeyUrl(set), Value::Text(url)) if auth::is_url_of_keys(url) => {
                 set(settings, Some(url.as_str().into()));
             }
+            _ => return self.set_of_rules(settings, value),
+        }
+        Ok(())
+    }
+
+    /// As [`Key::set`], for the kinds that rules, the audit log and encryption have.
+    fn set_of_rules(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
+            (Kind::File(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
+            (Kind::Subjects(set), value) => match subjects(value) {
+                Some(subjects) => set(settings, subjects),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::PayloadKeys { most, set }, value) => match payload_keys(value) {
+                Some(keys) if keys.len() <= *most => set(settings, keys),
+                // It may be a key all the same.
+                _ => return Err(self.refuses(Value::Other("something else"))),
+            },
             _ => return Err(self.refuses(value)),
         }
         Ok(())

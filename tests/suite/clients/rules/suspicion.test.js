@@ -5,9 +5,8 @@ import { after, before, describe, it } from 'node:test'
 
 import { CONFIG, record, records } from '../lib/audit.js'
 import { disconnect, join, phoenix, push } from '../lib/channel.js'
-import { closeCode, frame, TEXT, upgraded } from '../lib/frames.js'
+import { CLOSE, closeCode, frame, TEXT, upgraded } from '../lib/frames.js'
 import { get } from '../lib/http.js'
-import { plain } from '../lib/plain.js'
 import { Weir } from '../lib/weir.js'
 
 const about = client => ({ event, client: name }) => event === 'suspicious_behavior' && name === client
@@ -42,10 +41,10 @@ describe('suspicion', () => {
 
   it('grows with rapid reconnects', async () => {
     for (let n = 0; n < 15; n++) {
-      const socket = await plain(weir, '/mcp/ws/websocket?vsn=2.0.0&client_id=hurried').catch(() => null)
-      if (!socket) break
-      socket.close()
-      await socket.closed
+      const tcp = await upgraded(weir, '/mcp/ws/websocket?vsn=2.0.0&client_id=hurried').catch(() => null)
+      if (!tcp) break
+      tcp.write(frame(CLOSE, [0x03, 0xe8]))
+      assert.equal(await closeCode(tcp), 1000)
     }
     assert.equal((await sse('hurried')).json.reason, 'suspicious_behavior')
     assert.equal((await record(weir, 'the hurried', about('hurried'))).reason, 'rapid_reconnect')
