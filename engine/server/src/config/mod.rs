@@ -2,11 +2,13 @@
 //! A flag goes before a variable, a variable before the file, the file before the default.
 
 mod auth;
+mod encryption;
 mod file;
 mod keys;
 mod methods;
 mod nearest;
 mod problem;
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;

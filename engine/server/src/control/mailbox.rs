@@ -12,8 +12,9 @@ use tokio::time;
 use weir_ring::mesh::{Links, Push};
 use weir_ring::token::Member;
 use weir_ring::waker::Waker;
-use weir_shard::mail::{Answer, Mail, Question, Trouble};
+use weir_shard::mail::{Answer, Mail, Question, TokenWanted, Trouble};
 
+use super::audit::Audit;
 use super::troubles::Troubles;
 
 /// How long a shard may take to answer. It takes a turn, so this is much.
@@ -48,15 +49,33 @@ struct Inner {
     asked: u64,
     /// Shards that want keys.
     wanted: UnboundedSender<Member>,
+    tokens_wanted: UnboundedSender<Box<TokenWanted>>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    audit: Audit,
     troubles: Troubles,
 }
 
 impl Mailbox {
-    /// Shards that want keys are told to `wanted`.
-    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>, wanted: UnboundedSender<Member>) -> Mailbox {
-        let (waiting, troubles) = (BTreeMap::new(), Troubles::default());
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, waiting, troubles })))
+    /// Shards that want keys are told to `wanted`, tokens for upstreams to `tokens_wanted`, what they have for the audit
+    /// log to `audit`.
+    pub(super) fn new(
+        links: Links<Mail>,
+        wakers: Vec<Waker>,
+        wanted: UnboundedSender<Member>,
+        tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+        audit: Audit,
+    ) -> Mailbox {
+        let waiting = BTreeMap::new();
+        Mailbox(Arc::new(Mutex::new(Inner {
+            links,
+            wakers,
+            asked: 0,
+            wanted,
+            tokens_wanted,
+            waiting,
+            audit,
+            troubles: Troubles::default(),
+        })))
     }
 
     /// Number of shards.
@@ -144,7 +163,8 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// Shards write answers, of which one that comes too late has no addressee, ask for keys, and tell what is wrong.
+    /// Shards write answers, of which one that comes too late has no addressee, ask for keys and tokens, and tell what is
+    /// wrong.
     fn read(&mut self, letter: Mail) {
         match letter {
             Mail::Answer { ask, answer } => {
@@ -153,8 +173,10 @@ impl Inner {
                 }
             }
             Mail::Trouble { from, what, on } => self.troubles.note(from, what, on, Instant::now()),
+            Mail::Audit(records) => self.audit.take(records),
             // Who serves them ends with the process.
             Mail::KeysWanted { from } => drop(self.wanted.send(from)),
+            Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),
             _ => {}
         }
     }

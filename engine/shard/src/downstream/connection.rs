@@ -12,13 +12,16 @@ use weir_transports::websocket::{DeflateParams, Reader};
 
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
+use crate::downstream::identity::{Parked, Proof};
 use crate::downstream::mcp::Pending;
 use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
 use crate::downstream::preface::Preface;
+use crate::downstream::reply::Terms;
 use crate::lane::Lane;
 use crate::marks::Marks;
-use crate::policy::{Origin, TokenBucket};
+use crate::policy::auth::Principal;
+use crate::policy::{Peer, TokenBucket};
 use crate::stream::{Position, Sequence};
 use crate::upstream::Wire;
 
@@ -31,7 +34,7 @@ pub(crate) struct Connection {
     /// The driver's handle.
     pub socket: Socket,
     /// Where it is from.
-    pub origin: Origin,
+    pub peer: Peer,
     /// What waits to leave.
     pub egress: Egress,
     /// What the connection is.
@@ -48,7 +51,7 @@ impl Connection {
     /// A connection without a socket, not yet or never, to be looked at when `wake` is.
     pub(crate) fn unconnected(stage: Stage, now: Instant, wake: Instant) -> Connection {
         let egress = Egress::default();
-        Connection { socket: UNCONNECTED, origin: Origin::FREE, egress, stage, heard: now, wake }
+        Connection { socket: UNCONNECTED, peer: Peer::FREE, egress, stage, heard: now, wake }
     }
 
     /// Whether it is open, as all are that were accepted.
@@ -125,6 +128,14 @@ impl Stage {
         }
     }
 
+    /// Whether payloads that go out are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        match self {
+            Stage::Sse(feed) => feed.encrypted,
+            stage => stage.link().is_some_and(|link| link.encrypted),
+        }
+    }
+
     /// How far the connection has been sent its client's stream, if it carries one.
     pub(crate) fn marks(&self) -> Option<Cow<'_, Marks>> {
         let marks = match self {
@@ -170,13 +181,15 @@ pub(crate) struct Exchange {
     pub served: bool,
     /// A request has begun to arrive.
     pub partial: bool,
+    /// The keys were asked for because of the request under way.
+    pub asked_keys: bool,
 }
 
 impl Exchange {
     /// Whether an answer is due that a peer which has sent its last byte may still read.
     pub(crate) fn outlives_input(&self) -> bool {
         match &self.waiting {
-            None | Some(Waiting::Poll { .. }) => false,
+            None | Some(Waiting::Poll { .. } | Waiting::Keys(_)) => false,
             Some(Waiting::Gather(_)) => true,
             Some(Waiting::Mcp(pending)) => pending.outlives_input(),
         }
@@ -194,9 +207,11 @@ pub(crate) enum Waiting {
     Poll {
         /// The session.
         poll: Token,
-        /// The connection goes on after the answer.
-        keep_alive: bool,
+        /// Headers of the answer.
+        terms: Terms,
     },
+    /// The keys that its token may be signed with.
+    Keys(Box<Parked>),
 }
 
 /// A body of which more is to come.
@@ -213,6 +228,8 @@ pub(crate) struct Link {
     pub reader: Reader,
     /// Who it is, once named.
     pub session: Option<Token>,
+    /// What proved that.
+    pub proof: Proof,
     /// Phoenix topics it joined; `mcp:gateway` is one of them.
     pub channels: Vec<Channel>,
     /// How far it has been sent the client's own stream; made by the first message.
@@ -227,8 +244,8 @@ pub(crate) struct Link {
     pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
-    /// Where it comes from, MCP may be spoken (`Host` and `Origin` of its upgrade).
-    pub welcome: bool,
+    /// Payloads are encrypted, both ways; settled by the first join.
+    pub encrypted: bool,
     /// The session of the MCP messages that it carries by themselves; few links have one.
     pub rpc: Option<Box<Token>>,
     /// A ping waits for its pong.
@@ -332,6 +349,8 @@ pub(crate) enum Joined {
 pub(crate) struct Feed {
     /// Whose stream it is.
     pub session: Token,
+    /// What proved that.
+    pub proof: Proof,
     /// As a link's.
     pub marks: Option<Box<Marks>>,
     /// When it began, in seconds of the monotonic clock.
@@ -342,6 +361,8 @@ pub(crate) struct Feed {
     pub filter: Option<Box<Filter>>,
     /// One JSON object a line instead of SSE.
     pub ndjson: bool,
+    /// Payloads are encrypted.
+    pub encrypted: bool,
     /// As a link's.
     pub broke: bool,
 }
@@ -387,8 +408,8 @@ pub(crate) enum ParcelStage {
         speaks: Speaks,
         /// What was agreed on permessage-deflate.
         deflate: Option<DeflateParams>,
-        /// Whether it may speak MCP.
-        welcome: bool,
+        /// Who it is, as far as that is proved.
+        who: Option<Arc<Principal>>,
         /// What its upgrade request said, for the join.
         opening: Option<Box<Opening>>,
         /// The join.
@@ -401,6 +422,7 @@ impl Link {
         Link {
             reader: Reader::default(),
             session: None,
+            proof: Proof::default(),
             channels: Vec::new(),
             marks: None,
             since: 0,
@@ -408,7 +430,7 @@ impl Link {
             speaks,
             deflate,
             gateway: false,
-            welcome: true,
+            encrypted: false,
             rpc: None,
             pinged: false,
             watch,

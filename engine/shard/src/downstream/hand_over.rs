@@ -6,6 +6,7 @@ use weir_ring::token::{Member, Socket, Token, Transfer};
 use weir_transports::websocket::close;
 
 use crate::downstream::connection::{Departure, Link, Parcel, ParcelStage, Stage, Watch};
+use crate::downstream::identity::Proof;
 use crate::error::Error;
 use crate::mail::Mail;
 use crate::policy::Whence;
@@ -54,7 +55,7 @@ impl Shard {
         }
         let Stage::Leaving(departure) = std::mem::replace(&mut conn.stage, Stage::Lent) else { return };
         if errno.is_none() {
-            let whence = self.addresses.whence(conn.origin);
+            let whence = self.addresses.whence(conn.peer);
             self.closed(token);
             self.stats.handed_over += 1;
             let Departure { to, transfer, parcel, .. } = *departure;
@@ -102,14 +103,15 @@ impl Shard {
     }
 
     fn arrive(&mut self, socket: Socket, parcel: Parcel, whence: Whence, cx: &mut Cx<'_>) {
-        let origin = self.addresses.arrive(whence, &self.config.network, cx.now.mono);
-        let Some(token) = self.open(socket, origin, Stage::Http(Box::default()), cx) else { return };
+        let peer = self.addresses.arrive(whence, &self.config.network, cx.now.mono);
+        let Some(token) = self.open(socket, peer, Stage::Http(Box::default()), cx) else { return };
         let mut bytes = parcel.bytes;
         match parcel.stage {
             ParcelStage::Http => self.http_received(token, &bytes, cx),
-            ParcelStage::WebSocket { speaks, deflate, welcome, opening, join } => {
+            ParcelStage::WebSocket { speaks, deflate, who, opening, join } => {
                 let mut link = Link::new(speaks, deflate, Watch::Once);
-                (link.welcome, link.opening, link.arrived) = (welcome, opening, true);
+                link.proof = Proof::new(who, cx.now.wall);
+                (link.opening, link.arrived) = (opening, true);
                 self.start_link(token, link, cx);
                 self.continue_link(token, &join, &mut bytes, cx);
             }

@@ -47,10 +47,18 @@ impl Shard {
             Mail::Connections(changes) => self.count_connections(&changes),
             Mail::Crowded(news) => self.crowded(&news, cx),
             Mail::Squeeze(bytes) => self.squeeze(bytes, cx),
+            Mail::Blacklist(change) => self.change_blacklist(*change, cx),
+            // Written to the control thread, never to a shard.
+            Mail::Audit(_) => {}
             Mail::Keys(keys) => self.keys_arrived(keys, cx),
-            Mail::Revoke { token_id, until } => self.auth.revoke(&token_id, until, cx.now.wall),
+            Mail::TokenCame(came) => self.token_came(*came, cx),
+            Mail::Prolong(who) => self.prolonged.put(who, cx.now.wall),
+            Mail::Revoke { token_id, until } => {
+                self.auth.revoke(&token_id, until, cx.now.wall);
+                self.revoked = true;
+            }
             // The control thread's.
-            Mail::KeysWanted { .. } | Mail::Trouble { .. } => {}
+            Mail::KeysWanted { .. } | Mail::TokenWanted(_) | Mail::Trouble { .. } => {}
         }
     }
 
@@ -64,6 +72,7 @@ impl Shard {
                 self.stats.addressed = self.addresses.connections();
                 self.stats.census = self.census.connections();
                 self.stats.mcp = self.mcp_stats();
+                self.stats.audit = self.trail.stats();
                 self.stats.delivery.letters = self.dead.len() as u64;
                 self.stats.delivery.letter_bytes = self.dead.bytes() as u64;
                 Answer::Stats(Box::new(self.stats.clone()))

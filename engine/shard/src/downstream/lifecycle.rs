@@ -11,7 +11,7 @@ use crate::downstream::connection::{Connection, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
 use crate::mail::Trouble;
-use crate::policy::{Origin, Refusal};
+use crate::policy::{Peer, Refusal};
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamFault;
 
@@ -29,20 +29,20 @@ pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
 
 impl Shard {
     /// A new connection: it has until the head deadline to say what it wants.
-    pub(crate) fn accepted(&mut self, socket: Socket, peer: Option<IpAddr>, cx: &mut Cx<'_>) {
+    pub(crate) fn accepted(&mut self, socket: Socket, address: Option<IpAddr>, cx: &mut Cx<'_>) {
         self.stats.accepted += 1;
         self.trouble(Trouble::Descriptors, false, cx);
-        let (origin, refusal) = match self.admit(peer, cx.now.mono) {
-            Ok(origin) => (origin, None),
+        let (peer, refusal) = match self.admit_peer(address, cx.now.mono) {
+            Ok(peer) => (peer, None),
             Err(Refusal::Silent) => {
                 self.stats.turned_away += 1;
                 return shut(socket, cx);
             }
-            Err(refusal) => (Origin::FREE, Some(refusal)),
+            Err(refusal) => (Peer::FREE, Some(refusal)),
         };
         let http = || Stage::Http(Box::default());
-        let stage = if origin.is_proxied() { Stage::Preface(Box::default()) } else { http() };
-        let Some(token) = self.open(socket, origin, stage, cx) else { return };
+        let stage = if peer.is_proxied() { Stage::Preface(Box::default()) } else { http() };
+        let Some(token) = self.open(socket, peer, stage, cx) else { return };
         if let Some(refusal) = refusal {
             self.turn_away(token, refusal, cx);
         } else if self.slots_left() < SLOTS_RESERVED || self.draining.is_some() {
@@ -68,14 +68,14 @@ impl Shard {
     pub(crate) fn open(
         &mut self,
         socket: Socket,
-        origin: Origin,
+        peer: Peer,
         stage: Stage,
         cx: &mut Cx<'_>,
     ) -> Option<Token> {
         let wake = cx.now.mono.plus(self.config.http.head_deadline);
-        let conn = Connection { socket, origin, egress: Egress::default(), stage, heard: cx.now.mono, wake };
+        let conn = Connection { socket, peer, egress: Egress::default(), stage, heard: cx.now.mono, wake };
         let Ok(token) = self.conns.insert(conn) else {
-            self.addresses.leave(origin);
+            self.addresses.leave(peer);
             shut(socket, cx);
             return None;
         };
@@ -171,7 +171,7 @@ impl Shard {
     /// The slot is free again.
     pub(crate) fn closed(&mut self, token: Token) {
         if let Some(conn) = self.conns.remove(token) {
-            self.addresses.leave(conn.origin);
+            self.addresses.leave(conn.peer);
             self.stats.connections -= 1;
         }
     }
@@ -246,6 +246,8 @@ impl Shard {
         }
         // What the look itself asks for counts, too.
         conn.wake = Instant(u64::MAX);
+        let Some(proved) = self.examine_proof(token, cx) else { return };
+        let Some(conn) = self.conns.get(token) else { return };
         let next = match &conn.stage {
             Stage::Http(_) => self.examine_exchange(token, cx),
             Stage::WebSocket(_) => self.examine_link(token, cx),
@@ -261,7 +263,7 @@ impl Shard {
             Stage::Closed | Stage::Lent => None,
         };
         if let Some(next) = next {
-            self.wake_by(token, next);
+            self.wake_by(token, next.min(proved));
         }
     }
 }

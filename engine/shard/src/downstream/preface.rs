@@ -5,7 +5,7 @@ use weir_ring::token::Token;
 use weir_transports::proxy::{self, Preface as Header};
 
 use crate::downstream::connection::{Stage, Watch};
-use crate::policy::Origin;
+use crate::policy::Peer;
 use crate::turn::{Cx, Shard};
 
 /// A connection that may begin with a header.
@@ -30,8 +30,8 @@ impl Shard {
         let mut rest = preface.spill.split_off(len);
         conn.stage = Stage::Http(Box::default());
         if let Some(client) = client {
-            match self.admit(Some(client), cx.now.mono) {
-                Ok(origin) => self.set_origin(token, origin),
+            match self.admit_peer(Some(client), cx.now.mono) {
+                Ok(peer) => self.set_peer(token, peer),
                 Err(refusal) => return self.turn_away(token, refusal, cx),
             }
         }
@@ -43,10 +43,10 @@ impl Shard {
         }
     }
 
-    fn set_origin(&mut self, token: Token, origin: Origin) {
+    fn set_peer(&mut self, token: Token, peer: Peer) {
         match self.conns.get_mut(token) {
-            Some(conn) => conn.origin = origin,
-            None => self.addresses.leave(origin),
+            Some(conn) => conn.peer = peer,
+            None => self.addresses.leave(peer),
         }
     }
 }

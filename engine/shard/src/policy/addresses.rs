@@ -27,36 +27,36 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Where a connection is from, in 4 bytes: a place among the addresses, or nowhere that counts; and whether a
 /// trusted proxy says so anew with each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Origin(u32);
+pub struct Peer(u32);
 
-impl Origin {
+impl Peer {
     const PROXIED: u32 = 1 << 31;
-    const NOWHERE: u32 = Origin::PROXIED - 1;
+    const NOWHERE: u32 = Peer::PROXIED - 1;
 
     /// Exempt, or unknown because nobody asked.
-    pub const FREE: Origin = Origin(Origin::NOWHERE);
+    pub const FREE: Peer = Peer(Peer::NOWHERE);
 
     /// From a trusted proxy that has not said yet whom it speaks for.
-    pub const PROXY: Origin = Origin(Origin::NOWHERE | Origin::PROXIED);
+    pub const PROXY: Peer = Peer(Peer::NOWHERE | Peer::PROXIED);
 
     /// Whether a trusted proxy says with each request who it is from.
     pub const fn is_proxied(self) -> bool {
-        self.0 & Origin::PROXIED != 0
+        self.0 & Peer::PROXIED != 0
     }
 
     /// Whether limits hold for it.
     pub const fn counts(self) -> bool {
-        self.0 & !Origin::PROXIED != Origin::NOWHERE
+        self.0 & !Peer::PROXIED != Peer::NOWHERE
     }
 
     /// The same through a proxy.
     #[must_use]
-    pub const fn proxied(self) -> Origin {
-        Origin(self.0 | Origin::PROXIED)
+    pub const fn proxied(self) -> Peer {
+        Peer(self.0 | Peer::PROXIED)
     }
 
     fn place(self) -> Option<usize> {
-        self.counts().then_some((self.0 & !Origin::PROXIED) as usize)
+        self.counts().then_some((self.0 & !Peer::PROXIED) as usize)
     }
 }
 
@@ -129,12 +129,7 @@ impl Addresses {
     ///
     /// # Errors
     /// A limit is against it. It is not counted.
-    pub fn enter(
-        &mut self,
-        source: Option<Source>,
-        limits: &Network,
-        now: Instant,
-    ) -> Result<Origin, Refusal> {
+    pub fn enter(&mut self, source: Option<Source>, limits: &Network, now: Instant) -> Result<Peer, Refusal> {
         let at = self.place(source, limits, now);
         let place = &mut self.places[at as usize];
         let refusal = match place.handshakes.take(&limits.handshake_rate, now) {
@@ -160,7 +155,7 @@ impl Addresses {
         source: Option<Source>,
         limits: &Network,
         now: Instant,
-    ) -> Result<Origin, Refusal> {
+    ) -> Result<Peer, Refusal> {
         let at = self.place(source, limits, now);
         if self.places[at as usize].is_full(limits) {
             return Err(Refusal::TooMany { retry_after: RETRY });
@@ -169,47 +164,47 @@ impl Addresses {
     }
 
     /// A connection comes from another shard, which has let it in.
-    pub fn arrive(&mut self, from: Whence, limits: &Network, now: Instant) -> Origin {
-        let free = if from.proxied { Origin::PROXY } else { Origin::FREE };
+    pub fn arrive(&mut self, from: Whence, limits: &Network, now: Instant) -> Peer {
+        let free = if from.proxied { Peer::PROXY } else { Peer::FREE };
         if !from.counts {
             return free;
         }
         let at = self.place(from.source, limits, now);
-        let origin = self.count_in(at);
-        if from.proxied { origin.proxied() } else { origin }
+        let peer = self.count_in(at);
+        if from.proxied { peer.proxied() } else { peer }
     }
 
     /// A connection, or what a proxy's connection served, is over.
-    pub fn leave(&mut self, origin: Origin) {
-        let Some(place) = origin.place().and_then(|at| self.places.get_mut(at)) else { return };
+    pub fn leave(&mut self, peer: Peer) {
+        let Some(place) = peer.place().and_then(|at| self.places.get_mut(at)) else { return };
         if place.connections == place.told {
-            self.changed.push((origin.0) & !Origin::PROXIED);
+            self.changed.push((peer.0) & !Peer::PROXIED);
         }
         place.connections = place.connections.saturating_sub(1);
     }
 
     /// The same for another shard.
-    pub fn whence(&self, origin: Origin) -> Whence {
-        let source = origin.place().and_then(|at| self.places.get(at)?.source);
-        Whence { source, proxied: origin.is_proxied(), counts: origin.counts() }
+    pub fn whence(&self, peer: Peer) -> Whence {
+        let source = peer.place().and_then(|at| self.places.get(at)?.source);
+        Whence { source, proxied: peer.is_proxied(), counts: peer.counts() }
     }
 
-    /// Whether `origin` stands for `source`.
-    pub fn is(&self, origin: Origin, source: Option<Source>) -> bool {
-        origin.place().and_then(|at| self.places.get(at)).is_some_and(|place| place.source == source)
+    /// Whether `peer` stands for `source`.
+    pub fn is(&self, peer: Peer, source: Option<Source>) -> bool {
+        peer.place().and_then(|at| self.places.get(at)).is_some_and(|place| place.source == source)
     }
 
     /// Takes one token for a request.
-    pub fn take_request(&mut self, origin: Origin, rate: &Rate, now: Instant) -> Verdict {
-        match origin.place().and_then(|at| self.places.get_mut(at)) {
+    pub fn take_request(&mut self, peer: Peer, rate: &Rate, now: Instant) -> Verdict {
+        match peer.place().and_then(|at| self.places.get_mut(at)) {
             Some(place) => place.requests.take(rate, now),
             None => Verdict::Allow { remaining: u32::MAX },
         }
     }
 
     /// Takes one token for a stream that a proxy opens on one of its own connections.
-    pub fn take_handshake(&mut self, origin: Origin, limits: &Network, now: Instant) -> Verdict {
-        match origin.place().and_then(|at| self.places.get_mut(at)) {
+    pub fn take_handshake(&mut self, peer: Peer, limits: &Network, now: Instant) -> Verdict {
+        match peer.place().and_then(|at| self.places.get_mut(at)) {
             Some(place) => place.handshakes.take(&limits.handshake_rate, now),
             None => Verdict::Allow { remaining: u32::MAX },
         }
@@ -296,13 +291,13 @@ impl Addresses {
         at
     }
 
-    fn count_in(&mut self, at: u32) -> Origin {
+    fn count_in(&mut self, at: u32) -> Peer {
         let place = &mut self.places[at as usize];
         if place.connections == place.told {
             self.changed.push(at);
         }
         place.connections += 1;
-        Origin(at)
+        Peer(at)
     }
 }
 

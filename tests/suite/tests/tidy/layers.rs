@@ -54,6 +54,7 @@ const CODECS: [(&str, &[&str]); 8] = [
 const SHARD: [&[&str]; 6] = [
     &[
         "chunks",
+        "encryption",
         "error",
         "hash_ring",
         "lane",
@@ -68,7 +69,7 @@ const SHARD: [&[&str]; 6] = [
         "timers",
     ],
     &["policy"],
-    &["acks", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "session"],
+    &["acks", "audit", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "session"],
     &["channels"],
     &["downstream", "durable", "mail", "mcp", "upstream"],
     &["turn"],
@@ -78,8 +79,10 @@ const SHARD: [&[&str]; 6] = [
 const STATE: [&str; 4] = ["Shard", "Cx", "Alarm", "Post"];
 
 /// Modules of the shard that know no codec; `error` writes JSON and may use that one.
-const WITHOUT_CODECS: [&str; 17] = [
+const WITHOUT_CODECS: [&str; 19] = [
+    "audit",
     "chunks",
+    "encryption",
     "hash_ring",
     "lane",
     "limits",

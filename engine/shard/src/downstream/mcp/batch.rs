@@ -58,7 +58,8 @@ impl Shard {
                 }
                 (Ok(message), None) if is_request(&message) => {
                     let headers = &request.headers.passed;
-                    let from = From { outlet, client: Client::Session(session), headers };
+                    let (client, who) = (Client::Session(session), request.raw.who);
+                    let from = From { outlet, client, who, headers };
                     self.mcp_message(from, message, cx);
                 }
                 (Ok(message), None) => self.tell_hub(session, request, message, cx),
@@ -82,8 +83,10 @@ impl Shard {
             Ok(Message::Request { id, method, .. }) if method == "initialize" => {
                 Some(Fault::invalid("initialize stands alone.").to(Some(*id)))
             }
-            Ok(Message::Request { id, method, .. }) => {
-                self.charge_mcp(exchange, request, Some(session), (Some(*id), &**method), cx).err()
+            Ok(message @ Message::Request { id, method, .. }) => {
+                let asked = (Some(*id), &**method);
+                let charged = self.charge_mcp(exchange, request, Some(session), asked, cx);
+                charged.and_then(|()| self.may_send(request, message)).err()
             }
             Ok(_) => None,
         }

@@ -8,6 +8,7 @@ use weir_transports::mcp::{Method, code};
 use weir_transports::phoenix;
 
 use crate::downstream::connection::{Joined, Link};
+use crate::downstream::identity::of_message;
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::modern::{id_of, method_of, says_stateless};
 use crate::mcp::outlet::{Client, From, Outlet};
@@ -94,8 +95,9 @@ impl Shard {
             && let Some(client) = link.session
         {
             let charged = self
-                .charge(client, cx)
-                .and_then(|()| self.charge_origin(token, cx))
+                .may(link.proof.who(), of_message(&message))
+                .and_then(|()| self.charge(client, link.proof.who(), cx))
+                .and_then(|()| self.charge_peer(token, cx))
                 .and_then(|()| self.charge_session_method(client, method_of(&message), cx));
             // A notification too many is left out: nothing can be said about it.
             match (charged, id) {
@@ -113,14 +115,16 @@ impl Shard {
         let notifies = matches!(message, Message::Notification { .. });
         if topic.is_none() && (says_stateless(&message) || notifies && session.is_none()) {
             let outlet = Outlet::Link { connection: token };
-            self.mcp_message(From { outlet, client: Client::Stateless, headers: &[] }, message, cx);
+            let who = link.proof.who.as_ref();
+            self.mcp_message(From { outlet, client: Client::Stateless, who, headers: &[] }, message, cx);
             return Ok(());
         }
         let Some(session) = self.link_session(token, link, topic, session, &message, cx)? else {
             return Ok(());
         };
         let outlet = Outlet::Session { session };
-        self.mcp_message(From { outlet, client: Client::Session(session), headers: &[] }, message, cx);
+        let (client, who) = (Client::Session(session), link.proof.who.as_ref());
+        self.mcp_message(From { outlet, client, who, headers: &[] }, message, cx);
         Ok(())
     }
 
@@ -139,7 +143,7 @@ impl Shard {
             (Some(_), Method::Initialize) => Fault::invalid("The session is initialized already."),
             (Some(session), _) => return Ok(Some(session)),
             (None, Method::Initialize) => {
-                let opened = self.mcp_open(*params, carrier(token, topic), cx);
+                let opened = self.mcp_open(*params, carrier(token, topic), link.proof.who.clone(), cx);
                 let opened = opened.map_err(|error| Fault::of(&error, Some(*id)))?;
                 match topic.and_then(|topic| link.channel_mut(topic)) {
                     Some(channel) => channel.state = Joined::Mcp { session: Some(opened) },

@@ -42,7 +42,7 @@ proptest! {
         let limits = at_most(max);
         let mut addresses = Addresses::new(1);
         let mut now = Instant(SECOND);
-        let mut open: Vec<(u32, Origin)> = Vec::new();
+        let mut open: Vec<(u32, Peer)> = Vec::new();
         let mut told: BTreeMap<Source, i32> = BTreeMap::new();
         let mut tell = |addresses: &mut Addresses| {
             for (source, change) in addresses.changes() {
@@ -60,15 +60,15 @@ proptest! {
                         _ => addresses.enter(source, &limits, now),
                     };
                     prop_assert_eq!(entered.is_ok(), has(of) < max, "{} has {}", of, has(of));
-                    if let Ok(origin) = entered {
-                        prop_assert!(origin.counts() && addresses.is(origin, source));
-                        prop_assert_eq!(origin.is_proxied(), matches!(step, Step::Borrow(_)));
-                        open.push((of, origin));
+                    if let Ok(peer) = entered {
+                        prop_assert!(peer.counts() && addresses.is(peer, source));
+                        prop_assert_eq!(peer.is_proxied(), matches!(step, Step::Borrow(_)));
+                        open.push((of, peer));
                     }
                 }
                 Step::Leave(at) if !open.is_empty() => {
-                    let (_, origin) = open.swap_remove(at % open.len());
-                    addresses.leave(origin);
+                    let (_, peer) = open.swap_remove(at % open.len());
+                    addresses.leave(peer);
                 }
                 Step::Leave(_) => {}
                 Step::Wait(span) => now = Instant(now.0 + span),
@@ -81,8 +81,8 @@ proptest! {
             let has = open.iter().filter(|(source, _)| *source == of).count();
             prop_assert_eq!(sums.get(&Source::V4(of)).map_or(0, |sum| *sum as usize), has);
         }
-        for (_, origin) in open {
-            addresses.leave(origin);
+        for (_, peer) in open {
+            addresses.leave(peer);
         }
         prop_assert!(tell(&mut addresses).values().all(|sum| *sum == 0));
         addresses.sweep(&limits, Instant(now.0 + 60 * SECOND));
@@ -101,16 +101,16 @@ proptest! {
         let mut shards: Vec<Addresses> = (0..3).map(Addresses::new).collect();
         let mut census = Census::new(5);
         let (mut up, mut down) = (VecDeque::new(), vec![VecDeque::new(); 3]);
-        let mut open: Vec<Vec<Origin>> = vec![Vec::new(); 3];
+        let mut open: Vec<Vec<Peer>> = vec![Vec::new(); 3];
         let mut peak = 0;
         for (shard, deed) in steps {
             match deed {
                 0..=3 => match shards[shard].enter(Some(source), &limits, now) {
-                    Ok(origin) => open[shard].push(origin),
+                    Ok(peer) => open[shard].push(peer),
                     Err(_) => prop_assert!(peak >= max as usize, "refused with {} at the most", peak),
                 },
-                4..=5 => if let Some(origin) = open[shard].pop() {
-                    shards[shard].leave(origin);
+                4..=5 => if let Some(peer) = open[shard].pop() {
+                    shards[shard].leave(peer);
                 },
                 6 => {
                     up.extend(shards[shard].changes());
@@ -145,10 +145,10 @@ proptest! {
         for shard in &mut shards {
             let probe = shard.borrow(Some(source), &limits, now);
             prop_assert_eq!(probe.is_ok(), sum < max as usize);
-            probe.into_iter().for_each(|origin| shard.leave(origin));
+            probe.into_iter().for_each(|peer| shard.leave(peer));
         }
         for (shard, origins) in shards.iter_mut().zip(open) {
-            origins.into_iter().for_each(|origin| shard.leave(origin));
+            origins.into_iter().for_each(|peer| shard.leave(peer));
         }
         settle(&mut shards, &mut census);
         prop_assert_eq!(census.connections(), 0);
@@ -165,7 +165,7 @@ fn connections_are_opened_at_the_rate_that_is_allowed() {
     let rate = Rate { per_second: 10.0, burst: 3 };
     let limits = Network { handshake_rate: rate, ..at_most(0) };
     let mut addresses = Addresses::new(1);
-    let mut enter = |now| addresses.enter(Some(Source::V6(1)), &limits, Instant(now)).map(Origin::counts);
+    let mut enter = |now| addresses.enter(Some(Source::V6(1)), &limits, Instant(now)).map(Peer::counts);
     assert_eq!([enter(0), enter(0), enter(0)], [Ok(true); 3]);
     let retry_after = Duration::from_millis(100);
     assert_eq!(enter(0), Err(Refusal::TooFast { retry_after }));
@@ -194,10 +194,9 @@ fn requests_have_a_bucket_for_each_address_and_none_for_who_is_free() {
     let one = addresses.enter(Some(Source::V4(1)), &limits, Instant(0)).expect("let in");
     let same = addresses.borrow(Some(Source::V4(1)), &limits, Instant(0)).expect("let in");
     let other = addresses.enter(Some(Source::V4(2)), &limits, Instant(0)).expect("let in");
-    let mut take =
-        |origin| matches!(addresses.take_request(origin, &rate, Instant(0)), Verdict::Allow { .. });
+    let mut take = |peer| matches!(addresses.take_request(peer, &rate, Instant(0)), Verdict::Allow { .. });
     assert_eq!([take(one), take(same), take(one), take(other)], [true, true, false, true]);
-    assert!((0..100).all(|_| take(Origin::FREE) && take(Origin::PROXY)));
+    assert!((0..100).all(|_| take(Peer::FREE) && take(Peer::PROXY)));
 }
 
 #[test]
@@ -218,14 +217,14 @@ fn a_connection_counts_where_it_is() {
     let limits = at_most(1);
     let (mut here, mut there) = (Addresses::new(1), Addresses::new(2));
     let source = Some(Source::V4(1));
-    let origin = here.enter(source, &limits, Instant(0)).expect("let in");
-    let whence = here.whence(origin);
-    here.leave(origin);
+    let peer = here.enter(source, &limits, Instant(0)).expect("let in");
+    let whence = here.whence(peer);
+    here.leave(peer);
     let arrived = there.arrive(whence, &limits, Instant(0));
     assert!(there.is(arrived, source) && !arrived.is_proxied());
     assert_eq!((here.connections(), there.connections()), (0, 1));
-    for origin in [Origin::FREE, Origin::PROXY] {
-        assert_eq!(there.arrive(here.whence(origin), &limits, Instant(0)), origin);
+    for peer in [Peer::FREE, Peer::PROXY] {
+        assert_eq!(there.arrive(here.whence(peer), &limits, Instant(0)), peer);
     }
     let borrowed = here.borrow(None, &limits, Instant(0)).expect("let in");
     let stranger = there.arrive(here.whence(borrowed), &limits, Instant(0));

@@ -9,7 +9,7 @@ use weir_transports::http1::{Head, forwarded};
 
 use crate::error::Error;
 use crate::mail::Mail;
-use crate::policy::{Origin, Refusal, Source, Verdict, client_behind};
+use crate::policy::{Peer, Refusal, Source, Verdict, client_behind};
 use crate::turn::{Cx, Shard};
 
 impl Refusal {
@@ -24,13 +24,15 @@ impl Refusal {
 }
 
 impl Shard {
-    /// Whether a new connection from `peer` may stay, and where it is from.
-    pub(crate) fn admit(&mut self, peer: Option<IpAddr>, now: Instant) -> Result<Origin, Refusal> {
+    /// Whether a new connection from `address` may stay, and where it is from.
+    pub(crate) fn admit_peer(&mut self, address: Option<IpAddr>, now: Instant) -> Result<Peer, Refusal> {
         let limits = &self.config.network;
-        match peer {
-            Some(peer) if limits.trusts(peer) => Ok(Origin::PROXY),
-            Some(peer) if !limits.exempts(peer) => self.addresses.enter(Some(peer.into()), limits, now),
-            _ => Ok(Origin::FREE),
+        match address {
+            Some(address) if limits.trusts(address) => Ok(Peer::PROXY),
+            Some(address) if !limits.exempts(address) => {
+                self.addresses.enter(Some(address.into()), limits, now)
+            }
+            _ => Ok(Peer::FREE),
         }
     }
 
@@ -39,7 +41,7 @@ impl Shard {
     ///
     /// # Errors
     /// It may not, or what proxies say of it contradicts itself.
-    pub(crate) fn check_origin(
+    pub(crate) fn check_peer(
         &mut self,
         token: Token,
         head: &Head<'_>,
@@ -47,27 +49,27 @@ impl Shard {
         cx: &Cx<'_>,
     ) -> Result<(), Error> {
         let Some(conn) = self.conns.get(token) else { return Ok(()) };
-        if conn.origin.is_proxied() {
+        if conn.peer.is_proxied() {
             let client = self.client_of_proxy(head)?;
-            self.lend_origin(token, client, cx.now.mono)?;
-            let origin = self.conns.get(token).map_or(Origin::FREE, |conn| conn.origin);
+            self.lend_peer(token, client, cx.now.mono)?;
+            let peer = self.conns.get(token).map_or(Peer::FREE, |conn| conn.peer);
             if opens
                 && let Verdict::Deny { retry_after } =
-                    self.addresses.take_handshake(origin, &self.config.network, cx.now.mono)
+                    self.addresses.take_handshake(peer, &self.config.network, cx.now.mono)
             {
                 return Err(Error::AddressLimited { retry_after });
             }
         }
-        self.charge_origin(token, cx)
+        self.charge_peer(token, cx)
     }
 
     /// Takes a token from the bucket of the address that a connection is from.
     ///
     /// # Errors
     /// There is none.
-    pub(crate) fn charge_origin(&mut self, token: Token, cx: &Cx<'_>) -> Result<(), Error> {
-        let Some(conn) = self.conns.get(token).filter(|conn| conn.origin.counts()) else { return Ok(()) };
-        match self.addresses.take_request(conn.origin, &self.config.network.request_rate, cx.now.mono) {
+    pub(crate) fn charge_peer(&mut self, token: Token, cx: &Cx<'_>) -> Result<(), Error> {
+        let Some(conn) = self.conns.get(token).filter(|conn| conn.peer.counts()) else { return Ok(()) };
+        match self.addresses.take_request(conn.peer, &self.config.network.request_rate, cx.now.mono) {
             Verdict::Allow { .. } => Ok(()),
             Verdict::Deny { retry_after } => Err(Error::AddressLimited { retry_after }),
         }
@@ -86,20 +88,20 @@ impl Shard {
     }
 
     /// Gives a proxy's connection the place of the client that it serves now.
-    fn lend_origin(&mut self, token: Token, client: Option<IpAddr>, now: Instant) -> Result<(), Error> {
+    fn lend_peer(&mut self, token: Token, client: Option<IpAddr>, now: Instant) -> Result<(), Error> {
         let Some(conn) = self.conns.get_mut(token) else { return Ok(()) };
         let limits = &self.config.network;
         let source = client.map(Source::from);
-        if self.addresses.is(conn.origin, source) {
+        if self.addresses.is(conn.peer, source) {
             return Ok(());
         }
-        self.addresses.leave(std::mem::replace(&mut conn.origin, Origin::PROXY));
+        self.addresses.leave(std::mem::replace(&mut conn.peer, Peer::PROXY));
         if client.is_some_and(|client| limits.exempts(client)) {
             return Ok(());
         }
         match self.addresses.borrow(source, limits, now) {
-            Ok(origin) => {
-                conn.origin = origin;
+            Ok(peer) => {
+                conn.peer = peer;
                 Ok(())
             }
             Err(refusal) => Err(refusal.error().unwrap_or_else(Error::insufficient_resources)),
@@ -107,11 +109,11 @@ impl Shard {
     }
 
     /// A proxy's connection has served its request: the client it was for has one less.
-    pub(crate) fn release_origin(&mut self, token: Token) {
+    pub(crate) fn release_peer(&mut self, token: Token) {
         if let Some(conn) = self.conns.get_mut(token)
-            && conn.origin.is_proxied()
+            && conn.peer.is_proxied()
         {
-            self.addresses.leave(std::mem::replace(&mut conn.origin, Origin::PROXY));
+            self.addresses.leave(std::mem::replace(&mut conn.peer, Peer::PROXY));
         }
     }
 
