@@ -48,7 +48,8 @@ impl Encryption {
     pub(crate) fn new(limits: &limits::Encryption, seed: u64) -> Encryption {
         let mut random = Random::new(seed);
         let usable = limits.keys.iter().filter(|key| key.secret.expose().len() == 32);
-        let cipher = |key: &limits::PayloadKey| Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(key.secret.expose()));
+        let cipher =
+            |key: &limits::PayloadKey| Aes256Gcm::new(Key::<Aes256Gcm>::from_slice(key.secret.expose()));
         Encryption {
             keys: usable.map(|key| (key.id.clone(), cipher(key))).collect(),
             required: limits.required,
@@ -114,7 +115,8 @@ impl Encryption {
         cipher
             .decrypt_in_place_detached(nonce, client.as_bytes(), &mut bytes, tag)
             .map_err(|_| FAILED("it was changed, or encrypted with another key or for another client"))?;
-        let text = String::from_utf8(bytes).map_err(|_| Error::malformed("what was encrypted is not UTF-8"))?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| Error::malformed("what was encrypted is not UTF-8"))?;
         match serde_json::from_str::<serde::de::IgnoredAny>(&text) {
             Ok(_) => Ok(text),
             Err(error) => Err(Error::malformed(format!("what was encrypted is not JSON: {error}"))),

@@ -45,7 +45,8 @@ impl Shard {
         plan: &Plan<'_>,
         cx: &Cx<'_>,
     ) -> Result<Option<String>, Error> {
-        let (Plan::Push { payload, .. } | Plan::Publish { payload: Payload::Json(payload), .. }) = plan else {
+        let (Plan::Push { payload, .. } | Plan::Publish { payload: Payload::Json(payload), .. }) = plan
+        else {
             let bytes = matches!(plan, Plan::Publish { .. }) && link.encrypted;
             let what = "it is bytes without an iv; send them in base64 as encrypted JSON";
             return if bytes { Err(Error::DecryptionFailed { what }) } else { Ok(None) };

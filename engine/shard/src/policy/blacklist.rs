@@ -186,7 +186,8 @@ mod tests {
             IpNet::new(IpAddr::V4((bits & 0xc0ff_00c3).into()), len).expect("a length")
         });
         let v6 = (any::<u128>(), 0_u8..=128).prop_map(|(bits, len)| {
-            IpNet::new(IpAddr::V6((bits & 0xc000_0000_0000_0000_0000_0000_0000_00c3).into()), len).expect("a length")
+            IpNet::new(IpAddr::V6((bits & 0xc000_0000_0000_0000_0000_0000_0000_00c3).into()), len)
+                .expect("a length")
         });
         prop_oneof![v4, v6]
     }

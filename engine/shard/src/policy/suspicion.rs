@@ -251,9 +251,9 @@ mod tests {
     fn a_flood_of_requests_counts_once_a_second() {
         let limits = limits::Suspicion::default();
         let mut suspicion = Suspicion::new(1);
-        let refused = (0..).map(|millis| Instant(millis * 1_000_000)).find(|now| {
-            suspicion.offends(Who::Client("a"), Offence::Limited, &limits, *now)
-        });
+        let refused = (0..)
+            .map(|millis| Instant(millis * 1_000_000))
+            .find(|now| suspicion.offends(Who::Client("a"), Offence::Limited, &limits, *now));
         let seconds = refused.expect("in the end").as_secs();
         assert!((20..40).contains(&seconds), "{seconds}");
     }

@@ -105,7 +105,7 @@ fn decode(token: &str) -> Result<String, Error> {
     let standard: String = token.trim_end_matches('=').chars().map(standard).collect();
     let bytes = STANDARD_NO_PAD.decode(standard).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
-    text.ok_or_else(|| Error::InvalidToken { what: "it is no base64 of a text" })
+    text.ok_or(Error::InvalidToken { what: "it is no base64 of a text" })
 }
 
 fn standard(letter: char) -> char {
@@ -122,11 +122,11 @@ mod tests {
 
     use super::*;
 
-    fn carried(endpoint: Endpoint<'_>, target: &str, headers: &str) -> Result<Option<String>, &'static str> {
+    fn carried(endpoint: Endpoint<'_>, target: &str, headers: &str) -> Result<Option<String>, String> {
         let head = format!("GET {target} HTTP/1.1\r\nHost: h\r\n{headers}\r\n");
         let limits = Limits { head_bytes_max: 4096, line_bytes_max: 1024 };
         let head = parse_head(head.as_bytes(), &limits).expect("valid").expect("whole");
-        let found = of(&head, &endpoint, true).map_err(|error| error.reason())?;
+        let found = of(&head, &endpoint, true).map_err(|error| error.reason().to_owned())?;
         Ok(found.map(|carried| match carried {
             Carried::Bearer(token) => format!("bearer {token}"),
             Carried::ApiKey(key) => format!("key {key}"),
@@ -168,7 +168,7 @@ mod tests {
         }
         for token in ["c2VjcmV0dG9rZW5", "a", "%", "gICA"] {
             let header = format!("Sec-WebSocket-Protocol: phoenix, {PHOENIX_BEARER}{token}\r\n");
-            assert_eq!(carried(Endpoint::Phoenix, "/", &header), Err("invalid_token"), "{token}");
+            assert_eq!(carried(Endpoint::Phoenix, "/", &header), Err("invalid_token".to_owned()), "{token}");
         }
     }
 
@@ -182,8 +182,15 @@ mod tests {
             ("/mcp/sse?ticket=t", "X-API-Key: t\r\n"),
             ("/mcp/sse", "Authorization: Bearer t\r\nX-API-Key: t\r\n"),
         ] {
-            assert_eq!(carried(Endpoint::Sse, target, headers), Err("malformed"), "{target} {headers}");
+            assert_eq!(
+                carried(Endpoint::Sse, target, headers),
+                Err("malformed".to_owned()),
+                "{target} {headers}"
+            );
         }
-        assert_eq!(carried(Endpoint::Sse, "/", "Authorization: Basic dTpw\r\n"), Err("invalid_token"));
+        assert_eq!(
+            carried(Endpoint::Sse, "/", "Authorization: Basic dTpw\r\n"),
+            Err("invalid_token".to_owned())
+        );
     }
 }

@@ -72,15 +72,16 @@ fn a_rule_means_the_same_whichever_way_a_message_comes() {
     let poor = r#"{"amount":1,"to":{"name":null}}"#;
     for (data, fine) in [(data, true), (poor, false), ("7", false), ("{}", false)] {
         let enveloped = format!(r#"{{"type":"order","data":{data}}}"#);
-        for message in [
-            event("order", data),
-            event("message", &enveloped),
-            Message::Envelope { kind: "order", data },
-        ] {
+        for message in
+            [event("order", data), event("message", &enveloped), Message::Envelope { kind: "order", data }]
+        {
             assert_eq!(broken(&order, &message, None).is_empty(), fine, "{message:?}");
         }
     }
-    assert!(broken(&order, &event("message", data), None).is_empty(), "a message without a type is a `message`");
+    assert!(
+        broken(&order, &event("message", data), None).is_empty(),
+        "a message without a type is a `message`"
+    );
     let bytes = Message::Binary { event: "order", payload: b"\0" };
     assert_eq!(broken(&order, &bytes, None), ["order-fields"], "bytes have no fields");
 }
@@ -93,7 +94,10 @@ fn sizes_and_patterns() {
     let pattern = Some(r#""(?i:password|пароль)""#.into());
     let secret = rules(vec![MessageRule { pattern, ..rule("no-secrets") }]);
     assert_eq!(broken(&secret, &event("a", r#"{"PassWord":1}"#), None), ["no-secrets"]);
-    assert_eq!(broken(&secret, &event("a", r#"{"\u043f\u0430\u0440\u043e\u043b\u044c":1}"#), None), ["no-secrets"]);
+    assert_eq!(
+        broken(&secret, &event("a", r#"{"\u043f\u0430\u0440\u043e\u043b\u044c":1}"#), None),
+        ["no-secrets"]
+    );
     assert!(broken(&secret, &event("a", r#"{"pass\u0022word":"\ud83d\ude00 \\u0070"}"#), None).is_empty());
     assert!(pattern_fault("(").is_some_and(|fault| fault.contains("unclosed group")));
     assert_eq!(pattern_fault("a+"), None);
