@@ -12,7 +12,8 @@ const LITERALS: [&str; 5] = ["<script", "javascript:", "${", "\\u", "="];
 
 pub(crate) fn benches(c: &mut Criterion) {
     let chat = r#"{"type":"chat","data":"I just subscribed to the job feed: see you there, it is on at 9"}"#;
-    let numbers = format!("[{}]", vec![r#"{"id":1234567,"at":"2026-11-21T06:17:31Z","ok":true}"#; 300].join(","));
+    let numbers =
+        format!("[{}]", vec![r#"{"id":1234567,"at":"2026-11-21T06:17:31Z","ok":true}"#; 300].join(","));
     let escapes = format!(r#"{{"text":"{}"}}"#, "\\u043f\\u0440\\u0438\\u0432\\u0435\\u0442 ".repeat(400));
     let automaton = AhoCorasick::builder().ascii_case_insensitive(true).build(LITERALS).expect("literals");
     for (name, text) in [("chat", chat), ("16 KiB of records", &numbers), ("15 KiB of escapes", &escapes)] {

@@ -34,7 +34,8 @@ impl Encryption {
             found.push(format!("{what}: set it"));
         }
         let keys: Vec<&PayloadKey> = self.keys().collect();
-        let twice = keys.iter().enumerate().filter(|(at, key)| keys[..*at].iter().any(|other| other.id == key.id));
+        let twice =
+            keys.iter().enumerate().filter(|(at, key)| keys[..*at].iter().any(|other| other.id == key.id));
         found.extend(twice.map(|(_, key)| {
             format!("encryption has two keys that are called {}: give each a name of its own", key.id)
         }));
@@ -71,7 +72,8 @@ mod tests {
     #[test]
     fn keys_that_do_not_go_together_are_named() {
         let old_keys = vec![key("a"), key("b")];
-        let said = Encryption { key: Some(key("b")), old_keys: old_keys.clone(), required: false }.contradictions();
+        let said =
+            Encryption { key: Some(key("b")), old_keys: old_keys.clone(), required: false }.contradictions();
         assert_eq!(said, ["encryption has two keys that are called b: give each a name of its own"]);
         let said = Encryption { key: None, old_keys, required: false }.contradictions();
         assert!(said.len() == 1 && said[0].ends_with("set it"), "{said:?}");

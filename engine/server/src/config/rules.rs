@@ -35,7 +35,11 @@ pub(super) fn apply(
     let mut reading = Reading { document, settings, problems };
     let items = list.as_array().filter(|items| items.len() <= RULES_MAX);
     let Some(items) = items else {
-        return reading.problem(at, "", refused(list, "a list of at most 1000 sections, each of which begins with [[rules.message]]"));
+        return reading.problem(
+            at,
+            "",
+            refused(list, "a list of at most 1000 sections, each of which begins with [[rules.message]]"),
+        );
     };
     for item in items.iter() {
         match item.get_ref().as_table() {
@@ -47,8 +51,10 @@ pub(super) fn apply(
 
 /// Rules about roles that there are not.
 pub(super) fn contradictions(rules: &[MessageRule], roles: &[RoleSettings]) -> Vec<String> {
-    let is_unknown = |role: &&Box<str>| !roles.iter().any(|known| known.rules.name == **role);
-    let unknown = rules.iter().filter_map(|rule| Some((&rule.name, rule.roles.iter().find(is_unknown)?)));
+    let is_unknown = |role: &&str| !roles.iter().any(|known| &*known.rules.name == *role);
+    let unknown = rules
+        .iter()
+        .filter_map(|rule| Some((&rule.name, rule.roles.iter().map(|role| &**role).find(is_unknown)?)));
     let said = unknown.map(|(rule, role)| {
         format!("the rule {rule} is about the role {role}, which there is not: correct it, or add [auth.roles.{role}]")
     });
@@ -81,7 +87,8 @@ impl Reading<'_> {
         match name {
             "name" => rule.name = self.name(value)?,
             "types" => {
-                rule.types = list(value, "a list of types such as \"chat\", \"order.*\" or \"!chat\"", is_types)?;
+                rule.types =
+                    list(value, "a list of types such as \"chat\", \"order.*\" or \"!chat\"", is_types)?;
             }
             "roles" => rule.roles = list(value, "a list of names of roles", |role| !role.is_empty())?,
             "required" => {
@@ -101,17 +108,22 @@ impl Reading<'_> {
                     _ => return Err(refused(value, EFFECT)),
                 };
             }
-            _ => return Err(Fault::Unknown { nearest: nearest(name, KEYS.into_iter()).map(|near| format!("{KEY}.{near}")) }),
+            _ => {
+                return Err(Fault::Unknown {
+                    nearest: nearest(name, KEYS.into_iter()).map(|near| format!("{KEY}.{near}")),
+                });
+            }
         }
         Ok(())
     }
 
     fn name(&self, value: &DeValue<'_>) -> Result<Box<str>, Fault> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-        let name = value.as_str().filter(|name| {
-            (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed)
-        });
-        let name = name.ok_or_else(|| refused(value, "1 to 64 letters, digits, hyphens, dots or underscores"))?;
+        let name = value
+            .as_str()
+            .filter(|name| (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed));
+        let name =
+            name.ok_or_else(|| refused(value, "1 to 64 letters, digits, hyphens, dots or underscores"))?;
         let taken = self.settings.shard.rules.messages.iter().any(|other| *other.name == *name);
         if taken { Err(Fault::Taken(name.to_owned())) } else { Ok(name.into()) }
     }
@@ -188,17 +200,27 @@ mod tests {
         for (text, said) in [
             ("max_size = 1", "weir.toml:1: this rules.message has no name; senders are told it"),
             ("name = \"a b\"", "rules.message.name is \"a b\" and must be 1 to 64 letters"),
-            ("name = \"a\"\nmax_sise = 1", "there is no rules.message.max_sise; did you mean rules.message.max_size?"),
+            (
+                "name = \"a\"\nmax_sise = 1",
+                "there is no rules.message.max_sise; did you mean rules.message.max_size?",
+            ),
             ("name = \"a\"\neffect = \"drop\"", "must be \"deny\", \"report\" or \"close\""),
             ("name = \"a\"\npattern = \"(\"", "which this is not: unclosed group"),
             ("name = \"a\"\nrequired = [\"a..b\"]", "must be a list of fields"),
             ("name = \"a\"\ntypes = \"chat\"", "must be a list of types"),
-            ("name = \"a\"\n[[rules.message]]\nname = \"a\"", "is \"a\", and so is another's; rename one of them"),
+            (
+                "name = \"a\"\n[[rules.message]]\nname = \"a\"",
+                "is \"a\", and so is another's; rename one of them",
+            ),
         ] {
             let found = read(&format!("[[rules.message]]\n{text}\n")).expect_err(text);
             assert!(found.contains(said), "{found}");
         }
-        let stranger = MessageRule { name: "r".into(), roles: vec!["guest".into(), "x".into()], ..MessageRule::default() };
+        let stranger = MessageRule {
+            name: "r".into(),
+            roles: vec!["guest".into(), "x".into()],
+            ..MessageRule::default()
+        };
         let said = contradictions(&[stranger], &Settings::default().auth.roles);
         assert!(said.len() == 1 && said[0].starts_with("the rule r is about the role x, which"), "{said:?}");
         let found = read("[rules]\nmessage = 7\n").expect_err("no list");

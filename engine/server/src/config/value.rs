@@ -229,8 +229,13 @@ mod tests {
     fn keys_of_payloads_have_names_and_32_bytes() {
         let key = STANDARD.encode([7; 32]);
         let read = |text: &str| payload_keys(&Value::Text(text.to_owned()));
-        let names = |keys: Option<Vec<PayloadKey>>| keys.map(|keys| keys.iter().map(|key| key.id.to_string()).collect::<Vec<_>>());
-        assert_eq!(names(read(&format!("2026-11:{key}, {key}"))), Some(vec!["2026-11".to_owned(), "1".to_owned()]));
+        let names = |keys: Option<Vec<PayloadKey>>| {
+            keys.map(|keys| keys.iter().map(|key| key.id.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            names(read(&format!("2026-11:{key}, {key}"))),
+            Some(vec!["2026-11".to_owned(), "1".to_owned()])
+        );
         assert_eq!(read(&key).expect("a key")[0].secret, Secret::new([7; 32]));
         for text in ["a b:KEY", ":KEY", "a:", "a:QUJD", "KEYA", "a:b:KEY"] {
             assert_eq!(read(&text.replace("KEY", &key)), None, "{text}");

@@ -50,12 +50,20 @@ impl Audit {
         for Record { client, address, reason, .. } in
             records.iter().filter(|record| record.event == Event::SuspiciousBehavior)
         {
-            warn!(?client, ?address, offence = reason.as_deref(), "suspicious behaviour: refused for a while");
+            warn!(
+                ?client,
+                ?address,
+                offence = reason.as_deref(),
+                "suspicious behaviour: refused for a while"
+            );
         }
         let count = records.len();
         match self.batches.try_send(records) {
             Ok(()) if self.left_out > 0 => {
-                warn!("{} audit records are left out: they came faster than they could be written", self.left_out);
+                warn!(
+                    "{} audit records are left out: they came faster than they could be written",
+                    self.left_out
+                );
                 self.left_out = 0;
             }
             Ok(()) => {}
@@ -99,7 +107,9 @@ impl Writer {
             Ok(()) => {}
             Err(error) => {
                 if self.lost == 0 {
-                    warn!("the audit log {path} cannot be written: {error}; make room or name another audit.file");
+                    warn!(
+                        "the audit log {path} cannot be written: {error}; make room or name another audit.file"
+                    );
                 }
                 self.lost += records;
             }

@@ -64,7 +64,15 @@ impl Mailbox {
         audit: Audit,
     ) -> Mailbox {
         let waiting = BTreeMap::new();
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, tokens_wanted, waiting, audit })))
+        Mailbox(Arc::new(Mutex::new(Inner {
+            links,
+            wakers,
+            asked: 0,
+            wanted,
+            tokens_wanted,
+            waiting,
+            audit,
+        })))
     }
 
     /// Number of shards.

@@ -38,7 +38,8 @@ pub(super) fn credential(value: &DeValue<'_>) -> Result<Credential, Fault> {
         .as_table()
         .ok_or_else(|| Fault::Value { value: Value::of_toml(value), wanted: WANTED.to_owned() })?;
     if let Some(unknown) = table.keys().find(|key| !KEYS.contains(&key.get_ref().as_ref())) {
-        let nearest = nearest(unknown.get_ref(), KEYS.into_iter()).map(|near| format!("upstream.auth.{near}"));
+        let nearest =
+            nearest(unknown.get_ref(), KEYS.into_iter()).map(|near| format!("upstream.auth.{near}"));
         return Err(Fault::Unknown { nearest });
     }
     if let Some(missing) = NEEDED.into_iter().find(|name| !table.contains_key(*name)) {
