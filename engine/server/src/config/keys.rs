@@ -132,7 +132,9 @@ impl Key {
                 | Kind::Algorithms(_)
                 | Kind::Secret { .. }
                 | Kind::PublicKey(_)
-                | Kind::KeyUrl(_),
+                | Kind::KeyUrl(_)
+                | Kind::Servers(_)
+                | Kind::Resource(_),
                 _,
             ) => return self.set_of_auth(settings, value),
             _ => return Err(self.refuses(value)),
