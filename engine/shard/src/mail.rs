@@ -7,6 +7,7 @@ use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token, Transfer};
 
 pub use crate::acks::Ack;
+use crate::audit::Record;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
@@ -17,6 +18,7 @@ pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
 use crate::policy::auth::Principal;
+use crate::policy::blacklist::Change;
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
 pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
@@ -67,6 +69,10 @@ pub enum Mail {
     Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, ack: Ack },
     /// About MCP servers that one shard talks to for all, and their news.
     Mcp(Box<Letter>),
+    /// The operator has changed the blacklist.
+    Blacklist(Box<Change>),
+    /// For the audit log; sent to the control thread.
+    Audit(Vec<Record>),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
     /// A token names a key that the shard does not know; sent to the control thread, which answers with

@@ -5,12 +5,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::{Algorithm, Material, Mode, Origins, Prefix, Secret};
+use weir_shard::limits::{
+    Algorithm, Injection, Material, Mode, Origins, PayloadKey, Prefix, Rate, Secret, Subject,
+};
 
 use super::auth::{self, SECRET_BYTES_MIN};
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
-use super::value::{Value, algorithms, cores, duration, hosts, origins, texts, tokens};
+use super::value::{
+    Value, algorithms, cores, duration, hosts, origins, payload_keys, subjects, texts, tokens,
+};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -62,6 +66,15 @@ pub(super) enum Kind {
     },
     /// PEM, or its path; "" is none.
     PublicKey(fn(&mut Settings, Option<Material>)),
+    /// A path; "" is none.
+    File(fn(&mut Settings, Option<PathBuf>)),
+    /// Addresses, networks and clients.
+    Subjects(fn(&mut Settings, Vec<Subject>)),
+    /// At most so many keys of payloads, which nobody is shown; "" is none.
+    PayloadKeys {
+        most: usize,
+        set: fn(&mut Settings, Vec<PayloadKey>),
+    },
     /// Where keys are fetched; "" is nowhere.
     KeyUrl(fn(&mut Settings, Option<Box<str>>)),
     /// Authorization servers.
@@ -127,17 +140,7 @@ impl Key {
                     false => return Err(self.refuses(value)),
                 }
             }
-            (
-                Kind::Names(_)
-                | Kind::Algorithms(_)
-                | Kind::Secret { .. }
-                | Kind::PublicKey(_)
-                | Kind::KeyUrl(_)
-                | Kind::Servers(_)
-                | Kind::Resource(_),
-                _,
-            ) => return self.set_of_auth(settings, value),
-            _ => return Err(self.refuses(value)),
+            _ => return self.set_of_auth(settings, value),
         }
         Ok(())
     }
@@ -181,6 +184,24 @@ impl Key {
             (Kind::KeyUrl(set), Value::Text(url)) if auth::is_url_of_keys(url) => {
                 set(settings, Some(url.as_str().into()));
             }
+            _ => return self.set_of_rules(settings, value),
+        }
+        Ok(())
+    }
+
+    /// As [`Key::set`], for the kinds that rules, the audit log and encryption have.
+    fn set_of_rules(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
+            (Kind::File(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
+            (Kind::Subjects(set), value) => match subjects(value) {
+                Some(subjects) => set(settings, subjects),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::PayloadKeys { most, set }, value) => match payload_keys(value) {
+                Some(keys) if keys.len() <= *most => set(settings, keys),
+                // It may be a key all the same.
+                _ => return Err(self.refuses(Value::Other("something else"))),
+            },
             _ => return Err(self.refuses(value)),
         }
         Ok(())
@@ -193,6 +214,7 @@ impl Key {
             | Kind::Algorithms(_)
             | Kind::Secret { .. }
             | Kind::PublicKey(_)
+            | Kind::PayloadKeys { .. }
             | Kind::KeyUrl(_) => Value::Text(text.to_owned()),
             _ => Value::of_text(text),
         }
@@ -372,11 +394,28 @@ pub(super) const KEYS: &[Key] = &[
 
     key("security.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
     key("security.origins", Kind::Origins(|s, origins| s.shard.browser.origins = origins)),
+    key("security.blacklist", Kind::Subjects(|s, subjects| s.shard.blacklist = subjects)),
 
     key("cors.origins", Kind::Origins(|s, origins| s.shard.browser.cors.origins = origins)),
     key("cors.methods", Kind::Tokens(|s, methods| s.shard.browser.cors.methods = methods)),
     key("cors.headers", Kind::Tokens(|s, headers| s.shard.browser.cors.headers = headers)),
     key("cors.max_age", timeout(SECOND, DAY, |s, t| s.shard.browser.cors.max_age = if t < NEVER { t } else { Duration::ZERO })),
+
+    key("rules.injection", Kind::Choice { words: INJECTION, set: |s, word| s.shard.rules.injection = injection(word) }),
+    key("rules.backend_injection", Kind::Choice { words: INJECTION, set: |s, word| {
+        s.shard.rules.backend_injection = injection(word);
+    } }),
+
+    key("suspicion.threshold", number(0, 1_000_000, |s, n| s.shard.suspicion.threshold = n as f32)),
+    key("suspicion.refused_for", time(SECOND, DAY, |s, t| s.shard.suspicion.refused_for = t)),
+
+    key("audit.file", Kind::File(|s, path| s.audit_file = path)),
+    key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
+
+    aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
+        Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
+    key("encryption.keys", Kind::PayloadKeys { most: 16, set: |s, keys| s.encryption.old_keys = keys }),
+    key("encryption.required", Kind::Switch(|s, on| s.encryption.required = on)),
 
     key("mcp.prefix", Kind::Choice { words: &["never", "on_conflict", "always"], set: |s, word| {
         s.shard.mcp.prefix = match word {
@@ -404,6 +443,17 @@ pub(super) const KEYS: &[Key] = &[
 
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
 ];
+
+/// What may follow from an injection pattern.
+const INJECTION: &[&str] = &["enforce", "report", "off"];
+
+fn injection(word: &str) -> Injection {
+    match word {
+        "report" => Injection::Report,
+        "off" => Injection::Off,
+        _ => Injection::Enforce,
+    }
+}
 
 const HEALTH_CHECK_INTERVAL: Kind = time(100, HOUR, |s, t| s.upstream.health_check_interval = t);
 

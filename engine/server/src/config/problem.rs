@@ -101,6 +101,14 @@ impl Kind {
             }
             Kind::Secret { min, .. } => format!("a text of {min} to 4096 bytes, or \"\" for none"),
             Kind::PublicKey(_) => "a PEM file's path, the key itself, or \"\" for none".into(),
+            Kind::File(_) => "a file's path, such as \"/var/log/weir/audit.ndjson\", or \"\" for none".into(),
+            Kind::Subjects(_) => {
+                "a list of addresses, networks and clients, such as [\"10.0.0.0/8\", \"client:mallory\"]".into()
+            }
+            Kind::PayloadKeys { most, .. } => {
+                let list = if *most == 1 { "" } else { "a list of " };
+                format!("{list}\"NAME:\" and 32 bytes in base64, or \"\" for none")
+            }
             Kind::Servers(_) => format!("a list of URLs, each {}", auth::URL),
             Kind::Resource(_) => {
                 "the URL of /mcp as clients have it, such as \"https://weir.example.com/mcp\", or \"\" for none".into()

@@ -8,6 +8,8 @@ use std::time::Duration;
 use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
 use super::auth::Auth;
+use super::encryption::Encryption;
+use super::rules;
 use super::upstream::{Command, Upstream};
 
 /// Room for the head, the envelope and a few control frames beside the largest message.
@@ -29,6 +31,9 @@ pub(crate) struct Settings {
     pub(super) auth: Auth,
     /// Guards what changes something on the admin port. None: one is made at start, if there is authentication.
     pub(crate) admin_token: Option<Secret>,
+    /// Where the audit log goes. None: to the log.
+    pub(crate) audit_file: Option<PathBuf>,
+    pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
     /// Whether the built-in MCP server takes part. None: if there is no upstream.
@@ -82,6 +87,8 @@ impl Default for Settings {
             },
             data_dir: None,
             durability: limits::Durability::default(),
+            audit_file: None,
+            encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
             auth: Auth::default(),
@@ -113,6 +120,7 @@ impl Settings {
         config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.auth = self.auth();
+        self.encryption.apply(&mut config);
         config.resource = self.auth.resource();
         config.client_rate = self.auth.capped(self.client_limit.rate());
         config.backend_rate = self.backend_limit.rate();
@@ -181,6 +189,8 @@ impl Settings {
             ));
         }
         found.extend(self.auth.contradictions());
+        found.extend(self.encryption.contradictions());
+        found.extend(rules::contradictions(&shard.rules.messages, &self.auth.roles));
         found.extend(self.inverted());
         let limits::Durability { segment_bytes, bytes_max } = self.durability;
         if bytes_max < 2 * segment_bytes {

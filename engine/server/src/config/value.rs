@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use toml::de::DeValue;
-use weir_shard::limits::{Algorithm, Origin, Origins};
+use weir_shard::limits::{Algorithm, Origin, Origins, PayloadKey, Secret, Subject};
 
 /// A value before its key has judged it.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,6 +128,24 @@ pub(super) fn algorithms(value: &Value) -> Option<Vec<Algorithm>> {
     texts(value)?.iter().map(|name| Algorithm::of_name(name)).collect()
 }
 
+/// Who is on the blacklist, as texts are.
+pub(super) fn subjects(value: &Value) -> Option<Vec<Subject>> {
+    texts(value)?.iter().map(|text| text.parse().ok()).collect()
+}
+
+/// Keys of payloads, as texts are: a name, a colon, and 32 bytes in base64. One without a name is called `1`.
+pub(super) fn payload_keys(value: &Value) -> Option<Vec<PayloadKey>> {
+    texts(value)?.iter().map(|text| payload_key(text)).collect()
+}
+
+fn payload_key(text: &str) -> Option<PayloadKey> {
+    let (id, key) = text.split_once(':').unwrap_or(("1", text));
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_name = (1..=64).contains(&id.len()) && id.bytes().all(allowed);
+    let bytes = STANDARD.decode(key).ok().filter(|bytes| is_name && bytes.len() == 32)?;
+    Some(PayloadKey { id: id.into(), secret: Secret::new(bytes) })
+}
+
 /// Hosts as they are written, as texts are: names or addresses without port, IPv6 in brackets. They are compared
 /// in lower case.
 pub(super) fn hosts(value: &Value) -> Option<Vec<Box<str>>> {
@@ -203,6 +223,18 @@ mod tests {
         }
         assert_eq!(hosts(&list(&["a,b"])), None);
         assert_eq!(hosts(&list(&["1"])), None);
+    }
+
+    #[test]
+    fn keys_of_payloads_have_names_and_32_bytes() {
+        let key = STANDARD.encode([7; 32]);
+        let read = |text: &str| payload_keys(&Value::Text(text.to_owned()));
+        let names = |keys: Option<Vec<PayloadKey>>| keys.map(|keys| keys.iter().map(|key| key.id.to_string()).collect::<Vec<_>>());
+        assert_eq!(names(read(&format!("2026-11:{key}, {key}"))), Some(vec!["2026-11".to_owned(), "1".to_owned()]));
+        assert_eq!(read(&key).expect("a key")[0].secret, Secret::new([7; 32]));
+        for text in ["a b:KEY", ":KEY", "a:", "a:QUJD", "KEYA", "a:b:KEY"] {
+            assert_eq!(read(&text.replace("KEY", &key)), None, "{text}");
+        }
     }
 
     #[test]

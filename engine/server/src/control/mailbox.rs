@@ -14,6 +14,8 @@ use weir_ring::token::Member;
 use weir_ring::waker::Waker;
 use weir_shard::mail::{Answer, Mail, Question, TokenWanted};
 
+use super::audit::Audit;
+
 /// How long a shard may take to answer. It takes a turn, so this is much.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -48,18 +50,21 @@ struct Inner {
     wanted: UnboundedSender<Member>,
     tokens_wanted: UnboundedSender<Box<TokenWanted>>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    audit: Audit,
 }
 
 impl Mailbox {
-    /// Shards that want keys are told to `wanted`, and tokens for upstreams to `tokens_wanted`.
+    /// Shards that want keys are told to `wanted`, tokens for upstreams to `tokens_wanted`, what they have for the audit
+    /// log to `audit`.
     pub(super) fn new(
         links: Links<Mail>,
         wakers: Vec<Waker>,
         wanted: UnboundedSender<Member>,
         tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+        audit: Audit,
     ) -> Mailbox {
         let waiting = BTreeMap::new();
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, tokens_wanted, waiting })))
+        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, tokens_wanted, waiting, audit })))
     }
 
     /// Number of shards.
@@ -143,6 +148,7 @@ impl Inner {
                     let _ = waiting.send(answer);
                 }
             }
+            Mail::Audit(records) => self.audit.take(records),
             // Who serves them ends with the process.
             Mail::KeysWanted { from } => drop(self.wanted.send(from)),
             Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),

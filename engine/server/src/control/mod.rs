@@ -1,6 +1,8 @@
 //! The control thread: the admin port, the children, signals, and the end. Off the data path, on ordinary libraries.
 
 mod api;
+pub(crate) mod audit;
+mod blacklist;
 pub(crate) mod children;
 mod credentials;
 mod dlq;
@@ -29,6 +31,8 @@ use weir_shard::limits::{Auth, Config};
 use weir_shard::mail::Mail;
 
 use self::api::Admin;
+use self::audit::Audit;
+use self::blacklist::Listed;
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
@@ -51,6 +55,7 @@ pub(crate) struct Control {
     pub(crate) ring: HashRing,
     /// What the shards have.
     pub(crate) config: Arc<Config>,
+    pub(crate) audit: Audit,
     /// Who may change something.
     pub(crate) guard: Guard,
     /// The shards' keys, and where more of them are fetched.
@@ -87,11 +92,13 @@ async fn serve(control: Control) -> io::Result<End> {
     let shards = control.shards.len();
     let (ask, wanted) = unbounded_channel();
     let (ask_for_token, tokens_wanted) = unbounded_channel();
-    let mailbox = Mailbox::new(control.links, control.shards, ask, ask_for_token);
+    let mailbox = Mailbox::new(control.links, control.shards, ask, ask_for_token, control.audit);
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(wanted));
-    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring, control.auth, control.revocations));
+    let listed = Listed::new(&control.config.blacklist);
+    let admin = Admin::new(mailbox.clone(), control.ring, listed, control.auth, control.revocations);
+    let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     for socket in control.admin {

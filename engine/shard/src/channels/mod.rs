@@ -67,6 +67,9 @@ pub(crate) struct Join {
     /// The client will acknowledge what it gets of its own stream.
     #[serde(default)]
     pub ack: bool,
+    /// Payloads are encrypted, both ways.
+    #[serde(default)]
+    pub encryption: bool,
     /// Whether others on the topic see it, and how.
     #[serde(default)]
     pub presence: Wish,

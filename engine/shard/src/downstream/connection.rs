@@ -122,6 +122,14 @@ impl Stage {
         }
     }
 
+    /// Whether payloads that go out are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        match self {
+            Stage::Sse(feed) => feed.encrypted,
+            stage => stage.link().is_some_and(|link| link.encrypted),
+        }
+    }
+
     /// How far the connection has been sent its client's stream, if it carries one.
     pub(crate) fn marks(&self) -> Option<Cow<'_, Marks>> {
         let marks = match self {
@@ -230,6 +238,8 @@ pub(crate) struct Link {
     pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
+    /// Payloads are encrypted, both ways; settled by the first join.
+    pub encrypted: bool,
     /// The session of the MCP messages that it carries by themselves; few links have one.
     pub rpc: Option<Box<Token>>,
     /// A ping waits for its pong.
@@ -345,6 +355,8 @@ pub(crate) struct Feed {
     pub filter: Option<Box<Filter>>,
     /// One JSON object a line instead of SSE.
     pub ndjson: bool,
+    /// Payloads are encrypted.
+    pub encrypted: bool,
     /// As a link's.
     pub broke: bool,
 }
@@ -412,6 +424,7 @@ impl Link {
             speaks,
             deflate,
             gateway: false,
+            encrypted: false,
             rpc: None,
             pinged: false,
             watch,

@@ -45,7 +45,8 @@ impl Shard {
             self.reply_error(token, link, frame, &Error::insufficient_resources(), cx);
             return Flow::Go;
         }
-        let opening = Opening::of_join(join, link.opening.take().map(|opening| *opening));
+        let mut opening = Opening::of_join(join, link.opening.take().map(|opening| *opening));
+        opening.encryption |= link.encrypted;
         let opened = self.take_stream(token, id, Carrier::WebSocket, opening, link.proof.who(), cx);
         let Opened { marks, gaps, connected, .. } = match opened {
             Ok(opened) => opened,
@@ -84,6 +85,7 @@ impl Shard {
         text: Option<&str>,
         cx: &mut Cx<'_>,
     ) -> Result<Flow, Error> {
+        self.agree_encryption(link, join)?;
         let claimed = join.client_id.as_deref();
         if let Some((id, session)) = link.session.and_then(|id| Some((id, self.sessions.get(id)?))) {
             let client = claimed.unwrap_or(&session.client);

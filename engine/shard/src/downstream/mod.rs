@@ -1,11 +1,13 @@
 //! The clients' side: connections, what they speak, and what is sent to them.
 
 mod acknowledge;
+mod admission;
 mod connection;
 mod cors;
 mod dead_letters;
 mod drain;
 mod egress;
+mod encryption;
 mod endpoint;
 mod exchange;
 mod failover;
@@ -30,6 +32,7 @@ mod request;
 mod resource;
 mod retry;
 mod rpc;
+mod rules;
 mod sending;
 mod sse;
 mod stream;

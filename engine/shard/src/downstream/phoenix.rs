@@ -7,6 +7,7 @@ use weir_transports::websocket::close;
 use crate::acks::Named;
 use crate::channels::{self, Membership, Plan};
 use crate::downstream::connection::Link;
+use crate::downstream::encryption::with_payload;
 use crate::downstream::identity::of_plan;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
@@ -15,6 +16,7 @@ use crate::lane::Lane;
 use crate::limits::{Mode, Permissions};
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
+use crate::policy::rules::Message;
 use crate::route;
 use crate::turn::{Cx, Shard};
 
@@ -32,7 +34,10 @@ impl Shard {
     ) -> Flow {
         match phoenix::decode_text(version, text) {
             Ok(frame) => self.frame(token, link, &frame, Some(text), cx),
-            Err(e) => self.close_link(token, close::INVALID_PAYLOAD, &e.to_string(), cx),
+            Err(e) => {
+                self.link_offends(link, cx.now);
+                self.close_link(token, close::INVALID_PAYLOAD, &e.to_string(), cx)
+            }
         }
     }
 
@@ -45,7 +50,10 @@ impl Shard {
     ) -> Flow {
         match phoenix::decode_binary(bytes) {
             Ok(frame) => self.frame(token, link, &frame, None, cx),
-            Err(e) => self.close_link(token, close::UNSUPPORTED_DATA, &e.to_string(), cx),
+            Err(e) => {
+                self.link_offends(link, cx.now);
+                self.close_link(token, close::UNSUPPORTED_DATA, &e.to_string(), cx)
+            }
         }
     }
 
@@ -65,10 +73,25 @@ impl Shard {
             }
             plan => plan,
         };
-        let allowed = self.allow_plan(token, link, frame, &plan, cx);
-        if let Err(error) = allowed.and_then(|()| self.charge_plan(link, &plan, cx)) {
+        if let Err(error) = self.allow_plan(token, link, frame, &plan, cx) {
+            self.stats.denied += 1;
             self.reply_error(token, link, frame, &error, cx);
             return Flow::Go;
+        }
+        if let Err(error) = self.charge_plan(link, &plan, cx) {
+            self.reply_error(token, link, frame, &error, cx);
+            return Flow::Go;
+        }
+        let opened = match self.open_payload(link, &plan, cx) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.reply_error(token, link, frame, &error, cx);
+                return Flow::Go;
+            }
+        };
+        let plan = with_payload(plan, opened.as_deref());
+        if let Err(breach) = self.judge_plan(link, &plan, cx) {
+            return self.refuse_frame(token, link, frame, &breach, cx);
         }
         match plan {
             Plan::JoinGateway(join) => return self.join_gateway(token, link, frame, &join, text, cx),
@@ -367,26 +390,13 @@ fn event_key(
     Key::new(scope, &text, [event.as_bytes(), payload.as_bytes()]).map(Some)
 }
 
-/// What a push is called: the type in a `message`, the event's name otherwise.
-fn push_type<'a>(event: &'a str, payload: &'a str) -> std::borrow::Cow<'a, str> {
-    #[derive(serde::Deserialize)]
-    struct Typed<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: std::borrow::Cow<'a, str>,
-    }
-    match serde_json::from_str::<Typed<'a>>(payload) {
-        Ok(typed) if event == "message" => typed.kind,
-        _ => event.into(),
-    }
-}
-
 /// A push as backends read it.
 fn push_json(client: &str, event: &str, payload: &str) -> Box<serde_json::value::RawValue> {
     let mut json = Vec::with_capacity(payload.len() + 96);
     json.extend_from_slice(b"{\"client_id\":");
     weir_transports::json::write_str(&mut json, client);
     json.extend_from_slice(b",\"type\":");
-    weir_transports::json::write_str(&mut json, &push_type(event, payload));
+    weir_transports::json::write_str(&mut json, &Message::Event { event, payload }.kind());
     json.extend_from_slice(b",\"payload\":");
     json.extend_from_slice(payload.as_bytes());
     json.push(b'}');

@@ -15,6 +15,7 @@ use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
 use crate::policy::auth::Principal;
+use crate::policy::suspicion::Who;
 use crate::policy::{Provenance, Verdict};
 use crate::route;
 use crate::turn::{Cx, Shard};
@@ -75,6 +76,11 @@ impl Shard {
                 let (name, rate) = self.payer(head, raw.who());
                 let (verdict, standing) = self.backends.take(name, &rate, cx.now.mono);
                 terms.standing = standing;
+                if let Some(name) = name
+                    && let Err(error) = self.let_in(Who::Client(name), cx.now)
+                {
+                    return self.refuse(token, &error, terms, cx);
+                }
                 if let Verdict::Deny { retry_after } = verdict {
                     return self.refuse(token, &Error::RateLimited { retry_after }, terms, cx);
                 }
@@ -126,14 +132,15 @@ impl Shard {
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
+        let (backend, _) = self.payer(head, raw.who());
         match endpoint {
             Endpoint::Client(name) => {
                 let publish = Publish::parse(Receiver::Client(name), head.header(IDEMPOTENCY_KEY), raw.body);
-                self.publish_request(token, publish, raw.who(), terms, cx)
+                self.publish_request(token, publish, (raw.who(), backend), terms, cx)
             }
             Endpoint::Topic(name) => {
                 let publish = Publish::parse(Receiver::Topic(name), head.header(IDEMPOTENCY_KEY), raw.body);
-                self.publish_request(token, publish, raw.who(), terms, cx)
+                self.publish_request(token, publish, (raw.who(), backend), terms, cx)
             }
             Endpoint::Batch => self.batch_request(token, head, raw, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, raw, terms, cx),
@@ -183,13 +190,14 @@ impl Shard {
         &mut self,
         token: Token,
         publish: Result<Publish, Error>,
-        who: Option<&Principal>,
+        (who, backend): (Option<&Principal>, Option<&str>),
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let sent = publish.and_then(|publish| {
-            let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
             self.may_publish(who, &publish)?;
+            let publish = self.judge_publish(publish, who, backend, cx)?;
+            let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
             self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
         });
         match sent {
@@ -216,6 +224,7 @@ impl Shard {
                 .take_for_line(at, payer, cx)
                 .and_then(|()| Publish::parse(Receiver::Named, None, line))
                 .and_then(|publish| self.may_publish(raw.who(), &publish).map(|()| publish))
+                .and_then(|publish| self.judge_publish(publish, raw.who(), payer.0, cx))
                 .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
             left += u32::from(sent.is_ok());
             results.push(sent.err().map(Err));

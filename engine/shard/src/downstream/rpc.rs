@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::limits::Permissions;
 use crate::policy::Verdict;
 use crate::policy::auth::Principal;
+use crate::policy::suspicion::Offence;
 use crate::turn::{Cx, Shard};
 
 impl Shard {
@@ -56,6 +57,7 @@ impl Shard {
             Verdict::Allow { .. } => Ok(()),
             Verdict::Deny { retry_after } => {
                 self.stats.limited += 1;
+                self.client_offends(id, Offence::Limited, cx.now);
                 Err(Error::RateLimited { retry_after })
             }
         }

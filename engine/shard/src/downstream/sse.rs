@@ -62,6 +62,9 @@ impl Shard {
         let opened = Opening::of_head(head).and_then(|opening| {
             self.recovery(&opening, client, cx)?;
             self.spend_ticket(head, cx)?;
+            if !events {
+                self.let_client_in(client, cx.now)?;
+            }
             let session = self.open_session(client, cx)?;
             if !events {
                 self.claim(token, session, raw.who(), cx)?;
@@ -84,7 +87,7 @@ impl Shard {
         opened: Opened,
         cx: &mut Cx<'_>,
     ) {
-        let Opened { cursor, marks, gaps, connected } = opened;
+        let Opened { cursor, marks, gaps, encrypted, connected } = opened;
         let events = self.sessions.get(session).is_some_and(|session| &*session.client == route::EVENTS);
         let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
         let filter = Filter { client: of("client"), kind: of("type") };
@@ -94,7 +97,7 @@ impl Shard {
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
         self.watch_proof(token, &proof, cx.now);
-        let feed = Feed { session, proof, marks, since, heartbeat, filter, ndjson, broke: false };
+        let feed = Feed { session, proof, marks, since, heartbeat, filter, ndjson, encrypted, broke: false };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;

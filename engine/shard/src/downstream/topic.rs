@@ -158,7 +158,11 @@ impl Shard {
         let serializer = serializer(link);
         let mut frames = Vec::new();
         for message in &past.messages {
-            self.encode(serializer, message, &mut frames);
+            if link.encrypted {
+                self.seal_past(link, message, &mut frames);
+            } else {
+                self.encode(serializer, message, &mut frames);
+            }
         }
         let max = self.config.queue_bytes_max;
         let Some(conn) = self.conns.get(token) else { return };

@@ -182,6 +182,7 @@ impl Shard {
         named: Option<&str>,
         cx: &Cx<'_>,
     ) -> Result<(), Error> {
+        self.encryption.agree(opening.encryption)?;
         if let Some(name) = named {
             self.recovery(&opening, name, cx)?;
         }
@@ -284,6 +285,7 @@ impl Shard {
                 Ok(read) => read,
                 Err(violation) => {
                     self.stats.websocket.errors += 1;
+                    self.link_offends(link, cx.now);
                     self.close_link(token, violation.code(), violation.reason(), cx);
                     break;
                 }

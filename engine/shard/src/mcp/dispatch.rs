@@ -62,6 +62,9 @@ impl Shard {
                 return self.answer_error(from.outlet, era, id, &refusal, cx);
             }
         };
+        if let (Method::ToolsCall | Method::PromptsGet, Some(params)) = (method, params) {
+            self.report_params(name, params, cx);
+        }
         let request = Request { from, era, id, method, params, read: &read, surveyed: false };
         if let Err(refusal) = self.serve_request(&request, cx) {
             self.answer_error(from.outlet, era, id, &refusal, cx);

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 pub mod auth;
 mod backends;
+pub mod blacklist;
 mod breaker;
 mod origin;
 mod pace;
 pub(crate) mod routing;
+pub mod rules;
+pub mod suspicion;
 mod token_bucket;
 
 pub use backends::Backends;

@@ -80,9 +80,9 @@ struct Found<'a>(Option<Carried<'a>>);
 impl<'a> Found<'a> {
     fn put(&mut self, carried: Carried<'a>) -> Result<(), Error> {
         match &self.0 {
-            Some(before) if *before != carried => Err(Error::malformed(
-                "it carries several credentials that differ; send one, in one place",
-            )),
+            Some(before) if *before != carried => {
+                Err(Error::malformed("it carries several credentials that differ; send one, in one place"))
+            }
             _ => {
                 self.0 = Some(carried);
                 Ok(())
@@ -137,7 +137,11 @@ mod tests {
     #[test]
     fn each_endpoint_takes_what_its_clients_can_send() {
         let is = |endpoint, target, headers, expected: Option<&str>| {
-            assert_eq!(carried(endpoint, target, headers), Ok(expected.map(str::to_owned)), "{target} {headers}");
+            assert_eq!(
+                carried(endpoint, target, headers),
+                Ok(expected.map(str::to_owned)),
+                "{target} {headers}"
+            );
         };
         is(Endpoint::Mcp, "/mcp", "Authorization: Bearer t\r\n", Some("bearer t"));
         is(Endpoint::Mcp, "/mcp", "authorization: BEARER  t\r\n", Some("bearer t"));

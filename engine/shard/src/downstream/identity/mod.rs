@@ -36,6 +36,7 @@ use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
 use crate::policy::auth::{Credential, Denied, Principal};
+use crate::policy::suspicion::Who;
 use crate::turn::{Cx, Shard};
 
 /// Why a request is not served now.
@@ -113,6 +114,9 @@ impl Shard {
         };
         exchange.asked_keys = false;
         let who = who?;
+        if let Some(who) = who.as_deref().filter(|who| !is_guest(who)) {
+            self.let_in(Who::Client(&who.subject), cx.now)?;
+        }
         self.check_need(&needs::of_request(endpoint, head), who.as_deref())?;
         name(head, who.as_deref())?;
         Ok(who)
@@ -230,7 +234,7 @@ impl Shard {
     /// A link is `client` from now on. Its home is this shard.
     ///
     /// # Errors
-    /// There is no room for another client, or the name is not a guest's to take.
+    /// There is no room for another client, the name is not a guest's to take, or it is kept out.
     pub(crate) fn take_name(
         &mut self,
         token: Token,
@@ -238,6 +242,7 @@ impl Shard {
         client: &str,
         cx: &mut Cx<'_>,
     ) -> Result<(), Error> {
+        self.let_client_in(client, cx.now)?;
         let id = self.open_session(client, cx)?;
         self.claim(token, id, link.proof.who(), cx)?;
         if let Some(session) = self.sessions.get_mut(id) {

@@ -24,7 +24,9 @@ pub(crate) enum Need<'a> {
 /// What a request needs.
 pub(crate) fn of_request<'a>(endpoint: &'a Endpoint<'_>, head: &Head<'_>) -> Need<'a> {
     match endpoint {
-        Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages | Endpoint::Sse => Need::All(Permissions::READ),
+        Endpoint::Mcp | Endpoint::HttpSse | Endpoint::Messages | Endpoint::Sse => {
+            Need::All(Permissions::READ)
+        }
         // Each join, each push and each message says what it wants.
         Endpoint::WebSocket | Endpoint::Phoenix | Endpoint::LongPoll => Need::Nothing,
         // Whose acknowledgement it is stands in its body.
@@ -89,7 +91,9 @@ mod tests {
             (Endpoint::Resource("/mcp"), Need::Nothing),
         ];
         let limits = Limits { head_bytes_max: 4096, line_bytes_max: 1024 };
-        let head = parse_head(b"GET /?client=u1 HTTP/1.1\r\nHost: h\r\n\r\n", &limits).expect("valid").expect("whole");
+        let head = parse_head(b"GET /?client=u1 HTTP/1.1\r\nHost: h\r\n\r\n", &limits)
+            .expect("valid")
+            .expect("whole");
         for (endpoint, need) in &table {
             assert_eq!(of_request(endpoint, &head), *need, "{endpoint:?}");
         }

@@ -89,12 +89,7 @@ impl Shard {
         }
     }
 
-    fn proved_anew(
-        &mut self,
-        link: &Link,
-        payload: &str,
-        cx: &mut Cx<'_>,
-    ) -> Result<Arc<Principal>, Error> {
+    fn proved_anew(&mut self, link: &Link, payload: &str, cx: &mut Cx<'_>) -> Result<Arc<Principal>, Error> {
         #[derive(serde::Deserialize)]
         struct Refresh<'a> {
             #[serde(borrow)]

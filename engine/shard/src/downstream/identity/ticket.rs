@@ -18,13 +18,8 @@ use crate::turn::{Cx, Shard};
 
 /// What a ticket may allow: with it nobody can be another client than the one it is for, at whose home it is
 /// remembered as used.
-const KEPT: [Permissions; 5] = [
-    Permissions::READ,
-    Permissions::WRITE,
-    Permissions::PUBLISH,
-    Permissions::OBSERVE,
-    Permissions::DEBUG,
-];
+const KEPT: [Permissions; 5] =
+    [Permissions::READ, Permissions::WRITE, Permissions::PUBLISH, Permissions::OBSERVE, Permissions::DEBUG];
 
 impl Shard {
     /// `POST /mcp/ticket`: for the client that sends it, or that it names if it may speak for others.
@@ -53,7 +48,11 @@ impl Shard {
         let client = name(head, raw.who())?.ok_or(Error::ClientIdRequired)?;
         let held = KEPT.into_iter().filter(|one| who.may(*one));
         let permissions = held.fold(Permissions::NONE, |all, one| all | one);
-        Ok(Principal { subject: route::check_client_id(&client)?.into(), permissions, ..Principal::clone(who) })
+        Ok(Principal {
+            subject: route::check_client_id(&client)?.into(),
+            permissions,
+            ..Principal::clone(who)
+        })
     }
 
     /// Who a ticket proves, which is not used up by that.

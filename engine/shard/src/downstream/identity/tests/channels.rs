@@ -38,7 +38,10 @@ fn the_subprotocol_of_phoenix_carries_the_token_and_is_not_repeated() {
     let carried = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&token);
     let header = format!("Sec-WebSocket-Protocol: phoenix, base64url.bearer.phx.{carried}\r\n");
     let (socket, sent) = open(&mut world, &upgrade(PHOENIX, &header));
-    assert!(sent.starts_with("HTTP/1.1 101") && sent.contains("Sec-WebSocket-Protocol: phoenix\r\n"), "{sent}");
+    assert!(
+        sent.starts_with("HTTP/1.1 101") && sent.contains("Sec-WebSocket-Protocol: phoenix\r\n"),
+        "{sent}"
+    );
     assert!(join(&mut world, socket, "mcp:gateway", "{}").contains(r#""client_id":"u1""#));
 }
 
@@ -68,7 +71,8 @@ fn nothing_is_inflated_before_somebody_is_known() {
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
     let (_, sent) = open(&mut world, &upgrade(PHOENIX, offer));
     assert!(sent.starts_with("HTTP/1.1 101") && !sent.contains("permessage-deflate"), "{sent}");
-    let (_, sent) = open(&mut world, &upgrade(PHOENIX, &format!("{offer}{}", bearer(&token("u1", json!({}))))));
+    let (_, sent) =
+        open(&mut world, &upgrade(PHOENIX, &format!("{offer}{}", bearer(&token("u1", json!({}))))));
     assert!(sent.contains("permessage-deflate"), "{sent}");
 }
 
@@ -100,7 +104,9 @@ fn a_role_joins_what_its_rules_allow() {
     });
     let socket = socket(&mut world, &token("u1", json!({})));
     assert!(join(&mut world, socket, "room:a", "{}").contains(r#""status":"ok""#));
-    for (topic, payload) in [("room:secret", "{}"), ("topic:a", "{}"), ("mcp:gateway", r#"{"room":"secret"}"#)] {
+    for (topic, payload) in
+        [("room:secret", "{}"), ("topic:a", "{}"), ("mcp:gateway", r#"{"room":"secret"}"#)]
+    {
         let refused = join(&mut world, socket, topic, payload);
         assert!(refused.contains(r#""reason":"insufficient_scope""#), "{topic}: {refused}");
     }

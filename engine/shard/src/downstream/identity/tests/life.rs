@@ -56,7 +56,8 @@ fn a_stream_is_told_and_then_ended() {
 #[test]
 fn a_poll_ends_too() {
     let mut world = world(|_| {});
-    let (_, sent) = open(&mut world, &get(&format!("/mcp/ws/longpoll?vsn=2.0.0&token={}", brief("u1", 20)), ""));
+    let (_, sent) =
+        open(&mut world, &get(&format!("/mcp/ws/longpoll?vsn=2.0.0&token={}", brief("u1", 20)), ""));
     let (_, shown) = sent.split_once(r#""token":""#).expect("a session");
     let shown = shown.split_once('"').expect("its end").0.to_owned();
     let request = get(&format!("/mcp/ws/longpoll?vsn=2.0.0&token={shown}"), "");
@@ -133,7 +134,10 @@ fn a_revoked_token_ends_what_came_with_it() {
     let until = Wall((START + 3_600) * 1_000);
     world.post.inbox.push(Mail::Revoke { token_id: "of u1".into(), until });
     world.turn();
-    assert_eq!(answer(&mut world, &get("/mcp/sse", &bearer(&brief("u1", 3_600)))), (401, "token_revoked".into()));
+    assert_eq!(
+        answer(&mut world, &get("/mcp/sse", &bearer(&brief("u1", 3_600)))),
+        (401, "token_revoked".into())
+    );
     after(&mut world, 11);
     assert!(world.texts(one).concat().contains("token_revoked"));
     assert!(world.read(stream).contains("token_revoked"));

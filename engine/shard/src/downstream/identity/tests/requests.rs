@@ -89,7 +89,8 @@ fn the_subject_is_the_client() {
 fn tokens_in_urls_can_be_switched_off() {
     let mut world = world(|auth| auth.query_token = false);
     let token = token("u1", json!({}));
-    for target in ["/mcp/sse?", "/mcp/events?", "/mcp/ws/websocket?vsn=2.0.0&", "/mcp/ws/longpoll?vsn=2.0.0&"] {
+    for target in ["/mcp/sse?", "/mcp/events?", "/mcp/ws/websocket?vsn=2.0.0&", "/mcp/ws/longpoll?vsn=2.0.0&"]
+    {
         let request = upgrade(&format!("{target}token={token}"), "");
         assert_eq!(answer(&mut world, &request), (401, "missing_token".into()), "{target}");
     }

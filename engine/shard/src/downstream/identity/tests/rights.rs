@@ -29,7 +29,8 @@ fn what_is_done_needs_its_permission() {
         let all = ["read", "write", "publish", "observe", "impersonate", "debug"];
         let others: Vec<&str> = all.into_iter().filter(|word| *word != needed).collect();
         // Of one's own `observe` is enough, too.
-        let others: Vec<&str> = others.into_iter().filter(|word| needed != "read" || *word != "observe").collect();
+        let others: Vec<&str> =
+            others.into_iter().filter(|word| needed != "read" || *word != "observe").collect();
         let refused = may(&mut world, &json!({"permissions": others}), &request);
         assert_eq!(refused, (403, "insufficient_scope".into()), "{request}");
         for who in [json!({"permissions": [needed]}), json!({"scope": format!("mcp:{needed}")})] {
@@ -46,8 +47,7 @@ fn calling_a_tool_is_writing() {
     let modern = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
     let ask = |method: &str, headers: &str, params: &str| {
         let headers = format!("MCP-Protocol-Version: 2026-07-28\r\nMcp-Method: {method}\r\n{headers}");
-        let body =
-            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}{modern}}}}}"#);
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}{modern}}}}}"#);
         post("/mcp", &headers, &body)
     };
     let list = ask("tools/list", "", "");
@@ -96,7 +96,8 @@ fn rules_about_topics_hold_for_presence_and_publishing() {
         |topic: &str| may(&mut world, &who, &get(&format!("/mcp/topics/{topic}/presence"), "")).0;
     assert_eq!(["room:a", "topic:u1", "topic:u2", "room:secret1"].map(&mut presence), [200, 200, 403, 403]);
     let mut publish = |topic: &str| {
-        may(&mut world, &who, &post(&format!("/mcp/topics/{topic}/messages"), "", r#"{"type":"t","data":1}"#)).0
+        may(&mut world, &who, &post(&format!("/mcp/topics/{topic}/messages"), "", r#"{"type":"t","data":1}"#))
+            .0
     };
     assert_eq!(["room:a", "topic:u2", "room:secret1"].map(&mut publish), [202, 403, 403]);
     let line = r#"{"topic":"room:secret1","type":"t","data":1}"#;
