@@ -224,6 +224,8 @@ pub(crate) struct Link {
     pub session: Option<Token>,
     /// What proved that.
     pub proof: Proof,
+    /// Tokens it brought that prove nothing.
+    pub disproved: u8,
     /// Phoenix topics it joined; `mcp:gateway` is one of them.
     pub channels: Vec<Channel>,
     /// How far it has been sent the client's own stream; made by the first message.
@@ -417,6 +419,7 @@ impl Link {
             reader: Reader::default(),
             session: None,
             proof: Proof::default(),
+            disproved: 0,
             channels: Vec::new(),
             marks: None,
             since: 0,
