@@ -5,20 +5,26 @@ use std::io::{self, Read};
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
+use tracing::info;
+use weir_ring::clock::Clock;
 use weir_ring::uring::Peer;
 use weir_ring::waker::Waker;
 use weir_ring::{affinity, mesh, socket};
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::Config;
+use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
+use crate::admin_token;
 use crate::config::{Files, Server, Settings};
+use crate::control::audit::Audit;
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, End};
-use crate::data_dir::DataDir;
+use crate::control::{self, Control, End, Guard, Revocations};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
 use crate::ports::Port;
@@ -58,7 +64,8 @@ impl Gateway {
         insecure: bool,
     ) -> Result<Gateway, StartError> {
         let server = &settings.server;
-        if !server.bind.to_canonical().is_loopback() && !insecure {
+        let authenticates = settings.auth_mode() != Mode::Off;
+        if !server.bind.to_canonical().is_loopback() && !insecure && !authenticates {
             return Err(StartError::Exposed(server.bind));
         }
         let cores = cores(server)?;
@@ -73,10 +80,12 @@ impl Gateway {
             addresses.push((listening.address, port.name));
             shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
         }
+        let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
         let admin = Port::admin(server).listen(1, options)?;
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
+        config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
         if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
             config.secret = data_dir.secret(config.secret)?;
@@ -86,10 +95,18 @@ impl Gateway {
             }
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
+        let revocations = revocations(settings, &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
-        let beginning =
-            Beginning { config: config.into(), credentials: credentials.into(), tls: settings.tls_files() };
-        let control = start_threads(shares, beginning, admin.sockets, spawners)?;
+        let office = Office {
+            admin: admin.sockets,
+            guard: guard(settings, admin.address.port())?,
+            spawners,
+            public_key_refresh: settings.public_key_refresh(),
+            audit: audit(settings.audit_file.as_deref())?,
+            revocations,
+            tls: settings.tls_files(),
+        };
+        let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
         Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
     }
 
@@ -122,20 +139,57 @@ fn connections_max(server: &Server) -> Result<u32, StartError> {
     if allowed < CONNECTIONS_MIN { Err(StartError::TooFewDescriptors { limit }) } else { Ok(allowed) }
 }
 
-/// What all data threads begin with.
-struct Beginning {
-    config: Arc<Config>,
-    credentials: Arc<Credentials>,
-    /// Where the credentials come from.
+/// What the control thread works with, beside its place in the mesh.
+struct Office {
+    /// The admin port's listening sockets.
+    admin: Vec<OwnedFd>,
+    guard: Guard,
+    spawners: Vec<Spawner>,
+    public_key_refresh: Duration,
+    audit: Audit,
+    revocations: Revocations,
+    /// What TLS is made from.
     tls: Files,
+}
+
+/// The tokens that were withdrawn before, which the shards know from the start.
+fn revocations(settings: &Settings, config: &mut Config) -> Result<Revocations, StartError> {
+    let Some(data_dir) = &settings.data_dir else { return Ok(Revocations::default()) };
+    let revocations = Revocations::open(data_dir, Clock::now().wall)
+        .map_err(|(path, error)| DataDirError::System { path, error })?;
+    config.auth.revoked = revocations.all();
+    Ok(revocations)
+}
+
+/// The audit log's file, or the gateway's own log.
+fn audit(path: Option<&Path>) -> Result<Audit, StartError> {
+    let started = Audit::start(path);
+    started.map_err(|error| match path {
+        Some(path) => StartError::AuditFile { path: path.to_owned(), error },
+        None => StartError::System(error),
+    })
+}
+
+/// Who may change something on the admin port.
+fn guard(settings: &Settings, port: u16) -> Result<Guard, StartError> {
+    if let Some(token) = &settings.admin_token {
+        return Ok(Guard::Token(token.clone()));
+    }
+    if settings.auth_mode() == Mode::Off {
+        return Ok(Guard::Loopback);
+    }
+    let path = admin_token::place(settings.data_dir.as_deref(), port);
+    let token = admin_token::write(&path).map_err(StartError::AdminToken)?;
+    info!(file = %path.display(), "the admin token is in a file");
+    Ok(Guard::Token(token))
 }
 
 /// Starts one data thread for each of `shares` and connects all members of the mesh.
 fn start_threads(
     shares: Vec<Share>,
-    beginning: Beginning,
-    admin: Vec<OwnedFd>,
-    spawners: Vec<Spawner>,
+    config: &Arc<Config>,
+    credentials: &Arc<Credentials>,
+    office: Office,
 ) -> Result<Control, StartError> {
     let shards = shares.len() as u16;
     let waker = Waker::new().map_err(StartError::System)?;
@@ -151,8 +205,8 @@ fn start_threads(
         introductions.push(introduce);
         let seat = Seat {
             share,
-            config: beginning.config.clone(),
-            credentials: beginning.credentials.clone(),
+            config: config.clone(),
+            credentials: credentials.clone(),
             seed: random().map(u64::from_ne_bytes).map_err(StartError::System)?,
             waker: waker.clone(),
             links,
@@ -177,19 +231,25 @@ fn start_threads(
     }
     let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
     Ok(Control {
-        admin,
-        spawners,
+        admin: office.admin,
+        guard: office.guard,
+        spawners: office.spawners,
+        auth: config.auth.clone(),
+        public_key_refresh: office.public_key_refresh,
+        audit: office.audit,
+        revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,
-        ring: HashRing::new(&nodes, beginning.config.vnodes),
-        tls: beginning.tls,
+        ring: HashRing::new(&nodes, config.vnodes),
+        tls: office.tls,
+        config: config.clone(),
         ended: all_ended,
     })
 }
 
 /// Randomness of the kernel: a shard's seed, the secret of all shards, and what nobody may guess.
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)

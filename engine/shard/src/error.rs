@@ -1,9 +1,12 @@
 //! The error table: the same names, sentences and numbers on every transport.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_transports::json;
+
+use crate::limits::Permissions;
 
 /// Why something was refused. What was refused has had no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +25,36 @@ pub enum Error {
     ClientIdMismatch,
     /// Another connection has resumed in the place of this one.
     Superseded,
-    /// A token that was not made here, or was changed.
-    InvalidToken,
-    /// A token that was good once.
+    /// A recovery token that was not made here, or was changed.
+    RecoveryTokenInvalid,
+    /// A recovery token that was good once.
+    RecoveryTokenExpired,
+    /// Nothing in the request proves who sends it.
+    MissingToken,
+    /// An access token, an API key or a ticket that proves nothing; `what` says in one clause why, about "it".
+    InvalidToken { what: &'static str },
+    /// An access token that was good once.
     TokenExpired,
-    /// MCP may not be spoken from there.
+    /// A message with what becomes script where a page shows it.
+    PotentialInjection { pattern: &'static str },
+    /// A message that breaks the rule of this name.
+    PolicyViolation { rule: Arc<str> },
+    /// A payload that is not encrypted as it must be; `what` says in one clause which part has which fault.
+    DecryptionFailed { what: &'static str },
+    /// The operator keeps this client or address out.
+    Blacklisted,
+    /// The client or its address behaves oddly and is kept out for a while.
+    Suspicious { retry_after: Duration },
+    /// An access token that was withdrawn.
+    TokenRevoked,
+    /// Who asks is known, and may not do it: it needs `wanted`.
+    InsufficientScope { wanted: Permissions },
+    /// His role may not use or join `what`.
+    NotAllowed { what: &'static str },
+    /// A web page that may not talk to the gateway.
     Origin,
+    /// The gateway is not called so.
+    Host,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
@@ -44,6 +71,8 @@ pub enum Error {
     Unacknowledged,
     /// Changes are for operators, and these are on the machine itself until there is authentication.
     Loopback,
+    /// A token is asked for, and there is nothing to sign it with.
+    NoSigningKey,
     /// The path exists, for the methods in `allow` (RFC 9110, section 15.5.6).
     MethodNotAllowed { allow: &'static str },
 }
@@ -78,14 +107,29 @@ impl Error {
     pub const fn error(&self) -> &'static str {
         match self {
             Error::RateLimited { .. } => "rate_limit_exceeded",
-            Error::MessageTooLarge { .. } | Error::MissingField { .. } | Error::Malformed { .. } => {
-                "invalid_message"
-            }
+            Error::MessageTooLarge { .. }
+            | Error::MissingField { .. }
+            | Error::Malformed { .. }
+            | Error::PotentialInjection { .. } => "invalid_message",
+            Error::PolicyViolation { .. } => "policy_violation",
+            Error::DecryptionFailed { .. } => "decryption_failed",
             Error::ClientIdRequired => "client_id_required",
-            Error::ClientIdMismatch | Error::Origin | Error::Loopback => "forbidden",
+            Error::ClientIdMismatch
+            | Error::Origin
+            | Error::Host
+            | Error::Loopback
+            | Error::Blacklisted
+            | Error::Suspicious { .. }
+            | Error::InsufficientScope { .. }
+            | Error::NotAllowed { .. } => "forbidden",
             Error::Unacknowledged => "timeout",
-            Error::InvalidToken | Error::TokenExpired => "authentication_failed",
-            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
+            Error::RecoveryTokenInvalid
+            | Error::RecoveryTokenExpired
+            | Error::MissingToken
+            | Error::InvalidToken { .. }
+            | Error::TokenExpired
+            | Error::TokenRevoked => "authentication_failed",
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => "conflict",
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
                 "unavailable"
             }
@@ -95,23 +139,34 @@ impl Error {
     }
 
     /// The name of the cause: field `reason`. An error with one cause only is its own.
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match self {
             Error::RateLimited { .. } => "client",
             Error::MessageTooLarge { .. } => "message_too_large",
             Error::MissingField { .. } => "missing_fields",
             Error::Malformed { .. } => "malformed",
+            Error::PotentialInjection { .. } => "potential_injection",
+            Error::PolicyViolation { rule } => rule,
+            Error::Blacklisted => "blacklisted",
+            Error::Suspicious { .. } => "suspicious_behavior",
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
+            Error::Host => "host",
             Error::Superseded => "superseded",
-            Error::Loopback => "insufficient_scope",
+            Error::Loopback | Error::InsufficientScope { .. } | Error::NotAllowed { .. } => {
+                "insufficient_scope"
+            }
             Error::KeyReused => "idempotency_key",
             Error::KeyBusy { .. } => "in_progress",
-            Error::InvalidToken => "invalid_token",
-            Error::TokenExpired => "token_expired",
+            Error::NoSigningKey => "no_signing_key",
+            Error::MissingToken => "missing_token",
+            Error::RecoveryTokenInvalid | Error::InvalidToken { .. } => "invalid_token",
+            Error::RecoveryTokenExpired | Error::TokenExpired => "token_expired",
+            Error::TokenRevoked => "token_revoked",
             Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
+            | Error::DecryptionFailed { .. }
             | Error::Unacknowledged
             | Error::NotFound { .. }
             | Error::MethodNotAllowed { .. } => self.error(),
@@ -121,12 +176,29 @@ impl Error {
     /// The HTTP status (RFC 9110, section 15; 429: RFC 6585).
     pub const fn http_status(&self) -> u16 {
         match self {
-            Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
-            Error::InvalidToken | Error::TokenExpired => 401,
-            Error::ClientIdMismatch | Error::Origin | Error::Loopback => 403,
+            Error::MissingField { .. }
+            | Error::Malformed { .. }
+            | Error::PotentialInjection { .. }
+            | Error::DecryptionFailed { .. }
+            | Error::ClientIdRequired => 400,
+            Error::RecoveryTokenInvalid
+            | Error::RecoveryTokenExpired
+            | Error::MissingToken
+            | Error::InvalidToken { .. }
+            | Error::TokenExpired
+            | Error::TokenRevoked => 401,
+            Error::ClientIdMismatch
+            | Error::Origin
+            | Error::Host
+            | Error::Loopback
+            | Error::PolicyViolation { .. }
+            | Error::Blacklisted
+            | Error::Suspicious { .. }
+            | Error::InsufficientScope { .. }
+            | Error::NotAllowed { .. } => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
-            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => 503,
@@ -147,27 +219,67 @@ impl Error {
                 format!("The field \"{field}\" is missing or empty; add it.").into()
             }
             Error::Malformed { what } => format!("The message cannot be read: {what}.").into(),
+            Error::PotentialInjection { pattern } => format!(
+                "The message has what a page that shows it would run (pattern {pattern}); escape it for HTML, or \
+                 have the operator set rules.injection."
+            )
+            .into(),
+            Error::PolicyViolation { rule } => {
+                format!("The message breaks the operator's rule \"{rule}\"; see what it demands.").into()
+            }
+            Error::DecryptionFailed { what } => {
+                format!("The payload cannot be decrypted: {what}; see that key, key_id and client_id are right.")
+                    .into()
+            }
+            Error::Blacklisted => {
+                "The operator of this server keeps this client or address out; ask there.".into()
+            }
+            Error::Suspicious { .. } => "The client or its address has lately sent too much that is wrong or too \
+                                         often reconnected; wait for retry_after milliseconds."
+                .into(),
             Error::ClientIdRequired => "The request names no client; send the header X-Client-ID, the query \
                                         parameter client_id or the join payload's client_id."
                 .into(),
             Error::ClientIdMismatch => {
-                "The request names a client other than the one its connection, path or recovery token \
-                 belongs to; use one client_id."
+                "The request names a client other than the one its connection, path or token belongs to; use \
+                 one client_id."
                     .into()
             }
             Error::Superseded => {
                 "The client has resumed elsewhere with the recovery token of this connection, which ends."
                     .into()
             }
-            Error::InvalidToken => {
+            Error::RecoveryTokenInvalid => {
                 "The recovery token was not issued by this server, or was changed; connect without it.".into()
             }
-            Error::TokenExpired => {
+            Error::RecoveryTokenExpired => {
                 "The recovery token is too old; connect without it to be given a new one.".into()
             }
-            Error::Origin => {
-                "MCP may not be spoken from this Host or Origin; add it to mcp.hosts if it should.".into()
+            Error::MissingToken => {
+                "The request does not prove who sends it; send the header Authorization: Bearer with an access \
+                 token or an API key."
+                    .into()
             }
+            Error::InvalidToken { what } => {
+                format!("The credential is not accepted: {what}. Get a new one from who issued it.").into()
+            }
+            Error::TokenExpired => "The access token has expired; get a new one and send it.".into(),
+            Error::TokenRevoked => "The access token was revoked; only a new one will do.".into(),
+            Error::InsufficientScope { wanted } => {
+                let words = wanted.words().collect::<Vec<_>>().join(" ");
+                format!("Who asks may not do this, which needs the permission {words}; get a token that has it.").into()
+            }
+            Error::NotAllowed { what } => {
+                format!("The role of who asks may not use this {what}; use another, or ask the operator.").into()
+            }
+            Error::Origin => {
+                "The request comes from a web page of another origin (scheme, host and port); add that \
+                              to security.origins if the page may talk to the server."
+                    .into()
+            }
+            Error::Host => "The request is for a host that this server is not known by; add the name to \
+                            security.hosts if it should be."
+                .into(),
             Error::InsufficientResources { .. } => {
                 "The server is at its limit of memory or connections; wait and try again.".into()
             }
@@ -195,6 +307,10 @@ impl Error {
                                       after retry_after milliseconds."
                     .into()
             }
+            Error::NoSigningKey => {
+                "This gateway has no secret to sign tokens with; set JWT_SECRET, or get tokens from their issuer."
+                    .into()
+            }
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
             Error::MethodNotAllowed { allow } => {
                 format!("This path does not know the request's method; use {allow}.").into()
@@ -206,6 +322,7 @@ impl Error {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::RateLimited { retry_after }
+            | Error::Suspicious { retry_after }
             | Error::InsufficientResources { retry_after }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
@@ -250,18 +367,35 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 19] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 32] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
             (Error::MissingField { field: "type" }, "invalid_message", "missing_fields", 400),
             (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
+            (
+                Error::PotentialInjection { pattern: "template" },
+                "invalid_message",
+                "potential_injection",
+                400,
+            ),
+            (Error::PolicyViolation { rule: "no-spam".into() }, "policy_violation", "no-spam", 403),
+            (Error::DecryptionFailed { what: "x" }, "decryption_failed", "decryption_failed", 400),
+            (Error::Blacklisted, "forbidden", "blacklisted", 403),
+            (Error::Suspicious { retry_after: WAIT }, "forbidden", "suspicious_behavior", 403),
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
             (Error::Superseded, "conflict", "superseded", 409),
-            (Error::InvalidToken, "authentication_failed", "invalid_token", 401),
+            (Error::RecoveryTokenInvalid, "authentication_failed", "invalid_token", 401),
+            (Error::RecoveryTokenExpired, "authentication_failed", "token_expired", 401),
+            (Error::MissingToken, "authentication_failed", "missing_token", 401),
+            (Error::InvalidToken { what: "it is none" }, "authentication_failed", "invalid_token", 401),
             (Error::TokenExpired, "authentication_failed", "token_expired", 401),
+            (Error::TokenRevoked, "authentication_failed", "token_revoked", 401),
+            (Error::InsufficientScope { wanted: Permissions::WRITE }, "forbidden", "insufficient_scope", 403),
+            (Error::NotAllowed { what: "tool" }, "forbidden", "insufficient_scope", 403),
             (Error::Origin, "forbidden", "origin", 403),
+            (Error::Host, "forbidden", "host", 403),
             (Error::Loopback, "forbidden", "insufficient_scope", 403),
             (Error::Unacknowledged, "timeout", "timeout", 504),
             (
@@ -274,6 +408,7 @@ mod tests {
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),
             (Error::KeyBusy { retry_after: WAIT }, "conflict", "in_progress", 409),
+            (Error::NoSigningKey, "conflict", "no_signing_key", 409),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
         ]

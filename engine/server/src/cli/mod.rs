@@ -3,6 +3,7 @@
 mod serve;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -40,6 +41,9 @@ enum Command {
     Serve(Serve),
     /// Check what serve would use, and start nothing
     CheckConfig(Serve),
+    /// Make, check and refresh access tokens, and make API keys
+    #[command(subcommand)]
+    Token(token::Command),
     /// Print the configuration that holds without a file: every key, explained
     DefaultConfig,
 }
@@ -86,7 +90,7 @@ struct Serve {
     /// Open /mcp/ws/echo
     #[arg(long)]
     test_endpoints: bool,
-    /// Allow an address that is not loopback, although there is no authentication
+    /// Allow an address that is not loopback without authentication
     #[arg(long)]
     insecure: bool,
 }
@@ -96,6 +100,7 @@ enum Failure {
     Config(ConfigError),
     Tls(TlsError),
     Start(crate::start_error::StartError),
+    Token(token::TokenFailure),
     Broken(io::Error),
     Panicked,
 }
@@ -116,6 +121,7 @@ pub(crate) fn run() -> ExitCode {
                 ExitCode::SUCCESS
             })
         }
+        Command::Token(command) => token::run(command, &environment),
         Command::DefaultConfig => {
             say(config::DEFAULT_FILE.trim_end());
             Ok(ExitCode::SUCCESS)
@@ -161,7 +167,7 @@ impl Failure {
     fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Config(_) | Failure::Tls(_) => 2,
-            Failure::Start(_) | Failure::Broken(_) | Failure::Panicked => 1,
+            Failure::Start(_) | Failure::Token(_) | Failure::Broken(_) | Failure::Panicked => 1,
         })
     }
 }
@@ -172,6 +178,7 @@ impl fmt::Display for Failure {
             Failure::Config(error) => write!(f, "{error}"),
             Failure::Tls(error) => write!(f, "{error}"),
             Failure::Start(error) => write!(f, "{error}"),
+            Failure::Token(failure) => write!(f, "{failure}"),
             Failure::Broken(error) => write!(f, "the system took away what the gateway runs on: {error}"),
             Failure::Panicked => {
                 f.write_str("a data thread panicked, which is a bug; its last words are above")

@@ -5,12 +5,17 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::Prefix;
+use weir_shard::limits::{
+    Algorithm, Injection, Material, Mode, Origins, PayloadKey, Prefix, Rate, Secret, Subject,
+};
 
+use super::auth::{self, SECRET_BYTES_MIN};
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
 use super::tls::ClientAuth;
-use super::value::{Value, cores, duration, hosts};
+use super::value::{
+    Value, algorithms, cores, duration, hosts, origins, payload_keys, subjects, texts, tokens,
+};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -41,16 +46,46 @@ pub(super) enum Kind {
     Address(fn(&mut Settings, IpAddr)),
     Cores(fn(&mut Settings, Vec<usize>)),
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
+    Origins(fn(&mut Settings, Origins)),
+    /// Names of methods or headers, as one header lists them.
+    Tokens(fn(&mut Settings, Box<str>)),
     /// A path; "" is none.
     Folder(fn(&mut Settings, Option<PathBuf>)),
-    /// The same of a file.
-    File(fn(&mut Settings, Option<PathBuf>)),
     /// One of these words.
     Choice {
         words: &'static [&'static str],
         set: fn(&mut Settings, &str),
     },
+    /// At least one text, none of them empty.
+    Names(fn(&mut Settings, Vec<Box<str>>)),
+    /// At least one.
+    Algorithms(fn(&mut Settings, Vec<Algorithm>)),
+    /// At least so many bytes that nobody is shown; "" is none.
+    Secret {
+        min: usize,
+        set: fn(&mut Settings, Option<Secret>),
+    },
+    /// PEM, or its path; "" is none.
+    PublicKey(fn(&mut Settings, Option<Material>)),
+    /// A path; "" is none.
+    File(fn(&mut Settings, Option<PathBuf>)),
+    /// Addresses, networks and clients.
+    Subjects(fn(&mut Settings, Vec<Subject>)),
+    /// At most so many keys of payloads, which nobody is shown; "" is none.
+    PayloadKeys {
+        most: usize,
+        set: fn(&mut Settings, Vec<PayloadKey>),
+    },
+    /// Where keys are fetched; "" is nowhere.
+    KeyUrl(fn(&mut Settings, Option<Box<str>>)),
+    /// Authorization servers.
+    Servers(fn(&mut Settings, Vec<Box<str>>)),
+    /// The gateway's own URL; "" is none.
+    Resource(fn(&mut Settings, Option<Box<str>>)),
 }
+
+/// Bytes of the longest secret.
+const SECRET_BYTES_MAX: usize = 4_096;
 
 impl Key {
     /// Sets the key in `settings`.
@@ -83,11 +118,17 @@ impl Key {
             (Kind::Cores(set), Value::Number(core)) if u16::try_from(*core).is_ok() => {
                 set(settings, vec![*core as usize]);
             }
-            (Kind::Folder(set) | Kind::File(set), Value::Text(path)) => {
-                set(settings, (!path.is_empty()).then(|| path.into()))
-            }
+            (Kind::Folder(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
             (Kind::Hosts(set), value) => match hosts(value) {
                 Some(hosts) => set(settings, hosts),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Origins(set), value) => match origins(value) {
+                Some(origins) => set(settings, origins),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Tokens(set), value) => match tokens(value) {
+                Some(tokens) => set(settings, tokens),
                 None => return Err(self.refuses(value.clone())),
             },
             (Kind::Choice { words, set }, Value::Text(word)) if words.contains(&word.as_str()) => {
@@ -106,9 +147,84 @@ impl Key {
             {
                 set(settings, &number.to_string());
             }
+            _ => return self.set_of_auth(settings, value),
+        }
+        Ok(())
+    }
+
+    /// As [`Key::set`], for the kinds that authentication has.
+    fn set_of_auth(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
+            (Kind::Names(set), value) => match texts(value) {
+                Some(names) if !names.is_empty() && names.iter().all(|name| !name.is_empty()) => {
+                    set(settings, names);
+                }
+                _ => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Algorithms(set), value) => match algorithms(value) {
+                Some(algorithms) if !algorithms.is_empty() => set(settings, algorithms),
+                _ => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Secret { set, .. }, Value::Text(text)) if text.is_empty() => set(settings, None),
+            (Kind::Secret { min, set }, Value::Text(text))
+                if (*min..=SECRET_BYTES_MAX).contains(&text.len()) =>
+            {
+                set(settings, Some(Secret::new(text.as_bytes())));
+            }
+            (Kind::Secret { .. }, Value::Text(text)) => {
+                return Err(self.refuses(Value::Hidden { bytes: text.len() }));
+            }
+            (Kind::Secret { .. }, _) => return Err(self.refuses(Value::Other("no text"))),
+            (Kind::PublicKey(set), Value::Text(text)) => match text.as_str() {
+                "" => set(settings, None),
+                text => set(settings, Some(auth::pem(text)?)),
+            },
+            (Kind::Servers(set), value) => match texts(value) {
+                Some(urls) if urls.iter().all(|url| auth::is_url_of_keys(url)) => set(settings, urls),
+                _ => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Resource(set), Value::Text(url)) if url.is_empty() => set(settings, None),
+            (Kind::Resource(set), Value::Text(url)) if auth::is_resource(url) => {
+                set(settings, Some(url.as_str().into()));
+            }
+            (Kind::KeyUrl(set), Value::Text(url)) if url.is_empty() => set(settings, None),
+            (Kind::KeyUrl(set), Value::Text(url)) if auth::is_url_of_keys(url) => {
+                set(settings, Some(url.as_str().into()));
+            }
+            _ => return self.set_of_rules(settings, value),
+        }
+        Ok(())
+    }
+
+    /// As [`Key::set`], for the kinds that rules, the audit log and encryption have.
+    fn set_of_rules(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
+            (Kind::File(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
+            (Kind::Subjects(set), value) => match subjects(value) {
+                Some(subjects) => set(settings, subjects),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::PayloadKeys { most, set }, value) => match payload_keys(value) {
+                Some(keys) if keys.len() <= *most => set(settings, keys),
+                // It may be a key all the same.
+                _ => return Err(self.refuses(Value::Other("something else"))),
+            },
             _ => return Err(self.refuses(value)),
         }
         Ok(())
+    }
+
+    /// What a variable or flag says: what it is meant to be decides whether digits are a number.
+    pub(super) fn value(&self, text: &str) -> Value {
+        match self.kind {
+            Kind::Names(_)
+            | Kind::Algorithms(_)
+            | Kind::Secret { .. }
+            | Kind::PublicKey(_)
+            | Kind::PayloadKeys { .. }
+            | Kind::KeyUrl(_) => Value::Text(text.to_owned()),
+            _ => Value::of_text(text),
+        }
     }
 
     fn refuses(&self, value: Value) -> Fault {
@@ -245,12 +361,38 @@ pub(super) const KEYS: &[Key] = &[
     key("backpressure.lag", timeout(10, HOUR, |s, t| s.shard.backpressure.lag = t)),
     key("backpressure.bundle_interval", time(10, HOUR, |s, t| s.shard.backpressure.bundle_interval = t)),
 
+    aliased("MCP_RATE_LIMIT_PER_CLIENT", "rate_limiting.per_client", number(0, RATE_MAX, |s, n| s.auth.per_client = n as u32)),
     aliased("MCP_RATE_LIMIT", "rate_limiting.default.limit", number(0, RATE_MAX, |s, n| s.client_limit.limit = n as u32)),
     key("rate_limiting.default.per", time(1, DAY, |s, t| s.client_limit.per = t)),
     key("rate_limiting.default.burst", number(0, RATE_MAX, |s, n| s.client_limit.burst = n as u32)),
     key("rate_limiting.backend.limit", number(0, RATE_MAX, |s, n| s.backend_limit.limit = n as u32)),
     key("rate_limiting.backend.per", time(1, DAY, |s, t| s.backend_limit.per = t)),
     key("rate_limiting.backend.burst", number(0, RATE_MAX, |s, n| s.backend_limit.burst = n as u32)),
+
+    key("auth.mode", Kind::Choice { words: &["auto", "off", "optional", "required"], set: |s, word| {
+        s.auth.mode = match word {
+            "off" => Some(Mode::Off),
+            "optional" => Some(Mode::Optional),
+            "required" => Some(Mode::Required),
+            _ => None,
+        };
+    } }),
+    key("auth.query_token", Kind::Switch(|s, on| s.auth.query_token = on)),
+    key("auth.join_token", Kind::Switch(|s, on| s.auth.join_token = on)),
+    key("auth.ticket_ttl", time(SECOND, 30 * SECOND, |s, t| s.auth.ticket_ttl = t)),
+    key("auth.resource", Kind::Resource(|s, url| s.auth.resource = url)),
+    key("auth.authorization_servers", Kind::Servers(|s, urls| s.auth.authorization_servers = urls)),
+    aliased("JWT_SECRET", "auth.jwt.secret", Kind::Secret { min: SECRET_BYTES_MIN, set: |s, secret| s.auth.secret = secret }),
+    key("auth.jwt.public_key", Kind::PublicKey(|s, key| s.auth.public_key = key)),
+    key("auth.jwt.jwks_url", Kind::KeyUrl(|s, url| s.auth.jwks_url = url)),
+    key("auth.jwt.public_key_refresh", time(10 * SECOND, 7 * DAY, |s, t| s.auth.public_key_refresh = t)),
+    key("auth.jwt.issuer", Kind::Names(|s, names| s.auth.issuers = names)),
+    key("auth.jwt.audience", Kind::Names(|s, names| s.auth.audiences = names)),
+    key("auth.jwt.algorithms", Kind::Algorithms(|s, algorithms| s.auth.algorithms = algorithms)),
+    key("auth.jwt.leeway", time(0, 10 * MINUTE, |s, t| s.auth.leeway = t)),
+    key("auth.jwt.cache_ttl", time(0, DAY, |s, t| s.auth.cache_ttl = t)),
+
+    key("admin.token", Kind::Secret { min: 16, set: |s, token| s.admin_token = token }),
 
     key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| {
         s.shard.session_idle_timeout = t;
@@ -269,6 +411,31 @@ pub(super) const KEYS: &[Key] = &[
     key("routing.probe_interval", timeout(50, MINUTE, |s, t| s.shard.routing.probe_interval = (t < NEVER).then_some(t))),
     key("routing.health_check_interval", HEALTH_CHECK_INTERVAL),
 
+    key("security.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
+    key("security.origins", Kind::Origins(|s, origins| s.shard.browser.origins = origins)),
+    key("security.blacklist", Kind::Subjects(|s, subjects| s.shard.blacklist = subjects)),
+
+    key("cors.origins", Kind::Origins(|s, origins| s.shard.browser.cors.origins = origins)),
+    key("cors.methods", Kind::Tokens(|s, methods| s.shard.browser.cors.methods = methods)),
+    key("cors.headers", Kind::Tokens(|s, headers| s.shard.browser.cors.headers = headers)),
+    key("cors.max_age", timeout(SECOND, DAY, |s, t| s.shard.browser.cors.max_age = if t < NEVER { t } else { Duration::ZERO })),
+
+    key("rules.injection", Kind::Choice { words: INJECTION, set: |s, word| s.shard.rules.injection = injection(word) }),
+    key("rules.backend_injection", Kind::Choice { words: INJECTION, set: |s, word| {
+        s.shard.rules.backend_injection = injection(word);
+    } }),
+
+    key("suspicion.threshold", number(0, 1_000_000, |s, n| s.shard.suspicion.threshold = n as f32)),
+    key("suspicion.refused_for", time(SECOND, DAY, |s, t| s.shard.suspicion.refused_for = t)),
+
+    key("audit.file", Kind::File(|s, path| s.audit_file = path)),
+    key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
+
+    aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
+        Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
+    key("encryption.keys", Kind::PayloadKeys { most: 16, set: |s, keys| s.encryption.old_keys = keys }),
+    key("encryption.required", Kind::Switch(|s, on| s.encryption.required = on)),
+
     key("mcp.prefix", Kind::Choice { words: &["never", "on_conflict", "always"], set: |s, word| {
         s.shard.mcp.prefix = match word {
             "never" => Prefix::Never,
@@ -277,7 +444,6 @@ pub(super) const KEYS: &[Key] = &[
         };
     } }),
     key("mcp.builtin", Kind::Choice { words: &["auto", "true", "false"], set: |s, word| s.builtin = word.parse().ok() }),
-    key("mcp.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
     key("mcp.max_sessions", number(1, 100_000_000, |s, n| s.shard.mcp.sessions_max = n as u32)),
     key("mcp.max_calls_per_shard", number(1, 1 << 24, |s, n| s.shard.mcp.calls_max = n as u32)),
 
@@ -296,6 +462,17 @@ pub(super) const KEYS: &[Key] = &[
 
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
 ];
+
+/// What may follow from an injection pattern.
+const INJECTION: &[&str] = &["enforce", "report", "off"];
+
+fn injection(word: &str) -> Injection {
+    match word {
+        "report" => Injection::Report,
+        "off" => Injection::Off,
+        _ => Injection::Enforce,
+    }
+}
 
 const HEALTH_CHECK_INTERVAL: Kind = time(100, HOUR, |s, t| s.upstream.health_check_interval = t);
 

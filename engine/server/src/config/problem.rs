@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use weir_shard::limits::Algorithm;
+
+use super::auth;
 use super::keys::Kind;
 use super::value::{Value, duration_text};
 
@@ -53,6 +56,10 @@ pub(super) enum Fault {
     Beside(&'static str),
     /// Another section has this name.
     Taken(String),
+    /// There are more of them than may be.
+    Many { most: usize, what: &'static str },
+    /// What should be a public key is none.
+    Pem { source: String, why: String },
     /// The resolver does not find the host.
     Unresolved { host: String, error: String },
 }
@@ -78,11 +85,33 @@ impl Kind {
                 "a list of host names or addresses without port, such as [\"weir.example.com\", \"[::1]\"]"
                     .into()
             }
-            Kind::File(_) => {
-                "a file, such as \"/etc/weir/cert.pem\" or \"./cert.pem\", or \"\" for none".into()
-            }
+            Kind::Origins(_) => "a list of origins as browsers send them: scheme, host, and the port unless it is the \
+                                 scheme's own, such as [\"https://app.example.com\", \"http://localhost:5173\"], \
+                                 letters outside of ASCII as xn--; or \"*\" for all pages there are"
+                .into(),
+            Kind::Tokens(_) => "a list of names such as [\"GET\", \"POST\"] or [\"X-Client-ID\"]".into(),
             Kind::Folder(_) => "a folder, such as \"/var/lib/weir\" or \"./1\", or \"\" for none".into(),
             Kind::Choice { words, .. } => alternatives(words),
+            Kind::Names(_) => "a list of at least one text, such as [\"weir\"]".into(),
+            Kind::Algorithms(_) => {
+                let names = Algorithm::ALL.map(Algorithm::name);
+                format!("a list of at least one of {}", alternatives(&names))
+            }
+            Kind::Secret { min, .. } => format!("a text of {min} to 4096 bytes, or \"\" for none"),
+            Kind::PublicKey(_) => "a PEM file's path, the key itself, or \"\" for none".into(),
+            Kind::File(_) => "a file's path, such as \"/var/log/weir/audit.ndjson\", or \"\" for none".into(),
+            Kind::Subjects(_) => {
+                "a list of addresses, networks and clients, such as [\"10.0.0.0/8\", \"client:mallory\"]".into()
+            }
+            Kind::PayloadKeys { most, .. } => {
+                let list = if *most == 1 { "" } else { "a list of " };
+                format!("{list}\"NAME:\" and 32 bytes in base64, or \"\" for none")
+            }
+            Kind::Servers(_) => format!("a list of URLs, each {}", auth::URL),
+            Kind::Resource(_) => {
+                "the URL of /mcp as clients have it, such as \"https://weir.example.com/mcp\", or \"\" for none".into()
+            }
+            Kind::KeyUrl(_) => format!("{}, or \"\" for none", auth::URL),
         }
     }
 }
@@ -140,6 +169,13 @@ impl fmt::Display for Problem {
             Fault::Taken(name) => {
                 write!(f, "{place}: {key} is {name:?}, and so is another's; rename one of them")
             }
+            Fault::Many { most, what } => {
+                write!(f, "{place}: {key} is one too many: there are at most {most} {what}; take some away")
+            }
+            Fault::Pem { source, why } => write!(
+                f,
+                "{place}: {key}: {source} {why}; name a PEM file with a public key, or write the key itself"
+            ),
             Fault::Unresolved { host, error } => write!(
                 f,
                 "{place}: {key} names the host {host:?}, which cannot be resolved: {error}; correct the name or the \

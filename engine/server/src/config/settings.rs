@@ -5,8 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::{self, LOOPBACK_HOSTS};
+use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
+use super::auth::Auth;
+use super::encryption::Encryption;
+use super::rules;
 use super::tls::{Files, Tls};
 use super::upstream::{Command, Upstream};
 
@@ -28,11 +31,17 @@ pub(crate) struct Settings {
     pub(super) durability: limits::Durability,
     /// The bounds of a shard. What all shards have together (SSE streams) is not yet divided.
     pub(super) shard: limits::Config,
+    pub(super) auth: Auth,
+    /// Guards what changes something on the admin port. None: one is made at start, if there is authentication.
+    pub(crate) admin_token: Option<Secret>,
+    /// Where the audit log goes. None: to the log.
+    pub(crate) audit_file: Option<PathBuf>,
+    pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
     /// Whether the built-in MCP server takes part. None: if there is no upstream.
     pub(super) builtin: Option<bool>,
-    /// Hosts that MCP requests may be for and come from. Empty: as the address the gateway listens on says.
+    /// Hosts that requests may be for. Empty: as the address the gateway listens on says.
     pub(super) hosts: Vec<Box<str>>,
     /// What holds for an upstream that does not say otherwise; while one is read, what it says.
     pub(super) upstream: limits::Upstream,
@@ -82,8 +91,12 @@ impl Default for Settings {
             data_dir: None,
             tls: Tls::default(),
             durability: limits::Durability::default(),
+            audit_file: None,
+            encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
+            auth: Auth::default(),
+            admin_token: None,
             builtin: None,
             hosts: Vec::new(),
             upstream: limits::Upstream::default(),
@@ -110,11 +123,15 @@ impl Settings {
         config.delivery.dead_messages_max = each(config.delivery.dead_messages_max);
         config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
-        config.client_rate = self.client_limit.rate();
+        config.auth = self.auth();
+        self.encryption.apply(&mut config);
+        config.resource = self.auth.resource();
+        config.client_rate = self.auth.capped(self.client_limit.rate());
         config.backend_rate = self.backend_limit.rate();
         config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
+        config.auth.keeps_tokens = self.upstreams.iter().any(Upstream::exchanges);
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
-        config.mcp.hosts = self.mcp_hosts();
+        config.browser.hosts = self.hosts();
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
     }
@@ -135,6 +152,26 @@ impl Settings {
         Files { listeners: self.tls.clone(), upstreams: upstreams.collect() }
     }
 
+    /// Whether clients must prove who they are.
+    pub(crate) fn auth_mode(&self) -> Mode {
+        self.auth.mode()
+    }
+
+    /// Whom tokens may be meant for, where data is served at these ports.
+    pub(crate) fn audiences(&self, ports: &[u16]) -> Box<[Box<str>]> {
+        self.auth.audiences(self.server.bind, ports)
+    }
+
+    /// Keys, roles and what else a shard is given of `[auth]`.
+    pub(crate) fn auth(&self) -> limits::Auth {
+        self.auth.limits(self.client_limit)
+    }
+
+    /// How often keys are fetched anew.
+    pub(crate) fn public_key_refresh(&self) -> Duration {
+        self.auth.public_key_refresh
+    }
+
     /// The upstreams that are children, by their places among all.
     pub(crate) fn commands(&self) -> impl Iterator<Item = (usize, &Command)> {
         let upstreams = self.upstreams.iter().enumerate();
@@ -143,17 +180,11 @@ impl Settings {
 
     /// Who listens on loopback only is named by loopback names only, which keeps out web pages whose own name
     /// was made to point here (DNS rebinding).
-    fn mcp_hosts(&self) -> Vec<Box<str>> {
-        let bind = self.server.bind.to_canonical();
-        if !self.hosts.is_empty() || !bind.is_loopback() {
-            return self.hosts.clone();
+    fn hosts(&self) -> Vec<Box<str>> {
+        if self.hosts.is_empty() && !self.server.bind.to_canonical().is_loopback() {
+            return Vec::new();
         }
-        let mut hosts = LOOPBACK_HOSTS.map(Box::from).to_vec();
-        let bind = if bind.is_ipv6() { format!("[{bind}]") } else { bind.to_string() };
-        if !LOOPBACK_HOSTS.contains(&bind.as_str()) {
-            hosts.push(bind.into());
-        }
-        hosts
+        LOOPBACK_HOSTS.map(Box::from).into_iter().chain(self.hosts.iter().cloned()).collect()
     }
 
     /// Values that are fine alone and not together, each with its reason and what to do.
@@ -168,6 +199,9 @@ impl Settings {
                 shard.queue_bytes_max, shard.message_bytes_max
             ));
         }
+        found.extend(self.auth.contradictions());
+        found.extend(self.encryption.contradictions());
+        found.extend(rules::contradictions(&shard.rules.messages, &self.auth.roles));
         found.extend(self.inverted());
         found.extend(self.tls.contradictions());
         for upstream in &self.upstreams {
@@ -181,16 +215,8 @@ impl Settings {
                  the second"
             ));
         }
-        for limits::Upstream { name, timeout, timeout_max, .. } in
-            self.upstreams.iter().map(|one| &one.bounds)
-        {
-            if timeout_max < timeout {
-                found.push(format!(
-                    "timeout_max = {timeout_max:?} of the upstream {name} is smaller than its timeout = {timeout:?}: raise \
-                     the first or lower the second"
-                ));
-            }
-        }
+        let authenticates = self.auth.mode() != Mode::Off;
+        found.extend(self.upstreams.iter().flat_map(|upstream| upstream.contradictions(authenticates)));
         let ports = [("admin", server.admin_port), ("sse", server.sse_port), ("ws", server.ws_port)];
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {
             if ports[one].1 == ports[other].1 && ports[one].1 != 0 {
@@ -271,7 +297,7 @@ fn smaller<T: PartialOrd + fmt::Debug>(
 }
 
 impl Limit {
-    fn rate(self) -> limits::Rate {
+    pub(super) fn rate(self) -> limits::Rate {
         let burst = if self.burst == 0 { self.limit.max(1) } else { self.burst };
         limits::Rate { per_second: f64::from(self.limit) / self.per.as_secs_f64(), burst }
     }

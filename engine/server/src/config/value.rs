@@ -4,7 +4,10 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use toml::de::DeValue;
+use weir_shard::limits::{Algorithm, Origin, Origins, PayloadKey, Secret, Subject};
 
 /// A value before its key has judged it.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +17,10 @@ pub(super) enum Value {
     Fraction(f64),
     Text(String),
     List(Vec<Value>),
+    /// A text that nobody is shown, of so many bytes.
+    Hidden {
+        bytes: usize,
+    },
     /// None of the above; what it is instead.
     Other(&'static str),
 }
@@ -65,6 +72,7 @@ impl fmt::Display for Value {
             Value::Fraction(fraction) => write!(f, "{fraction}"),
             Value::Text(text) => write!(f, "{text:?}"),
             Value::List(_) => f.write_str("a list"),
+            Value::Hidden { bytes } => write!(f, "a text of {bytes} bytes"),
             Value::Other(kind) => f.write_str(kind),
         }
     }
@@ -74,7 +82,7 @@ impl fmt::Display for Value {
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A duration as it is written: a whole number and `ms`, `s`, `m` or `h`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let (_, millis) = UNITS.into_iter().find(|(name, _)| *name == unit.trim_start())?;
@@ -105,15 +113,65 @@ pub(super) fn cores(text: &str) -> Option<Vec<usize>> {
     Some(cores)
 }
 
-/// Hosts as they are written, in a list or with commas between: names or addresses without port, IPv6 in
-/// brackets. They are compared in lower case.
+/// Texts as they are written, in a list or with commas between.
+pub(super) fn texts(value: &Value) -> Option<Vec<Box<str>>> {
+    match value {
+        Value::Text(text) if text.trim().is_empty() => Some(Vec::new()),
+        Value::Text(text) => Some(text.split(',').map(|part| part.trim().into()).collect()),
+        Value::List(items) => items.iter().map(|item| item.as_text().map(Box::from)).collect(),
+        _ => None,
+    }
+}
+
+/// Algorithms of signatures as they are written, as texts are.
+pub(super) fn algorithms(value: &Value) -> Option<Vec<Algorithm>> {
+    texts(value)?.iter().map(|name| Algorithm::of_name(name)).collect()
+}
+
+/// Who is on the blacklist, as texts are.
+pub(super) fn subjects(value: &Value) -> Option<Vec<Subject>> {
+    texts(value)?.iter().map(|text| text.parse().ok()).collect()
+}
+
+/// Keys of payloads, as texts are: a name, a colon, and 32 bytes in base64. One without a name is called `1`.
+pub(super) fn payload_keys(value: &Value) -> Option<Vec<PayloadKey>> {
+    texts(value)?.iter().map(|text| payload_key(text)).collect()
+}
+
+fn payload_key(text: &str) -> Option<PayloadKey> {
+    let (id, key) = text.split_once(':').unwrap_or(("1", text));
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_name = (1..=64).contains(&id.len()) && id.bytes().all(allowed);
+    let bytes = STANDARD.decode(key).ok().filter(|bytes| is_name && bytes.len() == 32)?;
+    Some(PayloadKey { id: id.into(), secret: Secret::new(bytes) })
+}
+
+/// Hosts as they are written, as texts are: names or addresses without port, IPv6 in brackets. They are compared
+/// in lower case.
 pub(super) fn hosts(value: &Value) -> Option<Vec<Box<str>>> {
-    let texts: Vec<&str> = match value {
-        Value::Text(text) => text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()).collect(),
-        Value::List(items) => items.iter().map(Value::as_text).collect::<Option<_>>()?,
-        _ => return None,
-    };
-    texts.into_iter().map(|text| is_host(text).then(|| text.to_ascii_lowercase().into())).collect()
+    let lower = |text: Box<str>| is_host(&text).then(|| text.to_ascii_lowercase().into());
+    texts(value)?.into_iter().map(lower).collect()
+}
+
+/// Origins as they are written, as texts are; `*` is all there are.
+pub(super) fn origins(value: &Value) -> Option<Origins> {
+    let texts = texts(value)?;
+    match texts.as_slice() {
+        [all] if **all == *"*" => Some(Origins::Any),
+        texts => texts.iter().map(|text| Origin::parse(text)).collect::<Option<_>>().map(Origins::Listed),
+    }
+}
+
+/// Names of methods or headers as they are written, as texts are, and as one header has them.
+pub(super) fn tokens(value: &Value) -> Option<Box<str>> {
+    let texts = texts(value)?;
+    texts.iter().all(|text| is_token(text)).then(|| texts.join(", ").into())
+}
+
+/// Whether it may name a header (RFC 9110, 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
 }
 
 /// Whether it is what may stand before the port in a `Host` header: a name, an IPv4 address, or an IPv6 address
@@ -165,6 +223,49 @@ mod tests {
         }
         assert_eq!(hosts(&list(&["a,b"])), None);
         assert_eq!(hosts(&list(&["1"])), None);
+    }
+
+    #[test]
+    fn keys_of_payloads_have_names_and_32_bytes() {
+        let key = STANDARD.encode([7; 32]);
+        let read = |text: &str| payload_keys(&Value::Text(text.to_owned()));
+        let names = |keys: Option<Vec<PayloadKey>>| {
+            keys.map(|keys| keys.iter().map(|key| key.id.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            names(read(&format!("2026-11:{key}, {key}"))),
+            Some(vec!["2026-11".to_owned(), "1".to_owned()])
+        );
+        assert_eq!(read(&key).expect("a key")[0].secret, Secret::new([7; 32]));
+        for text in ["a b:KEY", ":KEY", "a:", "a:QUJD", "KEYA", "a:b:KEY"] {
+            assert_eq!(read(&text.replace("KEY", &key)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_have_a_scheme_and_no_path() {
+        let read = |text: &str| origins(&Value::of_text(text));
+        let origin = |text: &str| Origin::parse(text).expect("right");
+        let two = Origins::Listed(vec![origin("https://a.example"), origin("http://localhost:5173")]);
+        assert_eq!(read("https://A.example, http://localhost:5173"), Some(two));
+        assert_eq!((read("*"), read("")), (Some(Origins::Any), Some(Origins::Listed(Vec::new()))));
+        for text in [
+            "a.example",
+            "null",
+            "https://a.example/",
+            "https://*.example",
+            "*,https://a.example",
+            "https://\u{fc}.example",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_and_methods_are_tokens() {
+        assert_eq!(tokens(&Value::of_text("GET,POST")).as_deref(), Some("GET, POST"));
+        assert_eq!(tokens(&Value::List(Vec::new())).as_deref(), Some(""));
+        assert_eq!(tokens(&Value::List(vec![Value::of_text("X-A: b")])), None);
     }
 
     #[test]

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time;
 use weir_ring::mesh::{Links, Push};
 use weir_ring::token::Member;
 use weir_ring::waker::Waker;
-use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::mail::{Answer, Mail, Question, TokenWanted};
+
+use super::audit::Audit;
 
 /// How long a shard may take to answer. It takes a turn, so this is much.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -43,12 +46,33 @@ struct Inner {
     links: Links<Mail>,
     wakers: Vec<Waker>,
     asked: u64,
+    /// Shards that want keys.
+    wanted: UnboundedSender<Member>,
+    tokens_wanted: UnboundedSender<Box<TokenWanted>>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    audit: Audit,
 }
 
 impl Mailbox {
-    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>) -> Mailbox {
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, waiting: BTreeMap::new() })))
+    /// Shards that want keys are told to `wanted`, tokens for upstreams to `tokens_wanted`, what they have for the audit
+    /// log to `audit`.
+    pub(super) fn new(
+        links: Links<Mail>,
+        wakers: Vec<Waker>,
+        wanted: UnboundedSender<Member>,
+        tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+        audit: Audit,
+    ) -> Mailbox {
+        let waiting = BTreeMap::new();
+        Mailbox(Arc::new(Mutex::new(Inner {
+            links,
+            wakers,
+            asked: 0,
+            wanted,
+            tokens_wanted,
+            waiting,
+            audit,
+        })))
     }
 
     /// Number of shards.
@@ -99,7 +123,7 @@ impl Mailbox {
             let mut inner = self.lock();
             inner.links.receive(&mut inbox);
             for letter in inbox.drain(..) {
-                inner.answered(letter);
+                inner.read(letter);
             }
         }
     }
@@ -124,12 +148,19 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// Shards write nothing but answers to the control thread; one that comes too late has no addressee.
-    fn answered(&mut self, letter: Mail) {
-        if let Mail::Answer { ask, answer } = letter
-            && let Some(waiting) = self.waiting.remove(&ask)
-        {
-            let _ = waiting.send(answer);
+    /// Shards write answers, of which one that comes too late has no addressee, and ask for keys and tokens.
+    fn read(&mut self, letter: Mail) {
+        match letter {
+            Mail::Answer { ask, answer } => {
+                if let Some(waiting) = self.waiting.remove(&ask) {
+                    let _ = waiting.send(answer);
+                }
+            }
+            Mail::Audit(records) => self.audit.take(records),
+            // Who serves them ends with the process.
+            Mail::KeysWanted { from } => drop(self.wanted.send(from)),
+            Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),
+            _ => {}
         }
     }
 }

@@ -1,28 +1,45 @@
 //! The control thread: the admin port, the children, signals, certificates, and the end. Off the data path, on ordinary libraries.
 
 mod api;
+pub(crate) mod audit;
+mod blacklist;
 pub(crate) mod children;
+mod credentials;
 mod dlq;
+mod guard;
+mod https;
+pub(crate) mod jwks;
 mod mailbox;
+mod pages;
 mod reload;
+mod revocations;
+mod tokens;
 
 use std::future::IntoFuture;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
+use weir_shard::limits::{Auth, Config};
 use weir_shard::mail::Mail;
 
 use self::api::Admin;
+use self::audit::Audit;
+use self::blacklist::Listed;
 use self::children::{Children, GRACE, Spawner, Stop};
+use self::credentials::Clerk;
+pub(crate) use self::guard::Guard;
+use self::jwks::Keeper;
 use self::mailbox::Mailbox;
+pub(crate) use self::revocations::Revocations;
 use crate::config::Files;
 
 /// What the control thread is born with.
@@ -40,6 +57,17 @@ pub(crate) struct Control {
     pub(crate) ring: HashRing,
     /// What TLS is made from, again with each SIGHUP.
     pub(crate) tls: Files,
+    /// What the shards have.
+    pub(crate) config: Arc<Config>,
+    pub(crate) audit: Audit,
+    /// Who may change something.
+    pub(crate) guard: Guard,
+    /// The shards' keys, and where more of them are fetched.
+    pub(crate) auth: Auth,
+    /// How often.
+    pub(crate) public_key_refresh: Duration,
+    /// Those that the shards know.
+    pub(crate) revocations: Revocations,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -66,15 +94,24 @@ pub(crate) fn run(control: Control) -> End {
 
 async fn serve(control: Control) -> io::Result<End> {
     let shards = control.shards.len();
-    let mailbox = Mailbox::new(control.links, control.shards);
-    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring));
+    let (ask, wanted) = unbounded_channel();
+    let (ask_for_token, tokens_wanted) = unbounded_channel();
+    let mailbox = Mailbox::new(control.links, control.shards, ask, ask_for_token, control.audit);
+    tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
+    let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
+    tokio::spawn(keeper.run(wanted));
+    let listed = Listed::new(&control.config.blacklist);
+    let admin = Admin::new(mailbox.clone(), control.ring, listed, control.auth, control.revocations);
+    let admin = Arc::new(admin);
+    let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, mailbox));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let service = api::router(admin.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let router = api::router(admin.clone(), guard.clone(), &control.config.browser);
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
     }
     let mut signals = Signals::new()?;
