@@ -159,7 +159,8 @@ impl Settings {
 
     /// Whom tokens may be meant for, where data is served at these ports.
     pub(crate) fn audiences(&self, ports: &[u16]) -> Box<[Box<str>]> {
-        self.auth.audiences(self.server.bind, ports)
+        let scheme = if self.tls.cert.is_some() { "https" } else { "http" };
+        self.auth.audiences(scheme, self.server.bind, ports)
     }
 
     /// Keys, roles and what else a shard is given of `[auth]`.

@@ -41,6 +41,11 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
+    /// What the URLs of this gateway begin with.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.credentials.server.is_some() { "https" } else { "http" }
+    }
+
     /// Whether a handshake waits for the next turn.
     pub(crate) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
