@@ -39,7 +39,6 @@ pub struct Tls {
     failed: bool,
 }
 
-#[expect(clippy::large_enum_variant, reason = "nearly all connections are the large one")]
 enum Side {
     Server(UnbufferedServerConnection),
     Client(UnbufferedClientConnection),
