@@ -19,6 +19,7 @@ mod progress;
 mod publish;
 mod report;
 mod sse;
+mod tls;
 mod wire;
 mod ws;
 

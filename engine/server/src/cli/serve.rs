@@ -9,6 +9,7 @@ use super::{Failure, Serve, say};
 use crate::config;
 use crate::control::End;
 use crate::gateway::Gateway;
+use crate::tls::Loaded;
 
 /// Runs the gateway until it ends.
 ///
@@ -19,7 +20,10 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
     for variable in config::without_effect(environment) {
         warn!("the environment variable {variable} is no setting of this version and has no effect");
     }
-    let gateway = Gateway::start(&settings, options.insecure).map_err(Failure::Start)?;
+    let Loaded { credentials, warnings } = super::credentials(&settings)?;
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    let secure = credentials.server.is_some();
+    let gateway = Gateway::start(&settings, credentials, options.insecure).map_err(Failure::Start)?;
     say(&banner(&gateway.cores));
     for (address, name) in &gateway.addresses {
         say(&format!("listening on {address} ({name})"));
@@ -27,7 +31,7 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
     if settings.asks_for_peers() && !kernel_names_peers() {
         warn!("this kernel does not say who connects: limits of network addresses need Linux 6.7 or later");
     }
-    info!(connections_per_shard = gateway.connections_per_shard, "ready");
+    info!(connections_per_shard = gateway.connections_per_shard, tls = secure, "ready");
     match gateway.run() {
         End::Drained => Ok(ExitCode::SUCCESS),
         End::Forced => Ok(ExitCode::from(130)),

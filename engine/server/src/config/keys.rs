@@ -13,6 +13,7 @@ use weir_shard::limits::{
 use super::auth::{self, SECRET_BYTES_MIN};
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
+use super::tls::ClientAuth;
 use super::value::{
     Value, algorithms, cores, duration, hosts, networks, origins, payload_keys, subjects, texts, tokens,
 };
@@ -145,6 +146,12 @@ impl Key {
                     true => set(settings, word),
                     false => return Err(self.refuses(value)),
                 }
+            }
+            // A version, given as text, reads as a number.
+            (Kind::Choice { words, set }, Value::Fraction(number))
+                if words.contains(&number.to_string().as_str()) =>
+            {
+                set(settings, &number.to_string());
             }
             _ => return self.set_of_auth(settings, value),
         }
@@ -293,6 +300,18 @@ pub(super) const KEYS: &[Key] = &[
     key("server.connections_per_shard", number(128, SOCKETS_MAX, |s, n| s.server.connections_per_shard = n as u32)),
     key("server.test_endpoints", Kind::Switch(|s, on| s.shard.test_endpoints = on)),
 
+    key("tls.cert", Kind::File(|s, path| s.tls.cert = path)),
+    key("tls.key", Kind::File(|s, path| s.tls.key = path)),
+    key("tls.min_version", Kind::Choice { words: &["1.2", "1.3"], set: |s, word| s.tls.tls13_only = word == "1.3" }),
+    key("tls.client_auth", Kind::Choice { words: &["off", "optional", "required"], set: |s, word| {
+        s.tls.client_auth = match word {
+            "optional" => ClientAuth::Optional,
+            "required" => ClientAuth::Required,
+            _ => ClientAuth::Off,
+        };
+    } }),
+    key("tls.client_ca", Kind::File(|s, path| s.tls.client_ca = path)),
+
     key("http.max_head_size", number(KIB, MIB, |s, n| s.shard.http.head_bytes_max = n as usize)),
     key("http.max_line_size", number(256, MIB, |s, n| s.shard.http.line_bytes_max = n as usize)),
     key("http.head_deadline", timeout(10, HOUR, |s, t| s.shard.http.head_deadline = t)),
@@ -360,11 +379,6 @@ pub(super) const KEYS: &[Key] = &[
     key("rate_limiting.ip.per", time(1, DAY, |s, t| s.ip_limit.per = t)),
     key("rate_limiting.ip.burst", number(0, RATE_MAX, |s, n| s.ip_limit.burst = n as u32)),
 
-    key("security.max_connections_per_ip", number(0, 1 << 30, |s, n| s.shard.network.connections_per_ip_max = n as u32)),
-    key("security.handshakes_per_second", number(0, RATE_MAX, |s, n| s.handshakes = n as u32)),
-    key("security.exempt_loopback", Kind::Switch(|s, on| s.shard.network.exempt_loopback = on)),
-    key("security.trusted_proxies", Kind::Networks(|s, networks| s.shard.network.trusted_proxies = networks.into())),
-
     key("memory.budget", number(0, 1 << 50, |s, n| s.memory_budget = (n > 0).then_some(n))),
 
     key("auth.mode", Kind::Choice { words: &["auto", "off", "optional", "required"], set: |s, word| {
@@ -412,6 +426,10 @@ pub(super) const KEYS: &[Key] = &[
     key("security.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
     key("security.origins", Kind::Origins(|s, origins| s.shard.browser.origins = origins)),
     key("security.blacklist", Kind::Subjects(|s, subjects| s.shard.blacklist = subjects)),
+    key("security.max_connections_per_ip", number(0, 1 << 30, |s, n| s.shard.network.connections_per_ip_max = n as u32)),
+    key("security.handshakes_per_second", number(0, RATE_MAX, |s, n| s.handshakes = n as u32)),
+    key("security.exempt_loopback", Kind::Switch(|s, on| s.shard.network.exempt_loopback = on)),
+    key("security.trusted_proxies", Kind::Networks(|s, networks| s.shard.network.trusted_proxies = networks.into())),
 
     key("cors.origins", Kind::Origins(|s, origins| s.shard.browser.cors.origins = origins)),
     key("cors.methods", Kind::Tokens(|s, methods| s.shard.browser.cors.methods = methods)),

@@ -119,14 +119,21 @@ impl Shard {
 
     /// Ends the connections of somebody.
     fn expel(&mut self, subject: &Subject, cx: &mut Cx<'_>) {
-        let Subject::Client(client) = subject else { return };
-        let Some(id) = self.sessions.find(client) else { return };
-        let of_client = |stage: &Stage| match stage {
-            Stage::Sse(feed) => feed.session == id,
-            stage => stage.link().is_some_and(|link| link.session == Some(id)),
+        let tokens: Vec<Token> = match subject {
+            Subject::Client(client) => {
+                let Some(id) = self.sessions.find(client) else { return };
+                let of_client = |stage: &Stage| match stage {
+                    Stage::Sse(feed) => feed.session == id,
+                    stage => stage.link().is_some_and(|link| link.session == Some(id)),
+                };
+                self.conns.iter().filter(|(_, conn)| of_client(&conn.stage)).map(|(token, _)| token).collect()
+            }
+            Subject::Network(network) => {
+                let address = |peer| self.addresses.address(peer);
+                let from_there = |peer| address(peer).is_some_and(|address| network.contains(&address));
+                self.conns.iter().filter(|(_, conn)| from_there(conn.peer)).map(|(token, _)| token).collect()
+            }
         };
-        let tokens: Vec<Token> =
-            self.conns.iter().filter(|(_, conn)| of_client(&conn.stage)).map(|(token, _)| token).collect();
         for token in tokens {
             self.stats.kept_out += 1;
             self.expel_connection(token, cx);
@@ -142,7 +149,10 @@ impl Shard {
             self.tell(token, "error", &error, cx);
             return self.finish(token, cx);
         }
-        self.close_link(token, close::POLICY_VIOLATION, "blacklisted", cx);
+        match conn.stage.link() {
+            Some(_) => drop(self.close_link(token, close::POLICY_VIOLATION, "blacklisted", cx)),
+            None => self.close(token, cx),
+        }
     }
 
     /// Hands what has gathered for the audit log to the control thread, while that keeps up.

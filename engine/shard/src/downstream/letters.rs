@@ -47,6 +47,7 @@ impl Shard {
             Mail::Connections(changes) => self.count_connections(&changes),
             Mail::Crowded(news) => self.crowded(&news, cx),
             Mail::Squeeze(bytes) => self.squeeze(bytes, cx),
+            Mail::Credentials(credentials) => self.set_credentials(credentials),
             Mail::Blacklist(change) => self.change_blacklist(*change, cx),
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}

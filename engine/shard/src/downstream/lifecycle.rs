@@ -11,7 +11,8 @@ use crate::downstream::connection::{Connection, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
 use crate::mail::Trouble;
-use crate::policy::{Peer, Refusal};
+use crate::policy::Peer;
+use crate::tls::Tls;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamFault;
 
@@ -32,19 +33,20 @@ impl Shard {
     pub(crate) fn accepted(&mut self, socket: Socket, address: Option<IpAddr>, cx: &mut Cx<'_>) {
         self.stats.accepted += 1;
         self.trouble(Trouble::Descriptors, false, cx);
-        let (peer, refusal) = match self.admit_peer(address, cx.now.mono) {
+        let (peer, refusal) = match self.admit_peer(address, cx.now) {
             Ok(peer) => (peer, None),
-            Err(Refusal::Silent) => {
-                self.stats.turned_away += 1;
-                return shut(socket, cx);
-            }
-            Err(refusal) => (Peer::FREE, Some(refusal)),
+            Err(None) => return shut(socket, cx),
+            Err(refusal) => (Peer::FREE, refusal),
+        };
+        let Ok(tls) = self.greet() else {
+            self.addresses.leave(peer);
+            return shut(socket, cx);
         };
         let http = || Stage::Http(Box::default());
         let stage = if peer.is_proxied() { Stage::Preface(Box::default()) } else { http() };
-        let Some(token) = self.open(socket, peer, stage, cx) else { return };
-        if let Some(refusal) = refusal {
-            self.turn_away(token, refusal, cx);
+        let Some(token) = self.open(socket, peer, stage, tls, cx) else { return };
+        if let Some(error) = refusal {
+            self.refuse_and_finish(token, &error, cx);
         } else if self.slots_left() < SLOTS_RESERVED || self.draining.is_some() {
             self.pause_accepting(cx);
             let error =
@@ -55,30 +57,30 @@ impl Shard {
         }
     }
 
-    /// Refuses a connection for the address that it is from.
-    pub(crate) fn turn_away(&mut self, token: Token, refusal: Refusal, cx: &mut Cx<'_>) {
-        self.stats.turned_away += 1;
-        match refusal.error() {
-            Some(error) => self.refuse_and_finish(token, &error, cx),
-            None => self.close(token, cx),
-        }
-    }
-
     /// Gives a socket its slot and its first recv.
     pub(crate) fn open(
         &mut self,
         socket: Socket,
         peer: Peer,
         stage: Stage,
+        tls: Option<Box<Tls>>,
         cx: &mut Cx<'_>,
     ) -> Option<Token> {
         let wake = cx.now.mono.plus(self.config.http.head_deadline);
-        let conn = Connection { socket, peer, egress: Egress::default(), stage, heard: cx.now.mono, wake };
+        let (egress, heard) = (Egress::default(), cx.now.mono);
+        let mut conn = Connection { socket, peer, egress, tls, stage, heard, wake };
+        if conn.is_handshaking() {
+            conn.egress.hold(Vec::new());
+        }
+        let said = conn.is_said();
         let Ok(token) = self.conns.insert(conn) else {
             self.addresses.leave(peer);
             shut(socket, cx);
             return None;
         };
+        if !said {
+            self.dirty.push(token);
+        }
         self.stats.connections += 1;
         cx.out.ops.push(Watch::Once.op(token, socket));
         self.alarm(wake, Alarm::Connection(token));
@@ -119,18 +121,27 @@ impl Shard {
         cx.out.ops.push(Op::Accept { listener });
     }
 
-    /// Input.
+    /// Input, as it came.
     pub(crate) fn received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
+        match self.conns.get(token) {
+            // What a proxy says of its client stands before the client's own bytes.
+            Some(conn) if matches!(conn.stage, Stage::Preface(_)) => self.preface_received(token, bytes, cx),
+            Some(conn) if conn.tls.is_some() => self.tls_received(token, bytes, cx),
+            _ => self.plain_received(token, bytes, cx),
+        }
+    }
+
+    /// Input in plaintext.
+    pub(crate) fn plain_received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         match &mut conn.stage {
-            Stage::Preface(_) => self.preface_received(token, bytes, cx),
             Stage::Http(_) => self.http_received(token, bytes, cx),
             Stage::WebSocket(_) => self.websocket_received(token, bytes, cx),
             // Came before the driver had ended the recv.
             Stage::Leaving(departure) => departure.parcel.bytes.extend_from_slice(bytes),
             Stage::Upstream(_) => self.wire_received(token, bytes, cx),
             // An SSE client has nothing to say after its request, a closing one nothing that counts.
-            Stage::Sse(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+            Stage::Preface(_) | Stage::Sse(_) | Stage::Closing | Stage::Closed | Stage::Lent => {}
             Stage::Poll(_) => {}
         }
     }
@@ -154,13 +165,22 @@ impl Shard {
     /// No more input.
     pub(crate) fn ended(&mut self, token: Token, errno: Option<Errno>, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
+        let handshaking = conn.is_handshaking();
         match &mut conn.stage {
             // Half-closed with a request under way: it still gets its answer.
             Stage::Http(exchange) if errno.is_none() && exchange.outlives_input() => exchange.ended = true,
             Stage::Closed | Stage::Leaving(_) => {}
-            Stage::Upstream(_) => self.wire_ended(token, errno.is_none(), cx),
+            Stage::Upstream(_) if handshaking => {
+                let why = "it ended the connection before TLS was agreed on; does it speak plain HTTP there?";
+                self.abandon_wire(token, UpstreamFault::Tls(why.into()), cx);
+            }
+            Stage::Upstream(_) => {
+                // What TLS has not ended, somebody may have cut off (RFC 8446, section 6.1).
+                let whole = conn.tls.as_ref().is_none_or(|tls| tls.is_closed());
+                self.wire_ended(token, whole && errno.is_none(), cx);
+            }
             // Everything was sent before the peer's end was seen, or goes with the close.
-            Stage::Closing { .. } if errno.is_none() && conn.egress.is_blocked() => {}
+            Stage::Closing if errno.is_none() && conn.egress.is_blocked() => {}
             Stage::WebSocket(_) | Stage::Sse(_) if errno.is_some() => self.broken(token, cx),
             // Without a close frame (RFC 6455, section 7.1.5: 1006).
             Stage::WebSocket(_) => self.fail(token, cx),
@@ -191,10 +211,10 @@ impl Shard {
     /// Closes once everything written so far has left.
     pub(crate) fn finish(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
-        if matches!(conn.stage, Stage::Closed | Stage::Closing { .. }) {
+        if matches!(conn.stage, Stage::Closed | Stage::Closing) {
             return;
         }
-        let was = std::mem::replace(&mut conn.stage, Stage::Closing { shut: false });
+        let was = std::mem::replace(&mut conn.stage, Stage::Closing);
         conn.heard = cx.now.mono;
         cx.out.ops.push(Watch::Stream.op(token, conn.socket));
         self.finishing.push(token);
@@ -210,7 +230,7 @@ impl Shard {
             Stage::Poll(poll) => self.forget_poll(token, *poll, cx),
             Stage::Upstream(wire) => self.wire_left(token, *wire, UpstreamFault::Broken, cx),
             Stage::Http(exchange) => self.forget_exchange(token, *exchange, cx),
-            Stage::Preface(_) | Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+            Stage::Preface(_) | Stage::Leaving(_) | Stage::Closing | Stage::Closed | Stage::Lent => {}
         }
     }
 
@@ -219,12 +239,18 @@ impl Shard {
         let finishing = std::mem::take(&mut self.finishing);
         for token in finishing {
             let Some(conn) = self.conns.get_mut(token) else { continue };
-            let Stage::Closing { shut } = &mut conn.stage else { continue };
-            if conn.egress.is_empty() {
-                *shut = true;
-                cx.out.ops.push(Op::Shutdown { token, socket: conn.socket });
-            } else if !conn.egress.is_blocked() {
+            if !matches!(conn.stage, Stage::Closing) {
+                continue;
+            }
+            if !conn.is_said() {
+                if !conn.egress.is_blocked() {
+                    self.finishing.push(token);
+                }
+            } else if conn.tls.as_mut().is_some_and(|tls| tls.close()) {
+                self.dirty.push(token);
                 self.finishing.push(token);
+            } else {
+                cx.out.ops.push(Op::Shutdown { token, socket: conn.socket });
             }
         }
     }
@@ -255,8 +281,8 @@ impl Shard {
             Stage::Poll(_) => self.examine_poll(token, cx),
             Stage::Upstream(_) => self.examine_wire(token, cx),
             Stage::Leaving(_) => Some(cx.now.mono.plus(LINGER)),
-            Stage::Closing { .. } if cx.now.mono < conn.heard.plus(LINGER) => Some(conn.heard.plus(LINGER)),
-            Stage::Preface(_) | Stage::Closing { .. } => {
+            Stage::Closing if cx.now.mono < conn.heard.plus(LINGER) => Some(conn.heard.plus(LINGER)),
+            Stage::Preface(_) | Stage::Closing => {
                 self.close(token, cx);
                 None
             }

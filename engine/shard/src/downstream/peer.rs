@@ -3,12 +3,13 @@
 
 use std::net::IpAddr;
 
-use weir_ring::time::Instant;
+use weir_ring::time::{Instant, Now};
 use weir_ring::token::{Member, Token};
 use weir_transports::http1::{Head, forwarded};
 
 use crate::error::Error;
 use crate::mail::Mail;
+use crate::policy::suspicion::Who;
 use crate::policy::{Peer, Refusal, Source, Verdict, client_behind};
 use crate::turn::{Cx, Shard};
 
@@ -25,15 +26,23 @@ impl Refusal {
 
 impl Shard {
     /// Whether a new connection from `address` may stay, and where it is from.
-    pub(crate) fn admit_peer(&mut self, address: Option<IpAddr>, now: Instant) -> Result<Peer, Refusal> {
+    ///
+    /// # Errors
+    /// It may not, and what is to be said about it; `None`: nothing, it was told so too often.
+    pub(crate) fn admit_peer(&mut self, address: Option<IpAddr>, now: Now) -> Result<Peer, Option<Error>> {
+        let Some(address) = address else { return Ok(Peer::FREE) };
+        self.let_in(Who::Address(address), now)?;
         let limits = &self.config.network;
-        match address {
-            Some(address) if limits.trusts(address) => Ok(Peer::PROXY),
-            Some(address) if !limits.exempts(address) => {
-                self.addresses.enter(Some(address.into()), limits, now)
-            }
-            _ => Ok(Peer::FREE),
+        if limits.trusts(address) {
+            return Ok(Peer::PROXY);
         }
+        if limits.exempts(address) {
+            return Ok(Peer::FREE);
+        }
+        self.addresses.enter(Some(address.into()), limits, now.mono).map_err(|refusal| {
+            self.stats.turned_away += 1;
+            refusal.error()
+        })
     }
 
     /// Whether the address that a request is from may ask. Through a trusted proxy, this is where it becomes
@@ -51,6 +60,9 @@ impl Shard {
         let Some(conn) = self.conns.get(token) else { return Ok(()) };
         if conn.peer.is_proxied() {
             let client = self.client_of_proxy(head)?;
+            if let Some(client) = client {
+                self.let_in(Who::Address(client), cx.now)?;
+            }
             self.lend_peer(token, client, cx.now.mono)?;
             let peer = self.conns.get(token).map_or(Peer::FREE, |conn| conn.peer);
             if opens

@@ -30,9 +30,10 @@ impl Shard {
         let mut rest = preface.spill.split_off(len);
         conn.stage = Stage::Http(Box::default());
         if let Some(client) = client {
-            match self.admit_peer(Some(client), cx.now.mono) {
+            match self.admit_peer(Some(client), cx.now) {
                 Ok(peer) => self.set_peer(token, peer),
-                Err(refusal) => return self.turn_away(token, refusal, cx),
+                Err(Some(error)) => return self.refuse_and_finish(token, &error, cx),
+                Err(None) => return self.close(token, cx),
             }
         }
         if !rest.is_empty() {

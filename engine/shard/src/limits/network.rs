@@ -35,12 +35,13 @@ impl Network {
         self.exempt_loopback && address.is_loopback()
     }
 
-    /// Whether anything depends on who connects to a listener that only loopback addresses reach, or that all do.
+    /// Whether anything depends on who connects to a listener that only loopback addresses reach, or that all do:
+    /// limits, proxies, or a blacklist, to which addresses may be added at any time.
     pub fn asks(&self, loopback_only: bool) -> bool {
         let limited = self.connections_per_ip_max > 0
             || self.handshake_rate.per_second > 0.0
             || self.request_rate.per_second > 0.0;
-        !self.trusted_proxies.is_empty() || limited && !(loopback_only && self.exempt_loopback)
+        !loopback_only || !self.trusted_proxies.is_empty() || limited && !self.exempt_loopback
     }
 }
 
@@ -68,8 +69,14 @@ mod tests {
         let proxies = ["127.0.0.1/32".parse().expect("a network")];
         assert!(Network { trusted_proxies: proxies.into(), ..defaults.clone() }.asks(true));
         let off = Rate { per_second: 0.0, burst: 1 };
-        let unlimited =
-            Network { connections_per_ip_max: 0, handshake_rate: off, request_rate: off, ..defaults };
-        assert!(!unlimited.asks(false));
+        let (connections_per_ip_max, exempt_loopback) = (0, false);
+        let unlimited = Network {
+            connections_per_ip_max,
+            handshake_rate: off,
+            request_rate: off,
+            exempt_loopback,
+            ..defaults
+        };
+        assert!(unlimited.asks(false) && !unlimited.asks(true));
     }
 }

@@ -3,6 +3,7 @@
 //! told of the sum.
 
 use std::hash::BuildHasher;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::quality::FixedState;
@@ -187,6 +188,12 @@ impl Addresses {
     pub fn whence(&self, peer: Peer) -> Whence {
         let source = peer.place().and_then(|at| self.places.get(at)?.source);
         Whence { source, proxied: peer.is_proxied(), counts: peer.counts() }
+    }
+
+    /// The address that `peer` counts for; of IPv6 its first 64 bits, and zeros.
+    pub fn address(&self, peer: Peer) -> Option<IpAddr> {
+        let source = peer.place().and_then(|at| self.places.get(at)?.source);
+        source.map(Source::address)
     }
 
     /// Whether `peer` stands for `source`.

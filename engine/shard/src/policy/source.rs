@@ -1,6 +1,6 @@
 //! Whom an address belongs to, as limits count it, and whom a proxy speaks for.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::limits::Network;
 
@@ -23,6 +23,16 @@ impl Source {
         let mut key = [family; 9];
         key[1..].copy_from_slice(&bits.to_be_bytes());
         key
+    }
+}
+
+impl Source {
+    /// The address; of IPv6 its first 64 bits, and zeros.
+    pub fn address(self) -> IpAddr {
+        match self {
+            Source::V4(bits) => Ipv4Addr::from_bits(bits).into(),
+            Source::V6(bits) => Ipv6Addr::from_bits(u128::from(bits) << 64).into(),
+        }
     }
 }
 
@@ -56,6 +66,8 @@ mod tests {
         assert_eq!(source("2001:db8:1:2:3::4"), source("2001:db8:1:2:ffff::"));
         assert_ne!(source("2001:db8:1:2::"), source("2001:db8:1:3::"));
         assert_eq!(source("::ffff:192.0.2.1"), source("192.0.2.1"));
+        assert_eq!(source("192.0.2.1").address(), address("192.0.2.1"));
+        assert_eq!(source("2001:db8:1:2:3::4").address(), address("2001:db8:1:2::"));
         assert_ne!(source("192.0.2.1").key(), source("192.0.2.2").key());
         assert_ne!(source("0.0.0.1").key(), source("0:0:0:1::").key());
     }

@@ -189,8 +189,8 @@ impl Link {
         self.head = None;
         stage.history.note(|| format!("conn {} < {status} {}", self.conn, String::from_utf8_lossy(&content)));
         let Some(uid) = self.asked.pop_front() else {
-            // Late with the first request, or one connection too many: told without having asked.
-            return if matches!(status, 408 | 503) {
+            // Late with the first request, or one connection too many or too soon: told without having asked.
+            return if matches!(status, 408 | 429 | 503) {
                 Ok(true)
             } else {
                 Err(format!("{status} without a request"))

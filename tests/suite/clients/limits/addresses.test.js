@@ -136,6 +136,18 @@ describe('requests of one address', () => {
   })
 })
 
+describe('addresses on the blacklist', () => {
+  it('are refused before they have said anything', async () => {
+    const weir = await Weir.start({ config: '[security]\nexempt_loopback = false\nblacklist = ["127.0.0.64/30"]\n' })
+    const { status, json } = await ask(weir, '127.0.0.66')
+    assert.deepEqual([status, json.error, json.reason], [403, 'forbidden', 'blacklisted'])
+    const other = await ask(weir, '127.0.0.68')
+    assert.equal(other.status, 404)
+    other.tcp.destroy()
+    await weir.close()
+  })
+})
+
 describe('loopback addresses', () => {
   it('have no limits unless they are to have some', async () => {
     const weir = await Weir.start()
