@@ -8,7 +8,7 @@ import { deadline } from './inbox.js'
 /** `{status, headers, body, json}` of one request; `json` is undefined when the body is none. */
 export function request(method, url, { body, headers = {} } = {}) {
   const answer = new Promise((resolve, reject) => {
-    const sent = (url.startsWith('https:') ? https : http).request(url, { method, headers, agent: false }, response => {
+    const sent = (String(url).startsWith('https:') ? https : http).request(url, { method, headers, agent: false }, response => {
       const parts = []
       response.on('data', part => parts.push(part))
       response.on('error', reject)
