@@ -10,6 +10,8 @@ pub mod dead;
 mod downstream;
 pub mod durable;
 pub mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod hash_ring;
 mod idempotency;
 pub mod lane;

@@ -69,7 +69,7 @@ const SHARD: [&[&str]; 6] = [
     &["acks", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "route", "session"],
     &["channels"],
     &["downstream", "durable", "mail", "mcp", "upstream"],
-    &["turn"],
+    &["fuzzing", "turn"],
 ];
 
 /// Declared beside the turn because they are what it works on; whoever adds to `impl Shard` names them.
