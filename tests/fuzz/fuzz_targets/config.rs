@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-#[allow(dead_code, unreachable_pub)]
+#[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../../../engine/server/src/config/mod.rs"]
 mod config;
 
