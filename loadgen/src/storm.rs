@@ -163,7 +163,10 @@ struct Figures {
 impl fmt::Display for Figures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { held_peak, held_ended, connects_failed, .. } = self;
-        writeln!(f, "held         {held_peak} at once; {held_ended} ended by the server, {connects_failed} failed")?;
+        writeln!(
+            f,
+            "held         {held_peak} at once; {held_ended} ended by the server, {connects_failed} failed"
+        )?;
         let rate = (self.reconnects_upgraded + self.reconnects_refused) as f64 / self.seconds;
         writeln!(
             f,

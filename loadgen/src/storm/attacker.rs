@@ -49,7 +49,11 @@ pub(super) async fn hold(storm: Rc<Storm>, number: u32, slow: bool) {
             Ok(mut stream) if stream.writable(false).await.is_ok() => {
                 let _open = Counted::new(&tally.open);
                 tally.open_peak.set(tally.open_peak.get().max(tally.open.get()));
-                if slow { drip(&mut stream).await } else { listen(&mut stream).await }
+                if slow {
+                    drip(&mut stream).await
+                } else {
+                    listen(&mut stream).await
+                }
                 add(&tally.ended);
             }
             _ => add(&tally.failed),
@@ -72,7 +76,8 @@ async fn listen(stream: &mut TcpStream) {
 
 /// Writes a head byte by byte until the server ends the connection.
 async fn drip(stream: &mut TcpStream) {
-    let head = b"GET /mcp/sse?client_id=slow HTTP/1.1\r\nHost: weir\r\nX-Slow: ".iter().chain([b's'].iter().cycle());
+    let head =
+        b"GET /mcp/sse?client_id=slow HTTP/1.1\r\nHost: weir\r\nX-Slow: ".iter().chain([b's'].iter().cycle());
     for byte in head {
         if stream.write_all(vec![*byte]).await.0.is_err() {
             return;

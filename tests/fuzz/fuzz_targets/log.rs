@@ -3,7 +3,10 @@
 
 use weir_fuzz::cut;
 use weir_shard::durable::{Segment, recover};
-use weir_shard::{fuzzing::{log, records}, limits::Config};
+use weir_shard::{
+    fuzzing::{log, records},
+    limits::Config,
+};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let Some((payload, pieces)) = cut(data) else { return };

@@ -11,5 +11,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let added = text(|out| with_meta(out, Some(params), &[("weir/fuzz", "7")], &["progressToken"]));
     let Ok(again) = Params::read(Method::of(method), Some(&added)) else { panic!("{added}") };
     assert!(is_json(&added) && again.name == read.name && again.uri == read.uri, "{added}");
-    assert_eq!(again.meta.text.map(|meta| find(meta, ["weir/fuzz", "progressToken"])), Some(Ok([Some("7"), None])));
+    assert_eq!(
+        again.meta.text.map(|meta| find(meta, ["weir/fuzz", "progressToken"])),
+        Some(Ok([Some("7"), None]))
+    );
 });

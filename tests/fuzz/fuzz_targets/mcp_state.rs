@@ -9,7 +9,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Some(asked) = InputRequired::read(result) {
         assert_eq!(InputRequired::read(&text(|out| asked.write(out))), Some(asked));
     }
-    let Some(answers) = read_responses(responses).filter(|_| is_json(params) && params.starts_with('{')) else { return };
+    let Some(answers) = read_responses(responses).filter(|_| is_json(params) && params.starts_with('{'))
+    else {
+        return;
+    };
     let answers = answers.iter().map(|(key, value)| (&**key, *value));
     let retry = text(|out| write_retry(out, Some(params), answers, Some(result)));
     assert!(is_json(&retry), "{retry}");

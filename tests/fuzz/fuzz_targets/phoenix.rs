@@ -9,7 +9,9 @@ libfuzzer_sys::fuzz_target!(|data: &str| {
         let Ok(frame) = decode_text(version, data) else { continue };
         let Payload::Json(payload) = frame.payload else { panic!("a text frame has a text payload") };
         let (join_ref, reference) = (frame.join_ref.as_deref(), frame.reference.as_deref());
-        let write = |out: &mut _| client::push(out, join_ref, reference, &frame.topic, &frame.event, payload.as_bytes());
+        let write = |out: &mut _| {
+            client::push(out, join_ref, reference, &frame.topic, &frame.event, payload.as_bytes())
+        };
         assert_eq!(decode_text(Version::V2, &text(write)), Ok(frame.clone()));
     }
 });

@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict'
 import { execFileSync } from 'node:child_process'
-import { readdirSync } from 'node:fs'
 import { describe, it } from 'node:test'
 
 import { event, message, source } from '../lib/events.js'
@@ -63,9 +62,8 @@ function count(crowd, status) {
 describe('no more descriptors', () => {
   it('keep clients from nothing, and the admin port answers again when there are some', async () => {
     const weir = await Weir.start()
-    const open = readdirSync(`/proc/${weir.pid}/fd`).length
     const before = weir.output.length
-    limit(weir, open - 1)
+    limit(weir, 1)
     const refused = await Promise.all(Array.from({ length: 20 }, () => Tcp.open(weir, 'admin')))
     const es = source(weir.url('/mcp/sse?client_id=none'))
     await event(es, 'connected')
