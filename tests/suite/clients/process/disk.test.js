@@ -82,7 +82,7 @@ describe('a full disk', () => {
     assert.equal(json.reason, 'insufficient_resources')
     assert.match(json.message, /disk/)
     assert.ok(headers['retry-after'])
-    for (let n = 0; n < 200; n++) await publish(0)
+    for (let n = 0; n < 50; n++) await publish(0)
     assert.ok(written.length > 50, `${written.length} messages fitted`)
     assert.equal((await publish(0)).status, 503)
     assert.equal((await get(weir.url('/health', 'admin'))).status, 200)

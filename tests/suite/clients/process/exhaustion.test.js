@@ -34,13 +34,15 @@ describe('no more connections', () => {
     const before = weir.output.length
     const es = source(weir.url('/mcp/sse?client_id=served'))
     await event(es, 'connected')
+    const backend = await Tcp.open(weir)
     const crowd = []
     for (let n = 0; n < 600; n++) crowd.push(await stream(weir, `/mcp/sse?client_id=crowd${n}`))
     // Those beyond wait in the backlog of a shard that has paused, or are told.
     await until(() => count(crowd, 503) > 0, () => get(weir.url('/health', 'admin')))
     assert.ok(count(crowd, 200) > 100, `${count(crowd, 200)} were let in`)
     for (let n = 1; n <= 20; n++) {
-      await send(weir, 'served', { type: 'chat', data: n })
+      const body = JSON.stringify({ type: 'chat', data: n })
+      backend.write(`POST /mcp/clients/served/messages HTTP/1.1\r\nHost: weir\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
       assert.equal((await message(es, 'chat')).data.data, n)
     }
     for (const tcp of crowd) tcp.destroy('reset')
@@ -48,8 +50,8 @@ describe('no more connections', () => {
     const later = source(weir.url('/mcp/sse?client_id=later'))
     await event(later, 'connected')
     assert.ok(said(weir, before) <= LINES_MAX, weir.output.slice(before))
-    es.close()
-    later.close()
+    for (const client of [es, later]) client.close()
+    backend.destroy()
     await weir.close()
   })
 })
