@@ -6,18 +6,22 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
+use tracing::info;
+use weir_ring::clock::Clock;
 use weir_ring::uring::Peer;
 use weir_ring::waker::Waker;
 use weir_ring::{affinity, mesh, socket};
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::Config;
+use weir_shard::limits::{Config, Mode};
 
+use crate::admin_token;
 use crate::config::{Server, Settings};
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, End};
-use crate::data_dir::DataDir;
+use crate::control::{self, Control, End, Guard, Revocations};
+use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
 use crate::ports::Port;
@@ -53,7 +57,8 @@ impl Gateway {
     /// process.
     pub(crate) fn start(settings: &Settings, insecure: bool) -> Result<Gateway, StartError> {
         let server = &settings.server;
-        if !server.bind.to_canonical().is_loopback() && !insecure {
+        let authenticates = settings.auth_mode() != Mode::Off;
+        if !server.bind.to_canonical().is_loopback() && !insecure && !authenticates {
             return Err(StartError::Exposed(server.bind));
         }
         let cores = cores(server)?;
@@ -81,8 +86,16 @@ impl Gateway {
             }
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
+        let revocations = revocations(settings, &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
-        let control = start_threads(shares, &config.into(), admin.sockets, spawners)?;
+        let office = Office {
+            admin: admin.sockets,
+            guard: guard(settings, admin.address.port())?,
+            spawners,
+            public_key_refresh: settings.public_key_refresh(),
+            revocations,
+        };
+        let control = start_threads(shares, &config.into(), office)?;
         Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
     }
 
@@ -115,13 +128,41 @@ fn connections_max(server: &Server) -> Result<u32, StartError> {
     if allowed < CONNECTIONS_MIN { Err(StartError::TooFewDescriptors { limit }) } else { Ok(allowed) }
 }
 
-/// Starts one data thread for each of `shares` and connects all members of the mesh.
-fn start_threads(
-    shares: Vec<Share>,
-    config: &Arc<Config>,
+/// What the control thread works with, beside its place in the mesh.
+struct Office {
+    /// The admin port's listening sockets.
     admin: Vec<OwnedFd>,
+    guard: Guard,
     spawners: Vec<Spawner>,
-) -> Result<Control, StartError> {
+    public_key_refresh: Duration,
+    revocations: Revocations,
+}
+
+/// The tokens that were withdrawn before, which the shards know from the start.
+fn revocations(settings: &Settings, config: &mut Config) -> Result<Revocations, StartError> {
+    let Some(data_dir) = &settings.data_dir else { return Ok(Revocations::default()) };
+    let revocations = Revocations::open(data_dir, Clock::now().wall)
+        .map_err(|(path, error)| DataDirError::System { path, error })?;
+    config.auth.revoked = revocations.all();
+    Ok(revocations)
+}
+
+/// Who may change something on the admin port.
+fn guard(settings: &Settings, port: u16) -> Result<Guard, StartError> {
+    if let Some(token) = &settings.admin_token {
+        return Ok(Guard::Token(token.clone()));
+    }
+    if settings.auth_mode() == Mode::Off {
+        return Ok(Guard::Loopback);
+    }
+    let path = admin_token::place(settings.data_dir.as_deref(), port);
+    let token = admin_token::write(&path).map_err(StartError::AdminToken)?;
+    info!(file = %path.display(), "the admin token is in a file");
+    Ok(Guard::Token(token))
+}
+
+/// Starts one data thread for each of `shares` and connects all members of the mesh.
+fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Result<Control, StartError> {
     let shards = shares.len() as u16;
     let waker = Waker::new().map_err(StartError::System)?;
     let wakers: Vec<Waker> =
@@ -161,8 +202,12 @@ fn start_threads(
     }
     let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
     Ok(Control {
-        admin,
-        spawners,
+        admin: office.admin,
+        guard: office.guard,
+        spawners: office.spawners,
+        auth: config.auth.clone(),
+        public_key_refresh: office.public_key_refresh,
+        revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,
@@ -172,7 +217,7 @@ fn start_threads(
 }
 
 /// Randomness of the kernel: a shard's seed, the secret of all shards, and what nobody may guess.
-fn random<const N: usize>() -> io::Result<[u8; N]> {
+pub(crate) fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes)

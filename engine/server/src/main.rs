@@ -1,5 +1,6 @@
 //! Weir: an MCP and real-time gateway for Linux servers.
 
+mod admin_token;
 mod cli;
 mod config;
 mod control;
@@ -7,6 +8,7 @@ mod data_dir;
 mod data_thread;
 mod ending;
 mod gateway;
+mod minting;
 mod ports;
 mod pump;
 mod recovery;

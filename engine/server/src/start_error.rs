@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use weir_ring::socket::PortError;
 
+use crate::admin_token::TokenFileError;
 use crate::data_dir::DataDirError;
 use crate::data_thread::ThreadError;
 use crate::ports::Port;
@@ -13,10 +14,12 @@ use crate::ports::Port;
 /// Nothing is served when one of these comes.
 #[derive(Debug)]
 pub(crate) enum StartError {
-    /// The address is not loopback, and nobody said `--insecure`.
+    /// The address is not loopback, there is no authentication, and nobody said `--insecure`.
     Exposed(IpAddr),
     /// A port cannot be had.
     Port { port: Port, error: PortError },
+    /// There is no place for the admin token.
+    AdminToken(TokenFileError),
     /// The data folder cannot be used.
     DataDir(DataDirError),
     /// The process may not run on this core.
@@ -38,11 +41,12 @@ impl fmt::Display for StartError {
         match self {
             StartError::Exposed(address) => write!(
                 f,
-                "{address} is not a loopback address, and without authentication, which this version does not have, \
-                 everybody who reaches it may read and send for every client; bind to 127.0.0.1, or say --insecure \
-                 if something in front of it keeps strangers out"
+                "{address} is not a loopback address, and without authentication everybody who reaches it may read and send \
+                 for every client; set JWT_SECRET (32 bytes or more) or another key (`weir default-config` shows them \
+                 below [auth]), bind to 127.0.0.1, or say --insecure if something in front of it keeps strangers out"
             ),
             StartError::Port { port, error } => port_error(f, *port, error),
+            StartError::AdminToken(error) => write!(f, "{error}"),
             StartError::DataDir(error) => write!(f, "{error}"),
             StartError::NoSuchCore { core, allowed } => {
                 write!(

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use weir_transports::json;
 
+use crate::limits::Permissions;
+
 /// Why something was refused. What was refused has had no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -22,10 +24,22 @@ pub enum Error {
     ClientIdMismatch,
     /// Another connection has resumed in the place of this one.
     Superseded,
-    /// A token that was not made here, or was changed.
-    InvalidToken,
-    /// A token that was good once.
+    /// A recovery token that was not made here, or was changed.
+    RecoveryTokenInvalid,
+    /// A recovery token that was good once.
+    RecoveryTokenExpired,
+    /// Nothing in the request proves who sends it.
+    MissingToken,
+    /// An access token, an API key or a ticket that proves nothing; `what` says in one clause why, about "it".
+    InvalidToken { what: &'static str },
+    /// An access token that was good once.
     TokenExpired,
+    /// An access token that was withdrawn.
+    TokenRevoked,
+    /// Who asks is known, and may not do it: it needs `wanted`.
+    InsufficientScope { wanted: Permissions },
+    /// His role may not use or join `what`.
+    NotAllowed { what: &'static str },
     /// MCP may not be spoken from there.
     Origin,
     /// Memory, slots or queues are at their bounds.
@@ -44,6 +58,8 @@ pub enum Error {
     Unacknowledged,
     /// Changes are for operators, and these are on the machine itself until there is authentication.
     Loopback,
+    /// A token is asked for, and there is nothing to sign it with.
+    NoSigningKey,
     /// The path exists, for the methods in `allow` (RFC 9110, section 15.5.6).
     MethodNotAllowed { allow: &'static str },
 }
@@ -82,10 +98,19 @@ impl Error {
                 "invalid_message"
             }
             Error::ClientIdRequired => "client_id_required",
-            Error::ClientIdMismatch | Error::Origin | Error::Loopback => "forbidden",
+            Error::ClientIdMismatch
+            | Error::Origin
+            | Error::Loopback
+            | Error::InsufficientScope { .. }
+            | Error::NotAllowed { .. } => "forbidden",
             Error::Unacknowledged => "timeout",
-            Error::InvalidToken | Error::TokenExpired => "authentication_failed",
-            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => "conflict",
+            Error::RecoveryTokenInvalid
+            | Error::RecoveryTokenExpired
+            | Error::MissingToken
+            | Error::InvalidToken { .. }
+            | Error::TokenExpired
+            | Error::TokenRevoked => "authentication_failed",
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => "conflict",
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => {
                 "unavailable"
             }
@@ -104,11 +129,16 @@ impl Error {
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
             Error::Superseded => "superseded",
-            Error::Loopback => "insufficient_scope",
+            Error::Loopback | Error::InsufficientScope { .. } | Error::NotAllowed { .. } => {
+                "insufficient_scope"
+            }
             Error::KeyReused => "idempotency_key",
             Error::KeyBusy { .. } => "in_progress",
-            Error::InvalidToken => "invalid_token",
-            Error::TokenExpired => "token_expired",
+            Error::NoSigningKey => "no_signing_key",
+            Error::MissingToken => "missing_token",
+            Error::RecoveryTokenInvalid | Error::InvalidToken { .. } => "invalid_token",
+            Error::RecoveryTokenExpired | Error::TokenExpired => "token_expired",
+            Error::TokenRevoked => "token_revoked",
             Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
@@ -122,11 +152,20 @@ impl Error {
     pub const fn http_status(&self) -> u16 {
         match self {
             Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
-            Error::InvalidToken | Error::TokenExpired => 401,
-            Error::ClientIdMismatch | Error::Origin | Error::Loopback => 403,
+            Error::RecoveryTokenInvalid
+            | Error::RecoveryTokenExpired
+            | Error::MissingToken
+            | Error::InvalidToken { .. }
+            | Error::TokenExpired
+            | Error::TokenRevoked => 401,
+            Error::ClientIdMismatch
+            | Error::Origin
+            | Error::Loopback
+            | Error::InsufficientScope { .. }
+            | Error::NotAllowed { .. } => 403,
             Error::NotFound { .. } => 404,
             Error::MethodNotAllowed { .. } => 405,
-            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } => 409,
+            Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => 409,
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } => 429,
             Error::InsufficientResources { .. } | Error::Storage { .. } | Error::Draining { .. } => 503,
@@ -151,19 +190,36 @@ impl Error {
                                         parameter client_id or the join payload's client_id."
                 .into(),
             Error::ClientIdMismatch => {
-                "The request names a client other than the one its connection, path or recovery token \
-                 belongs to; use one client_id."
+                "The request names a client other than the one its connection, path or token belongs to; use \
+                 one client_id."
                     .into()
             }
             Error::Superseded => {
                 "The client has resumed elsewhere with the recovery token of this connection, which ends."
                     .into()
             }
-            Error::InvalidToken => {
+            Error::RecoveryTokenInvalid => {
                 "The recovery token was not issued by this server, or was changed; connect without it.".into()
             }
-            Error::TokenExpired => {
+            Error::RecoveryTokenExpired => {
                 "The recovery token is too old; connect without it to be given a new one.".into()
+            }
+            Error::MissingToken => {
+                "The request does not prove who sends it; send the header Authorization: Bearer with an access \
+                 token or an API key."
+                    .into()
+            }
+            Error::InvalidToken { what } => {
+                format!("The credential is not accepted: {what}. Get a new one from who issued it.").into()
+            }
+            Error::TokenExpired => "The access token has expired; get a new one and send it.".into(),
+            Error::TokenRevoked => "The access token was revoked; only a new one will do.".into(),
+            Error::InsufficientScope { wanted } => {
+                let words = wanted.words().collect::<Vec<_>>().join(" ");
+                format!("Who asks may not do this, which needs the permission {words}; get a token that has it.").into()
+            }
+            Error::NotAllowed { what } => {
+                format!("The role of who asks may not use this {what}; use another, or ask the operator.").into()
             }
             Error::Origin => {
                 "MCP may not be spoken from this Host or Origin; add it to mcp.hosts if it should.".into()
@@ -193,6 +249,10 @@ impl Error {
             Error::KeyBusy { .. } => {
                 "The message with this idempotency key is on its way to the disk; ask again \
                                       after retry_after milliseconds."
+                    .into()
+            }
+            Error::NoSigningKey => {
+                "This gateway has no secret to sign tokens with; set JWT_SECRET, or get tokens from their issuer."
                     .into()
             }
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
@@ -250,7 +310,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 19] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 26] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
@@ -259,8 +319,14 @@ mod tests {
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
             (Error::Superseded, "conflict", "superseded", 409),
-            (Error::InvalidToken, "authentication_failed", "invalid_token", 401),
+            (Error::RecoveryTokenInvalid, "authentication_failed", "invalid_token", 401),
+            (Error::RecoveryTokenExpired, "authentication_failed", "token_expired", 401),
+            (Error::MissingToken, "authentication_failed", "missing_token", 401),
+            (Error::InvalidToken { what: "it is none" }, "authentication_failed", "invalid_token", 401),
             (Error::TokenExpired, "authentication_failed", "token_expired", 401),
+            (Error::TokenRevoked, "authentication_failed", "token_revoked", 401),
+            (Error::InsufficientScope { wanted: Permissions::WRITE }, "forbidden", "insufficient_scope", 403),
+            (Error::NotAllowed { what: "tool" }, "forbidden", "insufficient_scope", 403),
             (Error::Origin, "forbidden", "origin", 403),
             (Error::Loopback, "forbidden", "insufficient_scope", 403),
             (Error::Unacknowledged, "timeout", "timeout", 504),
@@ -274,6 +340,7 @@ mod tests {
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),
             (Error::KeyBusy { retry_after: WAIT }, "conflict", "in_progress", 409),
+            (Error::NoSigningKey, "conflict", "no_signing_key", 409),
             (Error::NotFound { what: "client" }, "not_found", "not_found", 404),
             (Error::MethodNotAllowed { allow: "GET" }, "method_not_allowed", "method_not_allowed", 405),
         ]

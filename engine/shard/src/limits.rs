@@ -1,16 +1,26 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
+mod auth;
 mod delivery;
 mod durability;
+mod keys;
 mod mcp;
+mod pattern;
+mod permissions;
 mod routing;
+mod secret;
 
 use std::time::Duration;
 
+pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Revocation, Role, RoleRules, Signing};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
+pub use self::keys::{Algorithm, Key, KeySet, Material};
 pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::pattern::Pattern;
+pub use self::permissions::Permissions;
 pub use self::routing::Routing;
+pub use self::secret::Secret;
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +77,8 @@ pub struct Config {
     pub vnodes: u16,
     /// How long a stop may take. Default 30 s.
     pub drain_timeout: Duration,
+    /// Who may come in, and what they may do.
+    pub auth: Auth,
     /// MCP servers behind the gateway. Default none.
     pub upstreams: Vec<Upstream>,
     /// What the gateway is as an MCP server.
@@ -216,6 +228,7 @@ impl Default for Config {
             topics_per_connection_max: 100,
             vnodes: 150,
             drain_timeout: Duration::from_secs(30),
+            auth: Auth::default(),
             upstreams: Vec::new(),
             mcp: Mcp::default(),
             secret: [0; 32],

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token, Transfer};
 
 pub use crate::acks::Ack;
@@ -11,6 +12,7 @@ pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
 pub use crate::downstream::{Parcel, PollLetter};
 use crate::error::Error;
+use crate::limits::KeySet;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
@@ -65,6 +67,13 @@ pub enum Mail {
     Mcp(Box<Letter>),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
+    /// A token names a key that the shard does not know; sent to the control thread, which answers with
+    /// `Keys` whatever it finds.
+    KeysWanted { from: Member },
+    /// All keys that hold from now on.
+    Keys(Arc<KeySet>),
+    /// The token of this `jti` is not taken any more, to be remembered until `until`.
+    Revoke { token_id: Box<str>, until: Wall },
 }
 
 /// A join of a topic: the connection and which of its joins.

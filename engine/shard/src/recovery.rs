@@ -48,13 +48,13 @@ impl Recovery {
     /// # Errors
     /// It was not made here, is another client's, or too old.
     pub(crate) fn open(text: &str, client: &str, now: Wall, seal: &Seal) -> Result<Recovery, Error> {
-        let bytes = seal.open(Purpose::Recovery, text).ok_or(Error::InvalidToken)?;
-        let recovery = Recovery::read(&bytes).ok_or(Error::InvalidToken)?;
+        let bytes = seal.open(Purpose::Recovery, text).ok_or(Error::RecoveryTokenInvalid)?;
+        let recovery = Recovery::read(&bytes).ok_or(Error::RecoveryTokenInvalid)?;
         if *recovery.client != *client {
             return Err(Error::ClientIdMismatch);
         }
         if recovery.expiry < now {
-            return Err(Error::TokenExpired);
+            return Err(Error::RecoveryTokenExpired);
         }
         Ok(recovery)
     }
@@ -103,14 +103,14 @@ mod tests {
             let at = at.index(token.len());
             prop_assume!(token[at..=at] != letter);
             token.replace_range(at..=at, &letter);
-            prop_assert_eq!(Recovery::open(&token, "u1", Wall(0), &seal()), Err(Error::InvalidToken));
+            prop_assert_eq!(Recovery::open(&token, "u1", Wall(0), &seal()), Err(Error::RecoveryTokenInvalid));
         }
 
         #[test]
         fn garbage_is_no_token(bytes: Vec<u8>, text in "\\PC{0,60}") {
             let sealed = seal().seal(Purpose::Recovery, &bytes[..bytes.len().min(23)]);
-            prop_assert_eq!(Recovery::open(&sealed, "u1", Wall(0), &seal()), Err(Error::InvalidToken));
-            prop_assert_eq!(Recovery::open(&text, "u1", Wall(0), &seal()), Err(Error::InvalidToken));
+            prop_assert_eq!(Recovery::open(&sealed, "u1", Wall(0), &seal()), Err(Error::RecoveryTokenInvalid));
+            prop_assert_eq!(Recovery::open(&text, "u1", Wall(0), &seal()), Err(Error::RecoveryTokenInvalid));
         }
     }
 
@@ -119,11 +119,11 @@ mod tests {
         let token = recovery("u1", 1_000).seal(&mut seal());
         let open = |client, now| Recovery::open(&token, client, Wall(now), &seal());
         assert!(open("u1", 1_000).is_ok());
-        assert_eq!(open("u1", 1_001), Err(Error::TokenExpired));
+        assert_eq!(open("u1", 1_001), Err(Error::RecoveryTokenExpired));
         assert_eq!(open("u2", 1_001), Err(Error::ClientIdMismatch), "before its age is told");
         let stranger = Seal::new(&[4; 32], Member(0), 0);
-        assert_eq!(Recovery::open(&token, "u1", Wall(0), &stranger), Err(Error::InvalidToken));
+        assert_eq!(Recovery::open(&token, "u1", Wall(0), &stranger), Err(Error::RecoveryTokenInvalid));
         let state = seal().seal(Purpose::RequestState, b"something else that was sealed here");
-        assert_eq!(Recovery::open(&state, "u1", Wall(0), &seal()), Err(Error::InvalidToken));
+        assert_eq!(Recovery::open(&state, "u1", Wall(0), &seal()), Err(Error::RecoveryTokenInvalid));
     }
 }

@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Recovery,
     /// The token of a LongPoll session.
     Poll,
+    /// What a browser puts into a URL instead of its access token.
+    Ticket,
 }
 
 impl Purpose {
@@ -33,6 +35,7 @@ impl Purpose {
             Purpose::RequestState => b"requestState",
             Purpose::Recovery => b"recovery",
             Purpose::Poll => b"poll",
+            Purpose::Ticket => b"ticket",
         }
     }
 }

@@ -108,6 +108,11 @@ impl Cursor {
         Cursor { epoch: position.epoch, seen }
     }
 
+    /// Whether it stands before the first message of every lane.
+    pub fn is_beginning(&self) -> bool {
+        self.seen.iter().all(|seen| *seen == Some(0))
+    }
+
     /// Where it stands in a lane.
     pub const fn seen(&self, lane: Lane) -> Option<Sequence> {
         self.seen[lane as usize]

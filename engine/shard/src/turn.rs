@@ -22,6 +22,7 @@ use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
+use crate::policy::auth::Authenticator;
 use crate::random::Random;
 use crate::seal::Seal;
 use crate::session::Sessions;
@@ -95,6 +96,8 @@ pub struct Shard {
     pub(crate) rosters: Rosters,
     /// Who takes the changes of topics' rosters.
     pub(crate) watchers: Subscribers,
+    /// Who asks.
+    pub(crate) auth: Authenticator,
     pub(crate) backends: Backends,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
@@ -183,6 +186,7 @@ impl Shard {
             salt: random.next(),
             serving: Serving::new(random.next()),
             upstream: Upstreams::new(&config, random.next()),
+            auth: Authenticator::new(&config.auth, seed),
             random,
             me,
             config,

@@ -3,6 +3,7 @@
 mod serve;
 #[cfg(test)]
 mod tests;
+mod token;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -39,6 +40,9 @@ enum Command {
     Serve(Serve),
     /// Check what serve would use, and start nothing
     CheckConfig(Serve),
+    /// Make, check and refresh access tokens, and make API keys
+    #[command(subcommand)]
+    Token(token::Command),
     /// Print the configuration that holds without a file: every key, explained
     DefaultConfig,
 }
@@ -79,7 +83,7 @@ struct Serve {
     /// Open /mcp/ws/echo
     #[arg(long)]
     test_endpoints: bool,
-    /// Allow an address that is not loopback, although there is no authentication
+    /// Allow an address that is not loopback without authentication
     #[arg(long)]
     insecure: bool,
 }
@@ -88,6 +92,7 @@ struct Serve {
 enum Failure {
     Config(ConfigError),
     Start(crate::start_error::StartError),
+    Token(token::TokenFailure),
     Broken(io::Error),
     Panicked,
 }
@@ -105,6 +110,7 @@ pub(crate) fn run() -> ExitCode {
             say("the configuration is fine");
             ExitCode::SUCCESS
         }),
+        Command::Token(command) => token::run(command, &environment),
         Command::DefaultConfig => {
             say(config::DEFAULT_FILE.trim_end());
             Ok(ExitCode::SUCCESS)
@@ -148,7 +154,7 @@ impl Failure {
     fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Config(_) => 2,
-            Failure::Start(_) | Failure::Broken(_) | Failure::Panicked => 1,
+            Failure::Start(_) | Failure::Token(_) | Failure::Broken(_) | Failure::Panicked => 1,
         })
     }
 }
@@ -158,6 +164,7 @@ impl fmt::Display for Failure {
         match self {
             Failure::Config(error) => write!(f, "{error}"),
             Failure::Start(error) => write!(f, "{error}"),
+            Failure::Token(failure) => write!(f, "{failure}"),
             Failure::Broken(error) => write!(f, "the system took away what the gateway runs on: {error}"),
             Failure::Panicked => {
                 f.write_str("a data thread panicked, which is a bug; its last words are above")

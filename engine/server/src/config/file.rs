@@ -1,4 +1,4 @@
-//! A configuration file: a tree of sections whose leaves are keys, and a list of upstreams.
+//! A configuration file: a tree of sections whose leaves are keys, and lists of upstreams, roles and API keys.
 
 use std::iter;
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::auth;
 use super::keys::{self, KEYS};
 use super::nearest::nearest;
 use super::problem::{Fault, Place, Problem};
@@ -42,10 +43,24 @@ impl<'a> Document<'a> {
         filling.section("", self.root.get_ref());
     }
 
-    /// Adds the upstreams it lists; `settings` says what holds where they say nothing.
-    pub(super) fn upstreams(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
-        if let Some((key, list)) = self.root.get_ref().get_key_value(upstream::KEY) {
-            upstream::apply(self, key.span().start, list.get_ref(), settings, problems);
+    /// Adds the upstreams, roles and keys it lists; `settings` says what holds where they say nothing.
+    pub(super) fn lists(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
+        auth::apply(self, settings, problems);
+        if let Some((at, list)) = self.find(upstream::KEY) {
+            upstream::apply(self, at, list, settings, problems);
+        }
+    }
+
+    /// What stands under `name`, in which dots lead into sections, and where.
+    pub(super) fn find(&self, name: &str) -> Option<(usize, &DeValue<'a>)> {
+        let mut table = self.root.get_ref();
+        let mut names = name.split('.').peekable();
+        loop {
+            let (key, value) = table.get_key_value(names.next()?)?;
+            match names.peek() {
+                None => return Some((key.span().start, value.get_ref())),
+                Some(_) => table = value.get_ref().as_table()?,
+            }
         }
     }
 
@@ -74,7 +89,7 @@ impl Filling<'_> {
                 if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
             let at = key.span().start;
             match value.get_ref() {
-                _ if full == upstream::KEY => {}
+                _ if is_list(&full) => {}
                 DeValue::Table(inner) if keys::sections().any(|section| section == full) => {
                     self.section(&full, inner)
                 }
@@ -94,10 +109,16 @@ impl Filling<'_> {
     }
 }
 
+/// Whether it is read by [`Document::lists`].
+fn is_list(name: &str) -> bool {
+    name == upstream::KEY || auth::LISTS.contains(&name)
+}
+
 fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(iter::once(upstream::KEY));
+    let lists = auth::LISTS.into_iter().chain(iter::once(upstream::KEY));
+    let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists);
     Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

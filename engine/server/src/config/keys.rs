@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::Prefix;
+use weir_shard::limits::{Algorithm, Material, Mode, Prefix, Secret};
 
+use super::auth::{self, SECRET_BYTES_MIN};
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
-use super::value::{Value, cores, duration, hosts};
+use super::value::{Value, algorithms, cores, duration, hosts, texts};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -47,7 +48,23 @@ pub(super) enum Kind {
         words: &'static [&'static str],
         set: fn(&mut Settings, &str),
     },
+    /// At least one text, none of them empty.
+    Names(fn(&mut Settings, Vec<Box<str>>)),
+    /// At least one.
+    Algorithms(fn(&mut Settings, Vec<Algorithm>)),
+    /// At least so many bytes that nobody is shown; "" is none.
+    Secret {
+        min: usize,
+        set: fn(&mut Settings, Option<Secret>),
+    },
+    /// PEM, or its path; "" is none.
+    PublicKey(fn(&mut Settings, Option<Material>)),
+    /// Where keys are fetched; "" is nowhere.
+    KeyUrl(fn(&mut Settings, Option<Box<str>>)),
 }
+
+/// Bytes of the longest secret.
+const SECRET_BYTES_MAX: usize = 4_096;
 
 impl Key {
     /// Sets the key in `settings`.
@@ -95,9 +112,65 @@ impl Key {
                     false => return Err(self.refuses(value)),
                 }
             }
+            (
+                Kind::Names(_)
+                | Kind::Algorithms(_)
+                | Kind::Secret { .. }
+                | Kind::PublicKey(_)
+                | Kind::KeyUrl(_),
+                _,
+            ) => return self.set_of_auth(settings, value),
             _ => return Err(self.refuses(value)),
         }
         Ok(())
+    }
+
+    /// As [`Key::set`], for the kinds that authentication has.
+    fn set_of_auth(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
+            (Kind::Names(set), value) => match texts(value) {
+                Some(names) if !names.is_empty() && names.iter().all(|name| !name.is_empty()) => {
+                    set(settings, names);
+                }
+                _ => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Algorithms(set), value) => match algorithms(value) {
+                Some(algorithms) if !algorithms.is_empty() => set(settings, algorithms),
+                _ => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Secret { set, .. }, Value::Text(text)) if text.is_empty() => set(settings, None),
+            (Kind::Secret { min, set }, Value::Text(text))
+                if (*min..=SECRET_BYTES_MAX).contains(&text.len()) =>
+            {
+                set(settings, Some(Secret::new(text.as_bytes())));
+            }
+            (Kind::Secret { .. }, Value::Text(text)) => {
+                return Err(self.refuses(Value::Hidden { bytes: text.len() }));
+            }
+            (Kind::Secret { .. }, _) => return Err(self.refuses(Value::Other("no text"))),
+            (Kind::PublicKey(set), Value::Text(text)) => match text.as_str() {
+                "" => set(settings, None),
+                text => set(settings, Some(auth::pem(text)?)),
+            },
+            (Kind::KeyUrl(set), Value::Text(url)) if url.is_empty() => set(settings, None),
+            (Kind::KeyUrl(set), Value::Text(url)) if auth::is_url_of_keys(url) => {
+                set(settings, Some(url.as_str().into()));
+            }
+            _ => return Err(self.refuses(value)),
+        }
+        Ok(())
+    }
+
+    /// What a variable or flag says: what it is meant to be decides whether digits are a number.
+    pub(super) fn value(&self, text: &str) -> Value {
+        match self.kind {
+            Kind::Names(_)
+            | Kind::Algorithms(_)
+            | Kind::Secret { .. }
+            | Kind::PublicKey(_)
+            | Kind::KeyUrl(_) => Value::Text(text.to_owned()),
+            _ => Value::of_text(text),
+        }
     }
 
     fn refuses(&self, value: Value) -> Fault {
@@ -222,12 +295,35 @@ pub(super) const KEYS: &[Key] = &[
     key("backpressure.lag", timeout(10, HOUR, |s, t| s.shard.backpressure.lag = t)),
     key("backpressure.bundle_interval", time(10, HOUR, |s, t| s.shard.backpressure.bundle_interval = t)),
 
+    aliased("MCP_RATE_LIMIT_PER_CLIENT", "rate_limiting.per_client", number(0, RATE_MAX, |s, n| s.auth.per_client = n as u32)),
     aliased("MCP_RATE_LIMIT", "rate_limiting.default.limit", number(0, RATE_MAX, |s, n| s.client_limit.limit = n as u32)),
     key("rate_limiting.default.per", time(1, DAY, |s, t| s.client_limit.per = t)),
     key("rate_limiting.default.burst", number(0, RATE_MAX, |s, n| s.client_limit.burst = n as u32)),
     key("rate_limiting.backend.limit", number(0, RATE_MAX, |s, n| s.backend_limit.limit = n as u32)),
     key("rate_limiting.backend.per", time(1, DAY, |s, t| s.backend_limit.per = t)),
     key("rate_limiting.backend.burst", number(0, RATE_MAX, |s, n| s.backend_limit.burst = n as u32)),
+
+    key("auth.mode", Kind::Choice { words: &["auto", "off", "optional", "required"], set: |s, word| {
+        s.auth.mode = match word {
+            "off" => Some(Mode::Off),
+            "optional" => Some(Mode::Optional),
+            "required" => Some(Mode::Required),
+            _ => None,
+        };
+    } }),
+    key("auth.query_token", Kind::Switch(|s, on| s.auth.query_token = on)),
+    key("auth.ticket_ttl", time(SECOND, 30 * SECOND, |s, t| s.auth.ticket_ttl = t)),
+    aliased("JWT_SECRET", "auth.jwt.secret", Kind::Secret { min: SECRET_BYTES_MIN, set: |s, secret| s.auth.secret = secret }),
+    key("auth.jwt.public_key", Kind::PublicKey(|s, key| s.auth.public_key = key)),
+    key("auth.jwt.jwks_url", Kind::KeyUrl(|s, url| s.auth.jwks_url = url)),
+    key("auth.jwt.public_key_refresh", time(10 * SECOND, 7 * DAY, |s, t| s.auth.public_key_refresh = t)),
+    key("auth.jwt.issuer", Kind::Names(|s, names| s.auth.issuers = names)),
+    key("auth.jwt.audience", Kind::Names(|s, names| s.auth.audiences = names)),
+    key("auth.jwt.algorithms", Kind::Algorithms(|s, algorithms| s.auth.algorithms = algorithms)),
+    key("auth.jwt.leeway", time(0, 10 * MINUTE, |s, t| s.auth.leeway = t)),
+    key("auth.jwt.cache_ttl", time(0, DAY, |s, t| s.auth.cache_ttl = t)),
+
+    key("admin.token", Kind::Secret { min: 16, set: |s, token| s.admin_token = token }),
 
     key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| {
         s.shard.session_idle_timeout = t;

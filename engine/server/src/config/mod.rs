@@ -1,6 +1,7 @@
 //! The configuration: one TOML file, an environment variable for every key, and flags for the common ones.
 //! A flag goes before a variable, a variable before the file, the file before the default.
 
+mod auth;
 mod file;
 mod keys;
 mod nearest;
@@ -18,11 +19,11 @@ use std::path::Path;
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
 pub(crate) use self::upstream::Command;
+pub(crate) use self::value::duration;
 
 use self::file::Document;
 use self::keys::KEYS;
 use self::problem::{Place, Problem};
-use self::value::Value;
 
 /// The file that says what holds without one, and explains every key.
 pub(crate) const DEFAULT_FILE: &str = include_str!("default.toml");
@@ -67,9 +68,9 @@ pub(crate) fn read(
     }
     apply_environment(environment, &mut settings, &mut problems);
     apply_flags(flags, &mut settings, &mut problems);
-    // Last, for what all sources together say holds for upstreams that do not say otherwise.
+    // Last, for what all sources together say holds for upstreams and roles that do not say otherwise.
     if let Ok(document) = &document {
-        document.upstreams(&mut settings, &mut problems);
+        document.lists(&mut settings, &mut problems);
     }
     if !problems.is_empty() {
         return Err(ConfigError::Problems(problems));
@@ -95,7 +96,7 @@ fn apply_environment(environment: &[(String, String)], settings: &mut Settings, 
             let Some((_, text)) = environment.iter().find(|(variable, _)| *variable == name) else {
                 continue;
             };
-            if let Err(fault) = key.set(settings, Value::of_text(text)) {
+            if let Err(fault) = key.set(settings, key.value(text)) {
                 problems.push(Problem { place: Place::Variable(name), key: key.name.into(), fault });
             }
         }
@@ -105,7 +106,7 @@ fn apply_environment(environment: &[(String, String)], settings: &mut Settings, 
 fn apply_flags(flags: &[Flag], settings: &mut Settings, problems: &mut Vec<Problem>) {
     for flag in flags {
         let key = keys::find(flag.key).expect("a flag sets a key that exists");
-        if let Err(fault) = key.set(settings, Value::of_text(&flag.value)) {
+        if let Err(fault) = key.set(settings, key.value(&flag.value)) {
             problems.push(Problem { place: Place::Flag(flag.name), key: key.name.into(), fault });
         }
     }

@@ -4,6 +4,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use weir_shard::limits::Algorithm;
+
+use super::auth;
 use super::keys::Kind;
 use super::value::{Value, duration_text};
 
@@ -53,6 +56,10 @@ pub(super) enum Fault {
     Beside(&'static str),
     /// Another section has this name.
     Taken(String),
+    /// There are more of them than may be.
+    Many { most: usize, what: &'static str },
+    /// What should be a public key is none.
+    Pem { source: String, why: String },
     /// The URL asks for TLS.
     Tls(String),
     /// The resolver does not find the host.
@@ -82,6 +89,14 @@ impl Kind {
             }
             Kind::Folder(_) => "a folder, such as \"/var/lib/weir\" or \"./1\", or \"\" for none".into(),
             Kind::Choice { words, .. } => alternatives(words),
+            Kind::Names(_) => "a list of at least one text, such as [\"weir\"]".into(),
+            Kind::Algorithms(_) => {
+                let names = Algorithm::ALL.map(Algorithm::name);
+                format!("a list of at least one of {}", alternatives(&names))
+            }
+            Kind::Secret { min, .. } => format!("a text of {min} to 4096 bytes, or \"\" for none"),
+            Kind::PublicKey(_) => "a PEM file's path, the key itself, or \"\" for none".into(),
+            Kind::KeyUrl(_) => format!("{}, or \"\" for none", auth::URL),
         }
     }
 }
@@ -139,6 +154,13 @@ impl fmt::Display for Problem {
             Fault::Taken(name) => {
                 write!(f, "{place}: {key} is {name:?}, and so is another's; rename one of them")
             }
+            Fault::Many { most, what } => {
+                write!(f, "{place}: {key} is one too many: there are at most {most} {what}; take some away")
+            }
+            Fault::Pem { source, why } => write!(
+                f,
+                "{place}: {key}: {source} {why}; name a PEM file with a public key, or write the key itself"
+            ),
             Fault::Tls(url) => write!(
                 f,
                 "{place}: {key} is {url:?}, and this version does not speak TLS to upstreams; name a port that \

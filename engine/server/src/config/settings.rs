@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::{self, LOOPBACK_HOSTS};
+use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
+use super::auth::Auth;
 use super::upstream::{Command, Upstream};
 
 /// Room for the head, the envelope and a few control frames beside the largest message.
@@ -25,6 +26,9 @@ pub(crate) struct Settings {
     pub(super) durability: limits::Durability,
     /// The bounds of a shard. What all shards have together (SSE streams) is not yet divided.
     pub(super) shard: limits::Config,
+    pub(super) auth: Auth,
+    /// Guards what changes something on the admin port. None: one is made at start, if there is authentication.
+    pub(crate) admin_token: Option<Secret>,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
     /// Whether the built-in MCP server takes part. None: if there is no upstream.
@@ -80,6 +84,8 @@ impl Default for Settings {
             durability: limits::Durability::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
+            auth: Auth::default(),
+            admin_token: None,
             builtin: None,
             hosts: Vec::new(),
             upstream: limits::Upstream::default(),
@@ -106,7 +112,8 @@ impl Settings {
         config.delivery.dead_messages_max = each(config.delivery.dead_messages_max);
         config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
-        config.client_rate = self.client_limit.rate();
+        config.auth = self.auth();
+        config.client_rate = self.auth.capped(self.client_limit.rate());
         config.backend_rate = self.backend_limit.rate();
         config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
@@ -122,6 +129,21 @@ impl Settings {
             segment_bytes,
             bytes_max: (bytes_max / u64::from(shards)).max(2 * segment_bytes),
         }
+    }
+
+    /// Whether clients must prove who they are.
+    pub(crate) fn auth_mode(&self) -> Mode {
+        self.auth.mode()
+    }
+
+    /// Keys, roles and what else a shard is given of `[auth]`.
+    pub(crate) fn auth(&self) -> limits::Auth {
+        self.auth.limits(self.client_limit)
+    }
+
+    /// How often keys are fetched anew.
+    pub(crate) fn public_key_refresh(&self) -> Duration {
+        self.auth.public_key_refresh
     }
 
     /// The upstreams that are children, by their places among all.
@@ -157,6 +179,7 @@ impl Settings {
                 shard.queue_bytes_max, shard.message_bytes_max
             ));
         }
+        found.extend(self.auth.contradictions());
         found.extend(self.inverted());
         let limits::Durability { segment_bytes, bytes_max } = self.durability;
         if bytes_max < 2 * segment_bytes {
@@ -256,7 +279,7 @@ fn smaller<T: PartialOrd + fmt::Debug>(
 }
 
 impl Limit {
-    fn rate(self) -> limits::Rate {
+    pub(super) fn rate(self) -> limits::Rate {
         let burst = if self.burst == 0 { self.limit.max(1) } else { self.burst };
         limits::Rate { per_second: f64::from(self.limit) / self.per.as_secs_f64(), burst }
     }

@@ -6,12 +6,12 @@ use super::settings::Settings;
 use super::*;
 
 /// What `text` as a file makes of the defaults, or what is wrong with it.
-fn file(text: &str) -> Result<Settings, String> {
+pub(super) fn file(text: &str) -> Result<Settings, String> {
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     match Document::parse(Path::new("weir.toml"), text) {
         Ok(document) => {
             document.sections(&mut settings, &mut problems);
-            document.upstreams(&mut settings, &mut problems);
+            document.lists(&mut settings, &mut problems);
         }
         Err(problem) => problems.push(problem),
     }
@@ -19,7 +19,7 @@ fn file(text: &str) -> Result<Settings, String> {
     if problems.is_empty() { Ok(settings) } else { Err(problems.join("\n")) }
 }
 
-fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(super) fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
     variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 

@@ -5,6 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use toml::de::DeValue;
+use weir_shard::limits::Algorithm;
 
 /// A value before its key has judged it.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +15,10 @@ pub(super) enum Value {
     Fraction(f64),
     Text(String),
     List(Vec<Value>),
+    /// A text that nobody is shown, of so many bytes.
+    Hidden {
+        bytes: usize,
+    },
     /// None of the above; what it is instead.
     Other(&'static str),
 }
@@ -65,6 +70,7 @@ impl fmt::Display for Value {
             Value::Fraction(fraction) => write!(f, "{fraction}"),
             Value::Text(text) => write!(f, "{text:?}"),
             Value::List(_) => f.write_str("a list"),
+            Value::Hidden { bytes } => write!(f, "a text of {bytes} bytes"),
             Value::Other(kind) => f.write_str(kind),
         }
     }
@@ -74,7 +80,7 @@ impl fmt::Display for Value {
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A duration as it is written: a whole number and `ms`, `s`, `m` or `h`.
-pub(super) fn duration(text: &str) -> Option<Duration> {
+pub(crate) fn duration(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let (_, millis) = UNITS.into_iter().find(|(name, _)| *name == unit.trim_start())?;
@@ -105,15 +111,26 @@ pub(super) fn cores(text: &str) -> Option<Vec<usize>> {
     Some(cores)
 }
 
-/// Hosts as they are written, in a list or with commas between: names or addresses without port, IPv6 in
-/// brackets. They are compared in lower case.
+/// Texts as they are written, in a list or with commas between.
+pub(super) fn texts(value: &Value) -> Option<Vec<Box<str>>> {
+    match value {
+        Value::Text(text) if text.trim().is_empty() => Some(Vec::new()),
+        Value::Text(text) => Some(text.split(',').map(|part| part.trim().into()).collect()),
+        Value::List(items) => items.iter().map(|item| item.as_text().map(Box::from)).collect(),
+        _ => None,
+    }
+}
+
+/// Algorithms of signatures as they are written, as texts are.
+pub(super) fn algorithms(value: &Value) -> Option<Vec<Algorithm>> {
+    texts(value)?.iter().map(|name| Algorithm::of_name(name)).collect()
+}
+
+/// Hosts as they are written, as texts are: names or addresses without port, IPv6 in brackets. They are compared
+/// in lower case.
 pub(super) fn hosts(value: &Value) -> Option<Vec<Box<str>>> {
-    let texts: Vec<&str> = match value {
-        Value::Text(text) => text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()).collect(),
-        Value::List(items) => items.iter().map(Value::as_text).collect::<Option<_>>()?,
-        _ => return None,
-    };
-    texts.into_iter().map(|text| is_host(text).then(|| text.to_ascii_lowercase().into())).collect()
+    let lower = |text: Box<str>| is_host(&text).then(|| text.to_ascii_lowercase().into());
+    texts(value)?.into_iter().map(lower).collect()
 }
 
 /// Whether it is what may stand before the port in a `Host` header: a name, an IPv4 address, or an IPv6 address

@@ -1,24 +1,30 @@
 //! The admin port's endpoints.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
+use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
+use weir_ring::time::Wall;
 use weir_ring::token::Member;
 use weir_shard::error::Error;
 use weir_shard::hash_ring::HashRing;
+use weir_shard::limits::Auth;
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::dlq;
+use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
+use super::revocations::{Revocations, Unrevoked};
+use super::tokens;
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -26,6 +32,8 @@ pub(super) struct Admin {
     ring: HashRing,
     started: Instant,
     draining: AtomicBool,
+    auth: Auth,
+    revocations: Mutex<Revocations>,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -39,8 +47,14 @@ struct Figures {
 }
 
 impl Admin {
-    pub(super) fn new(mailbox: Mailbox, ring: HashRing) -> Admin {
-        Admin { mailbox, ring, started: Instant::now(), draining: AtomicBool::new(false) }
+    pub(super) fn new(mailbox: Mailbox, ring: HashRing, auth: Auth, revocations: Revocations) -> Admin {
+        let (started, draining) = (Instant::now(), AtomicBool::new(false));
+        Admin { mailbox, ring, started, draining, auth, revocations: Mutex::new(revocations) }
+    }
+
+    /// What tokens are made with, and whom they are for.
+    pub(super) fn auth(&self) -> &Auth {
+        &self.auth
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -65,6 +79,18 @@ impl Admin {
         Member(self.ring.home(client.as_bytes()))
     }
 
+    /// The token of this `jti` is taken by no shard any more.
+    ///
+    /// # Errors
+    /// It still is.
+    pub(super) async fn revoke(&self, token_id: &str, until: Wall, now: Wall) -> Result<(), Unrevoked> {
+        self.revocations.lock().unwrap_or_else(PoisonError::into_inner).add(token_id, until, now)?;
+        for shard in self.shards() {
+            self.mailbox.send(shard, Mail::Revoke { token_id: token_id.into(), until }).await;
+        }
+        Ok(())
+    }
+
     /// Asks a shard.
     pub(super) async fn ask(&self, shard: Member, question: Question) -> Result<Answer, NoAnswer> {
         self.mailbox.ask(shard, question).await
@@ -76,7 +102,7 @@ impl Admin {
 }
 
 /// All endpoints.
-pub(super) fn router(admin: Arc<Admin>) -> Router {
+pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -85,8 +111,10 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .route("/mcp/health/client/{client_id}", get(client))
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
+        .merge(tokens::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
+        .layer(middleware::from_fn_with_state(guard, guard::check))
         .with_state(admin)
 }
 
@@ -99,7 +127,9 @@ async fn index() -> Json<serde_json::Value> {
             "/ready": "200 while it takes clients, 503 once it is stopping",
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
-            "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive. Changes from this machine only",
+            "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
+            "/mcp/admin/token": "POST: makes an access token",
+            "/mcp/admin/revoke": "POST: an access token is not taken any more",
         },
     }))
 }

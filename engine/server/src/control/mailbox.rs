@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time;
 use weir_ring::mesh::{Links, Push};
@@ -43,12 +44,16 @@ struct Inner {
     links: Links<Mail>,
     wakers: Vec<Waker>,
     asked: u64,
+    /// Shards that want keys.
+    wanted: UnboundedSender<Member>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
 }
 
 impl Mailbox {
-    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>) -> Mailbox {
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, waiting: BTreeMap::new() })))
+    /// Shards that want keys are told to `wanted`.
+    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>, wanted: UnboundedSender<Member>) -> Mailbox {
+        let waiting = BTreeMap::new();
+        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, waiting })))
     }
 
     /// Number of shards.
@@ -99,7 +104,7 @@ impl Mailbox {
             let mut inner = self.lock();
             inner.links.receive(&mut inbox);
             for letter in inbox.drain(..) {
-                inner.answered(letter);
+                inner.read(letter);
             }
         }
     }
@@ -124,12 +129,17 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// Shards write nothing but answers to the control thread; one that comes too late has no addressee.
-    fn answered(&mut self, letter: Mail) {
-        if let Mail::Answer { ask, answer } = letter
-            && let Some(waiting) = self.waiting.remove(&ask)
-        {
-            let _ = waiting.send(answer);
+    /// Shards write answers, of which one that comes too late has no addressee, and ask for keys.
+    fn read(&mut self, letter: Mail) {
+        match letter {
+            Mail::Answer { ask, answer } => {
+                if let Some(waiting) = self.waiting.remove(&ask) {
+                    let _ = waiting.send(answer);
+                }
+            }
+            // Who serves them ends with the process.
+            Mail::KeysWanted { from } => drop(self.wanted.send(from)),
+            _ => {}
         }
     }
 }

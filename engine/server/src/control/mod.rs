@@ -3,25 +3,34 @@
 mod api;
 pub(crate) mod children;
 mod dlq;
+mod guard;
+pub(crate) mod jwks;
 mod mailbox;
+mod revocations;
+mod tokens;
 
 use std::future::IntoFuture;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
+use weir_shard::limits::Auth;
 use weir_shard::mail::Mail;
 
 use self::api::Admin;
 use self::children::{Children, GRACE, Spawner, Stop};
+pub(crate) use self::guard::Guard;
+use self::jwks::Keeper;
 use self::mailbox::Mailbox;
+pub(crate) use self::revocations::Revocations;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -36,6 +45,14 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<Waker>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
+    /// Who may change something.
+    pub(crate) guard: Guard,
+    /// The shards' keys, and where more of them are fetched.
+    pub(crate) auth: Auth,
+    /// How often.
+    pub(crate) public_key_refresh: Duration,
+    /// Those that the shards know.
+    pub(crate) revocations: Revocations,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -62,14 +79,19 @@ pub(crate) fn run(control: Control) -> End {
 
 async fn serve(control: Control) -> io::Result<End> {
     let shards = control.shards.len();
-    let mailbox = Mailbox::new(control.links, control.shards);
-    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring));
+    let (ask, wanted) = unbounded_channel();
+    let mailbox = Mailbox::new(control.links, control.shards, ask);
+    let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
+    tokio::spawn(keeper.run(wanted));
+    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring, control.auth, control.revocations));
+    let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let service = api::router(admin.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let service =
+            api::router(admin.clone(), guard.clone()).into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
     }
     let mut signals = Signals::new()?;

@@ -44,7 +44,7 @@ impl Shard {
         }
         let opening = Opening::of_join(join, link.opening.take().map(|opening| *opening));
         let opened = self.take_stream(token, id, Carrier::WebSocket, opening, cx);
-        let Opened { marks, gaps, connected } = match opened {
+        let Opened { marks, gaps, connected, .. } = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 self.reply_error(token, link, frame, &error, cx);

@@ -44,6 +44,10 @@ impl Shard {
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
+            Mail::Keys(keys) => self.keys_arrived(keys, cx),
+            Mail::Revoke { token_id, until } => self.auth.revoke(&token_id, until, cx.now.wall),
+            // The control thread's.
+            Mail::KeysWanted { .. } => {}
         }
     }
 

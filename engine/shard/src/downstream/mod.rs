@@ -12,6 +12,7 @@ mod fan_out;
 mod gateway;
 mod gather;
 mod hand_over;
+mod keys;
 mod letters;
 mod lifecycle;
 mod longpoll;

@@ -35,7 +35,9 @@ pub(crate) struct Opening {
 /// A connection that has its client's stream now.
 #[derive(Debug)]
 pub(crate) struct Opened {
-    /// Where it stands.
+    /// Where its client stands.
+    pub(crate) cursor: Cursor,
+    /// The same for the connection.
     pub(crate) marks: Option<Box<Marks>>,
     /// What its cursor cannot be continued over.
     pub(crate) gaps: Vec<(Lane, Gap)>,
@@ -140,7 +142,7 @@ impl Shard {
         self.carrier_opened(id, carrier, opening.prefer, cx);
         let recovery_token = self.recovery_token(id, lineage, cx.now.wall);
         let connected = self.connected(id, &cursor, recovered, recovery_token);
-        Ok(Opened { marks, gaps, connected })
+        Ok(Opened { cursor, marks, gaps, connected })
     }
 
     /// What a client is told when its stream begins: who it is, where it goes on, what is kept.

@@ -72,7 +72,7 @@ impl Shard {
     }
 
     fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, opened: Opened, cx: &mut Cx<'_>) {
-        let Opened { marks, gaps, connected } = opened;
+        let Opened { cursor, marks, gaps, connected } = opened;
         let events = self.sessions.get(session).is_some_and(|session| &*session.client == route::EVENTS);
         let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
         let filter = Filter { client: of("client"), kind: of("type") };
@@ -93,7 +93,10 @@ impl Shard {
         if !ndjson {
             self.put(token, cx, |out| sse::retry(out, retry));
         }
-        self.tell(token, "connected", &connected, cx);
+        // Who begins at the beginning holds a cursor from here on, even if the first message is lost on its way.
+        // Another place would claim that the client has what went to others.
+        let id = (gaps.is_empty() && cursor.is_beginning()).then(|| cursor.text());
+        self.tell_from(token, id.as_deref(), "connected", &connected, cx);
         for gap in gaps {
             self.tell_gap(token, session, gap, cx);
         }

@@ -141,6 +141,18 @@ impl Shard {
 
     /// Sends an event beside the stream: `gap`, `transport_switched`, `shutdown_pending`.
     pub(crate) fn tell(&mut self, token: Token, event: &str, payload: &[u8], cx: &mut Cx<'_>) {
+        self.tell_from(token, None, event, payload, cx);
+    }
+
+    /// The same; over SSE `id` becomes the client's cursor.
+    pub(crate) fn tell_from(
+        &mut self,
+        token: Token,
+        id: Option<&str>,
+        event: &str,
+        payload: &[u8],
+        cx: &mut Cx<'_>,
+    ) {
         let Some(conn) = self.conns.get(token) else { return };
         match &conn.stage {
             Stage::Sse(feed) if feed.ndjson => self.put(token, cx, |out| {
@@ -150,7 +162,7 @@ impl Shard {
             }),
             Stage::Sse(_) => {
                 let text = String::from_utf8_lossy(payload);
-                self.put(token, cx, |out| sse::event(out, None, Some(event), &text));
+                self.put(token, cx, |out| sse::event(out, id, Some(event), &text));
             }
             stage => {
                 let Some(link) = stage.link().filter(|link| link.speaks_phoenix()) else { return };

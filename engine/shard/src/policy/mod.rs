@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+pub mod auth;
 mod backends;
 mod breaker;
 mod pace;

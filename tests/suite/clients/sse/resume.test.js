@@ -17,6 +17,25 @@ describe('Last-Event-ID', () => {
     for (let n = from; n <= to; n++) await send(weir, client, { type: 'chat', data: n })
   }
 
+  it('is there from the event connected on: nothing is missed before the first message either', async () => {
+    const first = source(weir.url('/mcp/sse?client_id=early'))
+    const { id, data: hello } = await event(first, 'connected')
+    assert.equal(id, `${hello.epoch}-0`)
+    first.close()
+    const other = source(weir.url('/mcp/sse?client_id=early'))
+    await event(other, 'connected')
+    await sendAll('early', 1, 2)
+    await message(other, 'chat')
+    await message(other, 'chat')
+    const back = source(weir.url('/mcp/sse?client_id=early'), { 'last-event-id': id })
+    assert.equal((await event(back, 'connected')).data.recovered, true)
+    assert.equal((await message(back, 'chat')).data.data, 1)
+    assert.equal((await message(back, 'chat')).data.data, 2)
+    const fresh = source(weir.url('/mcp/sse?client_id=early'))
+    assert.equal((await event(fresh, 'connected')).id, '', 'others have had messages: it is told no place')
+    for (const es of [other, back, fresh]) es.close()
+  })
+
   for (const [what, back] of [
     ['the header', (client, id) => source(weir.url(`/mcp/sse?client_id=${client}`), { 'last-event-id': id })],
     ['the query', (client, id) => source(weir.url(`/mcp/sse?client_id=${client}&last_event_id=${id}`))],

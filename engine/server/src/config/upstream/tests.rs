@@ -12,7 +12,7 @@ fn read(text: &str) -> Result<Settings, String> {
     let (mut settings, mut problems) = (Settings::default(), Vec::new());
     let document = Document::parse(Path::new("weir.toml"), text).map_err(|problem| problem.to_string())?;
     document.sections(&mut settings, &mut problems);
-    document.upstreams(&mut settings, &mut problems);
+    document.lists(&mut settings, &mut problems);
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     if problems.is_empty() { Ok(settings) } else { Err(problems.join("\n")) }
 }
