@@ -7,8 +7,12 @@ use weir_transports::mcp::object;
 
 libfuzzer_sys::fuzz_target!(|data: &str| {
     let read = object::members(data).collect::<Result<Vec<_>, _>>().ok();
-    let read = read
-        .or_else(|| object::elements(data).map(|item| item.map(|value| ("".into(), value))).collect::<Result<Vec<_>, _>>().ok());
+    let read = read.or_else(|| {
+        object::elements(data)
+            .map(|item| item.map(|value| ("".into(), value)))
+            .collect::<Result<Vec<_>, _>>()
+            .ok()
+    });
     assert!(read.iter().flatten().all(|(_, value)| is_json(value)) && (read.is_none() || is_json(data)));
     match serde_json::from_str::<Value>(data) {
         Ok(Value::String(said)) => assert_eq!(object::string(data).as_deref(), Some(&*said)),

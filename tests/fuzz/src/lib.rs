@@ -3,6 +3,7 @@
 
 pub mod http1;
 pub mod sse;
+pub mod token;
 pub mod websocket;
 
 /// The bytes behind the first four, whole and in pieces; the four say how long the pieces are, over and over.
