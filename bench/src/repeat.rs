@@ -1,6 +1,7 @@
 //! Turns that can be taken again and again: those whose cost is watched.
 
 use weir_ring::op::Op;
+use weir_shard::limits::Rules;
 use weir_transports::websocket::{Opcode, write_frame};
 
 use crate::script::Script;
@@ -10,6 +11,9 @@ use crate::world::{World, text_frame};
 pub const PING: &str = r#"{"jsonrpc":"2.0","id":10000000,"method":"ping"}"#;
 /// Its answer.
 const PONG: &str = r#"{"jsonrpc":"2.0","id":10000000,"result":{}}"#;
+
+/// What people say.
+const CHAT: &str = "I just subscribed to the job feed: it is on at 9, and the join took < 1 s. See you there";
 
 /// A world, and what happens in each of its turns.
 #[derive(Debug)]
@@ -63,6 +67,21 @@ impl Repeat {
         let repeat = Repeat::publish(world, "clients/u1").checked(2);
         let text = String::from_utf8_lossy(repeat.world.sent(client));
         assert!(text.contains(r#""data":{"n":1}"#), "{text}");
+        repeat
+    }
+
+    /// A client pushes a chat message of 100 bytes under these rules and is told that it was taken.
+    ///
+    /// # Panics
+    /// If it is told otherwise.
+    pub fn push(rules: Rules) -> Repeat {
+        let mut world = World::with(rules);
+        let client = world.joined("u1", "mcp:gateway");
+        let push = format!(r#"["1","2","mcp:gateway","message",{{"type":"chat","data":"{}"}}]"#, CHAT);
+        let script = Script::default().received(client, &text_frame(push.as_bytes()));
+        let repeat = Repeat { world, script }.checked(1);
+        let text = String::from_utf8_lossy(repeat.world.sent(client));
+        assert!(text.contains(r#""accepted":true"#), "{text}");
         repeat
     }
 

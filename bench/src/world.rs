@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_ring::op::{Op, Output};
 use weir_ring::time::{Instant, Now, Wall};
 use weir_ring::token::{Member, Socket, Token};
-use weir_shard::limits::{Config, Rate};
+use weir_shard::limits::{Config, Rate, Rules};
 use weir_shard::{Post, Shard};
 use weir_transports::websocket::{Opcode, client};
 
@@ -30,7 +30,14 @@ pub struct World {
 
 impl Default for World {
     fn default() -> World {
-        let mut config = Config { client_rate: PLENTY, backend_rate: PLENTY, ..Config::default() };
+        World::with(Rules::default())
+    }
+}
+
+impl World {
+    /// A world with these rules about messages.
+    pub fn with(rules: Rules) -> World {
+        let mut config = Config { client_rate: PLENTY, backend_rate: PLENTY, rules, ..Config::default() };
         // Nobody here answers pings.
         config.websocket.ping_interval = Duration::from_secs(24 * 3600);
         World {
@@ -41,9 +48,7 @@ impl Default for World {
             sockets: 0,
         }
     }
-}
 
-impl World {
     /// One turn of the shard, and the time until the next.
     pub fn turn(&mut self, script: &mut Script) {
         self.output.clear();

@@ -2,6 +2,7 @@
 //! `cargo test -p weir-bench --bench micro` runs each once.
 
 mod http1;
+mod injection;
 mod json;
 mod mesh;
 mod policy;
@@ -17,6 +18,7 @@ criterion::criterion_group!(
     scan::benches,
     mesh::benches,
     policy::benches,
+    injection::benches,
     turn::benches
 );
 criterion::criterion_main!(benches);

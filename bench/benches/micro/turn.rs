@@ -2,6 +2,7 @@
 
 use criterion::{Criterion, Throughput};
 use weir_bench::repeat::Repeat;
+use weir_shard::limits::{Injection, Rules};
 
 /// Subscribers of the topic.
 const SUBSCRIBERS: usize = 1_000;
@@ -12,6 +13,10 @@ pub(crate) fn benches(c: &mut Criterion) {
     bench(c, "a ping of each of 16", 16, || Repeat::pings(16, 1));
     bench(c, "publish to 1,000 subscribers", SUBSCRIBERS, || Repeat::fanout(SUBSCRIBERS));
     bench(c, "publish to a client", 1, Repeat::publish_to_client);
+    bench(c, "a push, default rules", 1, || Repeat::push(Rules::default()));
+    let off = Injection::Off;
+    let none = Rules { injection: off, backend_injection: off, messages: Vec::new() };
+    bench(c, "a push, no rules", 1, || Repeat::push(none.clone()));
 }
 
 /// Measures a turn that handles `messages`.

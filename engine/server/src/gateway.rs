@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use weir_shard::limits::{Config, Mode};
 
 use crate::admin_token;
 use crate::config::{Server, Settings};
+use crate::control::audit::Audit;
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End, Guard, Revocations};
 use crate::data_dir::{DataDir, DataDirError};
@@ -73,10 +75,12 @@ impl Gateway {
             addresses.push((listening.address, port.name));
             shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
         }
+        let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
         let admin = Port::admin(server).listen(1, options)?;
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
+        config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
         if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
             config.secret = data_dir.secret(config.secret)?;
@@ -93,6 +97,7 @@ impl Gateway {
             guard: guard(settings, admin.address.port())?,
             spawners,
             public_key_refresh: settings.public_key_refresh(),
+            audit: audit(settings.audit_file.as_deref())?,
             revocations,
         };
         let control = start_threads(shares, &config.into(), office)?;
@@ -135,6 +140,7 @@ struct Office {
     guard: Guard,
     spawners: Vec<Spawner>,
     public_key_refresh: Duration,
+    audit: Audit,
     revocations: Revocations,
 }
 
@@ -145,6 +151,15 @@ fn revocations(settings: &Settings, config: &mut Config) -> Result<Revocations, 
         .map_err(|(path, error)| DataDirError::System { path, error })?;
     config.auth.revoked = revocations.all();
     Ok(revocations)
+}
+
+/// The audit log's file, or the gateway's own log.
+fn audit(path: Option<&Path>) -> Result<Audit, StartError> {
+    let started = Audit::start(path);
+    started.map_err(|error| match path {
+        Some(path) => StartError::AuditFile { path: path.to_owned(), error },
+        None => StartError::System(error),
+    })
 }
 
 /// Who may change something on the admin port.
@@ -207,11 +222,13 @@ fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Re
         spawners: office.spawners,
         auth: config.auth.clone(),
         public_key_refresh: office.public_key_refresh,
+        audit: office.audit,
         revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
+        config: config.clone(),
         ended: all_ended,
     })
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use weir_ring::socket::PortError;
 
@@ -20,6 +21,8 @@ pub(crate) enum StartError {
     Port { port: Port, error: PortError },
     /// There is no place for the admin token.
     AdminToken(TokenFileError),
+    /// The audit log cannot be written.
+    AuditFile { path: PathBuf, error: io::Error },
     /// The data folder cannot be used.
     DataDir(DataDirError),
     /// The process may not run on this core.
@@ -47,6 +50,11 @@ impl fmt::Display for StartError {
             ),
             StartError::Port { port, error } => port_error(f, *port, error),
             StartError::AdminToken(error) => write!(f, "{error}"),
+            StartError::AuditFile { path, error } => write!(
+                f,
+                "the audit log {} cannot be written: {error}; make its folder, or name another audit.file",
+                path.display()
+            ),
             StartError::DataDir(error) => write!(f, "{error}"),
             StartError::NoSuchCore { core, allowed } => {
                 write!(

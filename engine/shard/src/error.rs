@@ -1,6 +1,7 @@
 //! The error table: the same names, sentences and numbers on every transport.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_transports::json;
@@ -34,14 +35,26 @@ pub enum Error {
     InvalidToken { what: &'static str },
     /// An access token that was good once.
     TokenExpired,
+    /// A message with what becomes script where a page shows it.
+    PotentialInjection { pattern: &'static str },
+    /// A message that breaks the rule of this name.
+    PolicyViolation { rule: Arc<str> },
+    /// A payload that is not encrypted as it must be; `what` says in one clause which part has which fault.
+    DecryptionFailed { what: &'static str },
+    /// The operator keeps this client or address out.
+    Blacklisted,
+    /// The client or its address behaves oddly and is kept out for a while.
+    Suspicious { retry_after: Duration },
     /// An access token that was withdrawn.
     TokenRevoked,
     /// Who asks is known, and may not do it: it needs `wanted`.
     InsufficientScope { wanted: Permissions },
     /// His role may not use or join `what`.
     NotAllowed { what: &'static str },
-    /// MCP may not be spoken from there.
+    /// A web page that may not talk to the gateway.
     Origin,
+    /// The gateway is not called so.
+    Host,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
@@ -94,13 +107,19 @@ impl Error {
     pub const fn error(&self) -> &'static str {
         match self {
             Error::RateLimited { .. } => "rate_limit_exceeded",
-            Error::MessageTooLarge { .. } | Error::MissingField { .. } | Error::Malformed { .. } => {
-                "invalid_message"
-            }
+            Error::MessageTooLarge { .. }
+            | Error::MissingField { .. }
+            | Error::Malformed { .. }
+            | Error::PotentialInjection { .. } => "invalid_message",
+            Error::PolicyViolation { .. } => "policy_violation",
+            Error::DecryptionFailed { .. } => "decryption_failed",
             Error::ClientIdRequired => "client_id_required",
             Error::ClientIdMismatch
             | Error::Origin
+            | Error::Host
             | Error::Loopback
+            | Error::Blacklisted
+            | Error::Suspicious { .. }
             | Error::InsufficientScope { .. }
             | Error::NotAllowed { .. } => "forbidden",
             Error::Unacknowledged => "timeout",
@@ -120,14 +139,19 @@ impl Error {
     }
 
     /// The name of the cause: field `reason`. An error with one cause only is its own.
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &str {
         match self {
             Error::RateLimited { .. } => "client",
             Error::MessageTooLarge { .. } => "message_too_large",
             Error::MissingField { .. } => "missing_fields",
             Error::Malformed { .. } => "malformed",
+            Error::PotentialInjection { .. } => "potential_injection",
+            Error::PolicyViolation { rule } => rule,
+            Error::Blacklisted => "blacklisted",
+            Error::Suspicious { .. } => "suspicious_behavior",
             Error::ClientIdMismatch => "client_id_mismatch",
             Error::Origin => "origin",
+            Error::Host => "host",
             Error::Superseded => "superseded",
             Error::Loopback | Error::InsufficientScope { .. } | Error::NotAllowed { .. } => {
                 "insufficient_scope"
@@ -142,6 +166,7 @@ impl Error {
             Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
+            | Error::DecryptionFailed { .. }
             | Error::Unacknowledged
             | Error::NotFound { .. }
             | Error::MethodNotAllowed { .. } => self.error(),
@@ -151,7 +176,11 @@ impl Error {
     /// The HTTP status (RFC 9110, section 15; 429: RFC 6585).
     pub const fn http_status(&self) -> u16 {
         match self {
-            Error::MissingField { .. } | Error::Malformed { .. } | Error::ClientIdRequired => 400,
+            Error::MissingField { .. }
+            | Error::Malformed { .. }
+            | Error::PotentialInjection { .. }
+            | Error::DecryptionFailed { .. }
+            | Error::ClientIdRequired => 400,
             Error::RecoveryTokenInvalid
             | Error::RecoveryTokenExpired
             | Error::MissingToken
@@ -160,7 +189,11 @@ impl Error {
             | Error::TokenRevoked => 401,
             Error::ClientIdMismatch
             | Error::Origin
+            | Error::Host
             | Error::Loopback
+            | Error::PolicyViolation { .. }
+            | Error::Blacklisted
+            | Error::Suspicious { .. }
             | Error::InsufficientScope { .. }
             | Error::NotAllowed { .. } => 403,
             Error::NotFound { .. } => 404,
@@ -186,6 +219,24 @@ impl Error {
                 format!("The field \"{field}\" is missing or empty; add it.").into()
             }
             Error::Malformed { what } => format!("The message cannot be read: {what}.").into(),
+            Error::PotentialInjection { pattern } => format!(
+                "The message has what a page that shows it would run (pattern {pattern}); escape it for HTML, or \
+                 have the operator set rules.injection."
+            )
+            .into(),
+            Error::PolicyViolation { rule } => {
+                format!("The message breaks the operator's rule \"{rule}\"; see what it demands.").into()
+            }
+            Error::DecryptionFailed { what } => {
+                format!("The payload cannot be decrypted: {what}; see that key, key_id and client_id are right.")
+                    .into()
+            }
+            Error::Blacklisted => {
+                "The operator of this server keeps this client or address out; ask there.".into()
+            }
+            Error::Suspicious { .. } => "The client or its address has lately sent too much that is wrong or too \
+                                         often reconnected; wait for retry_after milliseconds."
+                .into(),
             Error::ClientIdRequired => "The request names no client; send the header X-Client-ID, the query \
                                         parameter client_id or the join payload's client_id."
                 .into(),
@@ -222,8 +273,13 @@ impl Error {
                 format!("The role of who asks may not use this {what}; use another, or ask the operator.").into()
             }
             Error::Origin => {
-                "MCP may not be spoken from this Host or Origin; add it to mcp.hosts if it should.".into()
+                "The request comes from a web page of another origin (scheme, host and port); add that \
+                              to security.origins if the page may talk to the server."
+                    .into()
             }
+            Error::Host => "The request is for a host that this server is not known by; add the name to \
+                            security.hosts if it should be."
+                .into(),
             Error::InsufficientResources { .. } => {
                 "The server is at its limit of memory or connections; wait and try again.".into()
             }
@@ -266,6 +322,7 @@ impl Error {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Error::RateLimited { retry_after }
+            | Error::Suspicious { retry_after }
             | Error::InsufficientResources { retry_after }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
@@ -310,12 +367,22 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 26] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 32] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MessageTooLarge { bytes_max: 7 }, "invalid_message", "message_too_large", 413),
             (Error::MissingField { field: "type" }, "invalid_message", "missing_fields", 400),
             (Error::malformed(r#"it is not "JSON" \o/"#), "invalid_message", "malformed", 400),
+            (
+                Error::PotentialInjection { pattern: "template" },
+                "invalid_message",
+                "potential_injection",
+                400,
+            ),
+            (Error::PolicyViolation { rule: "no-spam".into() }, "policy_violation", "no-spam", 403),
+            (Error::DecryptionFailed { what: "x" }, "decryption_failed", "decryption_failed", 400),
+            (Error::Blacklisted, "forbidden", "blacklisted", 403),
+            (Error::Suspicious { retry_after: WAIT }, "forbidden", "suspicious_behavior", 403),
             (Error::ClientIdRequired, "client_id_required", "client_id_required", 400),
             (Error::ClientIdMismatch, "forbidden", "client_id_mismatch", 403),
             (Error::Superseded, "conflict", "superseded", 409),
@@ -328,6 +395,7 @@ mod tests {
             (Error::InsufficientScope { wanted: Permissions::WRITE }, "forbidden", "insufficient_scope", 403),
             (Error::NotAllowed { what: "tool" }, "forbidden", "insufficient_scope", 403),
             (Error::Origin, "forbidden", "origin", 403),
+            (Error::Host, "forbidden", "host", 403),
             (Error::Loopback, "forbidden", "insufficient_scope", 403),
             (Error::Unacknowledged, "timeout", "timeout", 504),
             (

@@ -4,11 +4,13 @@
 #![forbid(unsafe_code)]
 
 mod acks;
+pub mod audit;
 mod channels;
 mod chunks;
 pub mod dead;
 mod downstream;
 pub mod durable;
+mod encryption;
 pub mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -1,26 +1,38 @@
 //! Every bound of a shard, with its unit and default. The server's configuration file fills this in.
 
 mod auth;
+mod browser;
+mod credential;
 mod delivery;
 mod durability;
+mod encryption;
 mod keys;
 mod mcp;
 mod pattern;
 mod permissions;
+mod resource;
 mod routing;
+mod rules;
 mod secret;
+mod security;
 
 use std::time::Duration;
 
 pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Revocation, Role, RoleRules, Signing};
+pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_port, host_and_port};
+pub use self::credential::{Credential, Grant};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
+pub use self::encryption::{Encryption, PayloadKey};
 pub use self::keys::{Algorithm, Key, KeySet, Material};
-pub use self::mcp::{BUILTIN_NAME, Breaker, LOOPBACK_HOSTS, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::mcp::{BUILTIN_NAME, Breaker, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::pattern::Pattern;
 pub use self::permissions::Permissions;
+pub use self::resource::Resource;
 pub use self::routing::Routing;
+pub use self::rules::{Effect, Injection, MessageRule, Rules};
 pub use self::secret::Secret;
+pub use self::security::{Audit, Subject, Suspicion};
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +95,20 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What the gateway is as an MCP server.
     pub mcp: Mcp,
+    /// What messages of applications must be.
+    pub rules: Rules,
+    /// Who may not come in from the start on. Default nobody.
+    pub blacklist: Vec<Subject>,
+    /// When somebody who behaves oddly is refused.
+    pub suspicion: Suspicion,
+    /// Bounds of the audit log.
+    pub audit: Audit,
+    /// Payloads that only a client can read.
+    pub encryption: Encryption,
+    /// Which web pages may talk to the gateway.
+    pub browser: Browser,
+    /// What the gateway is to OAuth.
+    pub resource: Resource,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -231,6 +257,13 @@ impl Default for Config {
             auth: Auth::default(),
             upstreams: Vec::new(),
             mcp: Mcp::default(),
+            rules: Rules::default(),
+            blacklist: Vec::new(),
+            suspicion: Suspicion::default(),
+            audit: Audit::default(),
+            encryption: Encryption::default(),
+            browser: Browser::default(),
+            resource: Resource::default(),
             secret: [0; 32],
         }
     }

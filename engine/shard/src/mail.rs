@@ -7,6 +7,7 @@ use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token, Transfer};
 
 pub use crate::acks::Ack;
+use crate::audit::Record;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
@@ -16,8 +17,11 @@ use crate::limits::KeySet;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Health, Stats};
+use crate::policy::auth::Principal;
+use crate::policy::blacklist::Change;
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
+pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
 
 /// One letter.
 #[derive(Debug)]
@@ -65,6 +69,10 @@ pub enum Mail {
     Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, ack: Ack },
     /// About MCP servers that one shard talks to for all, and their news.
     Mcp(Box<Letter>),
+    /// The operator has changed the blacklist.
+    Blacklist(Box<Change>),
+    /// For the audit log; sent to the control thread.
+    Audit(Vec<Record>),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
     /// A token names a key that the shard does not know; sent to the control thread, which answers with
@@ -72,6 +80,13 @@ pub enum Mail {
     KeysWanted { from: Member },
     /// All keys that hold from now on.
     Keys(Arc<KeySet>),
+    /// A shard has no token for an upstream; sent to the control thread, which answers with `TokenCame` whatever it
+    /// finds.
+    TokenWanted(Box<TokenWanted>),
+    /// A token for an upstream, or why there is none.
+    TokenCame(Box<TokenCame>),
+    /// A client has a newer token, on which its connections may go on; sent to its home.
+    Prolong(Arc<Principal>),
     /// The token of this `jti` is not taken any more, to be remembered until `until`.
     Revoke { token_id: Box<str>, until: Wall },
 }

@@ -346,7 +346,7 @@ impl Stamp {
 }
 
 /// `wall` as RFC 3339 with milliseconds, UTC.
-pub(crate) fn timestamp(wall: Wall) -> String {
+pub fn timestamp(wall: Wall) -> String {
     let time = jiff::Timestamp::from_millisecond(wall.0 as i64).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     format!("{time:.3}")
 }

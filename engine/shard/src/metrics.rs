@@ -29,6 +29,8 @@ pub struct Stats {
     pub outbox_bytes: u64,
     /// Requests refused by a limit.
     pub limited: u64,
+    /// Requests and frames refused for who sends them.
+    pub denied: u64,
     /// Messages appended to a stream.
     pub appended: u64,
     /// Connections closed because they could not keep up.
@@ -51,6 +53,21 @@ pub struct Stats {
     pub mcp: McpStats,
     /// Acknowledgements and what follows from none.
     pub delivery: Delivery,
+    /// Messages that were refused by a rule, injection patterns among them.
+    pub forbidden: u64,
+    /// Clients and connections that were kept out: on the blacklist, or suspicious.
+    pub kept_out: u64,
+    /// What the audit log was told.
+    pub audit: AuditStats,
+}
+
+/// Counters of the audit log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct AuditStats {
+    /// Records written.
+    pub records: u64,
+    /// Records left out, because there were too many or nobody took them.
+    pub dropped: u64,
 }
 
 /// Counters of clients that acknowledge.
@@ -184,6 +201,7 @@ impl Stats {
         self.duplicates += other.duplicates;
         self.outbox_bytes += other.outbox_bytes;
         self.limited += other.limited;
+        self.denied += other.denied;
         self.appended += other.appended;
         self.overflowed += other.overflowed;
         self.gaps += other.gaps;
@@ -197,6 +215,10 @@ impl Stats {
         self.upstream.add(&other.upstream);
         self.mcp.add(&other.mcp);
         self.delivery.add(&other.delivery);
+        self.forbidden += other.forbidden;
+        self.kept_out += other.kept_out;
+        self.audit.records += other.audit.records;
+        self.audit.dropped += other.audit.dropped;
     }
 }
 

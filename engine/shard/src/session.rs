@@ -35,6 +35,8 @@ pub(crate) struct Session {
     pub(crate) heard: Instant,
     /// A look at its age is scheduled.
     pub(crate) watched: bool,
+    /// Its name was proved: it is no guest's.
+    pub(crate) proven: bool,
 }
 
 impl Session {

@@ -8,12 +8,14 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::{Listener, Member, Token};
 use weir_transports::websocket::{Deflater, Scratch};
 
+use crate::audit::Trail;
 use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Arrivals, Connection, Polls, Serving};
+use crate::downstream::{Address, Arrivals, Connection, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
+use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
 use crate::limits::Config;
@@ -22,7 +24,10 @@ use crate::mcp::Mcp;
 use crate::message::Stamp;
 use crate::metrics::Stats;
 use crate::policy::Backends;
-use crate::policy::auth::Authenticator;
+use crate::policy::auth::{Authenticator, Principal};
+use crate::policy::blacklist::Blacklist;
+use crate::policy::rules::Rules;
+use crate::policy::suspicion::Suspicion;
 use crate::random::Random;
 use crate::seal::Seal;
 use crate::session::Sessions;
@@ -98,7 +103,25 @@ pub struct Shard {
     pub(crate) watchers: Subscribers,
     /// Who asks.
     pub(crate) auth: Authenticator,
+    /// Who proves nothing, where that is allowed.
+    pub(crate) guest: Arc<Principal>,
+    /// Newer tokens of clients that are connected with older ones.
+    pub(crate) prolonged: Prolonged,
+    /// Requests that wait for keys.
+    pub(crate) parked: Vec<Token>,
+    /// Tokens were revoked since connections were last looked at for it.
+    pub(crate) revoked: bool,
     pub(crate) backends: Backends,
+    /// What messages must be.
+    pub(crate) rules: Rules,
+    /// Who may not come in.
+    pub(crate) blacklist: Blacklist,
+    /// Who behaves oddly.
+    pub(crate) suspicion: Suspicion,
+    /// Payloads that only a client can read.
+    pub(crate) encryption: Encryption,
+    /// What the audit log is to be told.
+    pub(crate) trail: Trail,
     pub(crate) timers: Option<Timers<Alarm>>,
     pub(crate) arrivals: Arrivals,
     /// Where messages are put together; one for all connections. Lent while one is read.
@@ -138,6 +161,8 @@ pub struct Shard {
     pub(crate) salt: u64,
     /// MCP clients' requests at hand.
     pub(crate) serving: Serving,
+    /// How the HTTP request at hand calls the gateway.
+    pub(crate) address: Address,
     /// MCP servers.
     pub(crate) upstream: Upstreams,
 }
@@ -163,6 +188,11 @@ impl Shard {
             rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
             watchers: Subscribers::new(random.next()),
             backends: Backends::new(random.next()),
+            rules: Rules::new(&config.rules, &config.auth.roles),
+            blacklist: Blacklist::with(&config.blacklist, seed),
+            suspicion: Suspicion::new(seed),
+            encryption: Encryption::new(&config.encryption, seed),
+            trail: Trail::default(),
             timers: None,
             arrivals: Arrivals::default(),
             scratch: None,
@@ -185,8 +215,13 @@ impl Shard {
             seal: Seal::new(&config.secret, me, random.next()),
             salt: random.next(),
             serving: Serving::new(random.next()),
+            address: Address::default(),
             upstream: Upstreams::new(&config, random.next()),
             auth: Authenticator::new(&config.auth, seed),
+            guest: Arc::new(Principal::guest(&config.auth)),
+            prolonged: Prolonged::new(seed),
+            parked: Vec::new(),
+            revoked: false,
             random,
             me,
             config,
@@ -292,6 +327,12 @@ impl Shard {
             log_forgotten(&mut self.journal, Name { kind: Kind::Topic, text: &topic }, epoch);
         }
         self.keys.forget_old(cx.now.mono);
+        self.blacklist.sweep(cx.now.wall);
+        self.suspicion.sweep(cx.now.mono);
+        self.prolonged.sweep(cx.now.wall);
+        if std::mem::take(&mut self.revoked) {
+            self.examine_all_proofs(cx);
+        }
         self.alarm(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
     }
 
@@ -311,6 +352,7 @@ impl Shard {
         self.leave_pending(cx);
         self.drain_wires(cx);
         self.drain_overdue(cx);
+        self.tell_audit(cx);
         self.commit(cx);
     }
 

@@ -59,7 +59,6 @@ impl McpOptions {
             sessions_max: rng.pick(&[4, 1000]),
             session_idle_timeout: Duration::from_millis(rng.pick(&[300, 1500, 3000])),
             calls_max: rng.pick(&[8, 1000]),
-            ..Mcp::default()
         };
         config.secret = std::array::from_fn(|_| rng.draw() as u8);
         McpOptions {
@@ -126,5 +125,6 @@ fn upstream(rng: &mut Rng, replicas: &[Seat]) -> Upstream {
             window: ms(rng.pick(&[200, 2000])),
         },
         headers: Vec::new(),
+        credential: None,
     }
 }

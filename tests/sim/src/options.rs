@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use weir_shard::limits::{Backpressure, Config, Delivery, Durability, Http, Outbox, Rate, Sse, WebSocket};
+use weir_shard::limits::{
+    Backpressure, Config, Delivery, Durability, Http, Outbox, Rate, Sse, Suspicion, WebSocket,
+};
 
 use crate::disaster::{self, Disaster};
 use crate::disk::Habits;
@@ -333,6 +335,8 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
         },
         session_idle_timeout: if forgetful { ms(rng.between(100, 800)) } else { Duration::from_secs(3600) },
         vnodes: 20,
+        // Everybody here is odd all the time.
+        suspicion: Suspicion { threshold: 0.0, ..Suspicion::default() },
         drain_timeout: ms(3000),
         ..Config::default()
     }

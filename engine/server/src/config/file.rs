@@ -1,6 +1,5 @@
-//! A configuration file: a tree of sections whose leaves are keys, and lists of upstreams, roles and API keys.
+//! A configuration file: a tree of sections whose leaves are keys, and lists of upstreams, rules, roles and API keys.
 
-use std::iter;
 use std::path::Path;
 
 use toml::Spanned;
@@ -10,6 +9,7 @@ use super::auth;
 use super::keys::{self, KEYS};
 use super::nearest::nearest;
 use super::problem::{Fault, Place, Problem};
+use super::rules;
 use super::settings::Settings;
 use super::upstream;
 use super::value::Value;
@@ -43,9 +43,12 @@ impl<'a> Document<'a> {
         filling.section("", self.root.get_ref());
     }
 
-    /// Adds the upstreams, roles and keys it lists; `settings` says what holds where they say nothing.
+    /// Adds the upstreams, rules, roles and keys it lists; `settings` says what holds where they say nothing.
     pub(super) fn lists(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
         auth::apply(self, settings, problems);
+        if let Some((at, list)) = self.find(rules::KEY) {
+            rules::apply(self, at, list, settings, problems);
+        }
         if let Some((at, list)) = self.find(upstream::KEY) {
             upstream::apply(self, at, list, settings, problems);
         }
@@ -111,14 +114,14 @@ impl Filling<'_> {
 
 /// Whether it is read by [`Document::lists`].
 fn is_list(name: &str) -> bool {
-    name == upstream::KEY || auth::LISTS.contains(&name)
+    [upstream::KEY, rules::KEY].contains(&name) || auth::LISTS.contains(&name)
 }
 
 fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    let lists = auth::LISTS.into_iter().chain(iter::once(upstream::KEY));
+    let lists = auth::LISTS.into_iter().chain([upstream::KEY, rules::KEY]);
     let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists);
     Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

@@ -5,12 +5,16 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use weir_shard::limits::{Algorithm, Material, Mode, Prefix, Secret};
+use weir_shard::limits::{
+    Algorithm, Injection, Material, Mode, Origins, PayloadKey, Prefix, Rate, Secret, Subject,
+};
 
 use super::auth::{self, SECRET_BYTES_MIN};
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
-use super::value::{Value, algorithms, cores, duration, hosts, texts};
+use super::value::{
+    Value, algorithms, cores, duration, hosts, origins, payload_keys, subjects, texts, tokens,
+};
 
 /// One key of the configuration.
 pub(super) struct Key {
@@ -41,6 +45,9 @@ pub(super) enum Kind {
     Address(fn(&mut Settings, IpAddr)),
     Cores(fn(&mut Settings, Vec<usize>)),
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
+    Origins(fn(&mut Settings, Origins)),
+    /// Names of methods or headers, as one header lists them.
+    Tokens(fn(&mut Settings, Box<str>)),
     /// A path; "" is none.
     Folder(fn(&mut Settings, Option<PathBuf>)),
     /// One of these words.
@@ -59,8 +66,21 @@ pub(super) enum Kind {
     },
     /// PEM, or its path; "" is none.
     PublicKey(fn(&mut Settings, Option<Material>)),
+    /// A path; "" is none.
+    File(fn(&mut Settings, Option<PathBuf>)),
+    /// Addresses, networks and clients.
+    Subjects(fn(&mut Settings, Vec<Subject>)),
+    /// At most so many keys of payloads, which nobody is shown; "" is none.
+    PayloadKeys {
+        most: usize,
+        set: fn(&mut Settings, Vec<PayloadKey>),
+    },
     /// Where keys are fetched; "" is nowhere.
     KeyUrl(fn(&mut Settings, Option<Box<str>>)),
+    /// Authorization servers.
+    Servers(fn(&mut Settings, Vec<Box<str>>)),
+    /// The gateway's own URL; "" is none.
+    Resource(fn(&mut Settings, Option<Box<str>>)),
 }
 
 /// Bytes of the longest secret.
@@ -102,6 +122,14 @@ impl Key {
                 Some(hosts) => set(settings, hosts),
                 None => return Err(self.refuses(value.clone())),
             },
+            (Kind::Origins(set), value) => match origins(value) {
+                Some(origins) => set(settings, origins),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Tokens(set), value) => match tokens(value) {
+                Some(tokens) => set(settings, tokens),
+                None => return Err(self.refuses(value.clone())),
+            },
             (Kind::Choice { words, set }, Value::Text(word)) if words.contains(&word.as_str()) => {
                 set(settings, word);
             }
@@ -112,15 +140,7 @@ impl Key {
                     false => return Err(self.refuses(value)),
                 }
             }
-            (
-                Kind::Names(_)
-                | Kind::Algorithms(_)
-                | Kind::Secret { .. }
-                | Kind::PublicKey(_)
-                | Kind::KeyUrl(_),
-                _,
-            ) => return self.set_of_auth(settings, value),
-            _ => return Err(self.refuses(value)),
+            _ => return self.set_of_auth(settings, value),
         }
         Ok(())
     }
@@ -152,10 +172,36 @@ impl Key {
                 "" => set(settings, None),
                 text => set(settings, Some(auth::pem(text)?)),
             },
+            (Kind::Servers(set), value) => match texts(value) {
+                Some(urls) if urls.iter().all(|url| auth::is_url_of_keys(url)) => set(settings, urls),
+                _ => return Err(self.refuses(value.clone())),
+            },
+            (Kind::Resource(set), Value::Text(url)) if url.is_empty() => set(settings, None),
+            (Kind::Resource(set), Value::Text(url)) if auth::is_resource(url) => {
+                set(settings, Some(url.as_str().into()));
+            }
             (Kind::KeyUrl(set), Value::Text(url)) if url.is_empty() => set(settings, None),
             (Kind::KeyUrl(set), Value::Text(url)) if auth::is_url_of_keys(url) => {
                 set(settings, Some(url.as_str().into()));
             }
+            _ => return self.set_of_rules(settings, value),
+        }
+        Ok(())
+    }
+
+    /// As [`Key::set`], for the kinds that rules, the audit log and encryption have.
+    fn set_of_rules(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
+            (Kind::File(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
+            (Kind::Subjects(set), value) => match subjects(value) {
+                Some(subjects) => set(settings, subjects),
+                None => return Err(self.refuses(value.clone())),
+            },
+            (Kind::PayloadKeys { most, set }, value) => match payload_keys(value) {
+                Some(keys) if keys.len() <= *most => set(settings, keys),
+                // It may be a key all the same.
+                _ => return Err(self.refuses(Value::Other("something else"))),
+            },
             _ => return Err(self.refuses(value)),
         }
         Ok(())
@@ -168,6 +214,7 @@ impl Key {
             | Kind::Algorithms(_)
             | Kind::Secret { .. }
             | Kind::PublicKey(_)
+            | Kind::PayloadKeys { .. }
             | Kind::KeyUrl(_) => Value::Text(text.to_owned()),
             _ => Value::of_text(text),
         }
@@ -312,7 +359,10 @@ pub(super) const KEYS: &[Key] = &[
         };
     } }),
     key("auth.query_token", Kind::Switch(|s, on| s.auth.query_token = on)),
+    key("auth.join_token", Kind::Switch(|s, on| s.auth.join_token = on)),
     key("auth.ticket_ttl", time(SECOND, 30 * SECOND, |s, t| s.auth.ticket_ttl = t)),
+    key("auth.resource", Kind::Resource(|s, url| s.auth.resource = url)),
+    key("auth.authorization_servers", Kind::Servers(|s, urls| s.auth.authorization_servers = urls)),
     aliased("JWT_SECRET", "auth.jwt.secret", Kind::Secret { min: SECRET_BYTES_MIN, set: |s, secret| s.auth.secret = secret }),
     key("auth.jwt.public_key", Kind::PublicKey(|s, key| s.auth.public_key = key)),
     key("auth.jwt.jwks_url", Kind::KeyUrl(|s, url| s.auth.jwks_url = url)),
@@ -342,6 +392,31 @@ pub(super) const KEYS: &[Key] = &[
     key("routing.probe_interval", timeout(50, MINUTE, |s, t| s.shard.routing.probe_interval = (t < NEVER).then_some(t))),
     key("routing.health_check_interval", HEALTH_CHECK_INTERVAL),
 
+    key("security.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
+    key("security.origins", Kind::Origins(|s, origins| s.shard.browser.origins = origins)),
+    key("security.blacklist", Kind::Subjects(|s, subjects| s.shard.blacklist = subjects)),
+
+    key("cors.origins", Kind::Origins(|s, origins| s.shard.browser.cors.origins = origins)),
+    key("cors.methods", Kind::Tokens(|s, methods| s.shard.browser.cors.methods = methods)),
+    key("cors.headers", Kind::Tokens(|s, headers| s.shard.browser.cors.headers = headers)),
+    key("cors.max_age", timeout(SECOND, DAY, |s, t| s.shard.browser.cors.max_age = if t < NEVER { t } else { Duration::ZERO })),
+
+    key("rules.injection", Kind::Choice { words: INJECTION, set: |s, word| s.shard.rules.injection = injection(word) }),
+    key("rules.backend_injection", Kind::Choice { words: INJECTION, set: |s, word| {
+        s.shard.rules.backend_injection = injection(word);
+    } }),
+
+    key("suspicion.threshold", number(0, 1_000_000, |s, n| s.shard.suspicion.threshold = n as f32)),
+    key("suspicion.refused_for", time(SECOND, DAY, |s, t| s.shard.suspicion.refused_for = t)),
+
+    key("audit.file", Kind::File(|s, path| s.audit_file = path)),
+    key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
+
+    aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
+        Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
+    key("encryption.keys", Kind::PayloadKeys { most: 16, set: |s, keys| s.encryption.old_keys = keys }),
+    key("encryption.required", Kind::Switch(|s, on| s.encryption.required = on)),
+
     key("mcp.prefix", Kind::Choice { words: &["never", "on_conflict", "always"], set: |s, word| {
         s.shard.mcp.prefix = match word {
             "never" => Prefix::Never,
@@ -350,7 +425,6 @@ pub(super) const KEYS: &[Key] = &[
         };
     } }),
     key("mcp.builtin", Kind::Choice { words: &["auto", "true", "false"], set: |s, word| s.builtin = word.parse().ok() }),
-    key("mcp.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
     key("mcp.max_sessions", number(1, 100_000_000, |s, n| s.shard.mcp.sessions_max = n as u32)),
     key("mcp.max_calls_per_shard", number(1, 1 << 24, |s, n| s.shard.mcp.calls_max = n as u32)),
 
@@ -369,6 +443,17 @@ pub(super) const KEYS: &[Key] = &[
 
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
 ];
+
+/// What may follow from an injection pattern.
+const INJECTION: &[&str] = &["enforce", "report", "off"];
+
+fn injection(word: &str) -> Injection {
+    match word {
+        "report" => Injection::Report,
+        "off" => Injection::Off,
+        _ => Injection::Enforce,
+    }
+}
 
 const HEALTH_CHECK_INTERVAL: Kind = time(100, HOUR, |s, t| s.upstream.health_check_interval = t);
 

@@ -2,10 +2,12 @@
 //! A flag goes before a variable, a variable before the file, the file before the default.
 
 mod auth;
+mod encryption;
 mod file;
 mod keys;
 mod nearest;
 mod problem;
+mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -87,6 +87,11 @@ impl Kind {
                 "a list of host names or addresses without port, such as [\"weir.example.com\", \"[::1]\"]"
                     .into()
             }
+            Kind::Origins(_) => "a list of origins as browsers send them: scheme, host, and the port unless it is the \
+                                 scheme's own, such as [\"https://app.example.com\", \"http://localhost:5173\"], \
+                                 letters outside of ASCII as xn--; or \"*\" for all pages there are"
+                .into(),
+            Kind::Tokens(_) => "a list of names such as [\"GET\", \"POST\"] or [\"X-Client-ID\"]".into(),
             Kind::Folder(_) => "a folder, such as \"/var/lib/weir\" or \"./1\", or \"\" for none".into(),
             Kind::Choice { words, .. } => alternatives(words),
             Kind::Names(_) => "a list of at least one text, such as [\"weir\"]".into(),
@@ -96,6 +101,18 @@ impl Kind {
             }
             Kind::Secret { min, .. } => format!("a text of {min} to 4096 bytes, or \"\" for none"),
             Kind::PublicKey(_) => "a PEM file's path, the key itself, or \"\" for none".into(),
+            Kind::File(_) => "a file's path, such as \"/var/log/weir/audit.ndjson\", or \"\" for none".into(),
+            Kind::Subjects(_) => {
+                "a list of addresses, networks and clients, such as [\"10.0.0.0/8\", \"client:mallory\"]".into()
+            }
+            Kind::PayloadKeys { most, .. } => {
+                let list = if *most == 1 { "" } else { "a list of " };
+                format!("{list}\"NAME:\" and 32 bytes in base64, or \"\" for none")
+            }
+            Kind::Servers(_) => format!("a list of URLs, each {}", auth::URL),
+            Kind::Resource(_) => {
+                "the URL of /mcp as clients have it, such as \"https://weir.example.com/mcp\", or \"\" for none".into()
+            }
             Kind::KeyUrl(_) => format!("{}, or \"\" for none", auth::URL),
         }
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
 use super::auth::Auth;
+use super::encryption::Encryption;
+use super::rules;
 use super::upstream::{Command, Upstream};
 
 /// Room for the head, the envelope and a few control frames beside the largest message.
@@ -29,11 +31,14 @@ pub(crate) struct Settings {
     pub(super) auth: Auth,
     /// Guards what changes something on the admin port. None: one is made at start, if there is authentication.
     pub(crate) admin_token: Option<Secret>,
+    /// Where the audit log goes. None: to the log.
+    pub(crate) audit_file: Option<PathBuf>,
+    pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
     /// Whether the built-in MCP server takes part. None: if there is no upstream.
     pub(super) builtin: Option<bool>,
-    /// Hosts that MCP requests may be for and come from. Empty: as the address the gateway listens on says.
+    /// Hosts that requests may be for. Empty: as the address the gateway listens on says.
     pub(super) hosts: Vec<Box<str>>,
     /// What holds for an upstream that does not say otherwise; while one is read, what it says.
     pub(super) upstream: limits::Upstream,
@@ -82,6 +87,8 @@ impl Default for Settings {
             },
             data_dir: None,
             durability: limits::Durability::default(),
+            audit_file: None,
+            encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
             auth: Auth::default(),
@@ -113,11 +120,14 @@ impl Settings {
         config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.auth = self.auth();
+        self.encryption.apply(&mut config);
+        config.resource = self.auth.resource();
         config.client_rate = self.auth.capped(self.client_limit.rate());
         config.backend_rate = self.backend_limit.rate();
         config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
+        config.auth.keeps_tokens = self.upstreams.iter().any(Upstream::exchanges);
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
-        config.mcp.hosts = self.mcp_hosts();
+        config.browser.hosts = self.hosts();
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
     }
@@ -134,6 +144,11 @@ impl Settings {
     /// Whether clients must prove who they are.
     pub(crate) fn auth_mode(&self) -> Mode {
         self.auth.mode()
+    }
+
+    /// Whom tokens may be meant for, where data is served at these ports.
+    pub(crate) fn audiences(&self, ports: &[u16]) -> Box<[Box<str>]> {
+        self.auth.audiences(self.server.bind, ports)
     }
 
     /// Keys, roles and what else a shard is given of `[auth]`.
@@ -154,17 +169,11 @@ impl Settings {
 
     /// Who listens on loopback only is named by loopback names only, which keeps out web pages whose own name
     /// was made to point here (DNS rebinding).
-    fn mcp_hosts(&self) -> Vec<Box<str>> {
-        let bind = self.server.bind.to_canonical();
-        if !self.hosts.is_empty() || !bind.is_loopback() {
-            return self.hosts.clone();
+    fn hosts(&self) -> Vec<Box<str>> {
+        if self.hosts.is_empty() && !self.server.bind.to_canonical().is_loopback() {
+            return Vec::new();
         }
-        let mut hosts = LOOPBACK_HOSTS.map(Box::from).to_vec();
-        let bind = if bind.is_ipv6() { format!("[{bind}]") } else { bind.to_string() };
-        if !LOOPBACK_HOSTS.contains(&bind.as_str()) {
-            hosts.push(bind.into());
-        }
-        hosts
+        LOOPBACK_HOSTS.map(Box::from).into_iter().chain(self.hosts.iter().cloned()).collect()
     }
 
     /// Values that are fine alone and not together, each with its reason and what to do.
@@ -180,6 +189,8 @@ impl Settings {
             ));
         }
         found.extend(self.auth.contradictions());
+        found.extend(self.encryption.contradictions());
+        found.extend(rules::contradictions(&shard.rules.messages, &self.auth.roles));
         found.extend(self.inverted());
         let limits::Durability { segment_bytes, bytes_max } = self.durability;
         if bytes_max < 2 * segment_bytes {
@@ -189,16 +200,8 @@ impl Settings {
                  the second"
             ));
         }
-        for limits::Upstream { name, timeout, timeout_max, .. } in
-            self.upstreams.iter().map(|one| &one.bounds)
-        {
-            if timeout_max < timeout {
-                found.push(format!(
-                    "timeout_max = {timeout_max:?} of the upstream {name} is smaller than its timeout = {timeout:?}: raise \
-                     the first or lower the second"
-                ));
-            }
-        }
+        let authenticates = self.auth.mode() != Mode::Off;
+        found.extend(self.upstreams.iter().flat_map(|upstream| upstream.contradictions(authenticates)));
         let ports = [("admin", server.admin_port), ("sse", server.sse_port), ("ws", server.ws_port)];
         for (one, other) in [(0, 1), (0, 2), (1, 2)] {
             if ports[one].1 == ports[other].1 && ports[one].1 != 0 {

@@ -1,5 +1,6 @@
 //! `[[upstream]]`: the MCP servers behind the gateway.
 
+mod credential;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use weir_shard::limits::{self, Target};
+use weir_shard::limits::{self, Grant, Target};
 
 use super::file::Document;
 use super::keys::{self, Key, UPSTREAM_KEYS, UPSTREAM_SECTIONS};
@@ -16,13 +17,13 @@ use super::nearest::nearest;
 use super::problem::{Fault, Problem};
 use super::settings::Settings;
 use super::url;
-use super::value::Value;
+use super::value::{Value, is_token};
 
 /// What the list is called.
 pub(super) const KEY: &str = "upstream";
 
 /// Keys beside those that set bounds.
-const OWN_KEYS: [&str; 7] = ["name", "command", "url", "urls", "env", "cwd", "headers"];
+const OWN_KEYS: [&str; 8] = ["name", "command", "url", "urls", "env", "cwd", "headers", "auth"];
 
 /// Letters, digits and hyphens of a name.
 const NAME_BYTES_MAX: usize = 32;
@@ -67,6 +68,43 @@ pub(crate) struct Command {
 }
 
 impl Upstream {
+    /// Whether it is told who asks.
+    pub(super) fn exchanges(&self) -> bool {
+        let credential = self.bounds.credential.as_ref();
+        credential.is_some_and(|credential| credential.grant == Grant::TokenExchange)
+    }
+
+    /// Values that are fine alone and not together; `authenticates`: clients prove who they are.
+    pub(super) fn contradictions(&self, authenticates: bool) -> Vec<String> {
+        let limits::Upstream { name, timeout, timeout_max, headers, .. } = &self.bounds;
+        let fixed = headers.iter().any(|(header, _)| header.eq_ignore_ascii_case("authorization"));
+        let mut found = Vec::new();
+        if timeout_max < timeout {
+            found.push(format!(
+                "timeout_max = {timeout_max:?} of the upstream {name} is smaller than its timeout = {timeout:?}: raise \
+                 the first or lower the second"
+            ));
+        }
+        if fixed && self.bounds.credential.is_some() {
+            found.push(format!(
+                "the upstream {name} has auth and a header Authorization, and a request has one: take one of them away"
+            ));
+        }
+        if self.exchanges() && !authenticates {
+            found.push(format!(
+                "auth of the upstream {name} exchanges the tokens of clients, who need none while auth.mode is off: \
+                 configure authentication, or set its grant to \"client_credentials\""
+            ));
+        }
+        if self.exchanges() && self.bounds.share {
+            found.push(format!(
+                "auth of the upstream {name} exchanges the tokens of clients, who have one conversation together by \
+                 share = true: set that to false"
+            ));
+        }
+        found
+    }
+
     /// The bounds of one of so many shards: an equal part, rounded up, of what all may have.
     pub(super) fn divided(&self, shards: u16) -> limits::Upstream {
         let mut bounds = self.bounds.clone();
@@ -155,7 +193,7 @@ impl Reading<'_> {
             self.problems.push(self.document.problem(at, KEY.to_owned(), fault));
             return;
         };
-        let others: &[&str] = if way == "command" { &["headers"] } else { &["env", "cwd"] };
+        let others: &[&str] = if way == "command" { &["headers", "auth"] } else { &["env", "cwd"] };
         let others = others.iter().filter_map(|other| Some((*other, table.get_key_value(*other)?.0)));
         for (other, key) in ways.chain(others) {
             self.problem(
@@ -182,6 +220,7 @@ impl Reading<'_> {
                 let headers = headers.map(|(name, value)| (name.into(), value.trim().into()));
                 self.settings.upstream.headers = headers.collect();
             }
+            "auth" => self.settings.upstream.credential = Some(credential::credential(value)?),
             "env" => {
                 let environment = environment(value)?;
                 self.command.get_or_insert_default().environment = environment;
@@ -269,10 +308,8 @@ fn headers(value: &DeValue<'_>) -> Result<Vec<(String, String)>, Fault> {
     let wanted = "a section of headers with texts, such as { Authorization = \"Bearer ...\" }, without those of MCP, of \
                   the connection and of the body, which the gateway writes itself";
     pairs(value, wanted, |name, value| {
-        let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         let lower = name.to_ascii_lowercase();
-        !name.is_empty()
-            && name.bytes().all(token)
+        is_token(name)
             && value.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ')
             && !lower.starts_with("mcp-")
             && !HEADERS_TAKEN.contains(&lower.as_str())

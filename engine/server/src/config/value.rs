@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use toml::de::DeValue;
-use weir_shard::limits::Algorithm;
+use weir_shard::limits::{Algorithm, Origin, Origins, PayloadKey, Secret, Subject};
 
 /// A value before its key has judged it.
 #[derive(Clone, Debug, PartialEq)]
@@ -126,11 +128,50 @@ pub(super) fn algorithms(value: &Value) -> Option<Vec<Algorithm>> {
     texts(value)?.iter().map(|name| Algorithm::of_name(name)).collect()
 }
 
+/// Who is on the blacklist, as texts are.
+pub(super) fn subjects(value: &Value) -> Option<Vec<Subject>> {
+    texts(value)?.iter().map(|text| text.parse().ok()).collect()
+}
+
+/// Keys of payloads, as texts are: a name, a colon, and 32 bytes in base64. One without a name is called `1`.
+pub(super) fn payload_keys(value: &Value) -> Option<Vec<PayloadKey>> {
+    texts(value)?.iter().map(|text| payload_key(text)).collect()
+}
+
+fn payload_key(text: &str) -> Option<PayloadKey> {
+    let (id, key) = text.split_once(':').unwrap_or(("1", text));
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let is_name = (1..=64).contains(&id.len()) && id.bytes().all(allowed);
+    let bytes = STANDARD.decode(key).ok().filter(|bytes| is_name && bytes.len() == 32)?;
+    Some(PayloadKey { id: id.into(), secret: Secret::new(bytes) })
+}
+
 /// Hosts as they are written, as texts are: names or addresses without port, IPv6 in brackets. They are compared
 /// in lower case.
 pub(super) fn hosts(value: &Value) -> Option<Vec<Box<str>>> {
     let lower = |text: Box<str>| is_host(&text).then(|| text.to_ascii_lowercase().into());
     texts(value)?.into_iter().map(lower).collect()
+}
+
+/// Origins as they are written, as texts are; `*` is all there are.
+pub(super) fn origins(value: &Value) -> Option<Origins> {
+    let texts = texts(value)?;
+    match texts.as_slice() {
+        [all] if **all == *"*" => Some(Origins::Any),
+        texts => texts.iter().map(|text| Origin::parse(text)).collect::<Option<_>>().map(Origins::Listed),
+    }
+}
+
+/// Names of methods or headers as they are written, as texts are, and as one header has them.
+pub(super) fn tokens(value: &Value) -> Option<Box<str>> {
+    let texts = texts(value)?;
+    texts.iter().all(|text| is_token(text)).then(|| texts.join(", ").into())
+}
+
+/// Whether it may name a header (RFC 9110, 5.6.2).
+pub(super) fn is_token(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !text.is_empty() && text.bytes().all(allowed)
 }
 
 /// Whether it is what may stand before the port in a `Host` header: a name, an IPv4 address, or an IPv6 address
@@ -182,6 +223,49 @@ mod tests {
         }
         assert_eq!(hosts(&list(&["a,b"])), None);
         assert_eq!(hosts(&list(&["1"])), None);
+    }
+
+    #[test]
+    fn keys_of_payloads_have_names_and_32_bytes() {
+        let key = STANDARD.encode([7; 32]);
+        let read = |text: &str| payload_keys(&Value::Text(text.to_owned()));
+        let names = |keys: Option<Vec<PayloadKey>>| {
+            keys.map(|keys| keys.iter().map(|key| key.id.to_string()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            names(read(&format!("2026-11:{key}, {key}"))),
+            Some(vec!["2026-11".to_owned(), "1".to_owned()])
+        );
+        assert_eq!(read(&key).expect("a key")[0].secret, Secret::new([7; 32]));
+        for text in ["a b:KEY", ":KEY", "a:", "a:QUJD", "KEYA", "a:b:KEY"] {
+            assert_eq!(read(&text.replace("KEY", &key)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_have_a_scheme_and_no_path() {
+        let read = |text: &str| origins(&Value::of_text(text));
+        let origin = |text: &str| Origin::parse(text).expect("right");
+        let two = Origins::Listed(vec![origin("https://a.example"), origin("http://localhost:5173")]);
+        assert_eq!(read("https://A.example, http://localhost:5173"), Some(two));
+        assert_eq!((read("*"), read("")), (Some(Origins::Any), Some(Origins::Listed(Vec::new()))));
+        for text in [
+            "a.example",
+            "null",
+            "https://a.example/",
+            "https://*.example",
+            "*,https://a.example",
+            "https://\u{fc}.example",
+        ] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn headers_and_methods_are_tokens() {
+        assert_eq!(tokens(&Value::of_text("GET,POST")).as_deref(), Some("GET, POST"));
+        assert_eq!(tokens(&Value::List(Vec::new())).as_deref(), Some(""));
+        assert_eq!(tokens(&Value::List(vec![Value::of_text("X-A: b")])), None);
     }
 
     #[test]

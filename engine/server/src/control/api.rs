@@ -16,20 +16,21 @@ use weir_ring::time::Wall;
 use weir_ring::token::Member;
 use weir_shard::error::Error;
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::Auth;
+use weir_shard::limits::{Auth, Browser};
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
-use super::dlq;
+use super::blacklist::{self, Listed};
 use super::guard::{self, Guard};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
-use super::tokens;
+use super::{dlq, pages, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
     mailbox: Mailbox,
     ring: HashRing,
+    blacklist: Listed,
     started: Instant,
     draining: AtomicBool,
     auth: Auth,
@@ -47,9 +48,15 @@ struct Figures {
 }
 
 impl Admin {
-    pub(super) fn new(mailbox: Mailbox, ring: HashRing, auth: Auth, revocations: Revocations) -> Admin {
+    pub(super) fn new(
+        mailbox: Mailbox,
+        ring: HashRing,
+        blacklist: Listed,
+        auth: Auth,
+        revocations: Revocations,
+    ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
-        Admin { mailbox, ring, started, draining, auth, revocations: Mutex::new(revocations) }
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations: Mutex::new(revocations) }
     }
 
     /// What tokens are made with, and whom they are for.
@@ -96,13 +103,23 @@ impl Admin {
         self.mailbox.ask(shard, question).await
     }
 
+    /// Tells a shard.
+    pub(super) async fn send(&self, shard: Member, letter: Mail) {
+        self.mailbox.send(shard, letter).await;
+    }
+
+    /// Who may not come in.
+    pub(super) fn blacklist(&self) -> &Listed {
+        &self.blacklist
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
 }
 
-/// All endpoints.
-pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>) -> Router {
+/// All endpoints, for the operators and the pages that may use them.
+pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -111,10 +128,12 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>) -> Router {
         .route("/mcp/health/client/{client_id}", get(client))
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
+        .merge(blacklist::router())
         .merge(tokens::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
+        .layer(middleware::from_fn_with_state(pages::rules(browser), pages::guard))
         .with_state(admin)
 }
 
@@ -127,6 +146,7 @@ async fn index() -> Json<serde_json::Value> {
             "/ready": "200 while it takes clients, 503 once it is stopping",
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/health/client/{client_id}": "one client",
+            "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",

@@ -12,16 +12,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task;
 use tokio::time::{self, Instant};
 use tracing::{info, warn};
-use ureq::Agent;
 use weir_ring::token::Member;
 use weir_shard::limits::{Auth, Key, KeySet, KeyUrl};
 use weir_shard::mail::Mail;
 use weir_shard::policy::auth::{KeyFault, jwks};
 
+use super::https;
 use super::mailbox::Mailbox;
-
-/// How long one answer may take, from the look-up of the host to its last byte.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Largest JWK Set, bytes.
 const BYTES_MAX: u64 = 256 << 10;
@@ -50,15 +47,7 @@ pub(crate) enum FetchError {
 /// # Errors
 /// They cannot be had.
 pub(crate) fn fetch(from: &KeyUrl) -> Result<Vec<Key>, FetchError> {
-    let config = Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
-        .max_redirects(0)
-        .http_status_as_error(false)
-        .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));
-    // A proxy has nothing to say about this machine.
-    let config = if from.url.starts_with("https:") { config } else { config.proxy(None) };
-    let agent = config.build().new_agent();
-    let mut answer = agent.get(&*from.url).call().map_err(FetchError::Http)?;
+    let mut answer = https::agent(&from.url).get(&*from.url).call().map_err(FetchError::Http)?;
     if answer.status() != 200 {
         return Err(FetchError::Status(answer.status().as_u16()));
     }

@@ -12,7 +12,9 @@ use tokio::time;
 use weir_ring::mesh::{Links, Push};
 use weir_ring::token::Member;
 use weir_ring::waker::Waker;
-use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::mail::{Answer, Mail, Question, TokenWanted};
+
+use super::audit::Audit;
 
 /// How long a shard may take to answer. It takes a turn, so this is much.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -46,14 +48,31 @@ struct Inner {
     asked: u64,
     /// Shards that want keys.
     wanted: UnboundedSender<Member>,
+    tokens_wanted: UnboundedSender<Box<TokenWanted>>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    audit: Audit,
 }
 
 impl Mailbox {
-    /// Shards that want keys are told to `wanted`.
-    pub(super) fn new(links: Links<Mail>, wakers: Vec<Waker>, wanted: UnboundedSender<Member>) -> Mailbox {
+    /// Shards that want keys are told to `wanted`, tokens for upstreams to `tokens_wanted`, what they have for the audit
+    /// log to `audit`.
+    pub(super) fn new(
+        links: Links<Mail>,
+        wakers: Vec<Waker>,
+        wanted: UnboundedSender<Member>,
+        tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+        audit: Audit,
+    ) -> Mailbox {
         let waiting = BTreeMap::new();
-        Mailbox(Arc::new(Mutex::new(Inner { links, wakers, asked: 0, wanted, waiting })))
+        Mailbox(Arc::new(Mutex::new(Inner {
+            links,
+            wakers,
+            asked: 0,
+            wanted,
+            tokens_wanted,
+            waiting,
+            audit,
+        })))
     }
 
     /// Number of shards.
@@ -129,7 +148,7 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// Shards write answers, of which one that comes too late has no addressee, and ask for keys.
+    /// Shards write answers, of which one that comes too late has no addressee, and ask for keys and tokens.
     fn read(&mut self, letter: Mail) {
         match letter {
             Mail::Answer { ask, answer } => {
@@ -137,8 +156,10 @@ impl Inner {
                     let _ = waiting.send(answer);
                 }
             }
+            Mail::Audit(records) => self.audit.take(records),
             // Who serves them ends with the process.
             Mail::KeysWanted { from } => drop(self.wanted.send(from)),
+            Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),
             _ => {}
         }
     }

@@ -1,11 +1,16 @@
 //! The control thread: the admin port, the children, signals, and the end. Off the data path, on ordinary libraries.
 
 mod api;
+pub(crate) mod audit;
+mod blacklist;
 pub(crate) mod children;
+mod credentials;
 mod dlq;
 mod guard;
+mod https;
 pub(crate) mod jwks;
 mod mailbox;
+mod pages;
 mod revocations;
 mod tokens;
 
@@ -22,11 +27,14 @@ use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::Auth;
+use weir_shard::limits::{Auth, Config};
 use weir_shard::mail::Mail;
 
 use self::api::Admin;
+use self::audit::Audit;
+use self::blacklist::Listed;
 use self::children::{Children, GRACE, Spawner, Stop};
+use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
 use self::jwks::Keeper;
 use self::mailbox::Mailbox;
@@ -45,6 +53,9 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<Waker>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
+    /// What the shards have.
+    pub(crate) config: Arc<Config>,
+    pub(crate) audit: Audit,
     /// Who may change something.
     pub(crate) guard: Guard,
     /// The shards' keys, and where more of them are fetched.
@@ -80,18 +91,22 @@ pub(crate) fn run(control: Control) -> End {
 async fn serve(control: Control) -> io::Result<End> {
     let shards = control.shards.len();
     let (ask, wanted) = unbounded_channel();
-    let mailbox = Mailbox::new(control.links, control.shards, ask);
+    let (ask_for_token, tokens_wanted) = unbounded_channel();
+    let mailbox = Mailbox::new(control.links, control.shards, ask, ask_for_token, control.audit);
+    tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(wanted));
-    let admin = Arc::new(Admin::new(mailbox.clone(), control.ring, control.auth, control.revocations));
+    let listed = Listed::new(&control.config.blacklist);
+    let admin = Admin::new(mailbox.clone(), control.ring, listed, control.auth, control.revocations);
+    let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let service =
-            api::router(admin.clone(), guard.clone()).into_make_service_with_connect_info::<SocketAddr>();
+        let router = api::router(admin.clone(), guard.clone(), &control.config.browser);
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
     }
     let mut signals = Signals::new()?;

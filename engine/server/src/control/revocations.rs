@@ -74,9 +74,8 @@ impl Revocations {
 
     /// All of them, as a shard is given them at start.
     pub(crate) fn all(&self) -> Box<[Revocation]> {
-        let one =
-            |(token_id, until): (&Box<str>, &Wall)| Revocation { token_id: token_id.clone(), until: *until };
-        self.known.iter().map(one).collect()
+        let known = self.known.iter();
+        known.map(|(token_id, until)| Revocation { token_id: token_id.clone(), until: *until }).collect()
     }
 
     /// One more. It is on the disk when this returns.

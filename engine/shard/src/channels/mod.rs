@@ -4,7 +4,7 @@ pub(crate) mod presence;
 pub(crate) mod subscribers;
 pub(crate) mod topics;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use weir_transports::phoenix::{Frame, Payload};
 
 use crate::acks::Named;
@@ -36,6 +36,8 @@ pub(crate) enum Plan<'a> {
     Ping,
     /// The client has what this names.
     Acknowledge(Named),
+    /// A newer token of the client.
+    Refresh { payload: &'a str },
     /// A message for whoever handles the client's pushes.
     Push { event: &'a str, payload: &'a str },
     /// An event for everyone else on a topic.
@@ -53,6 +55,9 @@ pub(crate) enum Plan<'a> {
 pub(crate) struct Join {
     /// Who joins, if the connection is not named yet.
     pub client_id: Option<String>,
+    /// What proves that; a token of the application's own, where nobody has to prove anything.
+    #[serde(default, rename = "token", deserialize_with = "text")]
+    pub credential: Option<String>,
     /// Also subscribe `room:ROOM`.
     pub room: Option<String>,
     /// Where the client stands.
@@ -62,9 +67,20 @@ pub(crate) struct Join {
     /// The client will acknowledge what it gets of its own stream.
     #[serde(default)]
     pub ack: bool,
+    /// Payloads are encrypted, both ways.
+    #[serde(default)]
+    pub encryption: bool,
     /// Whether others on the topic see it, and how.
     #[serde(default)]
     pub presence: Wish,
+}
+
+/// A text; of anything else nothing.
+fn text<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match serde_json::Value::deserialize(from)? {
+        serde_json::Value::String(text) => Some(text),
+        _ => None,
+    })
 }
 
 /// How a client comes back.
@@ -168,6 +184,7 @@ pub(crate) fn plan<'a>(frame: &'a Frame<'a>, membership: Membership) -> Plan<'a>
         (_, "ping") => Plan::Ping,
         (route::GATEWAY, "ack") => plan_ack(&frame.payload),
         (route::GATEWAY, event) => match frame.payload {
+            Payload::Json(payload) if event == "refresh" => Plan::Refresh { payload },
             Payload::Json(payload) => Plan::Push { event, payload },
             Payload::Binary(_) => Plan::Refuse(Error::malformed("binary pushes go to topics")),
         },

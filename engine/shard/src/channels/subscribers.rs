@@ -27,22 +27,26 @@ pub(crate) enum Framing {
     Deflated,
     /// Strings in the answer to a poll.
     Poll,
+    /// Whatever its connection is, each with its own payload: encrypted.
+    Sealed,
 }
 
 /// All serializers, in the order of their groups.
-pub(crate) const SERIALIZERS: [Serializer; 6] = [
+pub(crate) const SERIALIZERS: [Serializer; 8] = [
     Serializer { version: Version::V2, framing: Framing::Plain },
     Serializer { version: Version::V2, framing: Framing::Deflated },
     Serializer { version: Version::V2, framing: Framing::Poll },
+    Serializer { version: Version::V2, framing: Framing::Sealed },
     Serializer { version: Version::V1, framing: Framing::Plain },
     Serializer { version: Version::V1, framing: Framing::Deflated },
     Serializer { version: Version::V1, framing: Framing::Poll },
+    Serializer { version: Version::V1, framing: Framing::Sealed },
 ];
 
 impl Serializer {
     /// The group of subscribers that share it.
     pub(crate) fn group(self) -> usize {
-        self.framing as usize + if self.version == Version::V1 { 3 } else { 0 }
+        self.framing as usize + if self.version == Version::V1 { 4 } else { 0 }
     }
 }
 

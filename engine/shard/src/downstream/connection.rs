@@ -12,12 +12,15 @@ use weir_transports::websocket::{DeflateParams, Reader};
 
 use crate::downstream::egress::Egress;
 use crate::downstream::gather::Gather;
+use crate::downstream::identity::{Parked, Proof};
 use crate::downstream::mcp::Pending;
 use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
+use crate::downstream::reply::Terms;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::policy::TokenBucket;
+use crate::policy::auth::Principal;
 use crate::stream::{Position, Sequence};
 use crate::upstream::Wire;
 
@@ -119,6 +122,14 @@ impl Stage {
         }
     }
 
+    /// Whether payloads that go out are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        match self {
+            Stage::Sse(feed) => feed.encrypted,
+            stage => stage.link().is_some_and(|link| link.encrypted),
+        }
+    }
+
     /// How far the connection has been sent its client's stream, if it carries one.
     pub(crate) fn marks(&self) -> Option<Cow<'_, Marks>> {
         let marks = match self {
@@ -164,13 +175,15 @@ pub(crate) struct Exchange {
     pub served: bool,
     /// A request has begun to arrive.
     pub partial: bool,
+    /// The keys were asked for because of the request under way.
+    pub asked_keys: bool,
 }
 
 impl Exchange {
     /// Whether an answer is due that a peer which has sent its last byte may still read.
     pub(crate) fn outlives_input(&self) -> bool {
         match &self.waiting {
-            None | Some(Waiting::Poll { .. }) => false,
+            None | Some(Waiting::Poll { .. } | Waiting::Keys(_)) => false,
             Some(Waiting::Gather(_)) => true,
             Some(Waiting::Mcp(pending)) => pending.outlives_input(),
         }
@@ -188,9 +201,11 @@ pub(crate) enum Waiting {
     Poll {
         /// The session.
         poll: Token,
-        /// The connection goes on after the answer.
-        keep_alive: bool,
+        /// Headers of the answer.
+        terms: Terms,
     },
+    /// The keys that its token may be signed with.
+    Keys(Box<Parked>),
 }
 
 /// A body of which more is to come.
@@ -207,6 +222,8 @@ pub(crate) struct Link {
     pub reader: Reader,
     /// Who it is, once named.
     pub session: Option<Token>,
+    /// What proved that.
+    pub proof: Proof,
     /// Phoenix topics it joined; `mcp:gateway` is one of them.
     pub channels: Vec<Channel>,
     /// How far it has been sent the client's own stream; made by the first message.
@@ -221,8 +238,8 @@ pub(crate) struct Link {
     pub deflate: Option<DeflateParams>,
     /// Takes the client's own stream.
     pub gateway: bool,
-    /// Where it comes from, MCP may be spoken (`Host` and `Origin` of its upgrade).
-    pub welcome: bool,
+    /// Payloads are encrypted, both ways; settled by the first join.
+    pub encrypted: bool,
     /// The session of the MCP messages that it carries by themselves; few links have one.
     pub rpc: Option<Box<Token>>,
     /// A ping waits for its pong.
@@ -326,6 +343,8 @@ pub(crate) enum Joined {
 pub(crate) struct Feed {
     /// Whose stream it is.
     pub session: Token,
+    /// What proved that.
+    pub proof: Proof,
     /// As a link's.
     pub marks: Option<Box<Marks>>,
     /// When it began, in seconds of the monotonic clock.
@@ -336,6 +355,8 @@ pub(crate) struct Feed {
     pub filter: Option<Box<Filter>>,
     /// One JSON object a line instead of SSE.
     pub ndjson: bool,
+    /// Payloads are encrypted.
+    pub encrypted: bool,
     /// As a link's.
     pub broke: bool,
 }
@@ -381,8 +402,8 @@ pub(crate) enum ParcelStage {
         speaks: Speaks,
         /// What was agreed on permessage-deflate.
         deflate: Option<DeflateParams>,
-        /// Whether it may speak MCP.
-        welcome: bool,
+        /// Who it is, as far as that is proved.
+        who: Option<Arc<Principal>>,
         /// What its upgrade request said, for the join.
         opening: Option<Box<Opening>>,
         /// The join.
@@ -395,6 +416,7 @@ impl Link {
         Link {
             reader: Reader::default(),
             session: None,
+            proof: Proof::default(),
             channels: Vec::new(),
             marks: None,
             since: 0,
@@ -402,7 +424,7 @@ impl Link {
             speaks,
             deflate,
             gateway: false,
-            welcome: true,
+            encrypted: false,
             rpc: None,
             pinged: false,
             watch,

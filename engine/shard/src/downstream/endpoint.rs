@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use weir_transports::http1::Method;
 use weir_transports::http1::query::path_segment;
 
+use crate::downstream::resource;
 use crate::error::Error;
 
 /// What a request path names.
@@ -38,10 +39,16 @@ pub(crate) enum Endpoint<'a> {
     Batch,
     /// A cumulative acknowledgement.
     Acknowledge,
+    /// A ticket for one's own stream.
+    Ticket,
+    /// A newer token.
+    Refresh,
     /// One client's state.
     Health(Cow<'a, str>),
     /// The process's counters.
     Stats,
+    /// What the resource of this path is to OAuth.
+    Resource(&'static str),
 }
 
 /// Finds the endpoint of a request.
@@ -63,6 +70,8 @@ pub(crate) fn find<'a>(method: Method, path: &'a str, test: bool) -> Result<Endp
         "/mcp/batch" => (Endpoint::Batch, Method::Post),
         "/mcp/ack" => (Endpoint::Acknowledge, Method::Post),
         "/mcp/stats" => (Endpoint::Stats, Method::Get),
+        "/mcp/ticket" => (Endpoint::Ticket, Method::Post),
+        "/mcp/token/refresh" => (Endpoint::Refresh, Method::Post),
         _ => named(path)?,
     };
     if method != allow {
@@ -75,6 +84,9 @@ pub(crate) fn find<'a>(method: Method, path: &'a str, test: bool) -> Result<Endp
 /// Paths that carry a name.
 fn named(path: &str) -> Result<(Endpoint<'_>, Method), Error> {
     const UNKNOWN: Error = Error::NotFound { what: "path" };
+    if let Some(resource) = resource::described(path) {
+        return Ok((Endpoint::Resource(resource), Method::Get));
+    }
     let rest = path.strip_prefix("/mcp/").ok_or(UNKNOWN)?;
     let (kind, rest) = rest.split_once('/').ok_or(UNKNOWN)?;
     if kind == "health" && !rest.contains('/') {
@@ -106,6 +118,8 @@ mod tests {
         assert_eq!(get("/mcp/ws/echo"), Err(Error::NotFound { what: "path" }));
         assert_eq!(find(Method::Get, "/mcp/ws/echo", true), Ok(Endpoint::Echo));
         assert_eq!(get("/mcp/clients/u1/messages"), Err(Error::MethodNotAllowed { allow: "POST" }));
+        assert_eq!(get("/.well-known/oauth-protected-resource/sse"), Ok(Endpoint::Resource("/sse")));
+        assert_eq!(get("/.well-known/oauth-protected-resource"), Ok(Endpoint::Resource("/mcp")));
         let post = |path| find(Method::Post, path, false);
         assert_eq!(post("/mcp/clients/u%2F1/messages"), Ok(Endpoint::Client("u/1".into())));
         assert_eq!(post("/mcp/topics/topic:a/messages"), Ok(Endpoint::Topic("topic:a".into())));

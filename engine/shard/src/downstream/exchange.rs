@@ -1,11 +1,14 @@
 //! HTTP requests of one connection: bytes to requests, one at a time, in order.
 
+use std::sync::Arc;
+
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::http1::{self, BodyKind, BodyReader, Head, parse_head, response};
 
 use crate::downstream::connection::{Exchange, PartialBody, Stage, Waiting, Watch};
 use crate::downstream::reply::Terms;
+use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 
 /// A request that other shards have not answered for this long is given up.
@@ -22,9 +25,16 @@ pub(crate) struct Raw<'a> {
     pub body: &'a [u8],
     /// Of the requests after it.
     pub rest: &'a [u8],
+    /// Who sends it, once that is proved.
+    pub who: Option<&'a Arc<Principal>>,
 }
 
-impl Raw<'_> {
+impl<'a> Raw<'a> {
+    /// Who sends it, once that is proved.
+    pub(crate) fn who(self) -> Option<&'a Principal> {
+        self.who.map(|who| &**who)
+    }
+
     /// Bytes that say the same, for another shard to begin with.
     pub(crate) fn to_bytes(self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.head.len() + self.body.len() + self.rest.len() + 32);
@@ -131,20 +141,21 @@ impl Shard {
         let head = match parse_head(input, &limits) {
             Ok(Some(head)) => head,
             Ok(None) => return Step::More,
-            Err(e) => return self.refuse_bytes(token, e.status(), e.reason(), cx),
+            Err(e) => return self.refuse_bytes(token, (e.status(), e.reason()), Terms::default(), cx),
         };
         let (raw_head, after) = input.split_at(head.len);
         let mut reader = BodyReader::new(head.body);
         if let Some(body) = reader.whole(after, config.message_bytes_max) {
-            let raw = Raw { head: raw_head, kind: head.body, body, rest: &after[body.len()..] };
+            let rest = &after[body.len()..];
+            let raw = Raw { head: raw_head, kind: head.body, body, rest, who: None };
             return self.serve(token, exchange, &head, raw, head.len + body.len(), cx);
         }
         let mut body = Vec::new();
         match reader.read(after, &mut body, config.message_bytes_max) {
-            Err(e) => self.refuse_bytes(token, e.status(), e.reason(), cx),
+            Err(e) => self.refuse_bytes(token, (e.status(), e.reason()), self.terms(&head), cx),
             Ok(progress) if progress.done => {
                 let rest = &after[progress.consumed..];
-                let raw = Raw { head: raw_head, kind: head.body, body: &body, rest };
+                let raw = Raw { head: raw_head, kind: head.body, body: &body, rest, who: None };
                 self.serve(token, exchange, &head, raw, head.len + progress.consumed, cx)
             }
             Ok(_) => {
@@ -192,7 +203,8 @@ impl Shard {
         let progress = match partial.reader.read(bytes, &mut partial.bytes, max) {
             Ok(progress) => progress,
             Err(e) => {
-                self.refuse_bytes(token, e.status(), e.reason(), cx);
+                let terms = kept_head(&exchange.spill).map_or(Terms::default(), |head| self.terms(&head));
+                self.refuse_bytes(token, (e.status(), e.reason()), terms, cx);
                 return;
             }
         };
@@ -201,10 +213,9 @@ impl Shard {
             return self.return_exchange(token, exchange, cx);
         }
         let spill = std::mem::take(&mut exchange.spill);
-        let limits = http1::Limits { head_bytes_max: spill.len(), line_bytes_max: spill.len() };
-        let Ok(Some(head)) = parse_head(&spill, &limits) else { return self.close(token, cx) };
+        let Some(head) = kept_head(&spill) else { return self.close(token, cx) };
         let rest = &bytes[progress.consumed..];
-        let raw = Raw { head: &spill, kind: head.body, body: &partial.bytes, rest };
+        let raw = Raw { head: &spill, kind: head.body, body: &partial.bytes, rest, who: None };
         match self.serve(token, &mut exchange, &head, raw, spill.len(), cx) {
             Step::Gone => {}
             _ => self.requests(token, exchange, rest, cx),
@@ -212,12 +223,18 @@ impl Shard {
     }
 
     /// Bytes that are no request: what they are instead is not looked at any more.
-    fn refuse_bytes(&mut self, token: Token, status: u16, reason: &str, cx: &mut Cx<'_>) -> Step {
+    fn refuse_bytes(
+        &mut self,
+        token: Token,
+        (status, reason): (u16, &str),
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Step {
         let error = if status == 413 { "message_too_large" } else { "malformed" };
         let body = serde_json::json!({
             "error": "invalid_message", "reason": error, "message": reason, "retry_after": null
         });
-        self.respond(token, status, body.to_string().as_bytes(), Terms::default(), cx);
+        self.respond(token, status, body.to_string().as_bytes(), Terms { keep_alive: false, ..terms }, cx);
         self.finish(token, cx);
         Step::Gone
     }
@@ -255,6 +272,7 @@ impl Shard {
         match exchange.waiting {
             Some(Waiting::Mcp(pending)) => self.forget_pending(token, *pending),
             Some(Waiting::Poll { poll, .. }) => self.poll_deserted(token, poll, cx),
+            Some(Waiting::Keys(_)) => self.forget_parked(token),
             Some(Waiting::Gather(_)) | None => {}
         }
     }
@@ -268,6 +286,7 @@ impl Shard {
             match waiting {
                 Waiting::Mcp(_) => return self.examine_pending(token, cx),
                 Waiting::Poll { .. } => return self.examine_waiting_poll(token, cx),
+                Waiting::Keys(_) => return self.examine_parked(token, cx),
                 Waiting::Gather(_) => (ANSWER_TIMEOUT, None),
             }
         } else if exchange.body.is_some() {
@@ -283,10 +302,17 @@ impl Shard {
         }
         match status {
             Some(status) => {
-                self.refuse_bytes(token, status, "The request did not arrive in time; send it at once.", cx);
+                let reason = "The request did not arrive in time; send it at once.";
+                self.refuse_bytes(token, (status, reason), Terms::default(), cx);
             }
             None => self.finish(token, cx),
         }
         None
     }
+}
+
+/// A head that was found to be whole before.
+fn kept_head(bytes: &[u8]) -> Option<Head<'_>> {
+    let limits = http1::Limits { head_bytes_max: bytes.len(), line_bytes_max: bytes.len() };
+    parse_head(bytes, &limits).ok().flatten()
 }

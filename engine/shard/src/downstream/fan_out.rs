@@ -63,8 +63,13 @@ impl Shard {
             if group.is_empty() {
                 continue;
             }
-            let frames = self.share(serializer, local, cx);
+            let sealed = serializer.framing == Framing::Sealed;
+            let frames = if sealed { 0..0 } else { self.share(serializer, local, cx) };
             for token in group {
+                if sealed {
+                    self.fan_sealed(local, *token, cx);
+                    continue;
+                }
                 let own = local.pending.iter().any(|message| message.except == Some((self.me, *token)));
                 if own {
                     self.fan_others(serializer, local, *token, cx);
@@ -76,7 +81,7 @@ impl Shard {
             }
             let transport = match serializer.framing {
                 Framing::Poll => &mut self.stats.longpoll,
-                Framing::Plain | Framing::Deflated => &mut self.stats.websocket,
+                Framing::Plain | Framing::Deflated | Framing::Sealed => &mut self.stats.websocket,
             };
             transport.messages_out += (group.len() * local.pending.len()) as u64;
         }
@@ -140,6 +145,7 @@ pub(crate) fn is_open(conns: &Slots<Connection>, token: Token) -> bool {
 /// How topics are written to this connection.
 pub(crate) fn serializer(link: &Link) -> Serializer {
     let framing = match link.speaks {
+        _ if link.encrypted => Framing::Sealed,
         Speaks::Polled(_) => Framing::Poll,
         // A client that asked for a window of its own cannot share frames: it gets them uncompressed.
         _ if link.deflate == Some(DeflateParams::default()) => Framing::Deflated,
@@ -150,7 +156,7 @@ pub(crate) fn serializer(link: &Link) -> Serializer {
 
 /// A message, which is kept as V2, as text of another version, or where no binary frame passes: base64 stands
 /// in for it.
-fn as_text(version: Version, message: &TopicMessage) -> Vec<u8> {
+pub(crate) fn as_text(version: Version, message: &TopicMessage) -> Vec<u8> {
     let mut out = Vec::new();
     if message.binary {
         let Some(frame) = phoenix::client::decode_broadcast(&message.body) else { return out };

@@ -1,10 +1,13 @@
 //! `mcp:gateway`: the join that names a connection and begins the client's own stream on it.
 
+use std::borrow::Cow;
+
 use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Frame, Status};
 
 use crate::channels::Join;
 use crate::downstream::connection::{Channel, Joined, Link, Presence};
+use crate::downstream::identity::name_of;
 use crate::downstream::opening::{Opened, Opening};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
@@ -27,7 +30,7 @@ impl Shard {
         text: Option<&str>,
         cx: &mut Cx<'_>,
     ) -> Flow {
-        match self.identify(link, join, text, cx) {
+        match self.identify(token, link, join, text, cx) {
             Ok(Flow::Go) => {}
             Ok(flow) => return flow,
             Err(error) => {
@@ -42,8 +45,9 @@ impl Shard {
             self.reply_error(token, link, frame, &Error::insufficient_resources(), cx);
             return Flow::Go;
         }
-        let opening = Opening::of_join(join, link.opening.take().map(|opening| *opening));
-        let opened = self.take_stream(token, id, Carrier::WebSocket, opening, cx);
+        let mut opening = Opening::of_join(join, link.opening.take().map(|opening| *opening));
+        opening.encryption |= link.encrypted;
+        let opened = self.take_stream(token, id, Carrier::WebSocket, opening, link.proof.who(), cx);
         let Opened { marks, gaps, connected, .. } = match opened {
             Ok(opened) => opened,
             Err(error) => {
@@ -75,19 +79,25 @@ impl Shard {
     /// Makes sure the connection has a name and is at its home.
     pub(crate) fn identify(
         &mut self,
+        token: Token,
         link: &mut Link,
         join: &Join,
         text: Option<&str>,
-        cx: &Cx<'_>,
+        cx: &mut Cx<'_>,
     ) -> Result<Flow, Error> {
+        self.agree_encryption(link, join)?;
         let claimed = join.client_id.as_deref();
-        if let Some(session) = link.session.and_then(|id| self.sessions.get(id)) {
-            return match claimed {
-                Some(name) if name != &*session.client => Err(Error::ClientIdMismatch),
-                _ => Ok(Flow::Go),
-            };
+        if let Some((id, session)) = link.session.and_then(|id| Some((id, self.sessions.get(id)?))) {
+            let client = claimed.unwrap_or(&session.client);
+            name_of(Some(client.into()), link.proof.who())?;
+            if *client != *session.client {
+                return Err(Error::ClientIdMismatch);
+            }
+            self.claim(token, id, link.proof.who(), cx)?;
+            return Ok(Flow::Go);
         }
-        let name = route::check_client_id(claimed.ok_or(Error::ClientIdRequired)?)?;
+        let name = name_of(claimed.map(Cow::Borrowed), link.proof.who())?.ok_or(Error::ClientIdRequired)?;
+        let name = route::check_client_id(&name)?;
         let home = route::home(&self.ring, name);
         if home != self.me
             && !link.arrived
@@ -98,7 +108,8 @@ impl Shard {
         if home != self.me {
             return Err(Error::ClientIdMismatch);
         }
-        link.session = Some(self.name_session(name, cx)?);
+        let name = name.to_owned();
+        self.take_name(token, link, &name, cx)?;
         Ok(Flow::Go)
     }
 

@@ -6,6 +6,7 @@ use weir_ring::token::{Member, Socket, Token, Transfer};
 use weir_transports::websocket::close;
 
 use crate::downstream::connection::{Departure, Exchange, Link, Parcel, ParcelStage, Stage, Watch};
+use crate::downstream::identity::Proof;
 use crate::error::Error;
 use crate::mail::Mail;
 use crate::turn::{Cx, Shard};
@@ -99,9 +100,10 @@ impl Shard {
         let mut bytes = parcel.bytes;
         match parcel.stage {
             ParcelStage::Http => self.http_received(token, &bytes, cx),
-            ParcelStage::WebSocket { speaks, deflate, welcome, opening, join } => {
+            ParcelStage::WebSocket { speaks, deflate, who, opening, join } => {
                 let mut link = Link::new(speaks, deflate, Watch::Once);
-                (link.welcome, link.opening, link.arrived) = (welcome, opening, true);
+                link.proof = Proof::new(who, cx.now.wall);
+                (link.opening, link.arrived) = (opening, true);
                 self.start_link(token, link, cx);
                 self.continue_link(token, &join, &mut bytes, cx);
             }

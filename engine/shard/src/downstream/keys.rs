@@ -21,9 +21,6 @@ impl Shard {
     /// All keys that hold from now on.
     pub(crate) fn keys_arrived(&mut self, keys: Arc<KeySet>, cx: &mut Cx<'_>) {
         self.auth.replace_keys(keys);
-        self.keys_changed(cx);
+        self.run_parked(cx);
     }
-
-    /// Requests that wait for a key are looked at again; there will be no better answer.
-    fn keys_changed(&mut self, _: &mut Cx<'_>) {}
 }

@@ -44,10 +44,18 @@ impl Shard {
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
+            Mail::Blacklist(change) => self.change_blacklist(*change, cx),
+            // Written to the control thread, never to a shard.
+            Mail::Audit(_) => {}
             Mail::Keys(keys) => self.keys_arrived(keys, cx),
-            Mail::Revoke { token_id, until } => self.auth.revoke(&token_id, until, cx.now.wall),
+            Mail::TokenCame(came) => self.token_came(*came, cx),
+            Mail::Prolong(who) => self.prolonged.put(who, cx.now.wall),
+            Mail::Revoke { token_id, until } => {
+                self.auth.revoke(&token_id, until, cx.now.wall);
+                self.revoked = true;
+            }
             // The control thread's.
-            Mail::KeysWanted { .. } => {}
+            Mail::KeysWanted { .. } | Mail::TokenWanted(_) => {}
         }
     }
 
@@ -59,6 +67,7 @@ impl Shard {
                 self.stats.idempotency_keys = self.keys.len() as u64;
                 self.stats.present = self.rosters.len() as u64;
                 self.stats.mcp = self.mcp_stats();
+                self.stats.audit = self.trail.stats();
                 self.stats.delivery.letters = self.dead.len() as u64;
                 self.stats.delivery.letter_bytes = self.dead.bytes() as u64;
                 Answer::Stats(Box::new(self.stats.clone()))

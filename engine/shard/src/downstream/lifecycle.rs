@@ -209,6 +209,8 @@ impl Shard {
         }
         // What the look itself asks for counts, too.
         conn.wake = Instant(u64::MAX);
+        let Some(proved) = self.examine_proof(token, cx) else { return };
+        let Some(conn) = self.conns.get(token) else { return };
         let next = match &conn.stage {
             Stage::Http(_) => self.examine_exchange(token, cx),
             Stage::WebSocket(_) => self.examine_link(token, cx),
@@ -224,7 +226,7 @@ impl Shard {
             Stage::Closed | Stage::Lent => None,
         };
         if let Some(next) = next {
-            self.wake_by(token, next);
+            self.wake_by(token, next.min(proved));
         }
     }
 }

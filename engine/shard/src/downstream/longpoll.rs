@@ -3,6 +3,7 @@
 //! session's home.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
 use weir_transports::http1::{Head, Method, query};
@@ -11,16 +12,17 @@ use weir_transports::phoenix::longpoll::{self, Item, Status};
 use weir_transports::websocket::close;
 
 use crate::downstream::connection::{Exchange, Link, Speaks, Waiting, Watch};
+use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
+use crate::downstream::identity::Proof;
 use crate::downstream::lifecycle::SLOTS_RESERVED;
 use crate::downstream::opening::Opening;
 use crate::downstream::poll::{MARK, Poll, PollToken, Whereabouts};
 use crate::downstream::reply::Terms;
-use crate::downstream::request::client_of;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::mail::Mail;
-use crate::route;
+use crate::policy::auth::Principal;
 use crate::seal::Purpose;
 use crate::turn::{Cx, Shard};
 
@@ -41,7 +43,7 @@ struct PollParcel {
     /// Frames that no poll has taken.
     frames: Vec<u8>,
     version: Version,
-    welcome: bool,
+    who: Option<Arc<Principal>>,
     opening: Option<Box<Opening>>,
 }
 
@@ -55,12 +57,13 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
+        let terms = self.terms(head);
         if self.draining.is_some() {
-            return self.refuse_poll(token, &Error::draining(), false, cx);
+            return self.refuse_poll(token, &Error::draining(), Terms { keep_alive: false, ..terms }, cx);
         }
         if !matches!(head.method, Method::Get | Method::Post) {
             let error = Error::MethodNotAllowed { allow: "GET, POST" };
-            return self.refuse_poll(token, &error, head.keep_alive, cx);
+            return self.refuse_poll(token, &error, terms, cx);
         }
         let shown = shown(head);
         if shown.is_none() && head.method == Method::Get {
@@ -68,64 +71,67 @@ impl Shard {
         }
         let opened = shown.and_then(|shown| self.seal.open(Purpose::Poll, &shown));
         let Some(shown) = opened.and_then(|bytes| PollToken::from_bytes(&bytes)) else {
-            return self.poll_gone(token, head.keep_alive, cx);
+            return self.poll_gone(token, terms, cx);
         };
         if shown.home.0 < self.config.shards && self.leaves_to(token, shown.home, raw, cx) {
             return Outcome::Gone;
         }
         match self.polls.find(shown.key) {
-            None => self.poll_gone(token, head.keep_alive, cx),
+            None => self.poll_gone(token, terms, cx),
             Some(whereabouts) if head.method == Method::Post => {
                 self.frames_came(token, (shown.key, whereabouts), head, raw.body, cx)
             }
             Some(Whereabouts::Moved { to, .. }) => {
                 let there = self.seal_poll_token(PollToken { home: to, ..shown });
-                self.respond_poll(token, Status::Empty, Some(&there), &[], head.keep_alive, cx);
+                self.respond_poll(token, Status::Empty, Some(&there), &[], terms, cx);
                 Outcome::Done
             }
             Some(Whereabouts::Here(poll)) => {
                 self.read_on(token, exchange, cx);
                 self.wake_by(token, cx.now.mono.plus(self.config.longpoll.poll_timeout));
                 self.poll_came(poll, token, shown.answered, cx);
-                Outcome::Waiting(Waiting::Poll { poll, keep_alive: head.keep_alive })
+                Outcome::Waiting(Waiting::Poll { poll, terms })
             }
         }
     }
 
     /// Opens a session: of the client that the URL names, or of one that its first join will name.
     fn open_poll(&mut self, token: Token, head: &Head<'_>, raw: Raw<'_>, cx: &mut Cx<'_>) -> Outcome {
+        let terms = self.terms(head);
         let version = Version::from_vsn(head.query.and_then(|q| query::get(q, "vsn")).as_deref());
         let Ok(version) = version else {
             let error =
                 Error::malformed("vsn names a serializer that is not spoken here: use 1.0.0 or 2.0.0");
-            return self.refuse_poll(token, &error, head.keep_alive, cx);
+            return self.refuse_poll(token, &error, terms, cx);
         };
-        let named = client_of(head).map(Cow::into_owned);
-        if let Some(name) = &named {
-            if let Err(error) = route::check_client_id(name) {
-                return self.refuse_poll(token, &error, head.keep_alive, cx);
-            }
-            if self.leaves_for(token, name, raw, cx) {
-                return Outcome::Gone;
-            }
+        let speaks = Speaks::Polled(version);
+        let named = match self.upgrade_name(head, raw, speaks) {
+            Ok(named) => named,
+            Err(error) => return self.refuse_poll(token, &error, terms, cx),
+        };
+        if let Some(name) = &named
+            && self.leaves_for(token, name, raw, cx)
+        {
+            return Outcome::Gone;
         }
-        let mut link = Link::new(Speaks::Polled(version), None, Watch::Stream);
-        link.welcome = self.check_guard(head).is_ok();
+        let mut link = Link::new(speaks, None, Watch::Stream);
+        link.proof = Proof::new(raw.who.cloned(), cx.now.wall);
         let key = self.random.next();
         let poll = Poll { key, link: None, waiting: None, answered: 0, unconfirmed: Vec::new() };
         let opened = Opening::of_head(head)
             .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
-            .and_then(|()| self.name_link(&mut link, named, cx));
+            .and_then(|()| self.spend_ticket(head, cx))
+            .and_then(|()| self.name_link(token, &mut link, named, cx));
         let poll = match opened {
             Ok(()) if self.slots_left() < SLOTS_RESERVED => None,
             Ok(()) => self.start_poll(poll, link, Vec::new(), cx),
-            Err(error) => return self.refuse_poll(token, &error, head.keep_alive, cx),
+            Err(error) => return self.refuse_poll(token, &error, terms, cx),
         };
         let Some(poll) = poll else {
-            return self.refuse_poll(token, &Error::insufficient_resources(), head.keep_alive, cx);
+            return self.refuse_poll(token, &Error::insufficient_resources(), terms, cx);
         };
         let shown = self.next_poll_token(poll, self.me);
-        self.respond_poll(token, Status::Gone, shown.as_deref(), &[], head.keep_alive, cx);
+        self.respond_poll(token, Status::Gone, shown.as_deref(), &[], terms, cx);
         Outcome::Done
     }
 
@@ -138,15 +144,16 @@ impl Shard {
         body: &[u8],
         cx: &mut Cx<'_>,
     ) -> Outcome {
+        let terms = self.terms(head);
         let Ok(text) = str::from_utf8(body) else {
-            return self.refuse_poll(token, &Error::malformed("the body is not UTF-8"), head.keep_alive, cx);
+            return self.refuse_poll(token, &Error::malformed("the body is not UTF-8"), terms, cx);
         };
         let kind = head.header("content-type").unwrap_or_default();
         let items = longpoll::items(text, kind.starts_with("application/x-ndjson"));
         match whereabouts {
             Whereabouts::Here(poll) => {
                 if !self.take_items(poll, items.collect(), cx) {
-                    return self.poll_gone(token, head.keep_alive, cx);
+                    return self.poll_gone(token, terms, cx);
                 }
             }
             Whereabouts::Moved { to, .. } => {
@@ -154,7 +161,7 @@ impl Shard {
                 self.send(to, Mail::Poll(Box::new(PollLetter { key, session: None, items })), cx);
             }
         }
-        self.respond_poll(token, Status::Ok, None, &[], head.keep_alive, cx);
+        self.respond_poll(token, Status::Ok, None, &[], terms, cx);
         Outcome::Done
     }
 
@@ -199,11 +206,12 @@ impl Shard {
     ) {
         self.end_waiting(token, to, cx);
         let Some((poll, frames)) = self.take_poll(token) else { return };
-        let (version, welcome, opening) = (link.version(), link.welcome, link.opening.take());
+        let (version, opening) = (link.version(), link.opening.take());
+        let who = link.proof.who.clone();
         self.forget_link(token, link, cx);
         self.polls.put(poll.key, Whereabouts::Moved { to, at: cx.now.mono });
         let Poll { key, answered, unconfirmed, .. } = poll;
-        let session = Some(PollParcel { answered, unconfirmed, frames, version, welcome, opening });
+        let session = Some(PollParcel { answered, unconfirmed, frames, version, who, opening });
         self.send(to, Mail::Poll(Box::new(PollLetter { key, session, items })), cx);
     }
 
@@ -211,9 +219,10 @@ impl Shard {
     pub(crate) fn poll_letter(&mut self, letter: PollLetter, cx: &mut Cx<'_>) {
         let PollLetter { key, session, items } = letter;
         if let Some(parcel) = session {
-            let PollParcel { answered, unconfirmed, frames, version, welcome, opening } = parcel;
+            let PollParcel { answered, unconfirmed, frames, version, who, opening } = parcel;
             let mut link = Link::new(Speaks::Polled(version), None, Watch::Stream);
-            (link.welcome, link.opening, link.arrived) = (welcome, opening, true);
+            link.proof = Proof::new(who, cx.now.wall);
+            (link.opening, link.arrived) = (opening, true);
             let poll = Poll { key, link: None, waiting: None, answered, unconfirmed };
             // Without room for it the client finds it gone, and opens another.
             self.start_poll(poll, link, frames, cx);
@@ -224,16 +233,21 @@ impl Shard {
     }
 
     /// Tells a client that its session is no more: it opens another and joins again.
-    fn poll_gone(&mut self, token: Token, keep_alive: bool, cx: &mut Cx<'_>) -> Outcome {
-        self.respond_poll(token, Status::Gone, None, &[], keep_alive, cx);
+    fn poll_gone(&mut self, token: Token, terms: Terms, cx: &mut Cx<'_>) -> Outcome {
+        self.respond_poll(token, Status::Gone, None, &[], terms, cx);
         Outcome::Done
     }
 
     /// Refuses a request in words that phoenix.js takes: of any other answer it would make nothing, for ever.
-    fn refuse_poll(&mut self, token: Token, error: &Error, keep_alive: bool, cx: &mut Cx<'_>) -> Outcome {
-        let terms = Terms { keep_alive, standing: None };
+    pub(crate) fn refuse_poll(
+        &mut self,
+        token: Token,
+        error: &Error,
+        terms: Terms,
+        cx: &mut Cx<'_>,
+    ) -> Outcome {
         self.respond_error_as(token, error, &error_with_status(error), terms, cx);
-        if keep_alive {
+        if terms.keep_alive {
             return Outcome::Done;
         }
         self.finish(token, cx);
@@ -248,6 +262,11 @@ pub(crate) fn error_with_status(error: &Error) -> Vec<u8> {
     error.write_json(&mut body);
     body.splice(..1, format!("{{\"status\":{},", status.code()).into_bytes());
     body
+}
+
+/// Whether a request is of a session that was opened before.
+pub(crate) fn is_of_session(endpoint: &Endpoint<'_>, head: &Head<'_>) -> bool {
+    *endpoint == Endpoint::LongPoll && (head.method != Method::Get || shown(head).is_some())
 }
 
 /// The token that a request shows: in the header of newer clients, or last in the query, behind the

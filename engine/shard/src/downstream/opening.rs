@@ -7,11 +7,13 @@ use weir_transports::websocket::close;
 
 use crate::channels::Join;
 use crate::downstream::connection::Stage;
+use crate::downstream::identity::is_guest;
 use crate::downstream::stream::Place;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::outbox::Gap;
+use crate::policy::auth::Principal;
 use crate::policy::routing::Carrier;
 use crate::recovery::{Lineage, Recovery};
 use crate::route;
@@ -30,6 +32,8 @@ pub(crate) struct Opening {
     pub(crate) prefer: Option<Carrier>,
     /// The client will acknowledge what it gets.
     pub(crate) ack: bool,
+    /// Payloads are encrypted.
+    pub(crate) encryption: bool,
 }
 
 /// A connection that has its client's stream now.
@@ -41,6 +45,8 @@ pub(crate) struct Opened {
     pub(crate) marks: Option<Box<Marks>>,
     /// What its cursor cannot be continued over.
     pub(crate) gaps: Vec<(Lane, Gap)>,
+    /// Payloads are encrypted from now on.
+    pub(crate) encrypted: bool,
     /// What the client is told: the event `connected`, or the join's reply.
     pub(crate) connected: Vec<u8>,
 }
@@ -62,6 +68,7 @@ impl Opening {
             token: of("recovery_token").map(|token| token.as_ref().into()),
             prefer: prefer.transpose()?,
             ack: of("ack").is_some_and(|value| value == "true"),
+            encryption: of("encryption").is_some_and(|value| value == "true"),
         })
     }
 
@@ -73,12 +80,14 @@ impl Opening {
             token: join.token().map(Into::into).or(request.token),
             prefer: join.prefer.or(request.prefer),
             ack: join.ack || request.ack,
+            encryption: join.encryption || request.encryption,
         }
     }
 
     /// As a link keeps it for its join: most say nothing.
     pub(crate) fn boxed(self) -> Option<Box<Opening>> {
-        let silent = self.cursor.is_none() && self.token.is_none() && self.prefer.is_none() && !self.ack;
+        let Opening { cursor, token, prefer, ack, encryption } = &self;
+        let silent = cursor.is_none() && token.is_none() && prefer.is_none() && !ack && !encryption;
         (!silent).then(|| Box::new(self))
     }
 }
@@ -109,10 +118,12 @@ impl Shard {
         id: Token,
         carrier: Carrier,
         opening: Opening,
+        who: Option<&Principal>,
         cx: &mut Cx<'_>,
     ) -> Result<Opened, Error> {
         let client = self.sessions.get(id).map_or("", |session| &session.client);
         let recovery = self.recovery(&opening, client, cx)?;
+        let encrypted = self.encryption.agree(opening.encryption)? && client != route::EVENTS;
         let holder = recovery.as_ref().and_then(|recovery| self.holder(id, recovery.lineage));
         if carrier == Carrier::Sse
             && let Some(seen) = &opening.cursor
@@ -132,6 +143,7 @@ impl Shard {
             session.links.add(LinkRef { token, carrier });
             session.heard = cx.now.mono;
         }
+        self.watch_hoard(id, cx.now);
         self.ledger_connects(id, cx);
         if opening.ack {
             self.opt_in(id, cx);
@@ -140,18 +152,29 @@ impl Shard {
             self.fence(holder, cx);
         }
         self.carrier_opened(id, carrier, opening.prefer, cx);
-        let recovery_token = self.recovery_token(id, lineage, cx.now.wall);
-        let connected = self.connected(id, &cursor, recovered, recovery_token);
-        Ok(Opened { cursor, marks, gaps, connected })
+        let token = self.recovery_token(id, lineage, cx.now.wall);
+        let mut connected = self.connected(id, who, &cursor, recovered, token);
+        if encrypted {
+            connected["encryption"] = serde_json::json!({ "key_id": self.encryption.key_id() });
+        }
+        Ok(Opened { cursor, marks, gaps, encrypted, connected: connected.to_string().into_bytes() })
     }
 
     /// What a client is told when its stream begins: who it is, where it goes on, what is kept.
-    fn connected(&self, id: Token, cursor: &Cursor, recovered: bool, token: Option<String>) -> Vec<u8> {
-        let Some(session) = self.sessions.get(id) else { return b"{}".to_vec() };
-        let connected = serde_json::json!({
+    fn connected(
+        &self,
+        id: Token,
+        who: Option<&Principal>,
+        cursor: &Cursor,
+        recovered: bool,
+        token: Option<String>,
+    ) -> serde_json::Value {
+        let Some(session) = self.sessions.get(id) else { return serde_json::json!({}) };
+        let user = who.filter(|who| !is_guest(who)).map_or(&session.client, |who| &who.subject);
+        serde_json::json!({
             "client_id": session.client,
-            "user_id": session.client,
-            "role": "user",
+            "user_id": user,
+            "role": who.map_or("user", |who| &self.config.auth.rules(who.role).name),
             "epoch": String::from_utf8_lossy(&session.epoch.letters()),
             "sequence": cursor.seen(Lane::Normal),
             "cursor": cursor.text(),
@@ -162,8 +185,7 @@ impl Shard {
                 "seconds": self.config.outbox.age_max.as_secs(),
             },
             "heartbeat_interval": self.config.sse.heartbeat_interval.as_millis() as u64,
-        });
-        connected.to_string().into_bytes()
+        })
     }
 
     /// A token for a connection; none for backends, whose stream is nobody's own.

@@ -7,12 +7,16 @@ use weir_transports::websocket::close;
 use crate::acks::Named;
 use crate::channels::{self, Membership, Plan};
 use crate::downstream::connection::Link;
+use crate::downstream::encryption::with_payload;
+use crate::downstream::identity::of_plan;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::idempotency::{Key, Reply, Scope, key_in};
 use crate::lane::Lane;
+use crate::limits::{Mode, Permissions};
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
+use crate::policy::rules::Message;
 use crate::route;
 use crate::turn::{Cx, Shard};
 
@@ -30,7 +34,10 @@ impl Shard {
     ) -> Flow {
         match phoenix::decode_text(version, text) {
             Ok(frame) => self.frame(token, link, &frame, Some(text), cx),
-            Err(e) => self.close_link(token, close::INVALID_PAYLOAD, &e.to_string(), cx),
+            Err(e) => {
+                self.link_offends(link, cx.now);
+                self.close_link(token, close::INVALID_PAYLOAD, &e.to_string(), cx)
+            }
         }
     }
 
@@ -43,7 +50,10 @@ impl Shard {
     ) -> Flow {
         match phoenix::decode_binary(bytes) {
             Ok(frame) => self.frame(token, link, &frame, None, cx),
-            Err(e) => self.close_link(token, close::UNSUPPORTED_DATA, &e.to_string(), cx),
+            Err(e) => {
+                self.link_offends(link, cx.now);
+                self.close_link(token, close::UNSUPPORTED_DATA, &e.to_string(), cx)
+            }
         }
     }
 
@@ -56,9 +66,32 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Flow {
         let plan = channels::plan(frame, membership(link, frame));
+        let plan = match plan {
+            // Where nobody is asked who they are, it is a push like any other.
+            Plan::Refresh { payload } if self.config.auth.mode == Mode::Off => {
+                Plan::Push { event: "refresh", payload }
+            }
+            plan => plan,
+        };
+        if let Err(error) = self.allow_plan(token, link, frame, &plan, cx) {
+            self.stats.denied += 1;
+            self.reply_error(token, link, frame, &error, cx);
+            return Flow::Go;
+        }
         if let Err(error) = self.charge_plan(link, &plan, cx) {
             self.reply_error(token, link, frame, &error, cx);
             return Flow::Go;
+        }
+        let opened = match self.open_payload(link, &plan, cx) {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.reply_error(token, link, frame, &error, cx);
+                return Flow::Go;
+            }
+        };
+        let plan = with_payload(plan, opened.as_deref());
+        if let Err(breach) = self.judge_plan(link, &plan, cx) {
+            return self.refuse_frame(token, link, frame, &breach, cx);
         }
         match plan {
             Plan::JoinGateway(join) => return self.join_gateway(token, link, frame, &join, text, cx),
@@ -74,6 +107,7 @@ impl Shard {
                 let outcome = self.acknowledge_link(link, &named, cx);
                 self.reply_receipt(token, link, frame, outcome, cx);
             }
+            Plan::Refresh { payload } => self.refresh_link(token, link, frame, payload, cx),
             Plan::Push { event, payload } => self.client_push(token, link, frame, event, payload, cx),
             Plan::Publish { event, payload } => self.client_publish(token, link, frame, event, payload, cx),
             Plan::Ignore => {}
@@ -83,10 +117,39 @@ impl Shard {
         Flow::Go
     }
 
+    /// Whether who is at the other end may do this; a join may say who that is.
+    fn allow_plan(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        frame: &Frame<'_>,
+        plan: &Plan<'_>,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Error> {
+        match plan {
+            Plan::JoinGateway(join) => {
+                self.prove_join(token, link, join, cx)?;
+                let room = join.room.as_ref().map(|room| format!("room:{room}"));
+                room.map_or(Ok(()), |room| self.may_join(link.proof.who(), &room))
+            }
+            Plan::JoinMcp(join) => self.prove_join(token, link, join, cx),
+            Plan::JoinTopic(join) => {
+                self.prove_join(token, link, join, cx)?;
+                self.may_join(link.proof.who(), &frame.topic)
+            }
+            plan => match of_plan(plan) {
+                Permissions::NONE => Ok(()),
+                wanted => self.may(link.proof.who(), wanted),
+            },
+        }
+    }
+
     /// Heartbeats, pings, acknowledgements, resumes and leaves are free.
     fn charge_plan(&mut self, link: &Link, plan: &Plan<'_>, cx: &Cx<'_>) -> Result<(), Error> {
         match (plan, link.session) {
-            (Plan::JoinTopic(_) | Plan::Push { .. } | Plan::Publish { .. }, Some(id)) => self.charge(id, cx),
+            (Plan::JoinTopic(_) | Plan::Push { .. } | Plan::Publish { .. }, Some(id)) => {
+                self.charge(id, link.proof.who(), cx)
+            }
             _ => Ok(()),
         }
     }
@@ -257,9 +320,10 @@ impl Shard {
         let mut body = Vec::new();
         error.write_json(&mut body);
         let session = link.session.and_then(|id| self.sessions.get(id));
+        let rate = self.rate_of(link.proof.who(), self.config.client_rate);
         if matches!(error, Error::RateLimited { .. })
             && let Some(session) = session
-            && let Some(at) = session.bucket.standing(&self.config.client_rate, cx.now.mono)
+            && let Some(at) = session.bucket.standing(&rate, cx.now.mono)
         {
             body.pop();
             let (limit, remaining, reset) = (at.limit, at.remaining, at.reset_seconds);
@@ -326,26 +390,13 @@ fn event_key(
     Key::new(scope, &text, [event.as_bytes(), payload.as_bytes()]).map(Some)
 }
 
-/// What a push is called: the type in a `message`, the event's name otherwise.
-fn push_type<'a>(event: &'a str, payload: &'a str) -> std::borrow::Cow<'a, str> {
-    #[derive(serde::Deserialize)]
-    struct Typed<'a> {
-        #[serde(borrow, rename = "type")]
-        kind: std::borrow::Cow<'a, str>,
-    }
-    match serde_json::from_str::<Typed<'a>>(payload) {
-        Ok(typed) if event == "message" => typed.kind,
-        _ => event.into(),
-    }
-}
-
 /// A push as backends read it.
 fn push_json(client: &str, event: &str, payload: &str) -> Box<serde_json::value::RawValue> {
     let mut json = Vec::with_capacity(payload.len() + 96);
     json.extend_from_slice(b"{\"client_id\":");
     weir_transports::json::write_str(&mut json, client);
     json.extend_from_slice(b",\"type\":");
-    weir_transports::json::write_str(&mut json, &push_type(event, payload));
+    weir_transports::json::write_str(&mut json, &Message::Event { event, payload }.kind());
     json.extend_from_slice(b",\"payload\":");
     json.extend_from_slice(payload.as_bytes());
     json.push(b'}');

@@ -145,9 +145,10 @@ impl Shard {
         cx: &Cx<'_>,
     ) -> Option<Token> {
         link.since = cx.now.mono.as_secs();
+        let idle = cx.now.mono.plus(self.config.longpoll.idle_timeout);
+        let wake = link.proof.look(cx.now).map_or(idle, |look| look.min(idle));
         poll.link = Some(Box::new(link));
         let key = poll.key;
-        let wake = cx.now.mono.plus(self.config.longpoll.idle_timeout);
         let mut conn = Connection::unconnected(Stage::Poll(Box::new(poll)), cx.now.mono, wake);
         conn.egress.hold(frames);
         let token = self.conns.insert(conn).ok()?;
@@ -209,10 +210,10 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let Some(Stage::Http(exchange)) = self.conns.get(connection).map(|conn| &conn.stage) else { return };
-        let Some(Waiting::Poll { keep_alive, .. }) = exchange.waiting else { return };
-        let keep_alive = keep_alive && self.draining.is_none();
-        self.respond_poll(connection, status, shown, frames, keep_alive, cx);
-        self.request_done(connection, keep_alive, cx);
+        let Some(Waiting::Poll { mut terms, .. }) = exchange.waiting else { return };
+        terms.keep_alive &= self.draining.is_none();
+        self.respond_poll(connection, status, shown, frames, terms, cx);
+        self.request_done(connection, terms.keep_alive, cx);
     }
 
     /// The token of the session's next answer, for a session at home on `home`.
@@ -234,12 +235,12 @@ impl Shard {
         status: Status,
         shown: Option<&str>,
         frames: &[u8],
-        keep_alive: bool,
+        terms: Terms,
         cx: &mut Cx<'_>,
     ) {
         let mut body = Vec::with_capacity(frames.len() + 128);
         longpoll::write_answer(&mut body, status, shown, frames);
-        self.respond(connection, 200, &body, Terms { keep_alive, standing: None }, cx);
+        self.respond(connection, 200, &body, terms, cx);
     }
 
     /// A poll comes from `connection`. Frames wait in the session while none does, and a turn's are one answer.

@@ -8,6 +8,7 @@ use crate::durable::{Kind, Name, Place, StreamRef, Unsettled, begin_topic, clien
 use crate::error::Error;
 use crate::idempotency::{Key, Reply};
 use crate::lane::Lane;
+use crate::limits::Rate;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
 use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
@@ -188,11 +189,15 @@ impl Shard {
     }
 
     /// Takes a token for line `at` of a batch. The request itself has paid for the first.
-    pub(crate) fn take_for_line(&mut self, at: usize, name: Option<&str>, cx: &Cx<'_>) -> Result<(), Error> {
+    pub(crate) fn take_for_line(
+        &mut self,
+        at: usize,
+        (name, rate): (Option<&str>, Rate),
+        cx: &Cx<'_>,
+    ) -> Result<(), Error> {
         if at == 0 {
             return Ok(());
         }
-        let rate = self.config.backend_rate;
         match self.backends.take(name, &rate, cx.now.mono).0 {
             Verdict::Deny { retry_after } => Err(Error::RateLimited { retry_after }),
             Verdict::Allow { .. } => Ok(()),

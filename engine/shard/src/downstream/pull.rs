@@ -118,17 +118,18 @@ impl Shard {
 
     /// Writes messages, the most urgent lane first.
     fn take(&mut self, token: Token, id: Token, carrier: Carrier, cx: &mut Cx<'_>) -> Result<Rest, Overflow> {
-        let Shard { conns, sessions, config, stats, dirty, deflater, random, .. } = self;
+        let Shard { conns, sessions, config, stats, dirty, deflater, encryption, random, .. } = self;
         let (Some(conn), Some(session)) = (conns.get_mut(token), sessions.get_mut(id)) else {
             return Ok(Rest::Nothing);
         };
         let course = session.routing().course(session.links.up(), &config.routing);
-        let Session { mailbox: Some(mailbox), epoch, .. } = session else { return Ok(Rest::Nothing) };
+        let Session { mailbox: Some(mailbox), client, epoch, .. } = session else { return Ok(Rest::Nothing) };
         let now = cx.now.mono;
         let mut ledger = mailbox.ledger.take();
         let bundle = ledger.as_ref().and_then(|ledger| ledger.pace.bundle());
-        let mut pen = Pen { config, deflater, dirty, out: cx.out };
-        let mut sheet = Sheet { token, conn, epoch: Some(*epoch), bundle, bytes: 0, sent: 0 };
+        let mut pen = Pen { config, deflater, dirty, encryption, out: cx.out };
+        let sealed_for = conn.stage.is_encrypted().then_some(&**client);
+        let mut sheet = Sheet { token, sealed_for, conn, epoch: Some(*epoch), bundle, bytes: 0, sent: 0 };
         let rest = loop {
             let Some(marks) = sheet.conn.stage.marks_mut() else { break Ok(Rest::Nothing) };
             let may = |lane, next| ledger.as_ref().is_none_or(|ledger| ledger.may_go(lane, next));
@@ -139,7 +140,7 @@ impl Shard {
             let job = ledger.as_ref().and_then(|ledger| ledger.job(lane, sequence));
             let entry = stream.outbox.get(sequence).filter(|entry| end_of(job, entry, now).is_none());
             let Some(entry) = entry else { break Ok(Rest::More) };
-            if sheet.bytes > PULL_BYTES || !fits(&sheet.conn.egress, entry, &pen) {
+            if sheet.bytes > PULL_BYTES || !fits(&sheet.conn.egress, sealed_for.is_some(), entry, &pen) {
                 break Ok(Rest::More);
             }
             let taken = sequence <= mark.replay || wants(carrier, course, lane, entry);

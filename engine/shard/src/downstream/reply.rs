@@ -3,6 +3,7 @@
 use weir_ring::token::Token;
 use weir_transports::http1::response;
 
+use crate::downstream::cors::Sharing;
 use crate::downstream::longpoll::error_with_status;
 use crate::error::Error;
 use crate::policy::Standing;
@@ -15,6 +16,8 @@ pub(crate) struct Terms {
     pub keep_alive: bool,
     /// Where the requester stands with its limit.
     pub standing: Option<Standing>,
+    /// Which pages may read it.
+    pub sharing: Sharing,
 }
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -53,6 +56,10 @@ impl Shard {
         if let Error::MethodNotAllowed { allow } = error {
             headers.push(("Allow", allow));
         }
+        let challenge = self.challenge(error);
+        if let Some(challenge) = &challenge {
+            headers.push(("WWW-Authenticate", challenge));
+        }
         self.respond_as(token, error.http_status(), &headers, body, terms, cx);
     }
 
@@ -67,17 +74,9 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         self.stats.http_requests += 1;
-        let Some(standing) = terms.standing else {
-            return self.put(token, cx, |out| response::write(out, status, headers, body, terms.keep_alive));
-        };
-        let [mut limit, mut remaining, mut reset] = [itoa::Buffer::new(); 3];
-        let limits = [
-            ("X-RateLimit-Limit", limit.format(standing.limit)),
-            ("X-RateLimit-Remaining", remaining.format(standing.remaining)),
-            ("X-RateLimit-Reset", reset.format(standing.reset_seconds)),
-        ];
-        let headers = [headers, &limits].concat();
-        self.put(token, cx, |out| response::write(out, status, &headers, body, terms.keep_alive));
+        self.put_head(token, headers, &terms, cx, |out, headers| {
+            response::write(out, status, headers, body, terms.keep_alive);
+        });
     }
 
     /// Refuses a connection before it has said anything, or for what it said: it may be a poll.

@@ -1,34 +1,28 @@
 //! One HTTP request: what it names, who sends it, and what is done about it.
 
-use std::borrow::Cow;
-
 use weir_ring::token::Token;
-use weir_transports::http1::{Head, query};
+use weir_transports::http1::Head;
 
 use crate::acks::Named;
 use crate::downstream::connection::{Exchange, Parcel, ParcelStage};
 use crate::downstream::endpoint::{self, Endpoint};
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
+use crate::downstream::identity::{Unadmitted, is_guest};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
+use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
-use crate::policy::Verdict;
+use crate::policy::auth::Principal;
+use crate::policy::suspicion::Who;
+use crate::policy::{Provenance, Verdict};
 use crate::route;
 use crate::turn::{Cx, Shard};
 use weir_ring::token::Member;
 
 /// The header of a single publish (draft-ietf-httpapi-idempotency-key-header).
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-
-/// The client a request names.
-pub(crate) fn client_of<'a>(head: &Head<'a>) -> Option<Cow<'a, str>> {
-    match head.header("x-client-id") {
-        Some(name) => Some(Cow::Borrowed(name)),
-        None => query::get(head.query?, "client_id"),
-    }
-}
 
 impl Shard {
     pub(crate) fn request(
@@ -39,11 +33,27 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let mut terms = Terms { keep_alive: head.keep_alive, standing: None };
-        let endpoint = match endpoint::find(head.method, head.path, self.config.test_endpoints) {
+        let mut terms = self.terms(head);
+        self.note_address(head);
+        let found = endpoint::find(head.method, head.path, self.config.test_endpoints);
+        if let Err(error) = Provenance::of(head.all_headers()).check(&self.config.browser) {
+            return self.refuse_sender(token, found.ok().as_ref(), &error, terms, cx);
+        }
+        if !matches!(found, Err(Error::NotFound { .. })) && self.preflight(token, head, &terms, cx) {
+            return Outcome::Done;
+        }
+        let endpoint = match found {
             Ok(endpoint) => endpoint,
             Err(error) => return self.refuse(token, &error, terms, cx),
         };
+        let who = match self.admit(token, exchange, &endpoint, head, raw, cx) {
+            Ok(who) => who,
+            Err(Unadmitted::Waits(waiting)) => return Outcome::Waiting(waiting),
+            Err(Unadmitted::Refused(error)) => {
+                return self.refuse_sender(token, Some(&endpoint), &error, terms, cx);
+            }
+        };
+        let raw = Raw { who: who.as_ref(), ..raw };
         if endpoint == Endpoint::LongPoll {
             return self.longpoll_request(token, exchange, head, raw, cx);
         }
@@ -51,6 +61,7 @@ impl Shard {
             return self.refuse(token, &Error::draining(), Terms { keep_alive: false, ..terms }, cx);
         }
         match endpoint {
+            Endpoint::Resource(resource) => self.resource_metadata(token, resource, terms, cx),
             Endpoint::Sse | Endpoint::Events => {
                 let feed = endpoint == Endpoint::Events;
                 self.stream_request(token, head, feed, raw, cx)
@@ -62,15 +73,28 @@ impl Shard {
                 self.mcp_http(token, exchange, &endpoint, head, raw, cx)
             }
             _ => {
-                let name = head.header("x-client-id");
-                let rate = self.config.backend_rate;
+                let (name, rate) = self.payer(head, raw.who());
                 let (verdict, standing) = self.backends.take(name, &rate, cx.now.mono);
                 terms.standing = standing;
+                if let Some(name) = name
+                    && let Err(error) = self.let_in(Who::Client(name), cx.now)
+                {
+                    return self.refuse(token, &error, terms, cx);
+                }
                 if let Verdict::Deny { retry_after } = verdict {
                     return self.refuse(token, &Error::RateLimited { retry_after }, terms, cx);
                 }
-                self.short_request(token, &endpoint, head, raw.body, terms, cx)
+                self.short_request(token, &endpoint, head, raw, terms, cx)
             }
+        }
+    }
+
+    /// Whose bucket pays for a request of a backend, and what fits into it.
+    fn payer<'a>(&self, head: &Head<'a>, who: Option<&'a Principal>) -> (Option<&'a str>, Rate) {
+        let rate = self.rate_of(who, self.config.backend_rate);
+        match who.filter(|who| !is_guest(who)) {
+            Some(who) => (Some(&who.subject), rate),
+            None => (head.header("x-client-id"), rate),
         }
     }
 
@@ -104,21 +128,27 @@ impl Shard {
         token: Token,
         endpoint: &Endpoint<'_>,
         head: &Head<'_>,
-        body: &[u8],
+        raw: Raw<'_>,
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
+        let (backend, _) = self.payer(head, raw.who());
         match endpoint {
             Endpoint::Client(name) => {
-                let publish = Publish::parse(Receiver::Client(name), head.header(IDEMPOTENCY_KEY), body);
-                self.publish_request(token, publish, terms, cx)
+                let publish = Publish::parse(Receiver::Client(name), head.header(IDEMPOTENCY_KEY), raw.body);
+                self.publish_request(token, publish, (raw.who(), backend), terms, cx)
             }
             Endpoint::Topic(name) => {
-                let publish = Publish::parse(Receiver::Topic(name), head.header(IDEMPOTENCY_KEY), body);
-                self.publish_request(token, publish, terms, cx)
+                let publish = Publish::parse(Receiver::Topic(name), head.header(IDEMPOTENCY_KEY), raw.body);
+                self.publish_request(token, publish, (raw.who(), backend), terms, cx)
             }
-            Endpoint::Batch => self.batch_request(token, head.header("x-client-id"), body, terms, cx),
-            Endpoint::Acknowledge => self.ack_request(token, body, terms, cx),
+            Endpoint::Batch => self.batch_request(token, head, raw, terms, cx),
+            Endpoint::Acknowledge => self.ack_request(token, raw, terms, cx),
+            Endpoint::Ticket | Endpoint::Refresh if self.config.auth.mode == Mode::Off => {
+                self.refuse(token, &Error::NotFound { what: "path" }, terms, cx)
+            }
+            Endpoint::Ticket => self.ticket_request(token, head, raw, terms, cx),
+            Endpoint::Refresh => self.refresh_request(token, head, raw, terms, cx),
             Endpoint::Health(client) => {
                 let question = Question::Health { client: client.as_ref().into() };
                 self.ask_home(token, client, (question, Kind::Health), terms, cx)
@@ -160,10 +190,13 @@ impl Shard {
         &mut self,
         token: Token,
         publish: Result<Publish, Error>,
+        (who, backend): (Option<&Principal>, Option<&str>),
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let sent = publish.and_then(|publish| {
+            self.may_publish(who, &publish)?;
+            let publish = self.judge_publish(publish, who, backend, cx)?;
             let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
             self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
         });
@@ -177,18 +210,21 @@ impl Shard {
     fn batch_request(
         &mut self,
         token: Token,
-        name: Option<&str>,
-        body: &[u8],
+        head: &Head<'_>,
+        raw: Raw<'_>,
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let lines = body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+        let payer = self.payer(head, raw.who());
+        let lines = raw.body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let mut results = Vec::new();
         let mut left = 0;
         for (at, line) in lines.enumerate() {
             let sent = self
-                .take_for_line(at, name, cx)
+                .take_for_line(at, payer, cx)
                 .and_then(|()| Publish::parse(Receiver::Named, None, line))
+                .and_then(|publish| self.may_publish(raw.who(), &publish).map(|()| publish))
+                .and_then(|publish| self.judge_publish(publish, raw.who(), payer.0, cx))
                 .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
             left += u32::from(sent.is_ok());
             results.push(sent.err().map(Err));
@@ -203,15 +239,35 @@ impl Shard {
         Outcome::Waiting(Gather { kind: Kind::Lines(results), left, terms }.into())
     }
 
-    fn ack_request(&mut self, token: Token, body: &[u8], terms: Terms, cx: &mut Cx<'_>) -> Outcome {
+    /// What a role may publish to topics is what it may join.
+    fn may_publish(&self, who: Option<&Principal>, publish: &Publish) -> Result<(), Error> {
+        match publish {
+            Publish::Topic(publish) => self.may_join(who, &publish.topic),
+            Publish::Client(_) => Ok(()),
+        }
+    }
+
+    /// One's own, or as a backend for others.
+    fn may_acknowledge(&self, who: Option<&Principal>, client: &str) -> Result<(), Error> {
+        let own = who.is_some_and(|who| *who.subject == *client);
+        let wanted = if own { Permissions::READ } else { Permissions::PUBLISH };
+        self.may(who, wanted)
+    }
+
+    fn ack_request(&mut self, token: Token, raw: Raw<'_>, terms: Terms, cx: &mut Cx<'_>) -> Outcome {
         #[derive(serde::Deserialize)]
         struct OfClient {
             client_id: String,
             #[serde(flatten)]
             named: Named,
         }
-        let parsed = serde_json::from_slice::<OfClient>(body).map_err(|e| Error::malformed(e.to_string()));
+        let parsed =
+            serde_json::from_slice::<OfClient>(raw.body).map_err(|e| Error::malformed(e.to_string()));
         let parsed = parsed.and_then(|body| Ok((body.named.ack(None)?, body.client_id.into_boxed_str())));
+        let parsed = parsed.and_then(|(ack, client)| {
+            self.may_acknowledge(raw.who(), &client)?;
+            Ok((ack, client))
+        });
         let (ack, client) = match parsed {
             Ok(parsed) => parsed,
             Err(error) => return self.refuse(token, &error, terms, cx),

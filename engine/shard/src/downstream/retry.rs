@@ -125,21 +125,22 @@ impl Shard {
         entry: &Entry,
         cx: &mut Cx<'_>,
     ) -> Option<Carrier> {
-        let Shard { conns, sessions, config, stats, dirty, deflater, .. } = self;
+        let Shard { conns, sessions, config, stats, dirty, deflater, encryption, .. } = self;
         let session = sessions.get(id)?;
         let course = session.routing().course(session.links.up(), &config.routing);
         let lane = place.map_or(Lane::Normal, |(lane, _)| lane);
-        let mut pen = Pen { config, deflater, dirty, out: cx.out };
+        let mut pen = Pen { config, deflater, dirty, encryption, out: cx.out };
         let mut went = None;
         for &LinkRef { token, carrier } in session.links.as_slice() {
             let Some(conn) = conns.get_mut(token) else { continue };
             let Some(marks) = conn.stage.marks() else { continue };
+            let sealed_for = conn.stage.is_encrypted().then_some(&*session.client);
             let passed = place.is_none_or(|(lane, sequence)| marks.get(lane).cursor >= sequence);
             let takes = passed && wants(carrier, course, lane, entry);
-            if !takes || conn.egress.is_blocked() || !fits(&conn.egress, entry, &pen) {
+            if !takes || conn.egress.is_blocked() || !fits(&conn.egress, sealed_for.is_some(), entry, &pen) {
                 continue;
             }
-            let mut sheet = Sheet { token, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };
+            let mut sheet = Sheet { token, sealed_for, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };
             if sheet.message(&flagged(&entry.body, true), &mut pen).is_ok() {
                 sheet.conn.stage.traffic(stats).messages_out += 1;
                 went = Some(carrier);

@@ -8,25 +8,25 @@ use weir_transports::websocket::close;
 use crate::downstream::connection::{Link, Speaks};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
+use crate::limits::Permissions;
 use crate::policy::Verdict;
+use crate::policy::auth::Principal;
+use crate::policy::suspicion::Offence;
 use crate::turn::{Cx, Shard};
 
 impl Shard {
     /// The first message of a connection whose URL does not say what it speaks.
     pub(crate) fn first_text(&mut self, token: Token, link: &mut Link, text: &str, cx: &mut Cx<'_>) -> Flow {
         match jsonrpc::sniff(text) {
-            Some(Kind::JsonRpc) if !link.welcome => {
-                self.close_link(token, close::POLICY_VIOLATION, &Error::Origin.message(), cx)
-            }
             Some(Kind::JsonRpc) => {
+                if let Err(error) = self.may(link.proof.who(), Permissions::READ) {
+                    return self.close_link(token, close::POLICY_VIOLATION, error.reason(), cx);
+                }
                 link.speaks = Speaks::Mcp;
                 if link.session.is_none() {
                     let name = self.mint();
-                    match self.name_session(&name, cx) {
-                        Ok(id) => link.session = Some(id),
-                        Err(error) => {
-                            return self.close_link(token, close::TRY_AGAIN_LATER, &error.message(), cx);
-                        }
+                    if let Err(error) = self.take_name(token, link, &name, cx) {
+                        return self.close_link(token, close::TRY_AGAIN_LATER, &error.message(), cx);
                     }
                 }
                 self.rpc_text(token, link, text, cx)
@@ -47,15 +47,17 @@ impl Shard {
         Flow::Go
     }
 
-    /// Takes a token from the client's bucket.
-    pub(crate) fn charge(&mut self, id: Token, cx: &Cx<'_>) -> Result<(), Error> {
+    /// Takes a token from the client's bucket, which is of the size that `who` has.
+    pub(crate) fn charge(&mut self, id: Token, who: Option<&Principal>, cx: &Cx<'_>) -> Result<(), Error> {
+        let rate = self.rate_of(who, self.config.client_rate);
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         session.received = session.received.saturating_add(1);
         session.heard = cx.now.mono;
-        match session.bucket.take(&self.config.client_rate, cx.now.mono) {
+        match session.bucket.take(&rate, cx.now.mono) {
             Verdict::Allow { .. } => Ok(()),
             Verdict::Deny { retry_after } => {
                 self.stats.limited += 1;
+                self.client_offends(id, Offence::Limited, cx.now);
                 Err(Error::RateLimited { retry_after })
             }
         }

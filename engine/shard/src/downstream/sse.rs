@@ -10,10 +10,9 @@ use std::time::Duration;
 use crate::downstream::connection::{Feed, Filter, Stage, Watch};
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::failover::Parting;
+use crate::downstream::identity::{self, Proof};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::opening::{Opened, Opening};
-use crate::downstream::reply::Terms;
-use crate::downstream::request::client_of;
 use crate::error::Error;
 use crate::mail::Mail;
 use crate::policy::routing::Carrier;
@@ -43,15 +42,16 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let terms = Terms { keep_alive: head.keep_alive, standing: None };
-        let named = client_of(head);
-        let client = match named.as_deref() {
+        let terms = self.terms(head);
+        let named = identity::name(head, raw.who());
+        let client = match named.as_ref().map(Option::as_deref) {
             _ if events => route::EVENTS,
-            Some(name) => match route::check_client_id(name) {
+            Err(error) => return self.refuse(token, error, terms, cx),
+            Ok(Some(name)) => match route::check_client_id(name) {
                 Ok(name) => name,
                 Err(error) => return self.refuse(token, &error, terms, cx),
             },
-            None => return self.refuse(token, &Error::ClientIdRequired, terms, cx),
+            Ok(None) => return self.refuse(token, &Error::ClientIdRequired, terms, cx),
         };
         if self.leaves_for(token, client, raw, cx) {
             return Outcome::Gone;
@@ -61,18 +61,33 @@ impl Shard {
         }
         let opened = Opening::of_head(head).and_then(|opening| {
             self.recovery(&opening, client, cx)?;
+            self.spend_ticket(head, cx)?;
+            if !events {
+                self.let_client_in(client, cx.now)?;
+            }
             let session = self.open_session(client, cx)?;
-            Ok((session, self.take_stream(token, session, Carrier::Sse, opening, cx)?))
+            if !events {
+                self.claim(token, session, raw.who(), cx)?;
+            }
+            Ok((session, self.take_stream(token, session, Carrier::Sse, opening, raw.who(), cx)?))
         });
+        let proof = Proof::new(raw.who.cloned(), cx.now.wall);
         match opened {
-            Ok((session, opened)) => self.open_feed(token, head, session, opened, cx),
+            Ok((session, opened)) => self.open_feed(token, head, (session, proof), opened, cx),
             Err(error) => return self.refuse(token, &error, terms, cx),
         }
         Outcome::Gone
     }
 
-    fn open_feed(&mut self, token: Token, head: &Head<'_>, session: Token, opened: Opened, cx: &mut Cx<'_>) {
-        let Opened { cursor, marks, gaps, connected } = opened;
+    fn open_feed(
+        &mut self,
+        token: Token,
+        head: &Head<'_>,
+        (session, proof): (Token, Proof),
+        opened: Opened,
+        cx: &mut Cx<'_>,
+    ) {
+        let Opened { cursor, marks, gaps, encrypted, connected } = opened;
         let events = self.sessions.get(session).is_some_and(|session| &*session.client == route::EVENTS);
         let of = |name| head.query.and_then(|q| query::get(q, name)).map(|value| value.as_ref().into());
         let filter = Filter { client: of("client"), kind: of("type") };
@@ -81,14 +96,18 @@ impl Shard {
         let heartbeat = cx.now.mono.plus(self.config.sse.heartbeat_interval);
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
-        let feed = Feed { session, marks, since, heartbeat, filter, ndjson, broke: false };
+        self.watch_proof(token, &proof, cx.now);
+        let feed = Feed { session, proof, marks, since, heartbeat, filter, ndjson, encrypted, broke: false };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;
         cx.out.ops.push(Watch::Parked.op(token, conn.socket));
         self.stats.http_sse.connections += 1;
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
-        self.put(token, cx, |out| response::write_stream_head(out, 200, headers));
+        let terms = self.terms(head);
+        self.put_head(token, headers, &terms, cx, |out, headers| {
+            response::write_stream_head(out, 200, headers)
+        });
         let retry = self.config.sse.retry.as_millis() as u64;
         if !ndjson {
             self.put(token, cx, |out| sse::retry(out, retry));

@@ -58,17 +58,9 @@ impl Shard {
             received: 0,
             heard: cx.now.mono,
             watched: false,
+            proven: false,
         };
         self.sessions.find_or_insert(client, || session).map_err(|_| Error::insufficient_resources())
-    }
-
-    /// The session of `client` for a WebSocket that is named for it.
-    pub(crate) fn name_session(&mut self, client: &str, cx: &Cx<'_>) -> Result<Token, Error> {
-        let id = self.open_session(client, cx)?;
-        if let Some(session) = self.sessions.get_mut(id) {
-            session.named += 1;
-        }
-        Ok(id)
     }
 
     /// Where a connection goes on: at its cursor if that can be continued, else where the client's

@@ -37,7 +37,7 @@ impl Shard {
         join: &Join,
         cx: &mut Cx<'_>,
     ) {
-        match self.identify(link, join, None, cx) {
+        match self.identify(token, link, join, None, cx) {
             Ok(Flow::Go) => {}
             Ok(_) => return,
             Err(error) => return self.reply_error(token, link, frame, &error, cx),
@@ -158,7 +158,11 @@ impl Shard {
         let serializer = serializer(link);
         let mut frames = Vec::new();
         for message in &past.messages {
-            self.encode(serializer, message, &mut frames);
+            if link.encrypted {
+                self.seal_past(link, message, &mut frames);
+            } else {
+                self.encode(serializer, message, &mut frames);
+            }
         }
         let max = self.config.queue_bytes_max;
         let Some(conn) = self.conns.get(token) else { return };

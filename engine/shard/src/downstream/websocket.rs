@@ -1,20 +1,22 @@
 //! WebSocket connections: the upgrade, messages in, pings, closes.
 
+use std::borrow::Cow;
+
 use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
-use weir_transports::http1::{Head, query, response};
+use weir_transports::http1::{Head, query};
 use weir_transports::phoenix::{Version, longpoll};
 use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
 
 use crate::downstream::connection::{Link, Parcel, ParcelStage, Speaks, Stage, Watch};
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
+use crate::downstream::identity::{self, Proof};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::opening::Opening;
 use crate::downstream::reply::Terms;
-use crate::downstream::request::client_of;
 use crate::error::Error;
-use crate::limits::Config;
+use crate::limits::{Config, Permissions};
 use crate::route;
 use crate::turn::{Cx, Shard};
 
@@ -66,8 +68,10 @@ impl Shard {
         raw: Raw<'_>,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let terms = Terms { keep_alive: head.keep_alive, standing: None };
-        let Some(upgrade) = self.agree(token, head, terms, cx) else {
+        let terms = self.terms(head);
+        // Before somebody is known, nothing is inflated.
+        let inflates = self.may(raw.who(), Permissions::NONE).is_ok();
+        let Some(upgrade) = self.agree(token, head, inflates, terms, cx) else {
             if !terms.keep_alive {
                 self.finish(token, cx);
                 return Outcome::Gone;
@@ -84,26 +88,22 @@ impl Shard {
                 return Outcome::Done;
             }
         };
-        let named = client_of(head).map(|name| name.into_owned());
-        if let Some(name) = &named {
-            if let Err(error) = route::check_client_id(name) {
-                return self.refuse(token, &error, terms, cx);
-            }
-            if *endpoint != Endpoint::Echo && self.leaves_for(token, name, raw, cx) {
-                return Outcome::Gone;
-            }
+        let named = match self.upgrade_name(head, raw, speaks) {
+            Ok(named) => named,
+            Err(error) => return self.refuse(token, &error, terms, cx),
+        };
+        if let Some(name) = &named
+            && *endpoint != Endpoint::Echo
+            && self.leaves_for(token, name, raw, cx)
+        {
+            return Outcome::Gone;
         }
         let mut link = Link::new(speaks, upgrade.deflate, Watch::Once);
-        // An application's own protocol is open to all pages; tools are not.
-        if let Err(fault) = self.check_guard(head) {
-            if speaks == Speaks::Mcp {
-                return self.refuse_mcp(token, &fault, terms, cx);
-            }
-            link.welcome = false;
-        }
+        link.proof = Proof::new(raw.who.cloned(), cx.now.wall);
         let named = Opening::of_head(head)
             .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
-            .and_then(|()| self.name_link(&mut link, named, cx));
+            .and_then(|()| self.spend_ticket(head, cx))
+            .and_then(|()| self.name_link(token, &mut link, named, cx));
         if let Err(error) = named {
             return self.refuse(token, &error, terms, cx);
         }
@@ -116,11 +116,28 @@ impl Shard {
         Outcome::Gone
     }
 
+    /// The client that an upgrade is for, if it says.
+    pub(crate) fn upgrade_name(
+        &self,
+        head: &Head<'_>,
+        raw: Raw<'_>,
+        speaks: Speaks,
+    ) -> Result<Option<String>, Error> {
+        if speaks == Speaks::Mcp {
+            // It has no join that could say who it is.
+            self.may(raw.who(), Permissions::READ)?;
+        }
+        let named = identity::name(head, raw.who())?;
+        named.as_deref().map(route::check_client_id).transpose()?;
+        Ok(named.map(Cow::into_owned))
+    }
+
     /// Decides on the upgrade; answers the request if there is none.
     fn agree(
         &mut self,
         token: Token,
         head: &Head<'_>,
+        inflates: bool,
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Option<handshake::Upgrade> {
@@ -129,7 +146,8 @@ impl Shard {
             self.respond_upgrade_required(token, &error, &[("Upgrade", "websocket")], terms, cx);
             return None;
         }
-        let compression = self.config.websocket.compression
+        let compression = inflates
+            && self.config.websocket.compression
             && head.query.and_then(|q| query::get(q, "compression")).is_none_or(|value| value != "false");
         let extensions: Vec<&str> = head.headers("sec-websocket-extensions").collect();
         if head.headers("sec-websocket-key").nth(1).is_some() {
@@ -164,6 +182,7 @@ impl Shard {
         named: Option<&str>,
         cx: &Cx<'_>,
     ) -> Result<(), Error> {
+        self.encryption.agree(opening.encryption)?;
         if let Some(name) = named {
             self.recovery(&opening, name, cx)?;
         }
@@ -174,9 +193,10 @@ impl Shard {
     /// Gives a link its session where its name is known. What never joins gets a name of its own.
     pub(crate) fn name_link(
         &mut self,
+        token: Token,
         link: &mut Link,
         named: Option<String>,
-        cx: &Cx<'_>,
+        cx: &mut Cx<'_>,
     ) -> Result<(), Error> {
         let name = match (named, link.speaks) {
             (_, Speaks::Echo) => {
@@ -187,7 +207,7 @@ impl Shard {
             (None, Speaks::Mcp) => self.mint(),
             (None, _) => return Ok(()),
         };
-        link.session = Some(self.name_session(&name, cx)?);
+        self.take_name(token, link, &name, cx)?;
         link.watch = Watch::Stream;
         Ok(())
     }
@@ -196,6 +216,7 @@ impl Shard {
     pub(crate) fn start_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
         link.since = cx.now.mono.as_secs();
         let wake = cx.now.mono.plus(self.config.websocket.park_after);
+        self.watch_proof(token, &link.proof, cx.now);
         let Some(conn) = self.conns.get_mut(token) else { return };
         cx.out.ops.push(link.watch.op(token, conn.socket));
         conn.stage = Stage::WebSocket(Box::new(link));
@@ -212,8 +233,8 @@ impl Shard {
         }
         let flow = self.messages(token, &mut link, bytes, cx);
         if let Some((to, join, rest)) = flow {
-            let Link { speaks, deflate, welcome, opening, .. } = *link;
-            let stage = ParcelStage::WebSocket { speaks, deflate, welcome, opening, join };
+            let Link { speaks, deflate, proof, opening, .. } = *link;
+            let stage = ParcelStage::WebSocket { speaks, deflate, who: proof.who, opening, join };
             self.stats.websocket.connections -= 1;
             return self.depart(token, to, Parcel { stage, bytes: rest }, cx);
         }
@@ -264,6 +285,7 @@ impl Shard {
                 Ok(read) => read,
                 Err(violation) => {
                     self.stats.websocket.errors += 1;
+                    self.link_offends(link, cx.now);
                     self.close_link(token, violation.code(), violation.reason(), cx);
                     break;
                 }
@@ -414,7 +436,7 @@ impl Shard {
         let mut body = Vec::new();
         error.write_json(&mut body);
         let headers = [&[("Content-Type", "application/json")], headers].concat();
-        self.put(token, cx, |out| response::write(out, 426, &headers, &body, terms.keep_alive));
+        self.respond_as(token, 426, &headers, &body, terms, cx);
     }
 }
 

@@ -9,6 +9,7 @@ use weir_transports::{phoenix, sse};
 
 use crate::downstream::connection::{Connection, Filter, Stage};
 use crate::downstream::egress::{Egress, Overflow, Wrote};
+use crate::encryption::Encryption;
 use crate::limits::Config;
 use crate::outbox::Entry;
 use crate::route;
@@ -20,6 +21,12 @@ const ENTRY_OVERHEAD: usize = 256;
 /// What a message that is written again begins with, instead of its brace.
 pub(crate) const REDELIVERY: &[u8] = b"{\"redelivery\":true,";
 
+/// What stands before an envelope's data, which is its last field.
+const DATA: &[u8] = b",\"data\":";
+
+/// What stands around data that is encrypted, at most.
+const SEALED_OVERHEAD: usize = 256;
+
 /// What a bundle of messages begins with.
 const BUNDLE: &[u8] = b"{\"type\":\"bundle\",\"data\":[";
 
@@ -29,12 +36,15 @@ pub(crate) struct Pen<'a> {
     pub deflater: &'a mut Option<Box<Deflater>>,
     /// Connections with something to send in this turn.
     pub dirty: &'a mut Vec<Token>,
+    pub encryption: &'a mut Encryption,
     pub out: &'a mut Output,
 }
 
 /// One connection while it is written to.
 pub(crate) struct Sheet<'a> {
     pub token: Token,
+    /// Whose it is, if its payloads are encrypted.
+    pub sealed_for: Option<&'a str>,
     pub conn: &'a mut Connection,
     /// The stream's; none for what is written out of its turn, which moves nobody's cursor.
     pub epoch: Option<Epoch>,
@@ -77,7 +87,8 @@ impl Sheet<'_> {
 
     /// False if the connection's filter does not let it through.
     fn put(&mut self, body: &[u8], pen: &mut Pen<'_>) -> Result<bool, Overflow> {
-        let payload = encode(&self.conn.stage, self.epoch, body);
+        let sealed = self.sealed_for.map(|client| seal_data(pen.encryption, client, body));
+        let payload = encode(&self.conn.stage, self.epoch, sealed.as_deref().unwrap_or(body));
         if payload.is_empty() {
             return Ok(false);
         }
@@ -94,6 +105,18 @@ pub(crate) fn flagged(body: &[u8], again: bool) -> Cow<'_, [u8]> {
         [b'{', rest @ ..] if again => Cow::Owned([REDELIVERY, rest].concat()),
         _ => Cow::Borrowed(body),
     }
+}
+
+/// An envelope, or a bundle of them, with its data encrypted; what stands before it stays readable.
+pub(crate) fn seal_data(encryption: &mut Encryption, client: &str, body: &[u8]) -> Vec<u8> {
+    // Nothing before it looks so: quotes in strings are escaped.
+    let data = memchr::memmem::find(body, DATA).map_or(body.len(), |at| at + DATA.len());
+    let (before, data) = body.split_at(data);
+    let mut out = Vec::with_capacity(body.len() + body.len() / 3 + SEALED_OVERHEAD);
+    out.extend_from_slice(before);
+    encryption.seal(client, data.strip_suffix(b"}").unwrap_or(data), &mut out);
+    out.push(b'}');
+    out
 }
 
 /// A message as its connection carries it; nothing if its filter does not let it through.
@@ -131,8 +154,10 @@ fn write(conn: &mut Connection, payload: &[u8], pen: &mut Pen<'_>) -> Result<Wro
 }
 
 /// Whether an entry fits with what waits on a connection.
-pub(crate) fn fits(egress: &Egress, entry: &Entry, pen: &Pen<'_>) -> bool {
-    egress.fits(pen.out, entry.body.len() + ENTRY_OVERHEAD, pen.config.queue_bytes_max)
+pub(crate) fn fits(egress: &Egress, sealed: bool, entry: &Entry, pen: &Pen<'_>) -> bool {
+    let bytes = entry.body.len() + ENTRY_OVERHEAD;
+    let more = if sealed { bytes / 3 + SEALED_OVERHEAD } else { 0 };
+    egress.fits(pen.out, bytes + more, pen.config.queue_bytes_max)
 }
 
 impl Filter {

@@ -30,6 +30,8 @@ pub struct Auth {
     pub mode: Mode,
     /// Tokens may stand in the query of SSE, WebSocket and LongPoll requests. Default true.
     pub query_token: bool,
+    /// A socket may be opened without a credential, which its first join then brings. Default false.
+    pub join_token: bool,
     /// The keys at start, without those that are fetched.
     pub keys: Arc<KeySet>,
     /// Where keys are fetched. Default none.
@@ -52,6 +54,8 @@ pub struct Auth {
     pub ticket_ttl: Duration,
     /// What tokens are made with here. None: none are.
     pub signing: Option<Signing>,
+    /// Tokens are kept beside what they prove, to be exchanged for those of upstreams. Default false.
+    pub keeps_tokens: bool,
     /// Tokens that were withdrawn before the start.
     pub revoked: Box<[Revocation]>,
 }
@@ -75,6 +79,7 @@ impl Default for Auth {
         Auth {
             mode: Mode::Off,
             query_token: true,
+            join_token: false,
             keys: Arc::default(),
             key_urls: Box::default(),
             issuers: ["weir".into()].into(),
@@ -86,6 +91,7 @@ impl Default for Auth {
             cache_ttl: Duration::from_secs(300),
             ticket_ttl: Duration::from_secs(30),
             signing: None,
+            keeps_tokens: false,
             revoked: Box::default(),
         }
     }
@@ -129,7 +135,8 @@ pub struct RoleRules {
     pub rate: Rate,
     /// What who has it may do, if his token does not say.
     pub permissions: Permissions,
-    /// Tools, resources and prompts of MCP: what matches one of these, and none of `mcp_deny`.
+    /// What of MCP may be used: methods, and `METHOD:NAME` of tools, prompts and resources that match one of these and
+    /// none of `mcp_deny`.
     pub mcp_allow: Box<[Pattern]>,
     /// What of it is refused all the same.
     pub mcp_deny: Box<[Pattern]>,
@@ -166,20 +173,31 @@ impl RoleRules {
         .into()
     }
 
-    /// Whether `subject`, who has the role, may use the tool, resource or prompt `name`.
-    pub fn permits_mcp(&self, name: &str, subject: &str) -> bool {
-        permits(&self.mcp_allow, &self.mcp_deny, name, subject)
+    /// Whether nothing of MCP is kept from who has the role.
+    pub fn permits_all_mcp(&self) -> bool {
+        // Only what is all stars is also the name of nothing.
+        self.mcp_deny.is_empty() && any(&self.mcp_allow, "", "-")
+    }
+
+    /// Whether `subject`, who has the role, may use what has this name, unless it is denied: `METHOD:NAME` of a tool,
+    /// prompt or resource, or a method.
+    pub fn allows_mcp(&self, name: &str, subject: &str) -> bool {
+        any(&self.mcp_allow, name, subject)
+    }
+
+    /// Whether he may not, though it may be allowed.
+    pub fn denies_mcp(&self, name: &str, subject: &str) -> bool {
+        any(&self.mcp_deny, name, subject)
     }
 
     /// Whether `subject`, who has the role, may join `topic`.
     pub fn permits_topic(&self, topic: &str, subject: &str) -> bool {
-        permits(&self.topics_allow, &self.topics_deny, topic, subject)
+        any(&self.topics_allow, topic, subject) && !any(&self.topics_deny, topic, subject)
     }
 }
 
-fn permits(allow: &[Pattern], deny: &[Pattern], name: &str, subject: &str) -> bool {
-    let any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(name, subject));
-    any(allow) && !any(deny)
+fn any(patterns: &[Pattern], name: &str, subject: &str) -> bool {
+    patterns.iter().any(|pattern| pattern.matches(name, subject))
 }
 
 /// A key that a backend sends instead of a token. The key itself is not kept.
@@ -230,12 +248,18 @@ mod tests {
     #[test]
     fn what_is_denied_is_denied_though_it_is_allowed() {
         let mut rules = RoleRules::new("user", 1, Permissions::READ);
-        assert!(rules.permits_mcp("files__read", "u1") && rules.permits_topic("room:1", "u1"));
+        assert!(rules.permits_all_mcp() && rules.permits_topic("room:1", "u1"));
         rules.mcp_deny = Pattern::parse("*__delete*").into_iter().collect();
         rules.topics_allow = Pattern::parse("topic:{sub}:*").into_iter().collect();
-        assert!(rules.permits_mcp("files__read", "u1") && !rules.permits_mcp("files__delete", "u1"));
+        assert!(!rules.permits_all_mcp() && rules.allows_mcp("tools/call:files__delete", "u1"));
+        assert!(rules.denies_mcp("tools/call:files__delete", "u1"));
+        assert!(!rules.denies_mcp("tools/call:files__read", "u1"));
         assert!(rules.permits_topic("topic:u1:a", "u1") && !rules.permits_topic("topic:u2:a", "u1"));
         rules.mcp_allow = Box::default();
-        assert!(!rules.permits_mcp("files__read", "u1"), "what nothing allows is denied");
+        assert!(!rules.allows_mcp("tools/call:files__read", "u1"), "what nothing allows is denied");
+        rules.mcp_deny = Box::default();
+        assert!(!rules.permits_all_mcp());
+        rules.mcp_allow = ["tools/*", "**"].iter().filter_map(|text| Pattern::parse(text)).collect();
+        assert!(rules.permits_all_mcp());
     }
 }

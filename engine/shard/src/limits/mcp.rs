@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use weir_ring::token::Address;
 
+use super::Credential;
+
 /// One MCP server behind the gateway: its replicas and the bounds of talking to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
@@ -26,8 +28,10 @@ pub struct Upstream {
     pub health_check_interval: Duration,
     /// When requests are refused without being tried.
     pub breaker: Breaker,
-    /// Headers of every HTTP request to it, such as a static credential.
+    /// Headers of every HTTP request to it, such as a credential that is always the same.
     pub headers: Vec<(Box<str>, Box<str>)>,
+    /// Where its tokens come from, if it wants such.
+    pub credential: Option<Credential>,
 }
 
 /// One replica of an upstream.
@@ -91,10 +95,6 @@ pub struct Mcp {
     /// The built-in server takes part. Default true; the server's configuration makes it false where there
     /// is an upstream.
     pub builtin: bool,
-    /// Hosts that a request may be for (`Host`) and come from (`Origin`), in lower case and without port; IPv6
-    /// in brackets. Empty: any, but an `Origin` must be the request's own `Host`. Default the loopback names
-    /// [`LOOPBACK_HOSTS`]; the server's configuration empties it where the gateway listens elsewhere.
-    pub hosts: Vec<Box<str>>,
     /// Sessions one shard may hold. Default 10,000 over all shards.
     pub sessions_max: u32,
     /// How long a session outlives its last request or connection. Default 300 s.
@@ -116,9 +116,6 @@ pub enum Prefix {
 
 /// What the built-in server is called beside others; no upstream may be called so.
 pub const BUILTIN_NAME: &str = "weir";
-
-/// The hosts of a gateway that listens on loopback only.
-pub const LOOPBACK_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 impl Default for Upstream {
     /// An upstream that has neither name nor target yet.
@@ -145,6 +142,7 @@ impl Default for Upstream {
                 window: Duration::from_secs(10),
             },
             headers: Vec::new(),
+            credential: None,
         }
     }
 }
@@ -154,7 +152,6 @@ impl Default for Mcp {
         Mcp {
             prefix: Prefix::OnConflict,
             builtin: true,
-            hosts: LOOPBACK_HOSTS.map(Box::from).into(),
             sessions_max: 10_000,
             session_idle_timeout: Duration::from_secs(300),
             calls_max: 16_384,

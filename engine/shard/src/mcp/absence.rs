@@ -58,7 +58,7 @@ impl Shard {
             self.mcp.absent.remove(&server);
             return;
         }
-        if let Ok(conversation) = self.shared_conversation(server, cx) {
+        if let Ok(conversation) = self.shared_conversation(server, None, cx) {
             self.knock(server, conversation, cx);
         }
         self.alarm(at, Alarm::Absent(server));

@@ -1,5 +1,7 @@
 //! Requests of clients that are under way, and their parts at upstreams.
 
+use std::sync::Arc;
+
 use weir_ring::token::{Member, Token};
 use weir_transports::mcp::{Era, Method};
 
@@ -9,6 +11,7 @@ use crate::mcp::listen::Listen;
 use crate::mcp::local::Nap;
 use crate::mcp::merge::Merge;
 use crate::mcp::outlet::{Client, Outlet};
+use crate::policy::auth::Principal;
 use crate::upstream::UpstreamId;
 
 /// A request of a client that is under way.
@@ -18,6 +21,8 @@ pub(crate) struct Call {
     pub(crate) outlet: Outlet,
     /// Whose it is.
     pub(crate) client: Client,
+    /// Who that is, as proved.
+    pub(crate) who: Option<Arc<Principal>>,
     /// The era its client speaks.
     pub(crate) era: Era,
     /// Its id, JSON: goes back with the answer.

@@ -1,5 +1,6 @@
 //! Conversations with upstreams: whose they are, and what waits for them or is under way in them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_ring::time::Instant;
@@ -7,8 +8,10 @@ use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 use weir_transports::mcp::about::SERVER_INFO;
 
+use crate::limits::Grant;
 use crate::mcp::call::Serves;
 use crate::mcp::outlet::Client;
+use crate::policy::auth::Principal;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::{Opening, UpstreamFault, UpstreamId};
 
@@ -38,7 +41,11 @@ pub(crate) enum Whose {
     Shared,
     /// One stateless request's at a time, with a legacy upstream that was told these capabilities: what it
     /// asks back is asked in the course of that request.
-    Lease(Box<str>),
+    Lease {
+        capabilities: Box<str>,
+        /// Whose alone, where the upstream is told who asks.
+        owner: Option<Box<str>>,
+    },
     /// A lease whose request was given up: its upstream is left a moment to hear so.
     Spent,
 }
@@ -59,13 +66,13 @@ const FAREWELL: Duration = Duration::from_secs(1);
 const LOOK_MIN: Duration = Duration::from_millis(100);
 
 impl Shard {
-    /// The conversation in which `client` asks `server`; begun if there is none.
+    /// The conversation in which `client`, as what is proved of him, asks `server`; begun if there is none.
     ///
     /// # Errors
     /// None can be had now.
     pub(crate) fn conversation(
         &mut self,
-        client: Client,
+        (client, who): (Client, Option<&Arc<Principal>>),
         capabilities: Option<&str>,
         server: UpstreamId,
         cx: &mut Cx<'_>,
@@ -76,11 +83,18 @@ impl Shard {
                 self.session_conversation(session, server, cx)
             }
             Client::Stateless if !share && self.is_legacy(server) => match capabilities.map(str::trim) {
-                None | Some("{}") => self.shared_conversation(server, cx),
-                Some(capabilities) => self.lease(server, capabilities, cx),
+                None | Some("{}") if !self.is_personal(server) => self.shared_conversation(server, who, cx),
+                capabilities => self.lease(server, capabilities.unwrap_or("{}"), who, cx),
             },
-            _ => self.shared_conversation(server, cx),
+            _ => self.shared_conversation(server, who, cx),
         }
+    }
+
+    /// Whether an upstream is told who asks, so that what it says to one is not for another.
+    pub(crate) fn is_personal(&self, server: UpstreamId) -> bool {
+        let upstream = self.config.upstreams.get(usize::from(server.0));
+        let credential = upstream.and_then(|upstream| upstream.credential.as_ref());
+        credential.is_some_and(|credential| credential.grant == Grant::TokenExchange)
     }
 
     /// Whether the upstream is known to be of the modern era.
@@ -108,6 +122,7 @@ impl Shard {
             affinity: self.mcp.hash(&held.id),
             client_info: held.client_info.clone(),
             capabilities: held.capabilities.clone(),
+            who: held.who.clone(),
         };
         let conversation = self.converse(server, Whose::Session(session), opening, cx)?;
         if let Some(held) = self.mcp.sessions.get_mut(session) {
@@ -120,6 +135,7 @@ impl Shard {
     pub(crate) fn shared_conversation(
         &mut self,
         server: UpstreamId,
+        who: Option<&Arc<Principal>>,
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
         if let Some(conversation) = self.mcp.shared.get(&server) {
@@ -128,7 +144,7 @@ impl Shard {
         let conversation = match self.owner_of(server) {
             Some(owner) => self.converse_remotely(owner, server, cx)?,
             None => {
-                let opening = Opening::plain(self.random.next());
+                let opening = Opening { who: who.cloned(), ..Opening::plain(self.random.next()) };
                 self.converse(server, Whose::Shared, opening, cx)?
             }
         };
@@ -143,13 +159,15 @@ impl Shard {
         &mut self,
         server: UpstreamId,
         capabilities: &str,
+        who: Option<&Arc<Principal>>,
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
+        let owner = who.filter(|_| self.is_personal(server)).map(|who| who.subject.clone());
+        let whose = Whose::Lease { capabilities: capabilities.into(), owner };
         let leases = self.mcp.leases.get(&server).map_or(&[][..], Vec::as_slice);
         let fit = leases.iter().filter_map(|lease| {
             let held = self.mcp.conversations.get(*lease)?;
-            let told = matches!(&held.whose, Whose::Lease(told) if **told == *capabilities);
-            told.then_some((held.legs.len(), held.ready, *lease))
+            (held.whose == whose).then_some((held.legs.len(), held.ready, *lease))
         });
         let fit: Vec<(usize, bool, Token)> = fit.collect();
         let most = self.config.upstreams.get(usize::from(server.0)).map_or(0, |upstream| upstream.pool.size);
@@ -163,8 +181,9 @@ impl Shard {
         if full && !self.end_idle_lease(server, cx) {
             return Err(UpstreamFault::Overloaded);
         }
-        let opening = Opening { capabilities: capabilities.into(), ..Opening::plain(self.random.next()) };
-        let lease = self.converse(server, Whose::Lease(capabilities.into()), opening, cx)?;
+        let plain = Opening::plain(self.random.next());
+        let opening = Opening { capabilities: capabilities.into(), who: who.cloned(), ..plain };
+        let lease = self.converse(server, whose, opening, cx)?;
         self.mcp.leases.entry(server).or_default().push(lease);
         self.examine_lease(lease, cx);
         Ok(lease)
@@ -189,7 +208,7 @@ impl Shard {
     /// Whether a leg of this conversation may be sent: not if another is under way where only one may be.
     pub(crate) fn takes_leg(&self, conversation: Token, leg: Token) -> bool {
         let Some(held) = self.mcp.conversations.get(conversation) else { return false };
-        let alone = matches!(held.whose, Whose::Lease(_)) && self.is_child(held.server);
+        let alone = matches!(held.whose, Whose::Lease { .. }) && self.is_child(held.server);
         held.ready && (!alone || held.legs.iter().all(|other| *other == leg || !self.is_sent(*other)))
     }
 
@@ -255,7 +274,7 @@ impl Shard {
     /// the upstream could still ask something in the course of that request. Those that wait get another.
     pub(crate) fn end_lease(&mut self, conversation: Token, cx: &mut Cx<'_>) {
         let leased =
-            |held: &&Conversation| matches!(held.whose, Whose::Lease(_)) && self.is_child(held.server);
+            |held: &&Conversation| matches!(held.whose, Whose::Lease { .. }) && self.is_child(held.server);
         if self.mcp.conversations.get(conversation).filter(leased).is_none() {
             return;
         }
@@ -284,7 +303,7 @@ impl Shard {
                 self.mcp.shared.remove(&held.server);
             }
             Whose::Spent => {}
-            Whose::Lease(_) => {
+            Whose::Lease { .. } => {
                 if let Some(leases) = self.mcp.leases.get_mut(&held.server) {
                     leases.retain(|lease| *lease != conversation);
                 }
@@ -335,7 +354,7 @@ impl Shard {
             Whose::Session(session) if self.is_modern(server) && self.is_initialized(session) => {
                 self.hear_modern(session, server, cx);
             }
-            Whose::Session(_) | Whose::Lease(_) | Whose::Spent => {}
+            Whose::Session(_) | Whose::Lease { .. } | Whose::Spent => {}
         }
     }
 
@@ -415,6 +434,7 @@ impl Opening {
             affinity,
             client_info: SERVER_INFO.into(),
             capabilities: "{}".into(),
+            who: None,
         }
     }
 }

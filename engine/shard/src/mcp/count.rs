@@ -11,7 +11,7 @@ impl Shard {
         let leased = mcp
             .conversations
             .iter()
-            .filter(|(_, held)| matches!(held.whose, Whose::Lease(_)) && !held.legs.is_empty());
+            .filter(|(_, held)| matches!(held.whose, Whose::Lease { .. }) && !held.legs.is_empty());
         McpStats {
             sessions: mcp.sessions.len().into(),
             calls: mcp.calls.len().into(),

@@ -1,5 +1,7 @@
 //! Calls and their legs: begun, sent, ended.
 
+use std::sync::Arc;
+
 use weir_ring::token::Token;
 use weir_transports::mcp::{Era, Method, Params, object};
 
@@ -11,6 +13,7 @@ use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::Client;
 use crate::mcp::servers::BUILTIN;
 use crate::mcp::wire_id;
+use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 use crate::upstream::{Ask, UpstreamFault, UpstreamId};
 
@@ -65,6 +68,7 @@ impl Shard {
         let call = Call {
             outlet: request.from.outlet,
             client: request.from.client,
+            who: request.from.who.cloned(),
             era: request.era,
             id: request.id.as_json().into(),
             progress: request.read.meta.progress_token.map(Box::from),
@@ -125,7 +129,9 @@ impl Shard {
         read: &Params<'_>,
         cx: &mut Cx<'_>,
     ) -> Result<Token, UpstreamFault> {
-        let conversation = self.conversation(outgoing.client, read.meta.client_capabilities, server, cx)?;
+        let who = self.asker(serves);
+        let asks = (outgoing.client, who.as_ref());
+        let conversation = self.conversation(asks, read.meta.client_capabilities, server, cx)?;
         let wish = self.wish(server, &outgoing);
         let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None, wish };
         let leg = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
@@ -155,7 +161,9 @@ impl Shard {
     pub(crate) fn place_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
         let Some(waiting) = self.mcp.legs.get_mut(leg) else { return };
         let (server, method, present) = (waiting.server, waiting.method, waiting.conversation);
+        let serves = waiting.serves;
         let Some(unsent) = waiting.unsent.take() else { return };
+        let who = self.asker(serves);
         // It was read when it came.
         let Ok(read) = Params::read(method, unsent.params.as_deref()) else { return };
         let outgoing = Outgoing {
@@ -170,7 +178,9 @@ impl Shard {
         let does = there.is_some_and(|held| !matches!(held.whose, Whose::Shared | Whose::Spent));
         let conversation = match does {
             true => Ok(present),
-            false => self.conversation(outgoing.client, read.meta.client_capabilities, server, cx),
+            false => {
+                self.conversation((unsent.client, who.as_ref()), read.meta.client_capabilities, server, cx)
+            }
         };
         match conversation {
             Ok(conversation) => self.send_or_wait(leg, conversation, &outgoing, &read, cx),
@@ -210,7 +220,7 @@ impl Shard {
     /// Asks a server in a conversation that is ready.
     fn send_leg(&mut self, leg: Token, outgoing: Outgoing<'_>, read: &Params<'_>, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.legs.get(leg) else { return };
-        let (server, conversation) = (held.server, held.conversation);
+        let (server, conversation, who) = (held.server, held.conversation, self.asker(held.serves));
         let Some(backing) = self.mcp.conversations.get(conversation).map(|held| held.backing) else { return };
         let own = backing.and_then(|backing| self.backing(backing)).and_then(|backing| backing.era);
         let known = self.mcp.abouts.get(&server).map(|about| about.era);
@@ -237,12 +247,18 @@ impl Shard {
             headers: &headers,
             idempotent: outgoing.method.is_idempotent(),
             long: outgoing.method == Method::SubscriptionsListen,
+            who: who.as_ref(),
         };
         match backing {
             Some(backing) => self.ask(backing, leg, ask, cx),
             None => self.ask_remotely(leg, outgoing.method, &message, cx),
         }
         self.mcp.upward = message;
+    }
+
+    /// For whom a server is asked.
+    fn asker(&self, serves: Serves) -> Option<Arc<Principal>> {
+        serves.call().and_then(|call| self.mcp.calls.get(call)).and_then(|call| call.who.clone())
     }
 
     /// Forgets a leg.
@@ -252,7 +268,7 @@ impl Shard {
             held.idle_since = cx.now.mono;
             held.legs.retain(|other| *other != leg);
             // In a lease over a pipe the next one has waited for this.
-            if ended.unsent.is_none() && !held.legs.is_empty() && matches!(held.whose, Whose::Lease(_)) {
+            if ended.unsent.is_none() && !held.legs.is_empty() && matches!(held.whose, Whose::Lease { .. }) {
                 self.mcp.freed.push(ended.conversation);
             }
         }

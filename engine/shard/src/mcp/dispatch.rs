@@ -62,6 +62,9 @@ impl Shard {
                 return self.answer_error(from.outlet, era, id, &refusal, cx);
             }
         };
+        if let (Method::ToolsCall | Method::PromptsGet, Some(params)) = (method, params) {
+            self.report_params(name, params, cx);
+        }
         let request = Request { from, era, id, method, params, read: &read, surveyed: false };
         if let Err(refusal) = self.serve_request(&request, cx) {
             self.answer_error(from.outlet, era, id, &refusal, cx);
@@ -73,6 +76,7 @@ impl Shard {
     /// # Errors
     /// It is refused: nothing was begun.
     pub(crate) fn serve_request(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
+        self.may_ask(request.from.who, request.method)?;
         match request.method {
             Method::Initialize | Method::Discover => self.introduce(request, cx),
             Method::Ping => {
@@ -106,7 +110,9 @@ impl Shard {
     /// A tool or prompt, by its name.
     fn named(&mut self, request: &Request<'_>, kind: Kind, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let Some(name) = request.read.name.and_then(object::string) else { return Err(missing("name")) };
-        match self.whose_name(kind, &name) {
+        let whose = self.whose_name(kind, &name);
+        self.permit(request, kind, &whose)?;
+        match whose {
             Whose::Of(server, _) if self.wants_schema(request, server) => {
                 self.survey(request, kind, &[server], cx)
             }
@@ -136,7 +142,9 @@ impl Shard {
     /// A resource, by its URI.
     fn located(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let Some(uri) = request.read.uri.and_then(object::string) else { return Err(missing("uri")) };
-        match self.whose_uri(&uri) {
+        let whose = self.whose_uri(&uri);
+        self.permit(request, Kind::Resource, &whose)?;
+        match whose {
             Whose::Of(server, _) if self.is_modern(server) && request.method != Method::ResourcesRead => {
                 self.subscribe_modern(request, server, uri.into_owned(), cx);
                 Ok(())
@@ -164,6 +172,7 @@ impl Shard {
             (None, None) => return Err(missing("ref")),
         };
         let whose = if kind == Kind::Prompt { self.whose_name(kind, &shown) } else { self.whose_uri(&shown) };
+        self.permit(request, kind, &whose)?;
         match whose {
             Whose::Of(server, own) => {
                 let own = own.into_owned();
@@ -171,6 +180,14 @@ impl Shard {
             }
             Whose::Ask(servers) => self.survey(request, kind, &servers, cx),
             Whose::Nobodys => Err(Refusal::new(code::INVALID_PARAMS, format!("nobody has {shown}"))),
+        }
+    }
+
+    /// Whether the asker may use what he names, once it is known whose it is.
+    fn permit(&self, request: &Request<'_>, kind: Kind, whose: &Whose<'_>) -> Result<(), Refusal> {
+        match whose {
+            Whose::Of(server, own) => self.may_use(request.from.who, kind, *server, own),
+            Whose::Ask(_) | Whose::Nobodys => Ok(()),
         }
     }
 

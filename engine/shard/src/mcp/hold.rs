@@ -1,6 +1,7 @@
 //! A legacy upstream asks a stateless client: the call is answered with what it asks
 //! (`InputRequiredResult`), and its leg is held until the client comes back with the answers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_ring::time::Instant;
@@ -12,6 +13,8 @@ use weir_transports::mcp::{Method, code, object};
 use crate::mcp::answer::Refusal;
 use crate::mcp::call::{Serves, Work};
 use crate::mcp::dispatch::Request;
+use crate::mcp::session::same_subject;
+use crate::policy::auth::Principal;
 use crate::seal::Purpose;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::{UpstreamFault, UpstreamId};
@@ -29,6 +32,8 @@ const QUESTIONS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Hold {
     leg: Token,
+    /// Whose client it is: nobody else may answer.
+    who: Option<Arc<Principal>>,
     /// The call that is still to be answered with the questions.
     call: Option<Token>,
     conversation: Token,
@@ -75,8 +80,10 @@ impl Shard {
             Serves::Hold(token) => token,
             _ => {
                 let Serves::Call(call) = serves else { return };
+                let who = self.mcp.calls.get(call).and_then(|call| call.who.clone());
                 let hold = Hold {
                     leg,
+                    who,
                     call: Some(call),
                     conversation,
                     method: of,
@@ -144,8 +151,8 @@ impl Shard {
         let expired = || Refusal::new(code::INVALID_PARAMS, "requestState is not known here, or has expired");
         let bytes = self.seal.open(Purpose::RequestState, state).ok_or_else(expired)?;
         let token = token_of(&bytes).filter(|(home, _)| *home == self.me).ok_or_else(expired)?.1;
-        let hold =
-            self.mcp.holds.get(token).filter(|hold| hold.method == request.method).ok_or_else(expired)?;
+        let its = |hold: &&Hold| hold.method == request.method && same_subject(&hold.who, request.from.who);
+        let hold = self.mcp.holds.get(token).filter(its).ok_or_else(expired)?;
         let (leg, conversation) = (hold.leg, hold.conversation);
         if hold.outcome.is_none() && self.mcp.legs.get(leg).is_none_or(|leg| leg.server != server) {
             return Err(expired());

@@ -34,7 +34,7 @@ impl Shard {
         let call = self.begin(request, Work::Introduction)?;
         let mut waits = false;
         for server in unknown {
-            match self.conversation(request.from.client, None, server, cx) {
+            match self.conversation((request.from.client, request.from.who), None, server, cx) {
                 // One that has failed before may do so again: nobody waits for it.
                 Ok(_) => waits |= !self.mcp.faults.contains_key(&server),
                 Err(why) => drop(self.mcp.faults.insert(server, why)),
@@ -119,7 +119,7 @@ impl Shard {
                 self.hear_modern(session, server, cx);
             } else {
                 // One that cannot be had now is tried again with the first request for it.
-                let _ = self.conversation(Client::Session(session), None, server, cx);
+                let _ = self.conversation((Client::Session(session), None), None, server, cx);
             }
         }
     }

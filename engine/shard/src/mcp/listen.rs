@@ -110,11 +110,15 @@ impl Shard {
     /// A client wants to hear news until it hangs up.
     pub(crate) fn listen(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let refuse = |error: weir_transports::mcp::DecodeError| Refusal::new(error.code(), error.to_string());
-        let wants = Wants::read(request.read.notifications.unwrap_or("{}")).map_err(refuse)?;
+        let mut wants = Wants::read(request.read.notifications.unwrap_or("{}")).map_err(refuse)?;
         if wants.uris.len() > URIS_MAX {
             let message = format!("resourceSubscriptions names more than {URIS_MAX} resources");
             return Err(Refusal::new(weir_transports::mcp::code::INVALID_PARAMS, message));
         }
+        wants.uris.retain(|uri| match self.whose_uri(uri) {
+            Whose::Of(server, own) => self.may_use(request.from.who, Kind::Resource, server, &own).is_ok(),
+            Whose::Ask(_) | Whose::Nobodys => !self.is_restricted(request.from.who),
+        });
         let listen = Listen {
             wants,
             params: request.params.map(Box::from),
@@ -146,12 +150,14 @@ impl Shard {
             self.drop_call(before, cx);
         }
         let Some(era) = self.era_of(Client::Session(session)) else { return };
+        let who = self.mcp.sessions.get(session).and_then(|held| held.who.clone());
         let wants = Wants { tools: true, prompts: true, resources: true, uris };
         let params = format!(r#"{{"notifications":{}}}"#, wants.write());
         let listen = Listen { wants, params: Some(params.into()), acknowledged: true, ..Listen::default() };
         let call = Call {
             outlet: Outlet::Session { session },
             client: Client::Session(session),
+            who,
             era,
             id: "0".into(),
             progress: None,
@@ -197,7 +203,7 @@ impl Shard {
     fn listen_to(&mut self, call: Token, server: UpstreamId, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.calls.get(call) else { return };
         let Work::Listen(listen) = &held.work else { return };
-        let (client, headers) = (held.client, listen.headers.clone());
+        let (client, who, headers) = (held.client, held.who.clone(), listen.headers.clone());
         let (mut wants, params) = (listen.wants.clone(), listen.params.clone());
         wants.uris = wants.uris.iter().filter_map(|uri| self.own_uri(server, uri)).collect();
         if self.is_legacy(server) {
@@ -205,7 +211,7 @@ impl Shard {
         }
         if !self.is_modern(server) {
             // Which it is will be known once a conversation with it can begin.
-            if self.shared_conversation(server, cx).is_err() {
+            if self.shared_conversation(server, who.as_ref(), cx).is_err() {
                 self.listen_later(call, server, AGAIN, cx);
             }
             return;
@@ -253,7 +259,14 @@ impl Shard {
 
     /// Makes a legacy upstream send its news in the shared conversation.
     fn subscribe_shared(&mut self, call: Token, server: UpstreamId, wants: &Wants, cx: &mut Cx<'_>) {
-        let Ok(conversation) = self.shared_conversation(server, cx) else {
+        if self.is_personal(server) {
+            // What it says in the shared conversation it says to whoever that was begun for.
+            if let Some(Work::Listen(listen)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
+                listen.subscribed.push(server);
+            }
+            return;
+        }
+        let Ok(conversation) = self.shared_conversation(server, None, cx) else {
             return self.listen_later(call, server, AGAIN, cx);
         };
         if self.mcp.conversations.get(conversation).is_none_or(|held| !held.ready) {

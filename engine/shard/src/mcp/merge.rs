@@ -62,6 +62,7 @@ impl Shard {
     pub(crate) fn list(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let prefixed = self.config.mcp.prefix == Prefix::Always;
         if let Some(sole) = self.sole_server()
+            && !self.is_restricted(request.from.who)
             && (!prefixed || Kind::listed_by(request.method).is_none_or(|kind| kind == Kind::Resource))
         {
             return self.direct(request, sole, None, cx);
@@ -273,7 +274,11 @@ impl Shard {
                 continue;
             };
             let Some(page) = Page::read(call.method, result) else { continue };
-            for item in page.items.iter().filter(|item| self.is_shown(call.method, part.server, item)) {
+            let seen = |item: &str| {
+                self.is_shown(call.method, part.server, item)
+                    && self.sees(call.who.as_ref(), call.method, part.server, item)
+            };
+            for item in page.items.iter().filter(|item| seen(item)) {
                 let mut shown = Vec::with_capacity(item.len() + 32);
                 self.write_item(&mut shown, call.method, part.server, item);
                 items.push(shown);

@@ -26,6 +26,7 @@ mod merge;
 pub(crate) mod outlet;
 mod remote;
 mod reverse;
+mod rights;
 mod servers;
 pub(crate) mod session;
 mod sessions;

@@ -1,6 +1,10 @@
 //! Where messages to MCP clients go, and where theirs come from.
 
+use std::sync::Arc;
+
 use weir_ring::token::Token;
+
+use crate::policy::auth::Principal;
 
 /// Where a message to a client goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +56,8 @@ pub(crate) struct From<'a> {
     pub(crate) outlet: Outlet,
     /// Who sends it.
     pub(crate) client: Client,
+    /// Who that is, as proved; `None`: nobody is asked.
+    pub(crate) who: Option<&'a Arc<Principal>>,
     /// `Mcp-Param-*`, `traceparent`, `tracestate` and `baggage` as they came.
     pub(crate) headers: &'a [(Box<str>, Box<str>)],
 }

@@ -169,7 +169,7 @@ impl Shard {
 
     /// Another shard wants to talk to a server: it is told what the server is, now or once that is known.
     fn introduce_to(&mut self, from: Member, server: UpstreamId, cx: &mut Cx<'_>) {
-        let conversation = match self.shared_conversation(server, cx) {
+        let conversation = match self.shared_conversation(server, None, cx) {
             Ok(conversation) => conversation,
             Err(why) => return self.mail(from, Remote::About { server, about: Err(why) }, cx),
         };
@@ -257,6 +257,7 @@ impl Shard {
             headers: &[],
             idempotent: method.is_idempotent(),
             long: method == Method::SubscriptionsListen,
+            who: None,
         };
         self.ask(backing, proxy, ask, cx);
     }
@@ -268,7 +269,7 @@ impl Shard {
         (server, method): (UpstreamId, Method),
         cx: &mut Cx<'_>,
     ) -> Result<(Token, Token), UpstreamFault> {
-        let conversation = self.shared_conversation(server, cx)?;
+        let conversation = self.shared_conversation(server, None, cx)?;
         let held = self.mcp.conversations.get(conversation).filter(|held| held.ready);
         let backing = held.and_then(|held| held.backing).ok_or(UpstreamFault::SessionLost)?;
         let serves = Serves::Remote { member: from, leg: asker };

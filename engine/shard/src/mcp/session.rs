@@ -1,12 +1,14 @@
 //! Sessions of legacy clients.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::Version;
 
 use crate::policy::TokenBucket;
+use crate::policy::auth::Principal;
 use crate::upstream::UpstreamId;
 
 /// A legacy client's session: what `initialize` said, and all that is under way for it.
@@ -20,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) client_info: Box<str>,
     /// `capabilities` of the client, a JSON object.
     pub(crate) capabilities: Box<str>,
+    /// Whose it is, as proved: nobody else finds it. `None`: nobody is asked.
+    pub(crate) who: Option<Arc<Principal>>,
     /// What it may ask for.
     pub(crate) bucket: TokenBucket,
     /// When it was last heard.
@@ -40,6 +44,14 @@ pub(crate) struct Session {
     pub(crate) next_ask: u64,
     /// How its messages reach it.
     pub(crate) carrier: Carrier,
+}
+
+/// Whether two requests are of one client, as far as that is proved.
+pub(crate) fn same_subject(one: &Option<Arc<Principal>>, other: Option<&Arc<Principal>>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.subject == other.subject && one.issuer == other.issuer,
+        (one, other) => one.is_none() && other.is_none(),
+    }
 }
 
 /// What a client is to answer.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use weir_ring::token::Token;
 use weir_transports::jsonrpc::Id;
@@ -17,6 +18,7 @@ use crate::mcp::outlet::{Client, Delivery, From, Outlet};
 use crate::mcp::session::{Asked, Carrier, Session};
 use crate::mcp::wire_id;
 use crate::policy::TokenBucket;
+use crate::policy::auth::Principal;
 use crate::route;
 use crate::turn::{Cx, Shard};
 use crate::upstream::Ask;
@@ -44,6 +46,7 @@ impl Shard {
         &mut self,
         params: Option<&str>,
         carrier: Carrier,
+        who: Option<Arc<Principal>>,
         cx: &mut Cx<'_>,
     ) -> Result<Token, Error> {
         let keys = ["protocolVersion", "capabilities", "clientInfo"];
@@ -60,6 +63,7 @@ impl Shard {
             version: version.unwrap_or(LEGACY_NEWEST),
             client_info: object_or(info, SERVER_INFO),
             capabilities: object_or(capabilities, "{}"),
+            who,
             bucket: TokenBucket::new(),
             heard: cx.now.mono,
             initialized: false,
@@ -287,6 +291,7 @@ impl Shard {
             headers: &[],
             idempotent: true,
             long: false,
+            who: None,
         };
         match backing {
             Some(backing) => self.ask(backing, leg, ask, cx),

@@ -7,7 +7,7 @@ use weir_transports::mcp::params::Meta;
 use weir_transports::mcp::{Method, Params, code, object};
 
 use crate::mcp::answer::Refusal;
-use crate::mcp::call::Work;
+use crate::mcp::call::{Call, Work};
 use crate::mcp::catalog::Kind;
 use crate::mcp::dispatch::Request;
 use crate::mcp::merge::{Merge, PartState};
@@ -79,7 +79,7 @@ impl Shard {
     /// False: pages are waited for, or the survey has ended.
     fn ask_next_pages(&mut self, call: Token, cx: &mut Cx<'_>) -> bool {
         let Some(held) = self.mcp.calls.get_mut(call) else { return false };
-        let (client, era, outlet) = (held.client, held.era, held.outlet);
+        let (client, who, era, outlet) = (held.client, held.who.clone(), held.era, held.outlet);
         let Work::Merge(merge) = &mut held.work else { return false };
         if merge.parts.iter().any(|part| matches!(part.state, PartState::Asked(_))) {
             return false;
@@ -107,7 +107,7 @@ impl Shard {
         let params = survey_params.as_deref();
         let meta = Params::read(method, params).map_or(Meta::default(), |read| read.meta);
         let read = Params { meta, ..Params::default() };
-        let from = From { outlet, client, headers: &[] };
+        let from = From { outlet, client, who: who.as_ref(), headers: &[] };
         let Some(id) = Id::from_json("0") else { return false };
         let request =
             Request { from, era, id, method: kind.list(), params: None, read: &read, surveyed: true };
@@ -124,7 +124,8 @@ impl Shard {
         let (Some(survey), Some(id)) = (merge.survey, Id::from_json(&call.id)) else { return };
         // It was read when it came.
         let Ok(read) = Params::read(survey.method, survey.params.as_deref()) else { return };
-        let from = From { outlet: call.outlet, client: call.client, headers: &survey.headers };
+        let Call { outlet, client, .. } = call;
+        let from = From { outlet, client, who: call.who.as_ref(), headers: &survey.headers };
         let request = Request {
             from,
             era: call.era,

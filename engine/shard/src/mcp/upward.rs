@@ -273,7 +273,7 @@ impl Shard {
     pub(crate) fn session_of(&self, conversation: Token) -> Option<Token> {
         match self.mcp.conversations.get(conversation)?.whose {
             Whose::Session(session) => Some(session),
-            Whose::Shared | Whose::Lease(_) | Whose::Spent => None,
+            Whose::Shared | Whose::Lease { .. } | Whose::Spent => None,
         }
     }
 }

@@ -5,13 +5,18 @@ use std::time::Duration;
 
 pub mod auth;
 mod backends;
+pub mod blacklist;
 mod breaker;
+mod origin;
 mod pace;
 pub(crate) mod routing;
+pub mod rules;
+pub mod suspicion;
 mod token_bucket;
 
 pub use backends::Backends;
 pub use breaker::CircuitBreaker;
+pub use origin::Provenance;
 pub use pace::{Pace, Status};
 pub use token_bucket::TokenBucket;
 

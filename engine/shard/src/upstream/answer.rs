@@ -48,6 +48,9 @@ impl Shard {
     }
 
     fn ask_answered(&mut self, id: Token, status: u16, text: &str, cx: &mut Cx<'_>) {
+        if status == 401 {
+            self.token_refused(id);
+        }
         let Some(errand) = self.upstream.errands.get(id) else { return };
         let backing = errand.backing;
         let session = backing.and_then(|token| self.backing(token)).is_some_and(|b| b.session().is_some());

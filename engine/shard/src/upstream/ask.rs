@@ -1,5 +1,7 @@
 //! What the hub sends over a conversation.
 
+use std::sync::Arc;
+
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
@@ -8,6 +10,7 @@ use super::errand::{Errand, Place, Purpose};
 use super::request::{self, Headers, Request};
 use super::{NEVER, PATIENCE, UpstreamFault};
 use crate::mcp::wire_id;
+use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 
 /// One request to an upstream.
@@ -25,6 +28,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) idempotent: bool,
     /// Lasts until it is cancelled: no time-out.
     pub(crate) long: bool,
+    /// For whom.
+    pub(crate) who: Option<&'a Arc<Principal>>,
 }
 
 impl Shard {
@@ -32,6 +37,11 @@ impl Shard {
     /// later.
     pub(crate) fn ask(&mut self, backing: Token, leg: Token, ask: Ask<'_>, cx: &mut Cx<'_>) {
         self.stats.upstream.asks += 1;
+        let Some(conversation) = self.upstream.backings.get_mut(backing) else { return };
+        if let Some(who) = ask.who {
+            // What the conversation says of its own is said for who asked last: his token is the newest.
+            conversation.opening.who = Some(who.clone());
+        }
         let Some(conversation) = self.upstream.backings.get(backing) else { return };
         let (upstream, ready) = (conversation.upstream, conversation.life == Life::Ready);
         let Some(config) = self.config.upstreams.get(upstream.index()) else { return };
@@ -40,6 +50,7 @@ impl Shard {
         let purpose = Purpose::Ask { leg, long: ask.long };
         let mut errand = Errand::new(purpose, upstream, conversation.target, limit);
         errand.backing = Some(backing);
+        errand.who = ask.who.cloned();
         errand.patience = patience;
         errand.due = if ask.long { NEVER } else { now.plus(patience).min(limit) };
         let mut line = None;

@@ -1,5 +1,7 @@
 //! Conversations: how one begins, and how it ends.
 
+use std::sync::Arc;
+
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
@@ -11,6 +13,7 @@ use super::stream::OwnStream;
 use super::{PATIENCE, UpstreamFault, UpstreamId};
 use crate::limits::TargetKind;
 use crate::policy::Verdict;
+use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 
 /// A conversation with one upstream on a client's behalf.
@@ -43,6 +46,8 @@ pub(crate) struct Opening {
     pub(crate) client_info: Box<str>,
     /// `capabilities` of a legacy `initialize`, JSON.
     pub(crate) capabilities: Box<str>,
+    /// Who asked for it, and later who asked last.
+    pub(crate) who: Option<Arc<Principal>>,
 }
 
 /// Over what a conversation goes.
@@ -144,7 +149,8 @@ impl Shard {
             Speaks::Unknown => {
                 server.speaks = Speaks::Probed;
                 server.waiting.push(token);
-                self.probe_http(upstream, target, cx);
+                let who = backing.opening.who.clone();
+                self.probe_http(upstream, target, who, cx);
             }
             Speaks::Probed => server.waiting.push(token),
             Speaks::Legacy => self.initialize_http(token, cx),
@@ -208,7 +214,7 @@ impl Shard {
             let Some(site) = self.site(upstream, target) else { return };
             let request = Request::delete(&site, &headers);
             let errand = Errand::new(Purpose::Farewell, upstream, target, cx.now.mono.plus(PATIENCE));
-            self.begin_errand(Errand { request, ..errand }, cx);
+            self.begin_errand(Errand { request, who: backing.opening.who, ..errand }, cx);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Errands: what an upstream is to answer, from the moment it is wanted until it is answered or has failed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_ring::time::Instant;
@@ -10,6 +11,7 @@ use super::replicas::site_of;
 use super::request::Request;
 use super::{NEVER, PATIENCE, UpstreamFault, UpstreamId};
 use crate::mcp::wire_id;
+use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 
 /// One request to an upstream.
@@ -20,6 +22,10 @@ pub(super) struct Errand {
     pub(super) target: u16,
     /// In the course of which conversation.
     pub(super) backing: Option<Token>,
+    /// For whom: what it proves itself with may depend on that.
+    pub(super) who: Option<Arc<Principal>>,
+    /// Its request has what it proves itself with.
+    pub(super) authorized: bool,
     /// What is sent over HTTP; kept while it may have to be sent again.
     pub(super) request: Request,
     /// May be sent again, and to another replica, while nothing of an answer has come.
@@ -66,6 +72,8 @@ pub(super) enum Purpose {
 /// Where an errand is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
+    /// Waits for what it must prove itself with.
+    Unproved,
     /// Waits for a connection.
     Waiting,
     /// Alone on this connection, sent or about to be.
@@ -86,6 +94,8 @@ impl Errand {
             upstream,
             target,
             backing: None,
+            who: None,
+            authorized: false,
             request: Request::default(),
             repeatable: false,
             resumed: false,

@@ -25,6 +25,8 @@ pub(crate) enum UpstreamFault {
     Http(u16),
     /// Its process ended.
     Exited,
+    /// It wants a token, and there is none; why, and what to do.
+    NoToken(Box<str>),
 }
 
 impl UpstreamFault {
@@ -37,7 +39,10 @@ impl UpstreamFault {
             | UpstreamFault::Garbage
             | UpstreamFault::Exited => Some(true),
             UpstreamFault::Http(status) => Some(*status >= 500),
-            UpstreamFault::Overloaded | UpstreamFault::BreakerOpen | UpstreamFault::SessionLost => None,
+            UpstreamFault::Overloaded
+            | UpstreamFault::BreakerOpen
+            | UpstreamFault::SessionLost
+            | UpstreamFault::NoToken(_) => None,
         }
     }
 }
@@ -53,6 +58,7 @@ impl fmt::Display for UpstreamFault {
             UpstreamFault::BreakerOpen => "failed too often and is being left alone; try again later",
             UpstreamFault::SessionLost => "has forgotten the session; the next call opens another",
             UpstreamFault::Http(status) => return write!(f, "refused the request with HTTP status {status}"),
+            UpstreamFault::NoToken(why) => return write!(f, "was not asked, for want of a token: {why}"),
             UpstreamFault::Exited => "ended; it is started again with the next call",
         })
     }

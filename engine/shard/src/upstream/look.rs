@@ -53,7 +53,7 @@ impl Shard {
             let at = match errand.place {
                 Place::Paused(until) => until.min(errand.due),
                 Place::Failed(_) => continue,
-                Place::Waiting | Place::On(_) | Place::Piped(_) => errand.due,
+                Place::Unproved | Place::Waiting | Place::On(_) | Place::Piped(_) => errand.due,
             };
             if at <= now {
                 overdue.push(id);
@@ -74,6 +74,10 @@ impl Shard {
         let Some(errand) = self.upstream.errands.get_mut(id) else { return };
         match errand.place {
             Place::Failed(_) => {}
+            Place::Unproved => {
+                let why = "the authorization server did not answer in time; try again later";
+                self.fail_errand(id, UpstreamFault::NoToken(why.into()), cx);
+            }
             Place::Waiting => self.fail_errand(id, UpstreamFault::Overloaded, cx),
             Place::Paused(until) if until <= cx.now.mono && cx.now.mono < errand.due => {
                 errand.place = Place::Waiting;

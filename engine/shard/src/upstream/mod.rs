@@ -11,6 +11,7 @@ mod answer;
 mod ask;
 mod backing;
 mod child;
+mod credential;
 mod errand;
 mod fault;
 mod http;
@@ -22,6 +23,7 @@ mod news;
 mod pipe;
 mod pool;
 mod probe;
+mod purse;
 mod replicas;
 mod request;
 mod server;
@@ -40,12 +42,15 @@ use weir_ring::token::Token;
 
 pub(crate) use ask::Ask;
 pub(crate) use backing::{Backing, Opening};
+pub use credential::{TokenCame, TokenWanted};
 pub(crate) use fault::UpstreamFault;
 pub(crate) use look::Look;
+pub use purse::Fetched;
 pub(crate) use wire::Wire;
 
 use self::errand::Errand;
 use self::news::News;
+use self::purse::Purse;
 use self::server::Server;
 use crate::limits::Config;
 use crate::slots::Slots;
@@ -58,7 +63,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const NEVER: Instant = Instant(u64::MAX);
 
 /// A configured MCP server: its place in `Config::upstreams`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct UpstreamId(pub(crate) u16);
 
 impl UpstreamId {
@@ -78,6 +83,8 @@ pub(crate) struct Upstreams {
     legs: HashMap<u64, Token, FixedState>,
     /// What the hub is told at the end of the turn.
     news: VecDeque<News>,
+    /// What errands prove themselves with.
+    purse: Purse,
     /// Connections to upstreams, open or being opened.
     wires: u32,
     /// When errands are looked at next; earlier entries of the wheel are stale.
@@ -101,6 +108,7 @@ impl Upstreams {
             errands: Slots::with_max(u32::MAX),
             legs: HashMap::with_hasher(FixedState::with_seed(seed)),
             news: VecDeque::new(),
+            purse: Purse::new(seed),
             wires: 0,
             look_at: NEVER,
             #[cfg(test)]

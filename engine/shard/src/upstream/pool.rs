@@ -45,6 +45,9 @@ impl Upstreams {
 impl Shard {
     /// Gives an errand a connection: one that waits, a new one, or a place in the queue.
     pub(super) fn dispatch_errand(&mut self, errand: Token, cx: &mut Cx<'_>) {
+        if !self.authorize(errand, cx) {
+            return;
+        }
         let Some((upstream, target, streams)) = self.upstream.errands.get(errand).map(|e| e.seat()) else {
             return;
         };

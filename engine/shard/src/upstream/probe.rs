@@ -1,6 +1,7 @@
 //! What does an upstream speak? One `server/discover` for each upstream tells, and is not repeated until the
 //! upstream was out of reach (2026-07-28, basic/versioning and transports/stdio: probing).
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_ring::token::Token;
@@ -13,6 +14,7 @@ use super::request::{self, Request};
 use super::server::Speaks;
 use super::{PATIENCE, UpstreamFault, UpstreamId};
 use crate::limits::TargetKind;
+use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 
 /// How long a child may be silent before it is taken for a legacy one.
@@ -23,10 +25,16 @@ const MODERN_CODES: std::ops::RangeInclusive<i32> = -32_099..=-32_020;
 
 impl Shard {
     /// Asks one replica.
-    pub(super) fn probe_http(&mut self, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
+    pub(super) fn probe_http(
+        &mut self,
+        upstream: UpstreamId,
+        target: u16,
+        who: Option<Arc<Principal>>,
+        cx: &mut Cx<'_>,
+    ) {
         let Some(request) = self.site(upstream, target).map(|site| request::discover(&site)) else { return };
         let errand = Errand::new(Purpose::Probe, upstream, target, cx.now.mono.plus(PATIENCE));
-        let errand = Errand { request, repeatable: true, ..errand };
+        let errand = Errand { request, who, repeatable: true, ..errand };
         self.begin_errand(errand, cx);
     }
 

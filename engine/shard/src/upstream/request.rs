@@ -6,6 +6,7 @@ use weir_transports::mcp::headers::encode;
 use weir_transports::mcp::{LEGACY_NEWEST, Version, about};
 
 use super::backing::Opening;
+use crate::limits::Secret;
 
 /// The id of `server/discover`, JSON. Legs have numbers, so it is nobody else's.
 pub(super) const PROBE_ID: &str = r#""weir-discover""#;
@@ -93,6 +94,12 @@ impl Request {
         let rest = bytes.len();
         bytes.extend_from_slice(self.bytes.get(self.rest..).unwrap_or_default());
         *self = Request { bytes, rest, verb: self.verb };
+    }
+
+    /// Adds what it proves itself with (RFC 6750, section 2.1).
+    pub(super) fn authorize(&mut self, token: &Secret) {
+        let header = [b"Authorization: Bearer ", token.expose(), b"\r\n"].concat();
+        self.bytes.splice(self.rest..self.rest, header);
     }
 
     /// A message for a pipe.

@@ -83,16 +83,16 @@ impl Garbler {
     fn garbage(&mut self) -> Vec<u8> {
         let rng = &mut self.rng;
         let upgrade = format!(
-            "GET /mcp/ws/websocket?vsn=2.0.0&client_id=garbler HTTP/1.1\r\nHost: weir\r\nUpgrade: websocket\r\n\
+            "GET /mcp/ws/websocket?vsn=2.0.0&client_id=garbler HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\
              Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
         );
         let mut bytes = if rng.chance(500) { upgrade.into_bytes() } else { Vec::new() };
         match rng.below(12) {
             0 => bytes.extend((0..rng.between(1, 300)).map(|i| (i as u8).wrapping_mul(37).rotate_left(3))),
             1 => bytes.extend(format!("GET /{} HTTP/1.1\r\n", "a".repeat(20_000)).bytes()),
-            2 => bytes.extend(format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n", "b".repeat(20_000)).bytes()),
-            3 => bytes.extend(b"POST /mcp/clients/c0/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
-            4 => bytes.extend(b"POST /mcp/clients/c0/messages HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\n{\"type\""),
+            2 => bytes.extend(format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n", "b".repeat(20_000)).bytes()),
+            3 => bytes.extend(b"POST /mcp/clients/c0/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            4 => bytes.extend(b"POST /mcp/clients/c0/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n{\"type\""),
             5 => websocket::write_frame(&mut bytes, true, TEXT, b"\xff\xfe not UTF-8", rng),
             6 => bytes.extend([0x81, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]),
             7 => bytes.extend([0x81, 0x05, b'h', b'e', b'l', b'l', b'o']),

@@ -88,7 +88,7 @@ impl Link {
             target.push_str(&format!("client_id={}", escaped(name)));
         }
         let request = format!(
-            "GET {} HTTP/1.1\r\nHost: weir\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
             target.trim_end_matches(['?', '&']),
             websocket::KEY

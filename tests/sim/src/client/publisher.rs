@@ -126,7 +126,7 @@ impl Publisher {
         let content =
             format!(r#"{{"type":{},"data":{data}{more}}}"#, serde_json::Value::from(it.kind.as_str()));
         let request = format!(
-            "POST /mcp/{path}/messages HTTP/1.1\r\nHost: weir\r\nContent-Type: application/json\r\n\
+            "POST /mcp/{path}/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{content}",
             content.len()
         );

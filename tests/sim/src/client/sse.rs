@@ -51,7 +51,7 @@ impl Link {
             query.push_str(&format!("&recovery_token={}", escaped(text)));
         }
         let request = format!(
-            "GET /mcp/sse?client_id={}{query} HTTP/1.1\r\nHost: weir\r\nAccept: text/event-stream\r\n{field}\r\n",
+            "GET /mcp/sse?client_id={}{query} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{field}\r\n",
             escaped(name)
         );
         net::send(stage, conn, request.as_bytes());

@@ -33,7 +33,7 @@ describe('a head deadline of one second', () => {
   })
 
   it('ends a second request that drips, after the first was served', async () => {
-    const first = 'GET /mcp/none HTTP/1.1\r\nHost: weir\r\n\r\n'
+    const first = 'GET /mcp/none HTTP/1.1\r\nHost: localhost\r\n\r\n'
     const tcp = await Tcp.open(weir)
     tcp.write(first)
     await tcp.until('HTTP/1.1 404 ')

@@ -10,7 +10,7 @@ const BODY = '{"type":"chat","data":1}'
 
 /** A POST of a message to `client`: `fields` after the Host, then what follows the head. */
 const posting = (client, fields, rest) =>
-  `POST /mcp/clients/${client}/messages HTTP/1.1\r\nHost: weir\r\n${fields}\r\n${rest}`
+  `POST /mcp/clients/${client}/messages HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n${rest}`
 /** A publish with a Content-Length, to `client`. */
 const publish = (client, body = BODY, fields = '') =>
   posting(client, `Content-Length: ${Buffer.byteLength(body)}\r\n${fields}`, body)
@@ -33,11 +33,11 @@ describe('good requests', () => {
 
   for (const [what, bytes] of [
     ['names in any case', publish('case').replace('Content-Length', 'cOnTeNt-LeNgTh').replace('Host', 'hOST')],
-    ['white space around values', publish('space').replace('Host: weir', 'Host: \t weir \t')],
+    ['white space around values', publish('space').replace('Host: localhost', 'Host: \t localhost \t')],
     ['an empty line before the request', `\r\n${publish('crlf')}`],
-    ['a target in absolute form', publish('absolute').replace('/mcp', 'http://weir/mcp')],
-    ['a Host with a port', publish('port').replace('Host: weir', 'Host: weir:4001')],
-    ['a Host that is an IPv6 address', publish('v6').replace('Host: weir', 'Host: [::1]:4001')],
+    ['a target in absolute form', publish('absolute').replace('/mcp', 'http://localhost/mcp')],
+    ['a Host with a port', publish('port').replace('Host: localhost', 'Host: localhost:4001')],
+    ['a Host that is an IPv6 address', publish('v6').replace('Host: localhost', 'Host: [::1]:4001')],
     ['chunks', chunked('c1', `a\r\n${BODY.slice(0, 10)}\r\nE\r\n${BODY.slice(10)}\r\n0\r\n\r\n`)],
     ['Chunked in any case', posting('c2', 'Transfer-Encoding: CHUNKED\r\n', `18\r\n${BODY}\r\n0\r\n\r\n`)],
     ['a chunk extension', chunked('c3', `18;name=value\r\n${BODY}\r\n0\r\n\r\n`)],
@@ -86,8 +86,8 @@ describe('good requests', () => {
   })
 
   it('have their bodies even where nobody wants one', async () => {
-    const hidden = 'GET /mcp/hidden HTTP/1.1\r\nHost: weir\r\n\r\n'
-    const bytes = `GET /mcp/none HTTP/1.1\r\nHost: weir\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}` + publish('behind')
+    const hidden = 'GET /mcp/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    const bytes = `GET /mcp/none HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}` + publish('behind')
     assert.deepEqual((await exchange(bytes, 2)).map(({ status }) => status), [404, 202])
   })
 

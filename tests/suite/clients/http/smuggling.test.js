@@ -13,10 +13,10 @@ const LENGTH = `Content-Length: ${BODY.length}\r\n`
 const CHUNKED = 'Transfer-Encoding: chunked\r\n'
 const CHUNKS = `${BODY.length.toString(16)}\r\n${BODY}\r\n0\r\n\r\n`
 /** What an attacker hides behind: if it is answered, it got through. */
-const HIDDEN = 'GET /mcp/hidden HTTP/1.1\r\nHost: weir\r\n\r\n'
+const HIDDEN = 'GET /mcp/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** A POST with `fields` after the Host, and `body`. */
-const posting = (fields, body = BODY) => `POST ${PATH} HTTP/1.1\r\nHost: weir\r\n${fields}\r\n${body}`
+const posting = (fields, body = BODY) => `POST ${PATH} HTTP/1.1\r\nHost: localhost\r\n${fields}\r\n${body}`
 
 const REFUSED = [
   ['both Content-Length and Transfer-Encoding', posting(LENGTH + CHUNKED, CHUNKS)],
@@ -45,16 +45,16 @@ const REFUSED = [
   ['quoted chunked', posting('Transfer-Encoding: "chunked"\r\n', CHUNKS)],
   ['chunked behind a vertical tab', posting('Transfer-Encoding: \x0bchunked\r\n', CHUNKS)],
   ['an empty Transfer-Encoding', posting('Transfer-Encoding: \r\n', CHUNKS)],
-  ['Transfer-Encoding on HTTP/1.0', `POST ${PATH} HTTP/1.0\r\nHost: weir\r\n${CHUNKED}\r\n${CHUNKS}`],
+  ['Transfer-Encoding on HTTP/1.0', `POST ${PATH} HTTP/1.0\r\nHost: localhost\r\n${CHUNKED}\r\n${CHUNKS}`],
   ['a space before the colon', posting(`Content-Length : ${BODY.length}\r\n`)],
   ['a space before the colon of Transfer-Encoding', posting('Transfer-Encoding : chunked\r\n', CHUNKS)],
   ['a tab before the colon', posting(`Content-Length\t: ${BODY.length}\r\n`)],
   ['a folded field', posting(`X-Folded: a\r\n b\r\n${LENGTH}`)],
   ['a folded Transfer-Encoding', posting('Transfer-Encoding:\r\n chunked\r\n', CHUNKS)],
-  ['a first field behind white space', `POST ${PATH} HTTP/1.1\r\n Host: weir\r\n${LENGTH}\r\n${BODY}`],
-  ['bare line feeds', `POST ${PATH} HTTP/1.1\nHost: weir\n${LENGTH.trim()}\n\n${BODY}`],
+  ['a first field behind white space', `POST ${PATH} HTTP/1.1\r\n Host: localhost\r\n${LENGTH}\r\n${BODY}`],
+  ['bare line feeds', `POST ${PATH} HTTP/1.1\nHost: localhost\n${LENGTH.trim()}\n\n${BODY}`],
   ['one bare line feed after a field', posting(`X-A: b\n${LENGTH}`)],
-  ['a head that ends in a bare line feed', `POST ${PATH} HTTP/1.1\r\nHost: weir\r\n${LENGTH}\n${BODY}`],
+  ['a head that ends in a bare line feed', `POST ${PATH} HTTP/1.1\r\nHost: localhost\r\n${LENGTH}\n${BODY}`],
   ['a bare carriage return in a value', posting(`X-A: b\rc\r\n${LENGTH}`)],
   ['NUL in a value', posting(`X-A: b\0c\r\n${LENGTH}`)],
   ['NUL in a name', posting(`X\0A: b\r\n${LENGTH}`)],
@@ -63,22 +63,22 @@ const REFUSED = [
   ['an empty name', posting(`: b\r\n${LENGTH}`)],
   ['a field without a colon', posting(`nonsense\r\n${LENGTH}`)],
   ['no Host', `POST ${PATH} HTTP/1.1\r\n${LENGTH}\r\n${BODY}`],
-  ['two Hosts', posting(`Host: weir\r\n${LENGTH}`)],
+  ['two Hosts', posting(`Host: localhost\r\n${LENGTH}`)],
   ['two Hosts that differ', posting(`Host: other\r\n${LENGTH}`)],
   ['a Host with a space', `POST ${PATH} HTTP/1.1\r\nHost: we ir\r\n${LENGTH}\r\n${BODY}`],
-  ['a Host with a path', `POST ${PATH} HTTP/1.1\r\nHost: weir/evil\r\n${LENGTH}\r\n${BODY}`],
+  ['a Host with a path', `POST ${PATH} HTTP/1.1\r\nHost: localhost/evil\r\n${LENGTH}\r\n${BODY}`],
   ['a Host with a user', `POST ${PATH} HTTP/1.1\r\nHost: user@weir\r\n${LENGTH}\r\n${BODY}`],
   ['a Host that is not the target\'s', posting(LENGTH).replace(PATH, `http://other${PATH}`)],
-  ['a target with a user', posting(LENGTH).replace(PATH, `http://weir@weir${PATH}`)],
-  ['CONNECT', `CONNECT weir:443 HTTP/1.1\r\nHost: weir:443\r\n\r\n`],
-  ['lines that end in bare carriage returns', `POST ${PATH} HTTP/1.1\rHost: weir\r${LENGTH.trim()}\r\r${BODY}`],
-  ['two spaces in the request line', `POST  ${PATH} HTTP/1.1\r\nHost: weir\r\n${LENGTH}\r\n${BODY}`],
-  ['a tab in the request line', `POST\t${PATH} HTTP/1.1\r\nHost: weir\r\n${LENGTH}\r\n${BODY}`],
-  ['a space behind the version', `POST ${PATH} HTTP/1.1 \r\nHost: weir\r\n${LENGTH}\r\n${BODY}`],
-  ['no version', `POST ${PATH}\r\nHost: weir\r\n${LENGTH}\r\n${BODY}`],
-  ['a control byte in the target', `POST ${PATH}\x01 HTTP/1.1\r\nHost: weir\r\n${LENGTH}\r\n${BODY}`],
-  ['a method that is no token', `PO(ST ${PATH} HTTP/1.1\r\nHost: weir\r\n${LENGTH}\r\n${BODY}`],
-  ['a target that is no path', `POST mcp HTTP/1.1\r\nHost: weir\r\n${LENGTH}\r\n${BODY}`],
+  ['a target with a user', posting(LENGTH).replace(PATH, `http://weir@localhost${PATH}`)],
+  ['CONNECT', `CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\n\r\n`],
+  ['lines that end in bare carriage returns', `POST ${PATH} HTTP/1.1\rHost: localhost\r${LENGTH.trim()}\r\r${BODY}`],
+  ['two spaces in the request line', `POST  ${PATH} HTTP/1.1\r\nHost: localhost\r\n${LENGTH}\r\n${BODY}`],
+  ['a tab in the request line', `POST\t${PATH} HTTP/1.1\r\nHost: localhost\r\n${LENGTH}\r\n${BODY}`],
+  ['a space behind the version', `POST ${PATH} HTTP/1.1 \r\nHost: localhost\r\n${LENGTH}\r\n${BODY}`],
+  ['no version', `POST ${PATH}\r\nHost: localhost\r\n${LENGTH}\r\n${BODY}`],
+  ['a control byte in the target', `POST ${PATH}\x01 HTTP/1.1\r\nHost: localhost\r\n${LENGTH}\r\n${BODY}`],
+  ['a method that is no token', `PO(ST ${PATH} HTTP/1.1\r\nHost: localhost\r\n${LENGTH}\r\n${BODY}`],
+  ['a target that is no path', `POST mcp HTTP/1.1\r\nHost: localhost\r\n${LENGTH}\r\n${BODY}`],
   ['a chunk size with 0x', posting(CHUNKED, `0x18\r\n${BODY}\r\n0\r\n\r\n`)],
   ['a chunk size with a sign', posting(CHUNKED, `+18\r\n${BODY}\r\n0\r\n\r\n`)],
   ['an empty chunk size', posting(CHUNKED, `\r\n${BODY}\r\n0\r\n\r\n`)],
@@ -103,7 +103,7 @@ const REFUSED = [
 
 /** A good WebSocket upgrade with `fields` added, and `body` behind it. */
 function upgrade(fields, body) {
-  return 'GET /mcp/ws?client_id=smuggled HTTP/1.1\r\nHost: weir\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
+  return 'GET /mcp/ws?client_id=smuggled HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n'
     + `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n${fields}\r\n${body}`
 }
 
@@ -138,8 +138,8 @@ describe('what two servers could read in two ways', () => {
 
   for (const [what, line] of [
     ['HTTP/2.0 by prior knowledge', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
-    ['a version in lower case', `GET ${PATH} http/1.1\r\nHost: weir\r\n\r\n`],
-    ['HTTP/3.1', `GET ${PATH} HTTP/3.1\r\nHost: weir\r\n\r\n`],
+    ['a version in lower case', `GET ${PATH} http/1.1\r\nHost: localhost\r\n\r\n`],
+    ['HTTP/3.1', `GET ${PATH} HTTP/3.1\r\nHost: localhost\r\n\r\n`],
   ]) {
     it(`is refused: ${what}`, async () => {
       const tcp = await Tcp.open(weir)

@@ -48,7 +48,7 @@ describe('the upgrade', () => {
   it('to anything else does not happen: no h2c behind a proxy\'s back', async () => {
     const tcp = await Tcp.open(weir, 'ws')
     const settings = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n'
-    tcp.write(`GET /mcp/stats HTTP/1.1\r\nHost: weir\r\n${settings}\r\n`)
+    tcp.write(`GET /mcp/stats HTTP/1.1\r\nHost: localhost\r\n${settings}\r\n`)
     await tcp.until('\r\n\r\n')
     assert.equal(responses(tcp.text)[0].status, 200)
     tcp.destroy()
@@ -88,7 +88,7 @@ describe('the upgrade', () => {
 
   it('is the end of HTTP: a request behind it is a broken frame', async () => {
     const tcp = await Tcp.open(weir, 'ws')
-    tcp.write(`${upgrade(PATH)}GET /mcp/stats HTTP/1.1\r\nHost: weir\r\n\r\n`)
+    tcp.write(`${upgrade(PATH)}GET /mcp/stats HTTP/1.1\r\nHost: localhost\r\n\r\n`)
     const text = await tcp.end()
     assert.equal(text.match(/HTTP\/1\.1/g).length, 1)
     assert.match(text, /^HTTP\/1\.1 101 /)
@@ -96,9 +96,9 @@ describe('the upgrade', () => {
 
   it('is the end of HTTP later, too', async () => {
     const tcp = await upgraded(weir, '/mcp/ws/echo')
-    tcp.write(frame(BINARY, 'GET / HTTP/1.1\r\nHost: weir\r\n\r\n'))
+    tcp.write(frame(BINARY, 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n'))
     await tcp.reach('the echo', ({ bytes }) => frames(bytes).length === 1)
-    tcp.write('GET /mcp/stats HTTP/1.1\r\nHost: weir\r\n\r\n')
+    tcp.write('GET /mcp/stats HTTP/1.1\r\nHost: localhost\r\n\r\n')
     assert.equal(await closeCode(tcp), 1002)
   })
 

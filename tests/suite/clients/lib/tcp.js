@@ -76,7 +76,7 @@ export class Tcp {
 /** The raw response of a GET that does not end. */
 export async function stream(weir, path) {
   const tcp = await Tcp.open(weir)
-  tcp.write(`GET ${path} HTTP/1.1\r\nHost: weir\r\nAccept: text/event-stream\r\n\r\n`)
+  tcp.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n`)
   return tcp
 }
 

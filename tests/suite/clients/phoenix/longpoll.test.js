@@ -227,7 +227,7 @@ describe('polls by hand', () => {
     const session = await Session.open(own, '&client_id=stopped')
     await session.join('mcp:gateway')
     const tcp = await Tcp.open(own, 'ws')
-    const get = path => `GET ${path} HTTP/1.1\r\nHost: weir\r\n\r\n`
+    const get = path => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
     tcp.write(get('/mcp/health/stopped') + get(`${PATH}&token=${session.token}`))
     await tcp.until('pending_acks') // the poll is right behind the request that this answers
     await own.end('SIGTERM')

@@ -42,7 +42,7 @@ describe('no more connections', () => {
     assert.ok(count(crowd, 200) > 100, `${count(crowd, 200)} were let in`)
     for (let n = 1; n <= 20; n++) {
       const body = JSON.stringify({ type: 'chat', data: n })
-      backend.write(`POST /mcp/clients/served/messages HTTP/1.1\r\nHost: weir\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+      backend.write(`POST /mcp/clients/served/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
       assert.equal((await message(es, 'chat')).data.data, n)
     }
     for (const tcp of crowd) tcp.destroy('reset')

@@ -58,7 +58,7 @@ describe('the feed of client pushes', () => {
 
   it('comes as NDJSON for who accepts that', async () => {
     const tcp = await Tcp.open(weir)
-    tcp.write('GET /mcp/events?client=lines HTTP/1.1\r\nHost: weir\r\nAccept: application/x-ndjson\r\nX-Client-ID: backend\r\n\r\n')
+    tcp.write('GET /mcp/events?client=lines HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\nX-Client-ID: backend\r\n\r\n')
     const head = await tcp.until('\r\n\r\n')
     assert.match(head, /^HTTP\/1\.1 200 /)
     assert.match(head, /content-type: application\/x-ndjson/i)

@@ -53,6 +53,7 @@ const CODECS: [(&str, &[&str]); 7] = [
 const SHARD: [&[&str]; 6] = [
     &[
         "chunks",
+        "encryption",
         "error",
         "hash_ring",
         "lane",
@@ -67,7 +68,7 @@ const SHARD: [&[&str]; 6] = [
         "timers",
     ],
     &["policy"],
-    &["acks", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "session"],
+    &["acks", "audit", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "session"],
     &["channels"],
     &["downstream", "durable", "mail", "mcp", "upstream"],
     &["fuzzing", "turn"],
@@ -77,8 +78,10 @@ const SHARD: [&[&str]; 6] = [
 const STATE: [&str; 4] = ["Shard", "Cx", "Alarm", "Post"];
 
 /// Modules of the shard that know no codec; `error` writes JSON and may use that one.
-const WITHOUT_CODECS: [&str; 17] = [
+const WITHOUT_CODECS: [&str; 19] = [
+    "audit",
     "chunks",
+    "encryption",
     "hash_ring",
     "lane",
     "limits",

@@ -5,6 +5,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use weir_shard::limits::{
@@ -15,10 +16,13 @@ use weir_shard::limits::{
 use super::settings::Limit;
 
 pub(super) use self::lists::{KEYS as LISTS, apply};
-pub(super) use self::sources::{URL, is_url_of_keys, pem};
+pub(super) use self::sources::{URL, is_resource, is_url_of_keys, pem};
 
 /// Bytes of the shortest secret (RFC 7518, 3.2: as long as the hash).
 pub(super) const SECRET_BYTES_MIN: usize = 32;
+
+/// Where MCP is served: over Streamable HTTP, and over HTTP+SSE.
+const PATHS: [&str; 2] = ["/mcp", "/sse"];
 
 /// What `[auth]` says.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,7 +30,12 @@ pub(super) struct Auth {
     /// None: `required` if there is any key.
     pub(super) mode: Option<Mode>,
     pub(super) query_token: bool,
+    pub(super) join_token: bool,
     pub(super) ticket_ttl: Duration,
+    /// The URL of `/mcp` as clients have it.
+    pub(super) resource: Option<Box<str>>,
+    /// Who gives out tokens. Empty: the issuers that are URLs.
+    pub(super) authorization_servers: Vec<Box<str>>,
     pub(super) secret: Option<Secret>,
     pub(super) public_key: Option<Material>,
     /// Of `auth.jwt.public_keys`.
@@ -67,7 +76,10 @@ impl Default for Auth {
         Auth {
             mode: None,
             query_token: auth.query_token,
+            join_token: auth.join_token,
             ticket_ttl: auth.ticket_ttl,
+            resource: None,
+            authorization_servers: Vec::new(),
             secret: None,
             public_key: None,
             public_keys: Vec::new(),
@@ -104,6 +116,7 @@ impl Auth {
         limits::Auth {
             mode: self.mode(),
             query_token: self.query_token,
+            join_token: self.join_token,
             keys: KeySet::new(keys.chain(self.public_keys.iter().cloned())).into(),
             key_urls: self.key_urls().collect(),
             issuers: self.issuers.as_slice().into(),
@@ -115,8 +128,36 @@ impl Auth {
             cache_ttl: self.cache_ttl,
             ticket_ttl: self.ticket_ttl,
             signing: self.signing(),
+            keeps_tokens: false,
             revoked: Box::default(),
         }
+    }
+
+    /// What the gateway is to OAuth.
+    pub(super) fn resource(&self) -> limits::Resource {
+        let issuers = self.issuers.iter().chain(self.jwks.iter().map(|jwks| &jwks.issuer));
+        let urls = issuers.filter(|issuer| is_url_of_keys(issuer)).cloned();
+        let named = &self.authorization_servers;
+        limits::Resource {
+            url: self.resource.clone(),
+            authorization_servers: if named.is_empty() { urls.collect() } else { named.as_slice().into() },
+        }
+    }
+
+    /// Whom tokens may be meant for: those that are configured, and the gateway's own URLs. Without one that is
+    /// configured these are known only where no other machine can have the same.
+    pub(super) fn audiences(&self, bind: IpAddr, ports: &[u16]) -> Box<[Box<str>]> {
+        let own: Vec<String> = match &self.resource {
+            Some(url) => vec![url.strip_suffix(PATHS[0]).unwrap_or(url).to_owned()],
+            None if bind.to_canonical().is_loopback() => {
+                let hosts =
+                    ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into_iter().chain([host(bind)]);
+                hosts.flat_map(|host| ports.iter().map(move |port| format!("http://{host}:{port}"))).collect()
+            }
+            None => Vec::new(),
+        };
+        let own = own.iter().flat_map(|base| PATHS.map(|path| format!("{base}{path}").into()));
+        self.audiences.iter().cloned().chain(own).collect()
     }
 
     /// No more than any client may.
@@ -172,6 +213,11 @@ impl Auth {
         }
         found
     }
+}
+
+/// An address as URLs have it.
+fn host(address: IpAddr) -> String {
+    if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
 }
 
 /// A role that no list has named before.

@@ -38,7 +38,21 @@ pub(in crate::config) fn pem(text: &str) -> Result<Material, Fault> {
 /// Whether keys may be fetched from `url`: over TLS, or from this machine, and so from where nobody between can
 /// change them.
 pub(in crate::config) fn is_url_of_keys(url: &str) -> bool {
-    let Some((scheme, rest)) = url.split_once("://") else { return false };
+    match parts(url) {
+        Some((true, _)) => true,
+        Some((false, host)) => is_loopback(host),
+        None => false,
+    }
+}
+
+/// Whether `url` may be that of the gateway's `/mcp`.
+pub(in crate::config) fn is_resource(url: &str) -> bool {
+    parts(url).is_some() && url.ends_with("/mcp") && !url.contains('?')
+}
+
+/// Whether a URL of http is one of https, and its host.
+fn parts(url: &str) -> Option<(bool, &str)> {
+    let (scheme, rest) = url.split_once("://")?;
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     let bracket = authority.find(']').map_or(0, |end| end + 1);
     let colon = authority[bracket..].find(':').map_or(authority.len(), |at| bracket + at);
@@ -48,9 +62,9 @@ pub(in crate::config) fn is_url_of_keys(url: &str) -> bool {
         && url.len() <= URL_BYTES_MAX
         && rest.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
     match scheme.to_ascii_lowercase().as_str() {
-        "https" => right,
-        "http" => right && is_loopback(host),
-        _ => false,
+        "https" if right => Some((true, host)),
+        "http" if right => Some((false, host)),
+        _ => None,
     }
 }
 
@@ -92,6 +106,23 @@ mod tests {
             "ftp://127.0.0.1/",
         ] {
             assert!(!is_url_of_keys(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_gateway_is_where_its_mcp_is() {
+        for url in ["https://weir.example.com/mcp", "http://intranet:4001/mcp", "https://a/gate/mcp"] {
+            assert!(is_resource(url), "{url}");
+        }
+        for url in [
+            "",
+            "weir.example.com/mcp",
+            "https://a/",
+            "https://a/mcp/",
+            "https://a/mcp?b",
+            "https://a/b#/mcp",
+        ] {
+            assert!(!is_resource(url), "{url}");
         }
     }
 

@@ -103,7 +103,8 @@ fn roles_are_shipped_and_added() {
     let partner = auth.rules(auth.role("partner"));
     assert_eq!(partner.permissions, Permissions::READ | Permissions::PUBLISH);
     assert!(partner.permits_topic("room:u1", "u1") && !partner.permits_topic("room:u2", "u1"));
-    assert!(partner.permits_mcp("read", "u1") && !partner.permits_mcp("a__delete_all", "u1"));
+    assert!(partner.allows_mcp("tools/call:read", "u1") && !partner.denies_mcp("tools/call:read", "u1"));
+    assert!(partner.denies_mcp("tools/call:a__delete_all", "u1"));
     assert_eq!(auth.rules(auth.role("guest")).permissions, Permissions::NONE);
     assert_eq!(auth.rules(auth.role("trial")).permissions, Permissions::READ);
 }

@@ -104,11 +104,11 @@ fn the_built_in_server_is_there_when_no_other_is() {
 
 #[test]
 fn hosts_follow_the_address_unless_they_are_named() {
-    let hosts = |text: &str| shard(text, 1).mcp.hosts.join(" ");
-    assert_eq!(hosts(""), "localhost 127.0.0.1 [::1]");
-    assert_eq!(hosts("[server]\nbind = \"127.0.0.2\"\n"), "localhost 127.0.0.1 [::1] 127.0.0.2");
+    let hosts = |text: &str| shard(text, 1).browser.hosts.join(" ");
+    assert_eq!(hosts(""), "localhost");
+    assert_eq!(hosts("[server]\nbind = \"127.0.0.2\"\n"), "localhost");
     assert_eq!(hosts("[server]\nbind = \"0.0.0.0\"\n"), "");
-    assert_eq!(hosts("[mcp]\nhosts = [\"Weir.example\"]\n"), "weir.example");
+    assert_eq!(hosts("[security]\nhosts = [\"Weir.example\"]\n"), "localhost weir.example");
 }
 
 #[test]

@@ -58,7 +58,8 @@ impl Shard {
                 }
                 (Ok(message), None) if is_request(&message) => {
                     let headers = &request.headers.passed;
-                    let from = From { outlet, client: Client::Session(session), headers };
+                    let (client, who) = (Client::Session(session), request.raw.who);
+                    let from = From { outlet, client, who, headers };
                     self.mcp_message(from, message, cx);
                 }
                 (Ok(message), None) => self.tell_hub(session, request, message, cx),
@@ -82,8 +83,9 @@ impl Shard {
             Ok(Message::Request { id, method, .. }) if method == "initialize" => {
                 Some(Fault::invalid("initialize stands alone.").to(Some(*id)))
             }
-            Ok(Message::Request { id, .. }) => {
-                self.charge_mcp(exchange, request, Some(session), Some(*id), cx).err()
+            Ok(message @ Message::Request { id, .. }) => {
+                let charged = self.charge_mcp(exchange, request, Some(session), Some(*id), cx);
+                charged.and_then(|()| self.may_send(request, message)).err()
             }
             Ok(_) => None,
         }

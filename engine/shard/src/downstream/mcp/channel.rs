@@ -7,6 +7,7 @@ use weir_transports::phoenix::{Frame, Payload, Status};
 
 use crate::channels::Join;
 use crate::downstream::connection::{Channel, Joined, Link, Presence};
+use crate::downstream::identity::is_guest;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::turn::{Cx, Shard};
@@ -22,18 +23,12 @@ impl Shard {
         text: Option<&str>,
         cx: &mut Cx<'_>,
     ) -> Flow {
-        if !link.welcome {
-            self.reply_error(token, link, frame, &Error::Origin, cx);
-            return Flow::Go;
-        }
-        let identified = if link.session.is_none() && join.client_id.is_none() {
+        let nameless = link.session.is_none() && join.client_id.is_none();
+        let identified = if nameless && link.proof.who().is_none_or(is_guest) {
             let name = self.mint();
-            self.name_session(&name, cx).map(|session| {
-                link.session = Some(session);
-                Flow::Go
-            })
+            self.take_name(token, link, &name, cx).map(|()| Flow::Go)
         } else {
-            self.identify(link, join, text, cx)
+            self.identify(token, link, join, text, cx)
         };
         match identified {
             Ok(Flow::Go) => {}

@@ -9,7 +9,6 @@ use weir_transports::jsonrpc::{DecodeError, Id, Refused};
 use weir_transports::mcp::code;
 
 use crate::downstream::exchange::Outcome;
-use crate::downstream::mcp::headers::with_headers;
 use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::turn::{Cx, Shard};
@@ -34,14 +33,14 @@ pub(crate) struct Fault<'a> {
     pub(crate) data: Option<Vec<u8>>,
     /// The request's, where one could be read.
     pub(crate) id: Option<Id<'a>>,
-    /// When trying again may help, seconds.
-    pub(crate) retry_after: Option<u64>,
+    /// The error of the table that it is, if it is one.
+    pub(crate) error: Option<Error>,
 }
 
 impl<'a> Fault<'a> {
     /// A fault of an HTTP request as such.
     pub(crate) fn http(status: u16, message: impl Into<Cow<'static, str>>) -> Fault<'a> {
-        Fault { status, code: BAD_REQUEST, message: message.into(), data: None, id: None, retry_after: None }
+        Fault { status, code: BAD_REQUEST, message: message.into(), data: None, id: None, error: None }
     }
 
     /// A body that is no message, or none that belongs here.
@@ -72,7 +71,7 @@ impl<'a> Fault<'a> {
         let mut data = Vec::new();
         error.write_json(&mut data);
         let message = error.message().into_owned().into();
-        Fault { status, code, message, data: Some(data), id, retry_after: error.retry_after_seconds() }
+        Fault { status, code, message, data: Some(data), id, error: Some(error.clone()) }
     }
 
     /// With the request's id.
@@ -112,15 +111,17 @@ impl Shard {
         self.stats.http_requests += 1;
         let mut body = Vec::new();
         fault.write(&mut body);
-        let json = ("Content-Type", "application/json");
-        let retry_after = fault.retry_after.map(|seconds| seconds.to_string());
-        let fixed: &[_] = match (&retry_after, fault.status) {
-            (Some(seconds), _) => &[json, ("Retry-After", seconds)],
-            (None, 405) => &[json, ("Allow", "GET, POST, DELETE")],
-            _ => &[json],
-        };
-        with_headers(fixed, None, terms.standing, |headers| {
-            self.put(token, cx, |out| response::write(out, fault.status, headers, &body, terms.keep_alive));
+        let mut own = vec![("Content-Type", "application/json")];
+        let error = fault.error.as_ref();
+        let retry_after = error.and_then(Error::retry_after_seconds).map(|seconds| seconds.to_string());
+        own.extend(retry_after.as_deref().map(|seconds| ("Retry-After", seconds)));
+        let challenge = error.and_then(|error| self.challenge(error));
+        own.extend(challenge.as_deref().map(|challenge| ("WWW-Authenticate", challenge)));
+        if fault.status == 405 {
+            own.push(("Allow", "GET, POST, DELETE"));
+        }
+        self.put_head(token, &own, &terms, cx, |out, headers| {
+            response::write(out, fault.status, headers, &body, terms.keep_alive);
         });
         if terms.keep_alive {
             return Outcome::Done;

@@ -1,14 +1,10 @@
-//! The headers that MCP looks at, and those it answers with.
+//! The headers that MCP looks at.
 
 use weir_transports::http1::Head;
-
-use crate::policy::Standing;
 
 /// What one request's head says to MCP, found in one pass.
 #[derive(Debug, Default)]
 pub(crate) struct Headers<'a> {
-    pub(crate) host: Option<&'a str>,
-    pub(crate) origin: Option<&'a str>,
     pub(crate) accept: Option<&'a str>,
     pub(crate) content_type: Option<&'a str>,
     pub(crate) client: Option<&'a str>,
@@ -38,8 +34,6 @@ impl<'a> Headers<'a> {
     fn slot(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
         // The length tells most names apart.
         let (known, slot) = match name.len() {
-            4 => ("host", &mut self.host),
-            6 if name.as_bytes()[0] | 0x20 == b'o' => ("origin", &mut self.origin),
             6 => ("accept", &mut self.accept),
             8 => ("mcp-name", &mut self.name),
             10 => ("mcp-method", &mut self.method),
@@ -61,34 +55,6 @@ fn is_passed(name: &str) -> bool {
         || is("traceparent")
         || is("tracestate")
         || is("baggage")
-}
-
-/// Calls `write` with `fixed`, then `Mcp-Session-Id`, then where the requester stands with its limit.
-pub(crate) fn with_headers(
-    fixed: &[(&str, &str)],
-    session: Option<&str>,
-    standing: Option<Standing>,
-    write: impl FnOnce(&[(&str, &str)]),
-) {
-    const MOST: usize = 8;
-    let mut headers = [("", ""); MOST];
-    let mut len = 0;
-    let mut limits = [itoa::Buffer::new(), itoa::Buffer::new(), itoa::Buffer::new()];
-    let [limit, remaining, reset] = &mut limits;
-    let standing = standing.map(|at| {
-        [
-            ("X-RateLimit-Limit", limit.format(at.limit)),
-            ("X-RateLimit-Remaining", remaining.format(at.remaining)),
-            ("X-RateLimit-Reset", reset.format(at.reset_seconds)),
-        ]
-    });
-    let session = session.map(|id| ("Mcp-Session-Id", id));
-    let all = fixed.iter().copied().chain(session).chain(standing.into_iter().flatten());
-    for (slot, header) in headers.iter_mut().zip(all) {
-        *slot = header;
-        len += 1;
-    }
-    write(&headers[..len]);
 }
 
 /// Whether a client that sent `accept` (RFC 9110 section 12.5.1) takes `kind/subkind`. Weights are not
@@ -126,32 +92,15 @@ mod tests {
 
     #[test]
     fn every_header_has_its_place_whatever_its_case() {
-        let head = b"POST /mcp HTTP/1.1\r\nHOST: h\r\norigin: o\r\nAccept: a\r\naccept: b\r\n\
+        let head = b"POST /mcp HTTP/1.1\r\nHOST: h\r\nAccept: a\r\naccept: b\r\n\
                      mcp-SESSION-id: s\r\nMcp-Protocol-Version: v\r\nMcp-Param-Region: r\r\nTraceparent: t\r\n\
                      X-Other: x\r\n\r\n";
         let limits = weir_transports::http1::Limits { head_bytes_max: 4096, line_bytes_max: 1024 };
         let head = weir_transports::http1::parse_head(head, &limits).expect("valid").expect("whole");
         let headers = Headers::of(&head);
-        assert_eq!((headers.host, headers.origin, headers.accept), (Some("h"), Some("o"), Some("a")));
+        assert_eq!((headers.accept, headers.content_type), (Some("a"), None));
         assert_eq!((headers.session, headers.version, headers.name), (Some("s"), Some("v"), None));
         let passed: Vec<_> = headers.passed.iter().map(|(name, value)| (&**name, &**value)).collect();
         assert_eq!(passed, [("Mcp-Param-Region", "r"), ("Traceparent", "t")]);
-    }
-
-    #[test]
-    fn answers_carry_session_and_limit_where_there_is_one() {
-        let mut seen = Vec::new();
-        let standing = Standing { limit: 3, remaining: 2, reset_seconds: 1 };
-        with_headers(&[("A", "b")], Some("id"), Some(standing), |headers| {
-            seen = headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
-        });
-        let expected = [
-            "A: b",
-            "Mcp-Session-Id: id",
-            "X-RateLimit-Limit: 3",
-            "X-RateLimit-Remaining: 2",
-            "X-RateLimit-Reset: 1",
-        ];
-        assert_eq!(seen, expected);
     }
 }

@@ -12,7 +12,7 @@ use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::accepts;
 use crate::downstream::mcp::pending::{Form, HttpSse, Source};
 use crate::downstream::mcp::post::{Request, text};
-use crate::mcp::session::Carrier;
+use crate::mcp::session::{Carrier, same_subject};
 use crate::turn::{Cx, Shard};
 
 impl Shard {
@@ -27,9 +27,10 @@ impl Shard {
         }
         request.form = Form::Sse;
         let id: Box<str> = self.mint_session_id().into();
+        let who = request.raw.who.cloned();
         let endpoint = format!("/messages?sessionId={id}");
         self.serving.http_sse.insert(id.clone(), request.token);
-        let mut pending = request.pending(Source::HttpSse(Box::new(HttpSse { id, session: None })));
+        let mut pending = request.pending(Source::HttpSse(Box::new(HttpSse { id, who, session: None })));
         self.begin_stream(request.token, &mut pending, cx);
         self.write_part(request.token, &pending, cx, |out| {
             sse::event(out, None, Some("endpoint"), &endpoint)
@@ -51,7 +52,8 @@ impl Shard {
             return Ok(Outcome::Gone);
         }
         let stream = *self.serving.http_sse.get(&*id).ok_or_else(Fault::no_session)?;
-        let session = self.http_sse(stream).ok_or_else(Fault::no_session)?.session;
+        let open = self.http_sse(stream).filter(|open| same_subject(&open.who, request.raw.who));
+        let session = open.ok_or_else(Fault::no_session)?.session;
         let message = jsonrpc::decode(text(request)?).map_err(Fault::undecodable)?;
         let asked = match &message {
             Message::Request { id, .. } => Some(*id),
@@ -59,11 +61,13 @@ impl Shard {
         };
         if !matches!(message, Message::Response { .. }) {
             self.charge_mcp(exchange, request, session, asked, cx)?;
+            self.may_send(request, &message)?;
         }
         let session = match (session, &message) {
             (Some(session), _) => session,
             (None, Message::Request { id, method, params }) if method == "initialize" => {
-                let opened = self.mcp_open(*params, Carrier::HttpSse { connection: stream }, cx);
+                let carrier = Carrier::HttpSse { connection: stream };
+                let opened = self.mcp_open(*params, carrier, request.raw.who.cloned(), cx);
                 let session = opened.map_err(|error| Fault::of(&error, Some(*id)))?;
                 if let Some(open) = self.http_sse(stream) {
                     open.session = Some(session);
@@ -78,7 +82,9 @@ impl Shard {
         self.tell_hub(session, request, message, cx);
         self.stats.http_requests += 1;
         let (terms, token) = (request.terms, request.token);
-        self.put(token, cx, |out| response::write(out, 202, &[], b"Accepted", terms.keep_alive));
+        self.put_head(token, &[], &terms, cx, |out, headers| {
+            response::write(out, 202, headers, b"Accepted", terms.keep_alive);
+        });
         Ok(Outcome::Done)
     }
 

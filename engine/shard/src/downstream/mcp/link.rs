@@ -8,6 +8,7 @@ use weir_transports::mcp::{Method, code};
 use weir_transports::phoenix;
 
 use crate::downstream::connection::{Joined, Link};
+use crate::downstream::identity::of_message;
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::modern::{id_of, says_stateless};
 use crate::mcp::outlet::{Client, From, Outlet};
@@ -93,7 +94,8 @@ impl Shard {
         if !matches!(message, Message::Response { .. })
             && let Some(client) = link.session
         {
-            let charged = self.charge(client, cx);
+            let charged = self.may(link.proof.who(), of_message(&message));
+            let charged = charged.and_then(|()| self.charge(client, link.proof.who(), cx));
             // A notification too many is left out: nothing can be said about it.
             match (charged, id) {
                 (Err(_), None) => return Ok(()),
@@ -110,14 +112,16 @@ impl Shard {
         let notifies = matches!(message, Message::Notification { .. });
         if topic.is_none() && (says_stateless(&message) || notifies && session.is_none()) {
             let outlet = Outlet::Link { connection: token };
-            self.mcp_message(From { outlet, client: Client::Stateless, headers: &[] }, message, cx);
+            let who = link.proof.who.as_ref();
+            self.mcp_message(From { outlet, client: Client::Stateless, who, headers: &[] }, message, cx);
             return Ok(());
         }
         let Some(session) = self.link_session(token, link, topic, session, &message, cx)? else {
             return Ok(());
         };
         let outlet = Outlet::Session { session };
-        self.mcp_message(From { outlet, client: Client::Session(session), headers: &[] }, message, cx);
+        let (client, who) = (Client::Session(session), link.proof.who.as_ref());
+        self.mcp_message(From { outlet, client, who, headers: &[] }, message, cx);
         Ok(())
     }
 
@@ -136,7 +140,7 @@ impl Shard {
             (Some(_), Method::Initialize) => Fault::invalid("The session is initialized already."),
             (Some(session), _) => return Ok(Some(session)),
             (None, Method::Initialize) => {
-                let opened = self.mcp_open(*params, carrier(token, topic), cx);
+                let opened = self.mcp_open(*params, carrier(token, topic), link.proof.who.clone(), cx);
                 let opened = opened.map_err(|error| Fault::of(&error, Some(*id)))?;
                 match topic.and_then(|topic| link.channel_mut(topic)) {
                     Some(channel) => channel.state = Joined::Mcp { session: Some(opened) },

@@ -9,7 +9,6 @@ mod channel;
 mod deliver;
 mod fault;
 mod get;
-mod guard;
 mod headers;
 mod http_sse;
 mod link;
@@ -25,6 +24,7 @@ use std::collections::BTreeMap;
 
 use weir_ring::token::Token;
 
+pub(crate) use fault::Fault;
 pub(crate) use pending::Pending;
 pub(crate) use streams::McpStreams;
 

@@ -90,11 +90,12 @@ impl Shard {
             return Err(Fault::invalid("Since 2026-07-28 clients send no responses."));
         }
         self.charge_mcp(exchange, request, None, id, cx)?;
+        self.may_send(request, &message)?;
         let token = request.token;
         let number = self.next_ticket();
         let outlet = Outlet::Post { connection: token, exchange: number };
         let headers = &request.headers.passed;
-        let from = From { outlet, client: Client::Stateless, headers };
+        let from = From { outlet, client: Client::Stateless, who: request.raw.who, headers };
         let Message::Request { ref method, .. } = message else {
             self.mcp_message(from, message, cx);
             return Ok(self.accept_post(request, cx));

@@ -6,13 +6,15 @@ use weir_transports::http1::response;
 use weir_transports::mcp::Version;
 use weir_transports::sse;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::downstream::connection::{Stage, Waiting, Watch};
+use crate::downstream::identity::Proof;
 use crate::downstream::lifecycle::WRITE_STALL;
-use crate::downstream::mcp::headers::with_headers;
 use crate::downstream::reply::Terms;
 use crate::mcp::outlet::Outlet;
+use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 
 /// Something is sent at least this often, so that proxies do not take the stream for dead.
@@ -36,6 +38,8 @@ pub(crate) struct Pending {
     pub(crate) terms: Terms,
     /// The client knows chunks (HTTP/1.1): the connection outlives the stream.
     pub(crate) chunked: bool,
+    /// Who asks, looked at again while it waits.
+    pub(crate) proof: Proof,
     /// An `initialize`: the answer names the session.
     pub(crate) opens: bool,
     /// A `subscriptions/listen`: ends when somebody ends it.
@@ -68,6 +72,8 @@ pub(crate) enum Source {
 pub(crate) struct HttpSse {
     /// What `sessionId` names it.
     pub(crate) id: Box<str>,
+    /// Whose it is, as proved.
+    pub(crate) who: Option<Arc<Principal>>,
     /// Its session, once there was an `initialize`.
     pub(crate) session: Option<Token>,
 }
@@ -179,17 +185,21 @@ impl Shard {
         self.stats.http_requests += 1;
         let session = self.opened(pending);
         let keep_alive = pending.terms.keep_alive;
-        let json = [("Content-Type", "application/json")];
-        with_headers(&json, session.as_deref(), pending.terms.standing, |headers| {
-            self.put(connection, cx, |out| response::write(out, status, headers, message, keep_alive));
+        let json = ("Content-Type", "application/json");
+        let own = match &session {
+            Some(id) => &[json, ("Mcp-Session-Id", id)][..],
+            None => &[json],
+        };
+        self.put_head(connection, own, &pending.terms, cx, |out, headers| {
+            response::write(out, status, headers, message, keep_alive);
         });
     }
 
     /// Writes an answer without a body: accepted.
     pub(crate) fn write_accepted(&mut self, connection: Token, terms: Terms, cx: &mut Cx<'_>) {
         self.stats.http_requests += 1;
-        with_headers(&[], None, terms.standing, |headers| {
-            self.put(connection, cx, |out| response::write(out, 202, headers, b"", terms.keep_alive));
+        self.put_head(connection, &[], &terms, cx, |out, headers| {
+            response::write(out, 202, headers, b"", terms.keep_alive);
         });
     }
 
@@ -203,14 +213,17 @@ impl Shard {
         self.stats.http_requests += 1;
         let session = self.opened(pending);
         let Pending { chunked, terms, .. } = *pending;
-        with_headers(&SSE_HEADERS, session.as_deref(), terms.standing, |headers| {
-            self.put(connection, cx, |out| {
-                if chunked {
-                    response::write_chunked_head(out, 200, headers, terms.keep_alive);
-                } else {
-                    response::write_stream_head(out, 200, headers);
-                }
-            });
+        let [kind, cache, buffering] = SSE_HEADERS;
+        let own = match &session {
+            Some(id) => &[kind, cache, buffering, ("Mcp-Session-Id", id)][..],
+            None => &SSE_HEADERS,
+        };
+        self.put_head(connection, own, &terms, cx, |out, headers| {
+            if chunked {
+                response::write_chunked_head(out, 200, headers, terms.keep_alive);
+            } else {
+                response::write_stream_head(out, 200, headers);
+            }
         });
         self.prime(connection, pending, cx);
         self.wake_by(connection, cx.now.mono.plus(COMMENT_INTERVAL));

@@ -1,5 +1,6 @@
 //! `POST /mcp`: one message of a client, and the answer to it.
 
+use weir_ring::time::Wall;
 use weir_ring::token::Token;
 use weir_transports::http1::{Head, Method, Version as Http};
 use weir_transports::jsonrpc::{self, Id, Message};
@@ -8,14 +9,15 @@ use weir_transports::mcp::{self, Version};
 use crate::downstream::connection::{Exchange, Stage, Waiting, Watch};
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
+use crate::downstream::identity::{Proof, is_guest, of_message};
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::headers::{Headers, accepts};
+use crate::downstream::mcp::modern;
 use crate::downstream::mcp::pending::{COMMENT_INTERVAL, Form, Pending, Source};
-use crate::downstream::mcp::{guard, modern};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
-use crate::mcp::session::Carrier;
+use crate::mcp::session::{Carrier, same_subject};
 use crate::policy::Verdict;
 use crate::route::CLIENT_ID_BYTES_MAX;
 use crate::turn::{Cx, Shard};
@@ -37,6 +39,8 @@ pub(crate) struct Request<'a> {
     pub(crate) chunked: bool,
     /// What the answer may be.
     pub(crate) form: Form,
+    /// When it came.
+    pub(crate) now: Wall,
 }
 
 impl Request<'_> {
@@ -47,6 +51,7 @@ impl Request<'_> {
             form: self.form,
             terms: self.terms,
             chunked: self.chunked,
+            proof: Proof::new(self.raw.who.cloned(), self.now),
             opens: false,
             long: false,
         }
@@ -70,9 +75,10 @@ impl Shard {
             head,
             headers: Headers::of(head),
             raw,
-            terms: Terms { keep_alive: head.keep_alive, standing: None },
+            terms: self.terms(head),
             chunked: head.version == Http::Http11,
             form: Form::Undecided,
+            now: cx.now.wall,
         };
         match self.serve_mcp(exchange, endpoint, &mut request, cx) {
             Ok(outcome) => outcome,
@@ -87,7 +93,6 @@ impl Shard {
         request: &mut Request<'a>,
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
-        guard::check(&request.headers, &self.config.mcp.hosts)?;
         match (endpoint, request.head.method) {
             (Endpoint::HttpSse, _) => self.http_sse_stream(request, cx),
             (Endpoint::Messages, _) => self.http_sse_post(exchange, request, cx),
@@ -96,11 +101,6 @@ impl Shard {
             (_, Method::Delete) => self.delete_session(request, cx),
             _ => Err(Fault::http(405, "This path serves GET, POST and DELETE.")),
         }
-    }
-
-    /// Whether a request may speak MCP at all.
-    pub(crate) fn check_guard(&self, head: &Head<'_>) -> Result<(), Fault<'static>> {
-        guard::check(&Headers::of(head), &self.config.mcp.hosts)
     }
 
     /// From its first MCP request on a connection is read without a pause: a request that waits must see
@@ -148,6 +148,7 @@ impl Shard {
                     return Ok(Outcome::Gone);
                 };
                 self.charge_mcp(exchange, request, Some(session), Some(id), cx)?;
+                self.may_send(request, &message)?;
                 Ok(self.ask_of_session(session, request, false, message, cx))
             }
             Message::Notification { .. } | Message::Response { .. } => {
@@ -178,7 +179,7 @@ impl Shard {
         }
         self.charge_mcp(exchange, request, None, Some(id), cx)?;
         let session = self
-            .mcp_open(params, Carrier::Streamable(Box::default()), cx)
+            .mcp_open(params, Carrier::Streamable(Box::default()), request.raw.who.cloned(), cx)
             .map_err(|error| Fault::of(&error, Some(id)))?;
         self.watch_session(session, cx.now.mono);
         Ok(self.ask_of_session(session, request, true, message, cx))
@@ -199,7 +200,8 @@ impl Shard {
         if self.leaves_for(request.token, id, request.raw, cx) {
             return Ok(None);
         }
-        let found = self.mcp.find(id).ok_or_else(Fault::no_session)?;
+        let found = self.mcp.find(id).filter(|found| self.is_of(*found, request.raw));
+        let found = found.ok_or_else(Fault::no_session)?;
         if let Some(version) = request.headers.version
             && Version::parse(version).is_none_or(Version::is_modern)
         {
@@ -208,9 +210,24 @@ impl Shard {
             return Err(Fault::http(400, message));
         }
         if let Some(session) = self.mcp.sessions.get_mut(found) {
-            session.heard = cx.now.mono;
+            (session.heard, session.who) = (cx.now.mono, request.raw.who.cloned());
         }
         Ok(Some(found))
+    }
+
+    /// Whether a session is of whoever sends the request. To all others it does not exist: its id alone is no
+    /// proof (MCP, "Session Hijacking").
+    fn is_of(&self, session: Token, raw: Raw<'_>) -> bool {
+        self.mcp.sessions.get(session).is_some_and(|session| same_subject(&session.who, raw.who))
+    }
+
+    /// Whether who sends a message may.
+    ///
+    /// # Errors
+    /// 403.
+    pub(crate) fn may_send<'a>(&self, request: &Request<'_>, message: &Message<'a>) -> Result<(), Fault<'a>> {
+        let allowed = self.may(request.raw.who(), of_message(message));
+        allowed.map_err(|error| Fault::of(&error, modern::id_of(message)))
     }
 
     /// Takes a token from the bucket of whoever asks: the client it calls itself, its session, or its
@@ -223,9 +240,13 @@ impl Shard {
         id: Option<Id<'a>>,
         cx: &mut Cx<'_>,
     ) -> Result<(), Fault<'a>> {
-        let (rate, now) = (self.config.client_rate, cx.now.mono);
+        let (rate, now) = (self.rate_of(request.raw.who(), self.config.client_rate), cx.now.mono);
         let session = session.and_then(|session| self.mcp.sessions.get_mut(session));
-        let named = request.headers.client.filter(|name| name.len() <= CLIENT_ID_BYTES_MAX);
+        let claimed = request.headers.client.filter(|name| name.len() <= CLIENT_ID_BYTES_MAX);
+        let named = match request.raw.who() {
+            Some(who) if !is_guest(who) => Some(&*who.subject),
+            _ => claimed,
+        };
         let (verdict, standing) = match (named, session) {
             (Some(name), _) => self.serving.clients.take(Some(name), &rate, now),
             (None, session) => {
@@ -255,8 +276,8 @@ impl Shard {
         let stream = self.open_stream(session, request.token, 1);
         let pending = Pending { opens, ..request.pending(Source::Stream { session, stream, cursor: 0 }) };
         let headers = &request.headers.passed;
-        let from =
-            From { outlet: Outlet::Stream { session, stream }, client: Client::Session(session), headers };
+        let (outlet, client) = (Outlet::Stream { session, stream }, Client::Session(session));
+        let from = From { outlet, client, who: request.raw.who, headers };
         self.serving.request = Some((request.token, pending));
         self.mcp_message(from, message, cx);
         self.asked_hub(request.token, cx)
@@ -278,7 +299,8 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let headers = &request.headers.passed;
-        let from = From { outlet: Outlet::Session { session }, client: Client::Session(session), headers };
+        let (outlet, client) = (Outlet::Session { session }, Client::Session(session));
+        let from = From { outlet, client, who: request.raw.who, headers };
         self.mcp_message(from, message, cx);
     }
 

@@ -42,6 +42,7 @@ impl ApiKeys {
                 token_id: None,
                 issuer: None,
                 audience: Box::default(),
+                bearer: None,
             };
             Known { hash: key.hash, principal: Arc::new(principal) }
         });

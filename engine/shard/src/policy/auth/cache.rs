@@ -82,6 +82,7 @@ mod tests {
             token_id: None,
             issuer: None,
             audience: Box::default(),
+            bearer: None,
         };
         Checked { principal: Arc::new(principal), not_before: None }
     }

@@ -103,6 +103,7 @@ impl Claims {
             token_id: self.jti,
             issuer: self.iss,
             audience: audience.into(),
+            bearer: None,
         })
     }
 
@@ -123,5 +124,5 @@ pub fn is_subject(name: &str) -> bool {
 
 /// A NumericDate (RFC 7519, 2).
 fn wall(seconds: f64) -> Option<Wall> {
-    (0.0..=SECONDS_MAX).contains(&seconds).then(|| Wall((seconds * 1_000.0) as u64))
+    (0.0..=SECONDS_MAX).contains(&seconds).then_some(Wall((seconds * 1_000.0) as u64))
 }

@@ -30,7 +30,7 @@ use self::cache::{Cache, Checked};
 use self::revoked::Revoked;
 use self::ticket::Spent;
 use crate::error::Error;
-use crate::limits::{Auth, KeySet, Permissions, Role};
+use crate::limits::{Auth, KeySet, Permissions, Role, Secret};
 use crate::seal::Seal;
 
 /// Who asks, as proved. Shared by all that came with the same credential.
@@ -52,9 +52,36 @@ pub struct Principal {
     pub issuer: Option<Box<str>>,
     /// Every `aud`.
     pub audience: Box<[Box<str>]>,
+    /// The token itself, where it may have to be exchanged for another.
+    pub bearer: Option<Bearer>,
+}
+
+/// A token that was checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bearer {
+    /// Its SHA-256.
+    pub hash: [u8; 32],
+    /// It.
+    pub token: Secret,
 }
 
 impl Principal {
+    /// One who proves nothing, where that is allowed: a guest, without a name of his own.
+    pub fn guest(auth: &Auth) -> Principal {
+        let permissions = auth.rules(Role::GUEST).permissions;
+        Principal {
+            subject: Box::default(),
+            role: Role::GUEST,
+            permissions,
+            scopes: api_keys::scopes(permissions),
+            expires: None,
+            token_id: None,
+            issuer: None,
+            audience: Box::default(),
+            bearer: None,
+        }
+    }
+
     /// Whether he may do what needs all of `wanted`.
     pub fn may(&self, wanted: Permissions) -> bool {
         self.permissions.allow(wanted)
@@ -232,6 +259,11 @@ impl Authenticator {
             Some(checked) => (false, checked),
             None => (true, jwt::check(token, auth, &self.keys)?),
         };
+        let mut checked = checked;
+        if fresh && auth.keeps_tokens {
+            let bearer = Bearer { hash: name, token: Secret::new(token.as_bytes()) };
+            Arc::make_mut(&mut checked.principal).bearer = Some(bearer);
+        }
         self.holds(&checked, auth.leeway, now.wall)?;
         let principal = checked.principal.clone();
         if fresh {

@@ -72,6 +72,7 @@ pub(super) fn open(text: &str, seal: &Seal, now: Wall) -> Result<Ticket, Denied>
         token_id: sealed.token_id,
         issuer: sealed.issuer,
         audience: sealed.audience,
+        bearer: None,
     };
     Ok(Ticket { principal, name: sha256(text.as_bytes()), until: Wall(sealed.until) })
 }

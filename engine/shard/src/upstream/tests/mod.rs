@@ -175,6 +175,7 @@ impl World {
             affinity: 1,
             client_info: r#"{"name":"test","version":"1"}"#.into(),
             capabilities: r#"{"roots":{}}"#.into(),
+            who: None,
         };
         self.act(|shard, cx| shard.open_backing(SERVER, opening, cx))
     }
@@ -187,7 +188,8 @@ impl World {
         let message = format!(r#"{{"jsonrpc":"2.0","id":{},"method":"{method}"}}"#, wire_id::of(leg));
         let name = (!idempotent).then_some("add");
         let headers = [];
-        let ask = Ask { message: message.as_bytes(), method, name, headers: &headers, idempotent, long };
+        let ask =
+            Ask { message: message.as_bytes(), method, name, headers: &headers, idempotent, long, who: None };
         self.act(|shard, cx| shard.ask(backing, leg, ask, cx));
         leg
     }

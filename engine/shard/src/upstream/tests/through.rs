@@ -25,7 +25,7 @@ impl World {
     fn say(&mut self, client: Client, outlet: Outlet, text: &str) {
         self.act(|shard, cx| {
             let message = jsonrpc::decode(text).expect("a message");
-            shard.mcp_message(From { outlet, client, headers: &[] }, message, cx);
+            shard.mcp_message(From { outlet, client, who: None, headers: &[] }, message, cx);
         });
     }
 
@@ -39,7 +39,7 @@ impl World {
     fn session(&mut self) -> Token {
         let params = r#"{"protocolVersion":"2025-06-18"}"#;
         let carrier = Carrier::Streamable(Box::default());
-        self.act(|shard, cx| shard.mcp_open(Some(params), carrier, cx).expect("a session"))
+        self.act(|shard, cx| shard.mcp_open(Some(params), carrier, None, cx).expect("a session"))
     }
 
     /// The upstream answers the last request that was written to it with this result.

@@ -10,8 +10,8 @@ import { deadline, Inbox } from '../../lib/inbox.js'
 import { CAPABILITIES, ELICITED, ROOTS, SAMPLED } from './answers.js'
 
 const TRANSPORTS = {
-  http: weir => new StreamableHTTPClientTransport(new URL(weir.url('/mcp'))),
-  sse: weir => new SSEClientTransport(new URL(weir.url('/sse'))),
+  http: (weir, requestInit) => new StreamableHTTPClientTransport(new URL(weir.url('/mcp')), { requestInit }),
+  sse: (weir, requestInit) => new SSEClientTransport(new URL(weir.url('/sse')), { requestInit }),
   ws: weir => new WebSocketClientTransport(new URL(weir.wsUrl('/mcp/ws'))),
 }
 
@@ -24,8 +24,9 @@ export const V1 = Object.keys(TRANSPORTS)
  *
  * @param {Weir} weir
  * @param {'http' | 'sse' | 'ws'} transport
+ * @param {RequestInit} [requestInit] what goes with each HTTP request, such as its `headers`
  */
-export async function connect(weir, transport) {
+export async function connect(weir, transport, requestInit) {
   const client = new Client({ name: 'weir-suite', version: '1.0.0' }, { capabilities: CAPABILITIES })
   client.heard = new Inbox()
   client.asked = new Inbox()
@@ -38,6 +39,6 @@ export async function connect(weir, transport) {
   answer(types.ElicitRequestSchema, ELICITED)
   answer(types.ListRootsRequestSchema, ROOTS)
   client.use = (name, args = {}, options = {}) => client.callTool({ name, arguments: args }, undefined, options)
-  await deadline(client.connect(TRANSPORTS[transport](weir)), `the client to connect over ${transport}`)
+  await deadline(client.connect(TRANSPORTS[transport](weir, requestInit)), `the client to connect over ${transport}`)
   return client
 }

@@ -76,25 +76,6 @@ fn a_websocket_is_a_session_once_it_is_initialized() {
 }
 
 #[test]
-fn a_page_from_elsewhere_gets_its_application_and_no_tools() {
-    let mut world = World::new();
-    let token = world.accept();
-    let origin = "Origin: http://evil.example\r\n";
-    let request = format!(
-        "GET /mcp/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Protocol: mcp\r\n{origin}\r\n"
-    );
-    assert_eq!(status(&world.ask(token, &request)), 403);
-    let token = world.upgrade("/mcp/ws?client_id=a", origin);
-    assert!(world.tell(token, &initialize(1))[0].contains("mcp.hosts"));
-    let token = world.upgrade("/mcp/ws/websocket?vsn=2.0.0&client_id=a", origin);
-    assert!(world.push(token, "mcp:gateway", "phx_join", "{}")[0].contains(r#""status":"ok""#));
-    assert!(world.push(token, "mcp:a", "phx_join", "{}")[0].contains(r#""reason":"origin""#));
-    assert_eq!(world.slots(), 0);
-}
-
-#[test]
 fn stateless_messages_need_no_session() {
     let mut world = World::new();
     let token = world.upgrade("/mcp/ws", "");

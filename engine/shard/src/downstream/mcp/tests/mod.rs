@@ -22,6 +22,11 @@ use crate::turn::{Cx, Post, Shard};
 /// A call that the built-in server answers only when its time has come.
 const SLEEP: &str = r#""method":"tools/call","params":{"name":"sleep","arguments":{"seconds":30}}"#;
 
+/// What every answer tells browsers.
+const GUARD: &str = "X-Content-Type-Options: nosniff\r\n\
+                     Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n\
+                     Referrer-Policy: no-referrer\r\n";
+
 pub(in crate::downstream) struct World {
     pub(in crate::downstream) shard: Shard,
     out: Output,
@@ -92,14 +97,14 @@ impl World {
     }
 
     pub(in crate::downstream) fn now(&self) -> Now {
-        Now { mono: Instant(self.now), wall: Wall(1_700_000_000_000) }
+        Now { mono: Instant(self.now), wall: Wall(1_700_000_000_000 + self.now / 1_000_000) }
     }
 
     /// Turns until nothing is due any more.
     pub(in crate::downstream) fn turn(&mut self) {
         loop {
+            let now = self.now();
             let mut script = Script { events: &mut self.events, bytes: Vec::new() };
-            let now = Now { mono: Instant(self.now), wall: Wall(1_700_000_000_000) };
             let next = self.shard.turn(now, &mut script, &mut self.post, &mut self.out);
             for op in std::mem::take(&mut self.out.ops) {
                 match op {
@@ -191,7 +196,7 @@ impl World {
         self.shard.mcp.find(id).expect("a session")
     }
 
-    fn closed(&self, token: Token) -> bool {
+    pub(in crate::downstream) fn closed(&self, token: Token) -> bool {
         self.shard.conns.get(token).is_none()
     }
 

@@ -97,6 +97,7 @@ fn a_token_says_who_has_it_and_what_he_may_do() {
         token_id: Some("token-1".into()),
         issuer: Some("weir".into()),
         audience: ["mcp-gateway".into()].into(),
+        bearer: None,
     };
     assert_eq!(*principal, wanted);
     assert!(principal.require(Permissions::READ).is_ok());
