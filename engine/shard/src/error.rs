@@ -1,5 +1,7 @@
 //! The error table: the same names, sentences and numbers on every transport.
 
+mod sentences;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
@@ -209,9 +211,7 @@ impl Error {
     /// A sentence for people: what is wrong, where, and what to do.
     pub fn message(&self) -> Cow<'static, str> {
         match self {
-            Error::RateLimited { .. } => {
-                "The client has used up its request limit; wait for retry_after milliseconds.".into()
-            }
+            Error::RateLimited { .. } => sentences::RATE_LIMITED.into(),
             Error::MessageTooLarge { bytes_max } => {
                 format!("The message is larger than the limit of {bytes_max} bytes; split it.").into()
             }
@@ -231,40 +231,19 @@ impl Error {
                 format!("The payload cannot be decrypted: {what}; see that key, key_id and client_id are right.")
                     .into()
             }
-            Error::Blacklisted => {
-                "The operator of this server keeps this client or address out; ask there.".into()
-            }
-            Error::Suspicious { .. } => "The client or its address has lately sent too much that is wrong or too \
-                                         often reconnected; wait for retry_after milliseconds."
-                .into(),
-            Error::ClientIdRequired => "The request names no client; send the header X-Client-ID, the query \
-                                        parameter client_id or the join payload's client_id."
-                .into(),
-            Error::ClientIdMismatch => {
-                "The request names a client other than the one its connection, path or token belongs to; use \
-                 one client_id."
-                    .into()
-            }
-            Error::Superseded => {
-                "The client has resumed elsewhere with the recovery token of this connection, which ends."
-                    .into()
-            }
-            Error::RecoveryTokenInvalid => {
-                "The recovery token was not issued by this server, or was changed; connect without it.".into()
-            }
-            Error::RecoveryTokenExpired => {
-                "The recovery token is too old; connect without it to be given a new one.".into()
-            }
-            Error::MissingToken => {
-                "The request does not prove who sends it; send the header Authorization: Bearer with an access \
-                 token or an API key."
-                    .into()
-            }
+            Error::Blacklisted => sentences::BLACKLISTED.into(),
+            Error::Suspicious { .. } => sentences::SUSPICIOUS.into(),
+            Error::ClientIdRequired => sentences::CLIENT_ID_REQUIRED.into(),
+            Error::ClientIdMismatch => sentences::CLIENT_ID_MISMATCH.into(),
+            Error::Superseded => sentences::SUPERSEDED.into(),
+            Error::RecoveryTokenInvalid => sentences::RECOVERY_TOKEN_INVALID.into(),
+            Error::RecoveryTokenExpired => sentences::RECOVERY_TOKEN_EXPIRED.into(),
+            Error::MissingToken => sentences::MISSING_TOKEN.into(),
             Error::InvalidToken { what } => {
                 format!("The credential is not accepted: {what}. Get a new one from who issued it.").into()
             }
-            Error::TokenExpired => "The access token has expired; get a new one and send it.".into(),
-            Error::TokenRevoked => "The access token was revoked; only a new one will do.".into(),
+            Error::TokenExpired => sentences::TOKEN_EXPIRED.into(),
+            Error::TokenRevoked => sentences::TOKEN_REVOKED.into(),
             Error::InsufficientScope { wanted } => {
                 let words = wanted.words().collect::<Vec<_>>().join(" ");
                 format!("Who asks may not do this, which needs the permission {words}; get a token that has it.").into()
@@ -272,45 +251,16 @@ impl Error {
             Error::NotAllowed { what } => {
                 format!("The role of who asks may not use this {what}; use another, or ask the operator.").into()
             }
-            Error::Origin => {
-                "The request comes from a web page of another origin (scheme, host and port); add that \
-                              to security.origins if the page may talk to the server."
-                    .into()
-            }
-            Error::Host => "The request is for a host that this server is not known by; add the name to \
-                            security.hosts if it should be."
-                .into(),
-            Error::InsufficientResources { .. } => {
-                "The server is at its limit of memory or connections; wait and try again.".into()
-            }
-            Error::Storage { .. } => {
-                "The server's disk is full or fails, so that nothing can be accepted that must \
-                                      outlive the server; tell its operator, wait and try again."
-                    .into()
-            }
-            Error::Draining { .. } => {
-                "The server is stopping and takes nothing new; wait and connect again.".into()
-            }
-            Error::Unacknowledged => {
-                "The client has not acknowledged the message in timeout_ms; it is in the \
-                                      state this answer names, and stays there."
-                    .into()
-            }
-            Error::Loopback => "Changes are taken from this machine only, as long as there is no \
-                                authentication; send the request to a loopback address."
-                .into(),
-            Error::KeyReused => {
-                "The idempotency key was used for another message a short while ago; use a new one.".into()
-            }
-            Error::KeyBusy { .. } => {
-                "The message with this idempotency key is on its way to the disk; ask again \
-                                      after retry_after milliseconds."
-                    .into()
-            }
-            Error::NoSigningKey => {
-                "This gateway has no secret to sign tokens with; set JWT_SECRET, or get tokens from their issuer."
-                    .into()
-            }
+            Error::Origin => sentences::ORIGIN.into(),
+            Error::Host => sentences::HOST.into(),
+            Error::InsufficientResources { .. } => sentences::INSUFFICIENT_RESOURCES.into(),
+            Error::Storage { .. } => sentences::STORAGE.into(),
+            Error::Draining { .. } => sentences::DRAINING.into(),
+            Error::Unacknowledged => sentences::UNACKNOWLEDGED.into(),
+            Error::Loopback => sentences::LOOPBACK.into(),
+            Error::KeyReused => sentences::KEY_REUSED.into(),
+            Error::KeyBusy { .. } => sentences::KEY_BUSY.into(),
+            Error::NoSigningKey => sentences::NO_SIGNING_KEY.into(),
             Error::NotFound { what } => format!("There is no such {what}; check its name.").into(),
             Error::MethodNotAllowed { allow } => {
                 format!("This path does not know the request's method; use {allow}.").into()

@@ -75,12 +75,12 @@ describe('a credential is carried', () => {
   })
 
   it('by a ticket, once and for one client', async () => {
-    const { json: { ticket, expires_in: seconds } } = await post(weir.url('/mcp/ticket'), '', { headers: bearer(token('u1')) })
+    const { json: { ticket, expires_in: seconds } } = await post(weir.url('/mcp/ticket'), '', { headers: bearer(token('u5')) })
     assert.ok(seconds > 0 && seconds <= 30)
     assert.equal((await get(weir.url(`/mcp/sse?client_id=u2&ticket=${ticket}`))).status, 403)
     const es = source(weir.url(`/mcp/sse?ticket=${ticket}`))
-    assert.equal((await event(es, 'connected')).data.client_id, 'u1')
-    await send(weir, 'u1', { type: 'hello', data: 1 }, { headers: { 'x-api-key': KEY } })
+    assert.equal((await event(es, 'connected')).data.client_id, 'u5')
+    await send(weir, 'u5', { type: 'hello', data: 1 }, { headers: { 'x-api-key': KEY } })
     assert.equal((await message(es, 'hello')).data.data, 1)
     es.close()
     for (const path of ['/mcp/sse', '/mcp/ws/longpoll']) {

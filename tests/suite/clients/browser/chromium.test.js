@@ -58,8 +58,8 @@ describe('in Chromium', { skip: CHROMIUM ? false : 'there is no Chromium here' }
     app = `http://app.example:${pages.address().port}`
     browser = await Chromium.start(['app.example', 'evil.example'])
   })
-  after(() => {
-    browser?.close()
+  after(async () => {
+    await browser?.close()
     pages.closeAllConnections()
     pages.close()
   })

@@ -55,7 +55,7 @@ const TRICKS = port => [
   `http://127.0.0.1:${port}`,
   `http://localhost.:${port}`,
   `http://localhost:${port}/`,
-  `http://l\xf6calhost:${port}`,
+  `http://l\xc3\xb6calhost:${port}`,
   `http://xn--lcalhost-n4a:${port}`,
   `chrome-extension://localhost:${port}`,
   '',

@@ -36,7 +36,7 @@ export class Chromium {
       browser.#listen(socket)
       return browser
     } catch (error) {
-      browser.close()
+      await browser.close()
       throw error
     }
   }
@@ -49,16 +49,20 @@ export class Chromium {
     this.child = child
     this.folder = folder
     this.said = ''
-    process.on('exit', this.close)
+    process.on('exit', this.#kill)
   }
 
-  /** Ends the browser. */
-  close = () => {
-    process.off('exit', this.close)
+  /** Ends the browser, and waits until it and all it has started are gone. */
+  async close() {
+    process.off('exit', this.#kill)
     this.#socket?.terminate()
-    this.child.kill('SIGKILL')
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 5 })
+    const ended = once(this.child, 'close')
+    this.#kill()
+    if (this.child.exitCode === null && this.child.signalCode === null) await ended
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
   }
+
+  #kill = () => this.child.kill('SIGKILL')
 
   /** A page that shows `url`. */
   async open(url) {

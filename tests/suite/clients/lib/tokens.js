@@ -2,6 +2,9 @@
 
 import { createHmac, createSign, generateKeyPairSync, sign } from 'node:crypto'
 
+import { deadline } from './inbox.js'
+import { plain } from './plain.js'
+
 /** The secret of the gateways under test. */
 export const SECRET = 'a secret of the suites: 32 bytes'
 
@@ -55,6 +58,12 @@ export function token(sub, more = {}) {
 
 /** The header that carries it. */
 export const bearer = text => ({ authorization: `Bearer ${text}` })
+
+/** Waits until a connection has ended whose token was good for so many seconds: others like it have ended by then. */
+export async function expiry(weir, seconds) {
+  const socket = await plain(weir, `/mcp/ws/websocket?vsn=2.0.0&token=${token('clock', { exp: now() + seconds })}`)
+  await deadline(socket.closed, 'the end of a token')
+}
 
 /** A configuration that wants proofs; `auth`, `jwt` and `rest` are more lines of TOML. */
 export function required({ auth = '', jwt = '', rest = '' } = {}) {

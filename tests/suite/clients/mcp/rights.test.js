@@ -64,10 +64,11 @@ describe('a role', () => {
     assert.equal((await call('add', { a: 1, b: 2 })).content[0].text, '3')
     assert.ok((await clerk.readResource({ uri: 'weir://about' })).contents.length)
     for (const refused of [
-      call('sleep', { seconds: 0 }), call('now', {}),
-      clerk.getPrompt({ name: 'hello', arguments: { name: 'a' } }), clerk.readResource({ uri: 'weir://a/../about' }),
+      () => call('sleep', { seconds: 0 }), () => call('now', {}),
+      () => clerk.getPrompt({ name: 'hello', arguments: { name: 'a' } }),
+      () => clerk.readResource({ uri: 'weir://a/../about' }),
     ]) {
-      const error = await refused.then(() => assert.fail('it was served'), error => error)
+      const error = await refused().then(() => assert.fail('it was served'), error => error)
       assert.equal(error.code, 403)
       assert.deepEqual([error.data.error, error.data.reason], ['forbidden', 'insufficient_scope'])
     }
