@@ -132,9 +132,9 @@ class Server:
             self.upstream.__exit__()
 
 
-def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None, binary=BINARIES / "weir"):
+def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None, binary=BINARIES / "weir", tls=False):
     """With `upstream`, a gateway to that MCP server and no more. With `data_dir` on the disk tier: in that folder, or in
-    its own if it is True."""
+    its own if it is True. With `tls` it speaks that."""
     port = free_port()
     command = [binary, "serve", "--shards", 1, "--cores", SERVER_CORE, "--rate-limit", RATE_LIMIT,
                "--ws-port", port, "--sse-port", free_port(), "--admin-port", free_port()]
@@ -143,10 +143,24 @@ def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None, binary=BI
     env = (env or {}) | {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS,
            "WEIR_RATE_LIMITING_BACKEND_LIMIT": RATE_LIMIT}
     files = {}
+    if tls:
+        url = url.replace("ws://", "wss://").replace("http://", "https://")
+        files["cert.pem"], files["key.pem"] = certificate()
+        command += ["--tls-cert", "cert.pem", "--tls-key", "key.pem"]
     if upstream:
         files["weir.toml"] = WEIR.format(upstream=upstream.url)
         command += ["-c", "weir.toml"]
     return Server("weir", url, command, port, env, files, upstream=upstream)
+
+
+def certificate():
+    """A new one for this machine, and its key."""
+    with tempfile.TemporaryDirectory() as folder:
+        cert, key = Path(folder, "cert.pem"), Path(folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-days", "30",
+                        "-keyout", key, "-out", cert], check=True, capture_output=True)
+        return cert.read_text(), key.read_text()
 
 
 def bare(mode, *options, url="tcp://{}", core=SERVER_CORE):

@@ -20,6 +20,7 @@ mod publish;
 mod report;
 mod sse;
 mod storm;
+mod tls;
 mod wire;
 mod ws;
 

@@ -1,8 +1,8 @@
 //! Where a run connects to, and the byte streams of its users.
 
 use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
+    io, mem,
+    net::{self, IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
     str::FromStr,
     time::Duration,
 };
@@ -17,7 +17,7 @@ use monoio::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 
-use crate::error::Error;
+use crate::{error::Error, tls::Session};
 
 /// Users per source address: fewer than a server may let one address have, of two generators together.
 const USERS_PER_SOURCE: u32 = 40;
@@ -25,7 +25,7 @@ const USERS_PER_SOURCE: u32 = 40;
 /// Bytes that a stream reads at once; sixteen deliveries fit.
 const READ_BYTES: usize = 8 * 1024;
 
-/// A URL of scheme `ws`, `http` or `tcp`, resolved.
+/// A URL of scheme `ws`, `wss`, `http`, `https` or `tcp`, resolved.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// Where to connect.
@@ -34,6 +34,8 @@ pub(crate) struct Target {
     pub(crate) host: String,
     /// Path, begins with `/`.
     pub(crate) path: String,
+    /// TLS is spoken.
+    tls: bool,
 }
 
 impl FromStr for Target {
@@ -41,10 +43,12 @@ impl FromStr for Target {
 
     fn from_str(url: &str) -> Result<Self, Error> {
         let error = |reason| Error::Url { url: url.to_owned(), reason };
-        let rest = ["ws://", "http://", "tcp://"]
+        let schemes =
+            [("ws://", false), ("http://", false), ("tcp://", false), ("wss://", true), ("https://", true)];
+        let (rest, tls) = schemes
             .iter()
-            .find_map(|scheme| url.strip_prefix(scheme))
-            .ok_or_else(|| error("it must begin with ws://, http:// or tcp://"))?;
+            .find_map(|(scheme, tls)| Some((url.strip_prefix(scheme)?, *tls)))
+            .ok_or_else(|| error("it must begin with ws://, wss://, http://, https:// or tcp://"))?;
         let (host, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
             None => (rest, "/"),
@@ -54,7 +58,7 @@ impl FromStr for Target {
             .map_err(|_| error("the host and port do not resolve (HOST:PORT is needed)"))?
             .next()
             .ok_or_else(|| error("the host has no address"))?;
-        Ok(Self { addr, host: host.to_owned(), path: path.to_owned() })
+        Ok(Self { addr, host: host.to_owned(), path: path.to_owned(), tls })
     }
 }
 
@@ -65,18 +69,21 @@ impl Target {
     /// [`Error::Refused`] when nothing listens there, [`Error::Files`] at the limit of this process,
     /// [`Error::Io`] otherwise.
     pub(crate) fn connect(&self, user: u32) -> Result<(Inbox, Outbox), Error> {
-        let stream = connect(self.addr, user).map_err(|source| match source.raw_os_error() {
+        let mut stream = connect(self.addr, user).map_err(|source| match source.raw_os_error() {
             Some(libc::ECONNREFUSED) => Error::Refused(self.addr),
             Some(libc::EMFILE) => Error::Files,
             _ => Error::Io { doing: "connect", source },
         })?;
+        let tls = self.tls.then(|| Session::open(&mut stream)).transpose().map_err(Error::io("speak TLS"))?;
+        let stream = TcpStream::from_std(stream).map_err(Error::io("connect"))?;
         let (reader, writer) = stream.into_split();
-        Ok((Inbox { reader, bytes: Vec::new(), at: 0 }, Outbox { writer, bytes: Vec::new() }))
+        let inbox = Inbox { reader, bytes: Vec::new(), at: 0, tls: tls.clone() };
+        Ok((inbox, Outbox { writer, bytes: Vec::new(), tls }))
     }
 }
 
 /// A blocking connect: on loopback it takes microseconds, and only so the source address can be chosen.
-fn connect(addr: SocketAddr, user: u32) -> io::Result<TcpStream> {
+fn connect(addr: SocketAddr, user: u32) -> io::Result<net::TcpStream> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if matches!(addr.ip(), IpAddr::V4(ip) if ip.is_loopback()) {
         let last = 2 + (user / USERS_PER_SOURCE) % 250;
@@ -87,7 +94,7 @@ fn connect(addr: SocketAddr, user: u32) -> io::Result<TcpStream> {
     socket.set_tcp_nodelay(true)?;
     // The end of a run resets: sockets in TIME_WAIT would hold ports and kernel memory for a minute.
     socket.set_linger(Some(Duration::ZERO))?;
-    TcpStream::from_std(socket.into())
+    Ok(socket.into())
 }
 
 /// The reading half of a connection with the bytes not yet consumed.
@@ -95,6 +102,7 @@ pub(crate) struct Inbox {
     reader: TcpOwnedReadHalf,
     bytes: Vec<u8>,
     at: usize,
+    tls: Option<Session>,
 }
 
 impl Inbox {
@@ -116,9 +124,22 @@ impl Inbox {
 
     /// Waits for at least one more byte.
     pub(crate) async fn fill(&mut self) -> Result<(), Error> {
-        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = mem::take(&mut self.bytes);
         bytes.drain(..self.at);
         self.at = 0;
+        let Some(tls) = self.tls.clone() else { return self.read(bytes).await };
+        let before = bytes.len();
+        // A record of TLS's own brings none.
+        while bytes.len() == before {
+            self.read(Vec::new()).await?;
+            tls.open_records(&mem::take(&mut self.bytes), &mut bytes)?;
+        }
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Reads behind `bytes`.
+    async fn read(&mut self, mut bytes: Vec<u8>) -> Result<(), Error> {
         let used = bytes.len();
         if bytes.capacity() - used < READ_BYTES / 2 {
             bytes.reserve(READ_BYTES);
@@ -136,6 +157,7 @@ impl Inbox {
 pub(crate) struct Outbox {
     writer: TcpOwnedWriteHalf,
     bytes: Vec<u8>,
+    tls: Option<Session>,
 }
 
 impl Outbox {
@@ -149,7 +171,11 @@ impl Outbox {
         if self.bytes.is_empty() {
             return Ok(0);
         }
-        let (result, mut bytes) = self.writer.write_all(std::mem::take(&mut self.bytes)).await;
+        let mut bytes = mem::take(&mut self.bytes);
+        if let Some(tls) = &self.tls {
+            bytes = tls.seal(&bytes)?;
+        }
+        let (result, mut bytes) = self.writer.write_all(bytes).await;
         bytes.clear();
         self.bytes = bytes;
         result.map_err(Error::io("send"))

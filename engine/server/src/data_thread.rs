@@ -17,6 +17,7 @@ use weir_shard::Shard;
 use weir_shard::durable;
 use weir_shard::limits::Config;
 use weir_shard::mail::Mail;
+use weir_shard::tls::Credentials;
 
 use crate::ending::Ending;
 use crate::pump::Pump;
@@ -34,6 +35,7 @@ pub(crate) struct Share {
 pub(crate) struct Seat {
     pub(crate) share: Share,
     pub(crate) config: Arc<Config>,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) seed: u64,
     pub(crate) waker: Waker,
     pub(crate) links: Links<Mail>,
@@ -88,6 +90,7 @@ impl Seat {
         let Ok(peers) = self.peers.recv() else { return };
         uring.connect(peers);
         let mut shard = Shard::new(self.config, member, self.seed);
+        shard.set_credentials(self.credentials);
         if let Some(recovered) = recovered {
             shard.restore(recovered);
         }

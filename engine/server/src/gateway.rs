@@ -17,9 +17,10 @@ use weir_ring::waker::Waker;
 use weir_ring::{affinity, mesh, socket};
 use weir_shard::hash_ring::HashRing;
 use weir_shard::limits::{Config, Mode};
+use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Server, Settings};
+use crate::config::{Files, Server, Settings};
 use crate::control::audit::Audit;
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End, Guard, Revocations};
@@ -52,12 +53,16 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Takes the data folder, binds all ports and starts all data threads.
+    /// Takes the data folder, binds all ports and starts all data threads, which begin with `credentials`.
     ///
     /// # Errors
     /// Something is missing; the error says what, and what to do. Threads that did start end with the
     /// process.
-    pub(crate) fn start(settings: &Settings, insecure: bool) -> Result<Gateway, StartError> {
+    pub(crate) fn start(
+        settings: &Settings,
+        credentials: Credentials,
+        insecure: bool,
+    ) -> Result<Gateway, StartError> {
         let server = &settings.server;
         let authenticates = settings.auth_mode() != Mode::Off;
         if !server.bind.to_canonical().is_loopback() && !insecure && !authenticates {
@@ -99,8 +104,9 @@ impl Gateway {
             public_key_refresh: settings.public_key_refresh(),
             audit: audit(settings.audit_file.as_deref())?,
             revocations,
+            tls: settings.tls_files(),
         };
-        let control = start_threads(shares, &config.into(), office)?;
+        let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
         Ok(Gateway { addresses, cores, connections_per_shard, control, data_dir })
     }
 
@@ -142,6 +148,8 @@ struct Office {
     public_key_refresh: Duration,
     audit: Audit,
     revocations: Revocations,
+    /// What TLS is made from.
+    tls: Files,
 }
 
 /// The tokens that were withdrawn before, which the shards know from the start.
@@ -177,7 +185,12 @@ fn guard(settings: &Settings, port: u16) -> Result<Guard, StartError> {
 }
 
 /// Starts one data thread for each of `shares` and connects all members of the mesh.
-fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Result<Control, StartError> {
+fn start_threads(
+    shares: Vec<Share>,
+    config: &Arc<Config>,
+    credentials: &Arc<Credentials>,
+    office: Office,
+) -> Result<Control, StartError> {
     let shards = shares.len() as u16;
     let waker = Waker::new().map_err(StartError::System)?;
     let wakers: Vec<Waker> =
@@ -193,6 +206,7 @@ fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Re
         let seat = Seat {
             share,
             config: config.clone(),
+            credentials: credentials.clone(),
             seed: random().map(u64::from_ne_bytes).map_err(StartError::System)?,
             waker: waker.clone(),
             links,
@@ -228,6 +242,7 @@ fn start_threads(shares: Vec<Share>, config: &Arc<Config>, office: Office) -> Re
         waker,
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
+        tls: office.tls,
         config: config.clone(),
         ended: all_ended,
     })

@@ -13,6 +13,7 @@ mod ports;
 mod pump;
 mod recovery;
 mod start_error;
+mod tls;
 
 use std::process::ExitCode;
 

@@ -35,6 +35,7 @@ mod session;
 pub mod slots;
 pub mod stream;
 pub mod timers;
+pub mod tls;
 mod turn;
 mod upstream;
 

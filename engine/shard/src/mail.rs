@@ -21,6 +21,7 @@ use crate::policy::auth::Principal;
 use crate::policy::blacklist::Change;
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
+use crate::tls::Credentials;
 pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
 
 /// One letter.
@@ -75,6 +76,8 @@ pub enum Mail {
     Audit(Vec<Record>),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
+    /// What TLS connections are begun with from now on.
+    Credentials(Arc<Credentials>),
     /// A token names a key that the shard does not know; sent to the control thread, which answers with
     /// `Keys` whatever it finds.
     KeysWanted { from: Member },

@@ -47,6 +47,8 @@ pub struct Stats {
     pub turns: u64,
     /// The log.
     pub log: LogStats,
+    /// TLS, of clients and of upstreams.
+    pub tls: Tls,
     /// Requests to MCP servers.
     pub upstream: Upstream,
     /// What is under way for MCP clients.
@@ -68,6 +70,20 @@ pub struct AuditStats {
     pub records: u64,
     /// Records left out, because there were too many or nobody took them.
     pub dropped: u64,
+}
+
+/// Counters of TLS; all zero without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Tls {
+    /// Handshakes that came to an end.
+    pub handshakes: u64,
+    /// Those among them that were shortened by an earlier one.
+    pub resumed: u64,
+    /// Connections that failed: handshakes that did not come to an end in time or in agreement, and records that
+    /// cannot be read.
+    pub failed: u64,
+    /// Connections that spoke plain HTTP, and were told so.
+    pub plaintext: u64,
 }
 
 /// Counters of clients that acknowledge.
@@ -212,6 +228,7 @@ impl Stats {
         self.log.bytes += other.log.bytes;
         self.log.batches += other.log.batches;
         self.log.refused += other.log.refused;
+        self.tls.add(&other.tls);
         self.upstream.add(&other.upstream);
         self.mcp.add(&other.mcp);
         self.delivery.add(&other.delivery);
@@ -219,6 +236,15 @@ impl Stats {
         self.kept_out += other.kept_out;
         self.audit.records += other.audit.records;
         self.audit.dropped += other.audit.dropped;
+    }
+}
+
+impl Tls {
+    fn add(&mut self, other: &Tls) {
+        self.handshakes += other.handshakes;
+        self.resumed += other.resumed;
+        self.failed += other.failed;
+        self.plaintext += other.plaintext;
     }
 }
 

@@ -33,6 +33,7 @@ use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
+use crate::tls::Layer;
 use crate::upstream::{Look, UpstreamId, Upstreams};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
@@ -165,6 +166,8 @@ pub struct Shard {
     pub(crate) address: Address,
     /// MCP servers.
     pub(crate) upstream: Upstreams,
+    /// What connections that speak TLS share.
+    pub(crate) tls: Layer,
 }
 
 impl Shard {
@@ -217,6 +220,7 @@ impl Shard {
             serving: Serving::new(random.next()),
             address: Address::default(),
             upstream: Upstreams::new(&config, random.next()),
+            tls: Layer::default(),
             auth: Authenticator::new(&config.auth, seed),
             guest: Arc::new(Principal::guest(&config.auth)),
             prolonged: Prolonged::new(seed),
@@ -247,13 +251,14 @@ impl Shard {
             self.letter(letter, &mut cx);
         }
         cx.post.inbox = inbox;
+        self.continue_handshakes(&mut cx);
         while let Some(completion) = completions.next() {
             self.completion(completion, &mut cx);
         }
         self.local_letters(&mut cx);
         self.alarms(&mut cx);
         self.plans(&mut cx);
-        self.sends(cx.out);
+        self.sends(&mut cx);
         self.next_deadline(now.mono)
     }
 
@@ -356,16 +361,23 @@ impl Shard {
         self.commit(cx);
     }
 
-    fn sends(&mut self, out: &mut Output) {
+    fn sends(&mut self, cx: &mut Cx<'_>) {
+        let mut exhausted = Vec::new();
         for token in self.dirty.drain(..) {
-            if let Some(conn) = self.conns.get_mut(token) {
-                conn.egress.flush(token, conn.socket, out);
+            if let Some(conn) = self.conns.get_mut(token)
+                && conn.flush(token, cx.out).is_err()
+            {
+                exhausted.push(token);
             }
+        }
+        for token in exhausted {
+            self.tls_exhausted(token, cx);
         }
     }
 
     fn next_deadline(&self, now: Instant) -> Instant {
         let idle = self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty();
+        let idle = idle && !self.tls.is_waiting();
         if !idle || !self.serving.is_done() || self.has_news() || self.mcp.has_freed() {
             return now;
         }

@@ -96,7 +96,7 @@ fn upstream(rng: &mut Rng, replicas: &[Seat]) -> Upstream {
         address: seat.address.clone(),
         kind: match seat.address {
             Address::Tcp(address) => {
-                TargetKind::Http { host: address.to_string().into(), path: "/mcp".into() }
+                TargetKind::Http { host: address.to_string().into(), path: "/mcp".into(), tls: None }
             }
             Address::Local(_) => TargetKind::Child,
         },

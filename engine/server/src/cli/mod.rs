@@ -14,6 +14,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, ConfigError, Flag, Settings};
+use crate::tls::{self, Loaded, TlsError};
 
 const EXIT_CODES: &str = "Exit codes:
   0    done; for serve: stopped by a signal, and all clients were told
@@ -71,6 +72,12 @@ struct Serve {
     /// Address of all listeners [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR", allow_hyphen_values = true)]
     bind: Option<String>,
+    /// Certificate that data ports show, PEM; with it they speak TLS only [default: none]
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
     /// Folder for what must outlive the process [default: none, all is kept in memory]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
@@ -91,6 +98,7 @@ struct Serve {
 /// Why a command came to nothing.
 enum Failure {
     Config(ConfigError),
+    Tls(TlsError),
     Start(crate::start_error::StartError),
     Token(token::TokenFailure),
     Broken(io::Error),
@@ -106,10 +114,13 @@ pub(crate) fn run() -> ExitCode {
             start_log();
             serve::run(&options, &environment)
         }
-        Command::CheckConfig(options) => options.settings(&environment).map(|_| {
-            say("the configuration is fine");
-            ExitCode::SUCCESS
-        }),
+        Command::CheckConfig(options) => {
+            options.settings(&environment).and_then(|settings| credentials(&settings)).map(|loaded| {
+                loaded.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
+                say("the configuration is fine");
+                ExitCode::SUCCESS
+            })
+        }
         Command::Token(command) => token::run(command, &environment),
         Command::DefaultConfig => {
             say(config::DEFAULT_FILE.trim_end());
@@ -138,6 +149,8 @@ impl Serve {
             ("--sse-port", "server.sse_port", &self.sse_port),
             ("--ws-port", "server.ws_port", &self.ws_port),
             ("--bind", "server.bind", &self.bind),
+            ("--tls-cert", "tls.cert", &self.tls_cert),
+            ("--tls-key", "tls.key", &self.tls_key),
             ("--data-dir", "durability.dir", &self.data_dir),
             ("--rate-limit", "rate_limiting.default.limit", &self.rate_limit),
             ("--backend-rate-limit", "rate_limiting.backend.limit", &self.backend_rate_limit),
@@ -153,7 +166,7 @@ impl Serve {
 impl Failure {
     fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Failure::Config(_) => 2,
+            Failure::Config(_) | Failure::Tls(_) => 2,
             Failure::Start(_) | Failure::Token(_) | Failure::Broken(_) | Failure::Panicked => 1,
         })
     }
@@ -163,6 +176,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Config(error) => write!(f, "{error}"),
+            Failure::Tls(error) => write!(f, "{error}"),
             Failure::Start(error) => write!(f, "{error}"),
             Failure::Token(failure) => write!(f, "{failure}"),
             Failure::Broken(error) => write!(f, "the system took away what the gateway runs on: {error}"),
@@ -171,6 +185,11 @@ impl fmt::Display for Failure {
             }
         }
     }
+}
+
+/// Reads the files that `settings` name for TLS.
+fn credentials(settings: &Settings) -> Result<Loaded, Failure> {
+    tls::load(&settings.tls_files()).map_err(Failure::Tls)
 }
 
 /// All variables; what is not UTF-8 in them is replaced, and then fits no key.

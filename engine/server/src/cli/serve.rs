@@ -8,6 +8,7 @@ use super::{Failure, Serve, say};
 use crate::config;
 use crate::control::End;
 use crate::gateway::Gateway;
+use crate::tls::Loaded;
 
 /// Runs the gateway until it ends.
 ///
@@ -18,12 +19,15 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
     for variable in config::without_effect(environment) {
         warn!("the environment variable {variable} is no setting of this version and has no effect");
     }
-    let gateway = Gateway::start(&settings, options.insecure).map_err(Failure::Start)?;
+    let Loaded { credentials, warnings } = super::credentials(&settings)?;
+    warnings.iter().for_each(|warning| warn!("{warning}"));
+    let secure = credentials.server.is_some();
+    let gateway = Gateway::start(&settings, credentials, options.insecure).map_err(Failure::Start)?;
     say(&banner(&gateway.cores));
     for (address, name) in &gateway.addresses {
         say(&format!("listening on {address} ({name})"));
     }
-    info!(connections_per_shard = gateway.connections_per_shard, "ready");
+    info!(connections_per_shard = gateway.connections_per_shard, tls = secure, "ready");
     match gateway.run() {
         End::Drained => Ok(ExitCode::SUCCESS),
         End::Forced => Ok(ExitCode::from(130)),

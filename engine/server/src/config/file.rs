@@ -11,8 +11,8 @@ use super::nearest::nearest;
 use super::problem::{Fault, Place, Problem};
 use super::rules;
 use super::settings::Settings;
-use super::upstream;
 use super::value::Value;
+use super::{tls, upstream};
 
 /// A file that is TOML.
 pub(super) struct Document<'a> {
@@ -92,6 +92,9 @@ impl Filling<'_> {
                 if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
             let at = key.span().start;
             match value.get_ref() {
+                list if full == tls::CERTIFICATES => {
+                    tls::apply(self.document, at, list, self.settings, self.problems);
+                }
                 _ if is_list(&full) => {}
                 DeValue::Table(inner) if keys::sections().any(|section| section == full) => {
                     self.section(&full, inner)
@@ -121,7 +124,7 @@ fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    let lists = auth::LISTS.into_iter().chain([upstream::KEY, rules::KEY]);
+    let lists = auth::LISTS.into_iter().chain([upstream::KEY, rules::KEY, tls::CERTIFICATES]);
     let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists);
     Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

@@ -12,6 +12,7 @@ use weir_shard::limits::{
 use super::auth::{self, SECRET_BYTES_MIN};
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
+use super::tls::ClientAuth;
 use super::value::{
     Value, algorithms, cores, duration, hosts, origins, payload_keys, subjects, texts, tokens,
 };
@@ -139,6 +140,12 @@ impl Key {
                     true => set(settings, word),
                     false => return Err(self.refuses(value)),
                 }
+            }
+            // A version, given as text, reads as a number.
+            (Kind::Choice { words, set }, Value::Fraction(number))
+                if words.contains(&number.to_string().as_str()) =>
+            {
+                set(settings, &number.to_string());
             }
             _ => return self.set_of_auth(settings, value),
         }
@@ -286,6 +293,18 @@ pub(super) const KEYS: &[Key] = &[
     key("server.cores", Kind::Cores(|s, cores| s.server.cores = cores)),
     key("server.connections_per_shard", number(128, SOCKETS_MAX, |s, n| s.server.connections_per_shard = n as u32)),
     key("server.test_endpoints", Kind::Switch(|s, on| s.shard.test_endpoints = on)),
+
+    key("tls.cert", Kind::File(|s, path| s.tls.cert = path)),
+    key("tls.key", Kind::File(|s, path| s.tls.key = path)),
+    key("tls.min_version", Kind::Choice { words: &["1.2", "1.3"], set: |s, word| s.tls.tls13_only = word == "1.3" }),
+    key("tls.client_auth", Kind::Choice { words: &["off", "optional", "required"], set: |s, word| {
+        s.tls.client_auth = match word {
+            "optional" => ClientAuth::Optional,
+            "required" => ClientAuth::Required,
+            _ => ClientAuth::Off,
+        };
+    } }),
+    key("tls.client_ca", Kind::File(|s, path| s.tls.client_ca = path)),
 
     key("http.max_head_size", number(KIB, MIB, |s, n| s.shard.http.head_bytes_max = n as usize)),
     key("http.max_line_size", number(256, MIB, |s, n| s.shard.http.line_bytes_max = n as usize)),

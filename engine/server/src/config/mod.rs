@@ -11,6 +11,7 @@ mod rules;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod upstream;
 mod url;
 mod value;
@@ -20,6 +21,9 @@ use std::path::Path;
 
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
+#[cfg(test)]
+pub(crate) use self::tls::Pair;
+pub(crate) use self::tls::{ClientAuth, Files, Tls, UpstreamTls};
 pub(crate) use self::upstream::Command;
 pub(crate) use self::value::duration;
 

@@ -60,8 +60,6 @@ pub(super) enum Fault {
     Many { most: usize, what: &'static str },
     /// What should be a public key is none.
     Pem { source: String, why: String },
-    /// The URL asks for TLS.
-    Tls(String),
     /// The resolver does not find the host.
     Unresolved { host: String, error: String },
 }
@@ -177,11 +175,6 @@ impl fmt::Display for Problem {
             Fault::Pem { source, why } => write!(
                 f,
                 "{place}: {key}: {source} {why}; name a PEM file with a public key, or write the key itself"
-            ),
-            Fault::Tls(url) => write!(
-                f,
-                "{place}: {key} is {url:?}, and this version does not speak TLS to upstreams; name a port that \
-                 speaks plain http, if need be that of a TLS proxy on this machine"
             ),
             Fault::Unresolved { host, error } => write!(
                 f,

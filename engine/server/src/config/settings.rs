@@ -10,6 +10,7 @@ use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 use super::auth::Auth;
 use super::encryption::Encryption;
 use super::rules;
+use super::tls::{Files, Tls};
 use super::upstream::{Command, Upstream};
 
 /// Room for the head, the envelope and a few control frames beside the largest message.
@@ -24,6 +25,8 @@ pub(crate) struct Settings {
     pub(crate) server: Server,
     /// Where what must outlive the process is kept. None: nothing is.
     pub(crate) data_dir: Option<PathBuf>,
+    /// What data listeners speak.
+    pub(super) tls: Tls,
     /// The log of all shards together.
     pub(super) durability: limits::Durability,
     /// The bounds of a shard. What all shards have together (SSE streams) is not yet divided.
@@ -86,6 +89,7 @@ impl Default for Settings {
                 user_timeout: Duration::from_secs(30),
             },
             data_dir: None,
+            tls: Tls::default(),
             durability: limits::Durability::default(),
             audit_file: None,
             encryption: Encryption::default(),
@@ -141,6 +145,13 @@ impl Settings {
         }
     }
 
+    /// The files that TLS is made from.
+    pub(crate) fn tls_files(&self) -> Files {
+        let upstreams = self.upstreams.iter();
+        let upstreams = upstreams.map(|upstream| upstream.is_secure().then(|| upstream.tls.clone()));
+        Files { listeners: self.tls.clone(), upstreams: upstreams.collect() }
+    }
+
     /// Whether clients must prove who they are.
     pub(crate) fn auth_mode(&self) -> Mode {
         self.auth.mode()
@@ -148,7 +159,8 @@ impl Settings {
 
     /// Whom tokens may be meant for, where data is served at these ports.
     pub(crate) fn audiences(&self, ports: &[u16]) -> Box<[Box<str>]> {
-        self.auth.audiences(self.server.bind, ports)
+        let scheme = if self.tls.cert.is_some() { "https" } else { "http" };
+        self.auth.audiences(scheme, self.server.bind, ports)
     }
 
     /// Keys, roles and what else a shard is given of `[auth]`.
@@ -192,6 +204,10 @@ impl Settings {
         found.extend(self.encryption.contradictions());
         found.extend(rules::contradictions(&shard.rules.messages, &self.auth.roles));
         found.extend(self.inverted());
+        found.extend(self.tls.contradictions());
+        for upstream in &self.upstreams {
+            found.extend(upstream.tls.contradictions(&upstream.bounds.name, upstream.is_secure()));
+        }
         let limits::Durability { segment_bytes, bytes_max } = self.durability;
         if bytes_max < 2 * segment_bytes {
             found.push(format!(

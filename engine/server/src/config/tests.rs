@@ -266,3 +266,49 @@ fn a_file_that_is_not_there_is_an_error() {
     let said = load(Some(Path::new("no/such/weir.toml")), &[], &[]).expect_err("no file").to_string();
     assert!(said.starts_with("no/such/weir.toml cannot be read: "), "{said}");
 }
+
+#[test]
+fn tls_is_made_of_files() {
+    let settings = file(
+        "[tls]\ncert = \"a.pem\"\nkey = \"a.key\"\nmin_version = \"1.3\"\nclient_auth = \"optional\"\nclient_ca = \
+         \"ca.pem\"\n[[tls.certificate]]\ncert = \"b.pem\"\nkey = \"b.key\"\n",
+    )
+    .expect("right");
+    let listeners = settings.tls_files().listeners;
+    let pair = |name: &str| Pair { cert: format!("{name}.pem").into(), key: format!("{name}.key").into() };
+    assert_eq!((listeners.first(), listeners.certificates), (Some(pair("a")), vec![pair("b")]));
+    assert_eq!((listeners.client_auth, listeners.tls13_only), (ClientAuth::Optional, true));
+    let variables =
+        environment(&[("WEIR_TLS_MIN_VERSION", "1.3"), ("WEIR_TLS_CERT", "a"), ("WEIR_TLS_KEY", "b")]);
+    assert!(load(None, &variables, &[]).expect("right").tls_files().listeners.tls13_only);
+}
+
+#[test]
+fn tls_without_what_it_needs_is_refused() {
+    for (text, said) in [
+        ("cert = \"a.pem\"", "tls.cert has no tls.key"),
+        ("key = \"a.pem\"", "tls.key has no tls.cert"),
+        ("client_auth = \"required\"", "tls.client_ca does not say whose"),
+        ("client_ca = \"a.pem\"", "nobody is asked"),
+        ("min_version = \"1.3\"", "has no certificate"),
+        ("[[tls.certificate]]\ncert = \"b.pem\"\nkey = \"b.key\"", "has no certificate"),
+    ] {
+        let settings = file(&format!("[tls]\n{text}\n")).expect(text);
+        let found = settings.contradictions().join("\n");
+        assert!(found.contains(said), "{text}\n{found}");
+    }
+    for text in
+        ["certificate = 1", "[[tls.certificate]]\ncert = \"b.pem\"", "[[tls.certificate]]\nname = \"b\""]
+    {
+        let found = file(&format!("[tls]\n{text}\n")).expect_err(text);
+        assert!(found.contains("begins with [[tls.certificate]]"), "{text}\n{found}");
+    }
+    for (text, said) in [
+        ("url = \"https://[::1]/\"\ncert = \"a.pem\"", "the upstream a: cert has no"),
+        ("url = \"http://[::1]/\"\nca = \"a.pem\"", "no URL that begins with https://"),
+    ] {
+        let settings = file(&format!("[[upstream]]\nname = \"a\"\n{text}\n")).expect(text);
+        let found = settings.contradictions().join("\n");
+        assert!(found.contains(said), "{text}\n{found}");
+    }
+}

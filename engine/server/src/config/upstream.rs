@@ -9,13 +9,14 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-use weir_shard::limits::{self, Grant, Target};
+use weir_shard::limits::{self, Grant, Target, TargetKind};
 
 use super::file::Document;
 use super::keys::{self, Key, UPSTREAM_KEYS, UPSTREAM_SECTIONS};
 use super::nearest::nearest;
 use super::problem::{Fault, Problem};
 use super::settings::Settings;
+use super::tls::UpstreamTls;
 use super::url;
 use super::value::{Value, is_token};
 
@@ -23,7 +24,8 @@ use super::value::{Value, is_token};
 pub(super) const KEY: &str = "upstream";
 
 /// Keys beside those that set bounds.
-const OWN_KEYS: [&str; 8] = ["name", "command", "url", "urls", "env", "cwd", "headers", "auth"];
+const OWN_KEYS: [&str; 11] =
+    ["name", "command", "url", "urls", "env", "cwd", "headers", "auth", "ca", "cert", "key"];
 
 /// Letters, digits and hyphens of a name.
 const NAME_BYTES_MAX: usize = 32;
@@ -54,6 +56,8 @@ pub(crate) struct Upstream {
     pub(super) bounds: limits::Upstream,
     /// What is started for each connection. None: it is reached by HTTP.
     pub(super) command: Option<Command>,
+    /// What https takes.
+    pub(super) tls: UpstreamTls,
 }
 
 /// How a child is started.
@@ -68,6 +72,12 @@ pub(crate) struct Command {
 }
 
 impl Upstream {
+    /// Whether there is a URL that begins with https.
+    pub(super) fn is_secure(&self) -> bool {
+        let secure = |target: &Target| matches!(target.kind, TargetKind::Http { tls: Some(_), .. });
+        self.bounds.targets.iter().any(secure)
+    }
+
     /// Whether it is told who asks.
     pub(super) fn exchanges(&self) -> bool {
         let credential = self.bounds.credential.as_ref();
@@ -137,11 +147,12 @@ pub(super) fn apply(
     };
     for (at, table) in tables {
         let common = settings.upstream.clone();
-        let mut reading = Reading { document, settings, problems, command: None };
+        let tls = UpstreamTls::default();
+        let mut reading = Reading { document, settings, problems, command: None, tls };
         reading.table(at, table);
-        let command = reading.command;
+        let Reading { command, tls, .. } = reading;
         let bounds = mem::replace(&mut settings.upstream, common);
-        settings.upstreams.push(Upstream { bounds, command });
+        settings.upstreams.push(Upstream { bounds, command, tls });
     }
 }
 
@@ -151,6 +162,7 @@ struct Reading<'a> {
     settings: &'a mut Settings,
     problems: &'a mut Vec<Problem>,
     command: Option<Command>,
+    tls: UpstreamTls,
 }
 
 impl Reading<'_> {
@@ -193,7 +205,8 @@ impl Reading<'_> {
             self.problems.push(self.document.problem(at, KEY.to_owned(), fault));
             return;
         };
-        let others: &[&str] = if way == "command" { &["headers", "auth"] } else { &["env", "cwd"] };
+        let others: &[&str] =
+            if way == "command" { &["headers", "auth", "ca", "cert", "key"] } else { &["env", "cwd"] };
         let others = others.iter().filter_map(|other| Some((*other, table.get_key_value(*other)?.0)));
         for (other, key) in ways.chain(others) {
             self.problem(
@@ -225,6 +238,9 @@ impl Reading<'_> {
                 let environment = environment(value)?;
                 self.command.get_or_insert_default().environment = environment;
             }
+            "ca" => self.tls.ca = Some(file(value)?),
+            "cert" => self.tls.cert = Some(file(value)?),
+            "key" => self.tls.key = Some(file(value)?),
             "cwd" => {
                 let directory =
                     text(value, "a folder's path", |text| !text.is_empty() && !text.contains('\0'))?;
@@ -284,6 +300,10 @@ fn text(value: &DeValue<'_>, wanted: &str, fits: impl Fn(&str) -> bool) -> Resul
         DeValue::String(text) if fits(text) => Ok(text.to_string()),
         _ => Err(Fault::Value { value: Value::of_toml(value), wanted: wanted.to_owned() }),
     }
+}
+
+fn file(value: &DeValue<'_>) -> Result<PathBuf, Fault> {
+    text(value, "a file's path", |text| !text.is_empty() && !text.contains('\0')).map(PathBuf::from)
 }
 
 fn command(value: &DeValue<'_>) -> Result<Command, Fault> {

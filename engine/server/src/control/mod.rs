@@ -1,4 +1,4 @@
-//! The control thread: the admin port, the children, signals, and the end. Off the data path, on ordinary libraries.
+//! The control thread: the admin port, the children, signals, certificates, and the end. Off the data path, on ordinary libraries.
 
 mod api;
 pub(crate) mod audit;
@@ -11,6 +11,7 @@ mod https;
 pub(crate) mod jwks;
 mod mailbox;
 mod pages;
+mod reload;
 mod revocations;
 mod tokens;
 
@@ -39,6 +40,7 @@ pub(crate) use self::guard::Guard;
 use self::jwks::Keeper;
 use self::mailbox::Mailbox;
 pub(crate) use self::revocations::Revocations;
+use crate::config::Files;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -53,6 +55,8 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<Waker>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
+    /// What TLS is made from, again with each SIGHUP.
+    pub(crate) tls: Files,
     /// What the shards have.
     pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
@@ -101,6 +105,7 @@ async fn serve(control: Control) -> io::Result<End> {
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
+    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, mailbox));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;

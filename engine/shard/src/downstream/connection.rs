@@ -22,6 +22,7 @@ use crate::marks::Marks;
 use crate::policy::TokenBucket;
 use crate::policy::auth::Principal;
 use crate::stream::{Position, Sequence};
+use crate::tls::{Exhausted, Tls};
 use crate::upstream::Wire;
 
 /// The handle of a connection that is being opened: none.
@@ -34,6 +35,8 @@ pub(crate) struct Connection {
     pub socket: Socket,
     /// What waits to leave.
     pub egress: Egress,
+    /// What lies between it and the socket; none: it is in plaintext.
+    pub tls: Option<Box<Tls>>,
     /// What the connection is.
     pub stage: Stage,
     /// When it last said something, or entered its stage.
@@ -47,7 +50,7 @@ const _: () = assert!(size_of::<Connection>() <= 64);
 impl Connection {
     /// A connection without a socket, not yet or never, to be looked at when `wake` is.
     pub(crate) fn unconnected(stage: Stage, now: Instant, wake: Instant) -> Connection {
-        Connection { socket: UNCONNECTED, egress: Egress::default(), stage, heard: now, wake }
+        Connection { socket: UNCONNECTED, egress: Egress::default(), tls: None, stage, heard: now, wake }
     }
 
     /// Whether it is open, as all are that were accepted.
@@ -55,9 +58,35 @@ impl Connection {
         self.socket != UNCONNECTED
     }
 
+    /// Whether its TLS cannot carry anything yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
+    }
+
+    /// Whether all that was said on it is with the driver, or has left.
+    pub(crate) fn is_said(&self) -> bool {
+        self.egress.is_empty() && !self.tls.as_ref().is_some_and(|tls| tls.has_outgoing())
+    }
+
+    /// The end of the turn: one send for all that was written.
+    ///
+    /// # Errors
+    /// The keys of its TLS may encrypt nothing more.
+    pub(crate) fn flush(&mut self, token: Token, out: &mut Output) -> Result<(), Exhausted> {
+        if matches!(&self.stage, Stage::Leaving(departure) if departure.asked) {
+            return Ok(());
+        }
+        let source = self.egress.pending(self.tls.as_deref_mut(), out)?;
+        if let Some(source) = source {
+            out.ops.push(Op::Send { token, socket: self.socket, source });
+        }
+        Ok(())
+    }
+
     /// Closes the socket and forgets what waits to leave. One that is being opened is closed then.
     pub(crate) fn hang_up(&mut self, token: Token, out: &mut Output) {
         self.egress.discard();
+        self.tls = None;
         if self.is_connected() {
             out.ops.push(Op::Close { token, socket: self.socket });
         }
@@ -73,7 +102,7 @@ impl Connection {
 
     /// Whether anything may still be written to it.
     pub(crate) fn speaks(&self) -> bool {
-        !matches!(self.stage, Stage::Closed | Stage::Closing { .. } | Stage::Leaving(_))
+        !matches!(self.stage, Stage::Closed | Stage::Closing | Stage::Leaving(_))
     }
 }
 
@@ -93,10 +122,7 @@ pub(crate) enum Stage {
     /// Being handed over to another shard.
     Leaving(Box<Departure>),
     /// Has said all it had to say: waits for the peer's end, input is thrown away.
-    Closing {
-        /// The sending half is closed.
-        shut: bool,
-    },
+    Closing,
     /// `Close` is under way, or follows once the connection is open.
     Closed,
     /// Lent to the code that works on it at this moment.
@@ -224,6 +250,8 @@ pub(crate) struct Link {
     pub session: Option<Token>,
     /// What proved that.
     pub proof: Proof,
+    /// Tokens it brought that prove nothing.
+    pub disproved: u8,
     /// Phoenix topics it joined; `mcp:gateway` is one of them.
     pub channels: Vec<Channel>,
     /// How far it has been sent the client's own stream; made by the first message.
@@ -387,8 +415,10 @@ pub(crate) struct Departure {
 #[derive(Debug)]
 pub struct Parcel {
     pub(crate) stage: ParcelStage,
-    /// Received and not yet used.
+    /// Received and not yet used; decrypted.
     pub(crate) bytes: Vec<u8>,
+    /// Put in when the socket is gone.
+    pub(crate) tls: Option<Box<Tls>>,
 }
 
 /// What a moving connection is.
@@ -417,6 +447,7 @@ impl Link {
             reader: Reader::default(),
             session: None,
             proof: Proof::default(),
+            disproved: 0,
             channels: Vec::new(),
             marks: None,
             since: 0,

@@ -4,8 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use weir_ring::op::{Op, Output, Source};
-use weir_ring::token::{Socket, Token};
+use weir_ring::op::{Output, Source};
+
+use crate::tls::{Exhausted, Tls};
 
 /// Bytes given to one `Drain`, roughly.
 const DRAIN_BYTES: usize = 256 << 10;
@@ -20,24 +21,26 @@ pub(crate) struct Egress {
     queue: Option<Box<Queue>>,
 }
 
-/// This turn's send.
+/// This turn's send, in 8 bytes.
 #[derive(Clone, Copy, Debug, Default)]
-enum Pending {
-    #[default]
-    Nothing,
-    Arena {
-        start: u32,
-        len: u32,
-    },
-    Frame(u32),
+struct Pending {
+    /// Where it starts in the arena, or which frame it is.
+    at: u32,
+    /// Bytes in the arena, 0: nothing, or [`FRAME`].
+    len: u32,
 }
+
+/// In place of a length: no arena is as long.
+const FRAME: u32 = u32::MAX;
 
 /// Waiting for the peer to read.
 #[derive(Debug, Default)]
 struct Queue {
-    /// Handed to the driver.
+    /// Handed to the driver, as far as it counts.
     in_flight: usize,
-    /// Rest of the send that came short; may begin inside a message, so it leaves first.
+    /// Something is with the driver.
+    draining: bool,
+    /// Rest of the send that came short; may begin inside a message, so it leaves first. Of TLS, ciphertext.
     tail: Vec<u8>,
     /// Pings, pongs and heartbeats: they overtake messages and do not count.
     control: Vec<u8>,
@@ -53,6 +56,15 @@ struct Queue {
 enum Chunk {
     Owned(Vec<u8>),
     Shared(Arc<[u8]>),
+}
+
+/// Why what waits cannot be handed to the driver.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Stuck {
+    /// See [`Overflow`].
+    Overflow,
+    /// See [`Exhausted`].
+    Exhausted,
 }
 
 /// The queue is full: the connection cannot keep up.
@@ -76,7 +88,12 @@ impl Egress {
 
     /// Nothing waits, neither in this turn nor for the peer.
     pub(crate) fn is_empty(&self) -> bool {
-        matches!(self.pending, Pending::Nothing) && self.queue.is_none()
+        self.pending.is_nothing() && self.queue.is_none()
+    }
+
+    /// Something is with the driver, whose end goes on with what waits.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.draining)
     }
 
     /// Bytes waiting for the peer.
@@ -142,8 +159,8 @@ impl Egress {
             queue.push(Chunk::Shared(Arc::clone(frame)), max)?;
             return Ok(Wrote::More);
         }
-        if matches!(self.pending, Pending::Nothing) {
-            self.pending = Pending::Frame(index);
+        if self.pending.is_nothing() {
+            self.pending = Pending { at: index, len: FRAME };
             return Ok(Wrote::First);
         }
         let frame = Arc::clone(frame);
@@ -159,28 +176,28 @@ impl Egress {
         if out.arena.len() > ARENA_BYTES_MAX {
             return Err(Overflow);
         }
-        let first = matches!(self.pending, Pending::Nothing);
+        let first = self.pending.is_nothing();
         let start = self.last_in_arena(out);
         write(&mut out.arena);
         let len = out.arena.len() - start;
         if len > max && !first {
             return Err(Overflow);
         }
-        self.pending = Pending::Arena { start: start as u32, len: len as u32 };
+        self.pending = Pending { at: start as u32, len: len as u32 };
         Ok(if first { Wrote::First } else { Wrote::More })
     }
 
     /// Makes what is pending the arena's last range and says where it starts.
     fn last_in_arena(&self, out: &mut Output) -> usize {
         let end = out.arena.len();
-        match self.pending {
-            Pending::Nothing => end,
-            Pending::Arena { start, len } if (start + len) as usize == end => start as usize,
-            Pending::Arena { start, len } => {
+        match self.pending.source() {
+            None => end,
+            Some(Source::Arena { start, len }) if (start + len) as usize == end => start as usize,
+            Some(Source::Arena { start, len }) => {
                 out.arena.extend_from_within(start as usize..(start + len) as usize);
                 end
             }
-            Pending::Frame(index) => {
+            Some(Source::Frame(index)) => {
                 let frame = Arc::clone(&out.frames[index as usize]);
                 out.arena.extend_from_slice(&frame);
                 end
@@ -188,26 +205,48 @@ impl Egress {
         }
     }
 
-    /// The end of the turn: one send for all that is pending.
-    pub(crate) fn flush(&mut self, token: Token, socket: Socket, out: &mut Output) {
-        let Some(source) = self.take_pending() else { return };
-        out.ops.push(Op::Send { token, socket, source });
+    /// What this turn sends, encrypted where it is to be.
+    ///
+    /// # Errors
+    /// The keys may encrypt nothing more.
+    pub(crate) fn pending(
+        &mut self,
+        tls: Option<&mut Tls>,
+        out: &mut Output,
+    ) -> Result<Option<Source>, Exhausted> {
+        match tls {
+            None => Ok(self.take_pending()),
+            // Records leave in the order they were made in: what TLS itself has to say waits, too.
+            Some(_) if self.is_draining() => Ok(None),
+            Some(tls) => tls.seal_source(self.take_pending(), out),
+        }
     }
 
     /// A send came short: from now on the peer sets the pace. The bytes go to a `Drain`, behind them
     /// what this turn has already written.
-    pub(crate) fn unsent(&mut self, tail: &[u8], out: &Output, max: usize) -> Result<Vec<u8>, Overflow> {
+    ///
+    /// # Errors
+    /// The queue is full, or the keys may encrypt nothing more.
+    pub(crate) fn unsent(
+        &mut self,
+        tail: &[u8],
+        out: &Output,
+        max: usize,
+        mut tls: Option<&mut Tls>,
+    ) -> Result<Vec<u8>, Stuck> {
         let source = self.take_pending();
         let pending = source.map_or(&[][..], |source| out.bytes(source));
         let queue = self.queue.get_or_insert_default();
-        let bytes = tail.len() + pending.len();
-        if queue.in_flight + queue.bytes + bytes > max {
-            return Err(Overflow);
+        if queue.in_flight + queue.bytes + tail.len() + pending.len() > max {
+            return Err(Stuck::Overflow);
         }
         queue.tail.extend_from_slice(tail);
-        queue.tail.extend_from_slice(pending);
-        queue.bytes += bytes;
-        Ok(queue.next_drain())
+        match &mut tls {
+            None => queue.tail.extend_from_slice(pending),
+            Some(tls) => tls.seal(pending, &mut queue.tail).map_err(|Exhausted| Stuck::Exhausted)?,
+        }
+        queue.bytes += queue.tail.len();
+        queue.next_drain(tls).map_err(|Exhausted| Stuck::Exhausted)
     }
 
     /// What this turn would send, as bytes: for a connection that has no socket.
@@ -231,22 +270,13 @@ impl Egress {
     }
 
     fn take_pending(&mut self) -> Option<Source> {
-        match std::mem::take(&mut self.pending) {
-            Pending::Nothing => None,
-            Pending::Arena { start, len } => Some(Source::Arena { start, len }),
-            Pending::Frame(index) => Some(Source::Frame(index)),
-        }
+        std::mem::take(&mut self.pending).source()
     }
 
     /// Whether `len` more bytes can join what this turn sends. A turn that has sent nothing yet has
     /// room for one message of any size.
     pub(crate) fn fits(&self, out: &Output, len: usize, max: usize) -> bool {
-        let pending = match self.pending {
-            Pending::Nothing => return true,
-            Pending::Arena { len, .. } => len as usize,
-            Pending::Frame(index) => out.frames[index as usize].len(),
-        };
-        pending + len <= max
+        self.pending.source().is_none_or(|source| out.bytes(source).len() + len <= max)
     }
 
     /// Whether `len` more bytes can be written within `max`, now or in the queue.
@@ -257,15 +287,19 @@ impl Egress {
         }
     }
 
-    /// A `Drain` is through: what to drain next, or `None` and the peer has caught up.
-    pub(crate) fn drained(&mut self) -> Option<Vec<u8>> {
-        let queue = self.queue.as_mut()?;
-        let next = queue.next_drain();
-        if next.is_empty() {
+    /// A `Drain` is through: what to drain next, or `None` and the peer has caught up, though its handshake may
+    /// hold it.
+    ///
+    /// # Errors
+    /// The keys may encrypt nothing more.
+    pub(crate) fn drained(&mut self, tls: Option<&mut Tls>) -> Result<Option<Vec<u8>>, Exhausted> {
+        let Some(queue) = &mut self.queue else { return Ok(None) };
+        let held = tls.as_ref().is_some_and(|tls| tls.is_handshaking());
+        let next = queue.next_drain(tls)?;
+        if next.is_empty() && !held {
             self.queue = None;
-            return None;
         }
-        Some(next)
+        Ok(Some(next).filter(|next| !next.is_empty()))
     }
 
     /// Forgets everything: the connection is being closed.
@@ -285,18 +319,49 @@ impl Queue {
         Ok(())
     }
 
-    fn next_drain(&mut self) -> Vec<u8> {
+    fn next_drain(&mut self, tls: Option<&mut Tls>) -> Result<Vec<u8>, Exhausted> {
         let mut next = std::mem::take(&mut self.tail);
         let mut counted = next.len();
+        match tls {
+            None => counted += self.next_messages(&mut next),
+            Some(tls) => {
+                let mut plain = Vec::new();
+                if !tls.is_handshaking() {
+                    counted += self.next_messages(&mut plain);
+                }
+                tls.seal(&plain, &mut next)?;
+            }
+        }
+        self.bytes -= counted;
+        self.in_flight = counted;
+        self.draining = !next.is_empty();
+        Ok(next)
+    }
+
+    /// Moves what leaves next behind `next`, and says how many bytes of it count.
+    fn next_messages(&mut self, next: &mut Vec<u8>) -> usize {
+        let mut counted = 0;
         next.append(&mut self.control);
         while next.len() < DRAIN_BYTES {
             let Some(chunk) = self.chunks.pop_front() else { break };
             counted += chunk.bytes().len();
             next.extend_from_slice(chunk.bytes());
         }
-        self.bytes -= counted;
-        self.in_flight = counted;
-        next
+        counted
+    }
+}
+
+impl Pending {
+    fn is_nothing(self) -> bool {
+        self.len == 0
+    }
+
+    fn source(self) -> Option<Source> {
+        match self.len {
+            0 => None,
+            FRAME => Some(Source::Frame(self.at)),
+            len => Some(Source::Arena { start: self.at, len }),
+        }
     }
 }
 
@@ -313,18 +378,17 @@ impl Chunk {
 mod tests {
     use super::*;
 
-    const TOKEN: Token = Token { index: 1, generation: 0 };
-    const SOCKET: Socket = Socket(7);
-
     fn put(egress: &mut Egress, out: &mut Output, bytes: &[u8]) -> Result<Wrote, Overflow> {
         egress.message(out, 100, |b| b.extend_from_slice(bytes))
     }
 
-    fn sent(out: &Output, n: usize) -> Vec<u8> {
-        match &out.ops[n] {
-            Op::Send { source, .. } => out.bytes(*source).to_vec(),
-            other => panic!("not a send: {other:?}"),
-        }
+    fn sent(egress: &mut Egress, out: &mut Output) -> Vec<u8> {
+        let source = egress.pending(None, out).unwrap().expect("something to send");
+        out.bytes(source).to_vec()
+    }
+
+    fn drained(egress: &mut Egress) -> Vec<u8> {
+        egress.drained(None).unwrap().expect("something to drain")
     }
 
     #[test]
@@ -336,10 +400,8 @@ mod tests {
         assert_eq!(put(&mut a, &mut out, b"two"), Ok(Wrote::More));
         assert_eq!(put(&mut b, &mut out, b" and own"), Ok(Wrote::More));
         assert_eq!(a.shared(&mut out, 0, 100), Ok(Wrote::More));
-        a.flush(TOKEN, SOCKET, &mut out);
-        b.flush(TOKEN, SOCKET, &mut out);
-        assert_eq!(sent(&out, 0), b"one twoshared");
-        assert_eq!(sent(&out, 1), b"shared and own");
+        assert_eq!(sent(&mut a, &mut out), b"one twoshared");
+        assert_eq!(sent(&mut b, &mut out), b"shared and own");
         assert!(a.is_empty());
     }
 
@@ -348,8 +410,7 @@ mod tests {
         let (mut egress, mut out) = (Egress::default(), Output::default());
         out.frames.push(Arc::from(&b"shared"[..]));
         egress.shared(&mut out, 0, 100).unwrap();
-        egress.flush(TOKEN, SOCKET, &mut out);
-        assert_eq!(out.ops, [Op::Send { token: TOKEN, socket: SOCKET, source: Source::Frame(0) }]);
+        assert_eq!(egress.pending(None, &mut out), Ok(Some(Source::Frame(0))));
         assert!(out.arena.is_empty());
     }
 
@@ -357,11 +418,11 @@ mod tests {
     fn control_overtakes_messages_but_not_the_tail() {
         let (mut egress, mut out) = (Egress::default(), Output::default());
         put(&mut egress, &mut out, b"pending").unwrap();
-        assert_eq!(egress.unsent(b"tail", &out, 100).unwrap(), b"tailpending");
+        assert_eq!(egress.unsent(b"tail", &out, 100, None).unwrap(), b"tailpending");
         put(&mut egress, &mut out, b"message").unwrap();
         egress.control(&mut out, |b| b.extend_from_slice(b"pong")).unwrap();
-        assert_eq!(egress.drained().unwrap(), b"pongmessage");
-        assert_eq!(egress.drained(), None);
+        assert_eq!(drained(&mut egress), b"pongmessage");
+        assert_eq!(egress.drained(None), Ok(None));
         assert!(egress.is_empty());
     }
 
@@ -382,8 +443,8 @@ mod tests {
     fn the_sum_of_all_queues_is_bounded() {
         let (mut a, mut b, mut out, mut sum) = (Egress::default(), Egress::default(), Output::default(), 0);
         assert_eq!(b.bound(100, 0), 100, "it keeps up");
-        a.unsent(&[0; 60], &out, 100).unwrap();
-        b.unsent(&[0; 30], &out, 100).unwrap();
+        a.unsent(&[0; 60], &out, 100, None).unwrap();
+        b.unsent(&[0; 30], &out, 100, None).unwrap();
         a.count(&mut sum);
         b.count(&mut sum);
         assert_eq!((sum, a.bound(100, 10), a.bound(65, 10)), (90, 70, 65));
@@ -391,7 +452,7 @@ mod tests {
         a.count(&mut sum);
         assert_eq!(sum, 100);
         a.uncount(&mut sum);
-        a.drained().unwrap();
+        drained(&mut a);
         a.count(&mut sum);
         assert_eq!(sum, 40);
         for egress in [&mut a, &mut b] {
@@ -403,12 +464,12 @@ mod tests {
     #[test]
     fn the_queue_is_bounded_and_control_is_exempt() {
         let (mut egress, mut out) = (Egress::default(), Output::default());
-        egress.unsent(&[0; 60], &out, 100).unwrap();
+        egress.unsent(&[0; 60], &out, 100, None).unwrap();
         assert_eq!(put(&mut egress, &mut out, &[1; 41]), Err(Overflow));
         assert_eq!(put(&mut egress, &mut out, &[1; 40]), Ok(Wrote::More));
         assert_eq!(egress.queued(), 100);
         egress.control(&mut out, |b| b.extend_from_slice(&[2; 9])).unwrap();
         assert_eq!(put(&mut egress, &mut out, &[1; 1]), Err(Overflow));
-        assert_eq!(egress.drained().unwrap().len(), 49);
+        assert_eq!(drained(&mut egress).len(), 49);
     }
 }

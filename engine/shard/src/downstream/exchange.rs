@@ -300,6 +300,11 @@ impl Shard {
         if cx.now.mono < end {
             return Some(end);
         }
+        if conn.is_handshaking() {
+            self.stats.tls.failed += 1;
+            self.close(token, cx);
+            return None;
+        }
         match status {
             Some(status) => {
                 let reason = "The request did not arrive in time; send it at once.";

@@ -32,11 +32,12 @@ impl Shard {
     pub(crate) fn leave_pending(&mut self, cx: &mut Cx<'_>) {
         for token in std::mem::take(&mut self.leaving) {
             let Some(conn) = self.conns.get_mut(token) else { continue };
+            let said = conn.is_said();
             let Stage::Leaving(departure) = &mut conn.stage else { continue };
             if departure.asked {
                 continue;
             }
-            if conn.egress.is_empty() {
+            if said {
                 departure.asked = true;
                 let (to, transfer) = (departure.to, departure.transfer);
                 cx.out.ops.push(Op::HandOver { token, socket: conn.socket, to, transfer });
@@ -54,11 +55,13 @@ impl Shard {
         }
         let Stage::Leaving(departure) = std::mem::replace(&mut conn.stage, Stage::Lent) else { return };
         if errno.is_none() {
+            let tls = conn.tls.take();
             self.conns.remove(token);
             self.stats.connections -= 1;
             self.stats.handed_over += 1;
             let Departure { to, transfer, parcel, .. } = *departure;
-            return self.send(to, Mail::Moved { transfer, parcel: Box::new(parcel) }, cx);
+            let parcel = Box::new(Parcel { tls, ..parcel });
+            return self.send(to, Mail::Moved { transfer, parcel }, cx);
         }
         match departure.parcel.stage {
             ParcelStage::Http => {
@@ -96,7 +99,7 @@ impl Shard {
     }
 
     fn arrive(&mut self, socket: Socket, parcel: Parcel, cx: &mut Cx<'_>) {
-        let Some(token) = self.open(socket, Exchange::default(), cx) else { return };
+        let Some(token) = self.open(socket, Exchange::default(), parcel.tls, cx) else { return };
         let mut bytes = parcel.bytes;
         match parcel.stage {
             ParcelStage::Http => self.http_received(token, &bytes, cx),

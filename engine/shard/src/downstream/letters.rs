@@ -44,6 +44,7 @@ impl Shard {
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
             Mail::Handlers(count) => self.handlers = count,
+            Mail::Credentials(credentials) => self.set_credentials(credentials),
             Mail::Blacklist(change) => self.change_blacklist(*change, cx),
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}

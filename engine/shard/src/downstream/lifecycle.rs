@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::downstream::connection::{Connection, Exchange, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
+use crate::tls::Tls;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamFault;
 
@@ -28,7 +29,8 @@ impl Shard {
     /// A new connection: it has until the head deadline to say what it wants.
     pub(crate) fn accepted(&mut self, socket: Socket, cx: &mut Cx<'_>) {
         self.stats.accepted += 1;
-        let Some(token) = self.open(socket, Exchange::default(), cx) else { return };
+        let Ok(tls) = self.greet() else { return self.turn_away(socket, cx) };
+        let Some(token) = self.open(socket, Exchange::default(), tls, cx) else { return };
         if self.slots_left() < SLOTS_RESERVED || self.draining.is_some() {
             self.pause_accepting(cx);
             let error =
@@ -38,19 +40,37 @@ impl Shard {
     }
 
     /// Gives a socket its slot and its first recv.
-    pub(crate) fn open(&mut self, socket: Socket, exchange: Exchange, cx: &mut Cx<'_>) -> Option<Token> {
+    pub(crate) fn open(
+        &mut self,
+        socket: Socket,
+        exchange: Exchange,
+        tls: Option<Box<Tls>>,
+        cx: &mut Cx<'_>,
+    ) -> Option<Token> {
         let wake = cx.now.mono.plus(self.config.http.head_deadline);
         let stage = Stage::Http(Box::new(exchange));
-        let conn = Connection { socket, egress: Egress::default(), stage, heard: cx.now.mono, wake };
+        let mut conn = Connection { socket, egress: Egress::default(), tls, stage, heard: cx.now.mono, wake };
+        if conn.is_handshaking() {
+            conn.egress.hold(Vec::new());
+        }
+        let said = conn.is_said();
         let Ok(token) = self.conns.insert(conn) else {
-            let nobody = Token { index: u32::MAX, generation: 0 };
-            cx.out.ops.push(Op::Close { token: nobody, socket });
+            self.turn_away(socket, cx);
             return None;
         };
+        if !said {
+            self.dirty.push(token);
+        }
         self.stats.connections += 1;
         cx.out.ops.push(Watch::Once.op(token, socket));
         self.alarm(wake, Alarm::Connection(token));
         Some(token)
+    }
+
+    /// Closes a socket that has no slot.
+    fn turn_away(&mut self, socket: Socket, cx: &mut Cx<'_>) {
+        let nobody = Token { index: u32::MAX, generation: 0 };
+        cx.out.ops.push(Op::Close { token: nobody, socket });
     }
 
     pub(crate) fn slots_left(&self) -> u32 {
@@ -84,8 +104,16 @@ impl Shard {
         cx.out.ops.push(Op::Accept { listener });
     }
 
-    /// Input.
+    /// Input, as it came.
     pub(crate) fn received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
+        match self.conns.get(token) {
+            Some(conn) if conn.tls.is_some() => self.tls_received(token, bytes, cx),
+            _ => self.plain_received(token, bytes, cx),
+        }
+    }
+
+    /// Input in plaintext.
+    pub(crate) fn plain_received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         match &mut conn.stage {
             Stage::Http(_) => self.http_received(token, bytes, cx),
@@ -94,7 +122,7 @@ impl Shard {
             Stage::Leaving(departure) => departure.parcel.bytes.extend_from_slice(bytes),
             Stage::Upstream(_) => self.wire_received(token, bytes, cx),
             // An SSE client has nothing to say after its request, a closing one nothing that counts.
-            Stage::Sse(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+            Stage::Sse(_) | Stage::Closing | Stage::Closed | Stage::Lent => {}
             Stage::Poll(_) => {}
         }
     }
@@ -118,13 +146,22 @@ impl Shard {
     /// No more input.
     pub(crate) fn ended(&mut self, token: Token, errno: Option<Errno>, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
+        let handshaking = conn.is_handshaking();
         match &mut conn.stage {
             // Half-closed with a request under way: it still gets its answer.
             Stage::Http(exchange) if errno.is_none() && exchange.outlives_input() => exchange.ended = true,
             Stage::Closed | Stage::Leaving(_) => {}
-            Stage::Upstream(_) => self.wire_ended(token, errno.is_none(), cx),
+            Stage::Upstream(_) if handshaking => {
+                let why = "it ended the connection before TLS was agreed on; does it speak plain HTTP there?";
+                self.abandon_wire(token, UpstreamFault::Tls(why.into()), cx);
+            }
+            Stage::Upstream(_) => {
+                // What TLS has not ended, somebody may have cut off (RFC 8446, section 6.1).
+                let whole = conn.tls.as_ref().is_none_or(|tls| tls.is_closed());
+                self.wire_ended(token, whole && errno.is_none(), cx);
+            }
             // Everything was sent before the peer's end was seen, or goes with the close.
-            Stage::Closing { .. } if errno.is_none() && conn.egress.is_blocked() => {}
+            Stage::Closing if errno.is_none() && conn.egress.is_blocked() => {}
             Stage::WebSocket(_) | Stage::Sse(_) if errno.is_some() => self.broken(token, cx),
             // Without a close frame (RFC 6455, section 7.1.5: 1006).
             Stage::WebSocket(_) => self.fail(token, cx),
@@ -154,10 +191,10 @@ impl Shard {
     /// Closes once everything written so far has left.
     pub(crate) fn finish(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
-        if matches!(conn.stage, Stage::Closed | Stage::Closing { .. }) {
+        if matches!(conn.stage, Stage::Closed | Stage::Closing) {
             return;
         }
-        let was = std::mem::replace(&mut conn.stage, Stage::Closing { shut: false });
+        let was = std::mem::replace(&mut conn.stage, Stage::Closing);
         conn.heard = cx.now.mono;
         cx.out.ops.push(Watch::Stream.op(token, conn.socket));
         self.finishing.push(token);
@@ -173,7 +210,7 @@ impl Shard {
             Stage::Poll(poll) => self.forget_poll(token, *poll, cx),
             Stage::Upstream(wire) => self.wire_left(token, *wire, UpstreamFault::Broken, cx),
             Stage::Http(exchange) => self.forget_exchange(token, *exchange, cx),
-            Stage::Leaving(_) | Stage::Closing { .. } | Stage::Closed | Stage::Lent => {}
+            Stage::Leaving(_) | Stage::Closing | Stage::Closed | Stage::Lent => {}
         }
     }
 
@@ -182,12 +219,18 @@ impl Shard {
         let finishing = std::mem::take(&mut self.finishing);
         for token in finishing {
             let Some(conn) = self.conns.get_mut(token) else { continue };
-            let Stage::Closing { shut } = &mut conn.stage else { continue };
-            if conn.egress.is_empty() {
-                *shut = true;
-                cx.out.ops.push(Op::Shutdown { token, socket: conn.socket });
-            } else if !conn.egress.is_blocked() {
+            if !matches!(conn.stage, Stage::Closing) {
+                continue;
+            }
+            if !conn.is_said() {
+                if !conn.egress.is_blocked() {
+                    self.finishing.push(token);
+                }
+            } else if conn.tls.as_mut().is_some_and(|tls| tls.close()) {
+                self.dirty.push(token);
                 self.finishing.push(token);
+            } else {
+                cx.out.ops.push(Op::Shutdown { token, socket: conn.socket });
             }
         }
     }
@@ -218,8 +261,8 @@ impl Shard {
             Stage::Poll(_) => self.examine_poll(token, cx),
             Stage::Upstream(_) => self.examine_wire(token, cx),
             Stage::Leaving(_) => Some(cx.now.mono.plus(LINGER)),
-            Stage::Closing { .. } if cx.now.mono < conn.heard.plus(LINGER) => Some(conn.heard.plus(LINGER)),
-            Stage::Closing { .. } => {
+            Stage::Closing if cx.now.mono < conn.heard.plus(LINGER) => Some(conn.heard.plus(LINGER)),
+            Stage::Closing => {
                 self.close(token, cx);
                 None
             }

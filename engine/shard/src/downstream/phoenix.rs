@@ -74,9 +74,8 @@ impl Shard {
             plan => plan,
         };
         if let Err(error) = self.allow_plan(token, link, frame, &plan, cx) {
-            self.stats.denied += 1;
             self.reply_error(token, link, frame, &error, cx);
-            return Flow::Go;
+            return self.disproved(token, link, &error, cx);
         }
         if let Err(error) = self.charge_plan(link, &plan, cx) {
             self.reply_error(token, link, frame, &error, cx);
@@ -107,7 +106,7 @@ impl Shard {
                 let outcome = self.acknowledge_link(link, &named, cx);
                 self.reply_receipt(token, link, frame, outcome, cx);
             }
-            Plan::Refresh { payload } => self.refresh_link(token, link, frame, payload, cx),
+            Plan::Refresh { payload } => return self.refresh_link(token, link, frame, payload, cx),
             Plan::Push { event, payload } => self.client_push(token, link, frame, event, payload, cx),
             Plan::Publish { event, payload } => self.client_publish(token, link, frame, event, payload, cx),
             Plan::Ignore => {}

@@ -117,7 +117,12 @@ impl Shard {
     /// Hands the connection to this shard, unless it is there.
     pub(crate) fn leaves_to(&mut self, token: Token, home: Member, raw: Raw<'_>, cx: &mut Cx<'_>) -> bool {
         if home != self.me {
-            self.depart(token, home, Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes() }, cx);
+            self.depart(
+                token,
+                home,
+                Parcel { stage: ParcelStage::Http, bytes: raw.to_bytes(), tls: None },
+                cx,
+            );
         }
         home != self.me
     }

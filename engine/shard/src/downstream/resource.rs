@@ -84,7 +84,7 @@ impl Shard {
     fn resource_url(&self, resource: &str) -> String {
         match &self.config.resource.url {
             Some(url) => format!("{}{resource}", url.strip_suffix(MCP).unwrap_or(url)),
-            None => format!("http://{}{resource}", self.address.host),
+            None => format!("{}://{}{resource}", self.tls.scheme(), self.address.host),
         }
     }
 

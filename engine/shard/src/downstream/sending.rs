@@ -4,7 +4,8 @@ use weir_ring::op::{Errno, Op};
 use weir_ring::token::Token;
 
 use crate::downstream::connection::{Link, Speaks, Stage, Watch};
-use crate::downstream::egress::{Overflow, Wrote};
+use crate::downstream::egress::{Overflow, Stuck, Wrote};
+use crate::tls::Exhausted;
 use crate::turn::{Cx, Shard};
 
 /// What the test endpoint may have in its queue: an echo of the largest case of Autobahn's.
@@ -98,8 +99,10 @@ impl Shard {
             _ => self.config.queue_bytes_max.min(conn.egress.queued() + self.queue_bytes_left()),
         };
         let Some(conn) = self.conns.get_mut(token) else { return };
-        let Ok(bytes) = conn.egress.unsent(tail, cx.out, max) else {
-            return self.overflowed(token, cx);
+        let bytes = match conn.egress.unsent(tail, cx.out, max, conn.tls.as_deref_mut()) {
+            Ok(bytes) => bytes,
+            Err(Stuck::Overflow) => return self.overflowed(token, cx),
+            Err(Stuck::Exhausted) => return self.broken(token, cx),
         };
         conn.heard = cx.now.mono;
         conn.egress.count(&mut self.queued);
@@ -120,13 +123,17 @@ impl Shard {
         conn.heard = cx.now.mono;
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
         conn.egress.uncount(&mut self.queued);
-        if let Some(bytes) = conn.egress.drained() {
-            conn.egress.count(&mut self.queued);
-            cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
-            return;
+        match conn.egress.drained(conn.tls.as_deref_mut()) {
+            Ok(None) => {}
+            Ok(Some(bytes)) => {
+                conn.egress.count(&mut self.queued);
+                cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
+                return;
+            }
+            Err(Exhausted) => return self.broken(token, cx),
         }
         match &conn.stage {
-            Stage::Closing { .. } => self.finishing.push(token),
+            Stage::Closing => self.finishing.push(token),
             Stage::Leaving(_) => self.leaving.push(token),
             _ => {
                 self.hungry.push(token);
@@ -177,6 +184,12 @@ impl Shard {
 
     /// Closes a connection that its client has not asked to close: its transport has failed once more.
     pub(crate) fn fail(&mut self, token: Token, cx: &mut Cx<'_>) {
+        self.mark_broken(token);
+        self.close(token, cx);
+    }
+
+    /// When the connection is closed, its transport will have failed once more.
+    pub(crate) fn mark_broken(&mut self, token: Token) {
         match self.conns.get_mut(token).map(|conn| &mut conn.stage) {
             Some(Stage::Sse(feed)) => feed.broke = true,
             Some(stage) => {
@@ -186,7 +199,6 @@ impl Shard {
             }
             None => {}
         }
-        self.close(token, cx);
     }
 
     /// Lends the link of `token` out, so that its messages can change the shard.

@@ -236,7 +236,7 @@ impl Shard {
             let Link { speaks, deflate, proof, opening, .. } = *link;
             let stage = ParcelStage::WebSocket { speaks, deflate, who: proof.who, opening, join };
             self.stats.websocket.connections -= 1;
-            return self.depart(token, to, Parcel { stage, bytes: rest }, cx);
+            return self.depart(token, to, Parcel { stage, bytes: rest, tls: None }, cx);
         }
         if link.watch == Watch::Once
             && let Some(conn) = self.conns.get_mut(token)

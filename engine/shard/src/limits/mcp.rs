@@ -50,10 +50,12 @@ pub struct Target {
 pub enum TargetKind {
     /// HTTP/1.1: Streamable HTTP at `path`.
     Http {
-        /// The `Host` header: name or address, and the port unless it is 80.
+        /// The `Host` header: name or address, and the port unless it is 80, or 443 with TLS.
         host: Box<str>,
         /// The request target: path and query.
         path: Box<str>,
+        /// TLS is spoken there, and this is the name or address that the certificate must be for.
+        tls: Option<Box<str>>,
     },
     /// The standard input and output of a child of its own.
     Child,

@@ -9,6 +9,8 @@ use weir_ring::op::Errno;
 pub(crate) enum UpstreamFault {
     /// Nobody listens there.
     Refused(Errno),
+    /// No TLS came about, or it broke; why.
+    Tls(Box<str>),
     /// No answer in time.
     TimedOut,
     /// The connection broke before the answer was there.
@@ -34,6 +36,7 @@ impl UpstreamFault {
     pub(super) fn tells_against(&self) -> Option<bool> {
         match self {
             UpstreamFault::Refused(_)
+            | UpstreamFault::Tls(_)
             | UpstreamFault::TimedOut
             | UpstreamFault::Broken
             | UpstreamFault::Garbage
@@ -51,6 +54,7 @@ impl fmt::Display for UpstreamFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             UpstreamFault::Refused(errno) => return write!(f, "cannot be reached (errno {})", errno.0),
+            UpstreamFault::Tls(why) => return write!(f, "cannot be spoken to by TLS: {why}"),
             UpstreamFault::TimedOut => "did not answer in time",
             UpstreamFault::Broken => "closed the connection before it answered",
             UpstreamFault::Garbage => "answered with something that is not MCP",

@@ -87,7 +87,7 @@ impl Shard {
 pub(super) fn site_of(config: &Config, upstream: UpstreamId, target: u16) -> Option<Site<'_>> {
     let upstream = config.upstreams.get(upstream.index())?;
     match &upstream.targets.get(usize::from(target))?.kind {
-        TargetKind::Http { host, path } => Some(Site { host, path, fixed: &upstream.headers }),
+        TargetKind::Http { host, path, .. } => Some(Site { host, path, fixed: &upstream.headers }),
         TargetKind::Child => None,
     }
 }

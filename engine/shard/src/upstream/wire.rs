@@ -11,9 +11,10 @@ use super::http::Http;
 use super::pipe::Pipe;
 use super::{UpstreamFault, UpstreamId};
 use crate::downstream::{Stage, WRITE_STALL, Watch};
+use crate::limits::TargetKind;
 use crate::turn::{Cx, Shard};
 
-/// How long a connection may take to open.
+/// How long a connection may take to open, and then its TLS.
 pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a response may go on after the message that was waited for.
 pub(super) const LINGER: Duration = Duration::from_secs(5);
@@ -70,8 +71,11 @@ impl Shard {
         conn.heard = cx.now.mono;
         match &conn.stage {
             Stage::Upstream(wire) => {
-                let errand = wire.errand;
+                let (errand, upstream, target) = (wire.errand, wire.upstream, wire.target);
                 cx.out.ops.push(Watch::Stream.op(token, socket));
+                if let Err(error) = self.secure_wire(token, upstream, target, cx) {
+                    return self.abandon_wire(token, UpstreamFault::Tls(error.to_string().into()), cx);
+                }
                 if let Some(errand) = errand {
                     self.write_request(token, errand, cx);
                 }
@@ -81,6 +85,26 @@ impl Shard {
         }
     }
 
+    /// Begins TLS, where the target's URL asks for it. What is written waits for the end of the handshake.
+    fn secure_wire(
+        &mut self,
+        token: Token,
+        upstream: UpstreamId,
+        target: u16,
+        cx: &Cx<'_>,
+    ) -> Result<(), rustls::Error> {
+        let Some(TargetKind::Http { tls: Some(name), .. }) = self.target_kind(upstream, target) else {
+            return Ok(());
+        };
+        let tls = self.call(upstream.index(), name, cx)?;
+        if let Some(conn) = self.conns.get_mut(token) {
+            conn.tls = Some(tls);
+            conn.egress.hold(Vec::new());
+            self.dirty.push(token);
+        }
+        Ok(())
+    }
+
     /// A connection asked for is not to be had.
     pub(crate) fn wire_refused(&mut self, token: Token, errno: Errno, cx: &mut Cx<'_>) {
         self.abandon_wire(token, UpstreamFault::Refused(errno), cx);
@@ -88,7 +112,7 @@ impl Shard {
     }
 
     /// Closes a connection because of `fault`.
-    pub(super) fn abandon_wire(&mut self, token: Token, fault: UpstreamFault, cx: &mut Cx<'_>) {
+    pub(crate) fn abandon_wire(&mut self, token: Token, fault: UpstreamFault, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
         match std::mem::replace(&mut conn.stage, Stage::Closed) {
             Stage::Upstream(wire) => {
@@ -188,6 +212,7 @@ impl Shard {
             return None;
         }
         let until = match &wire.speech {
+            _ if conn.is_handshaking() => conn.heard.plus(CONNECT_PATIENCE),
             _ if conn.egress.is_blocked() => conn.heard.plus(WRITE_STALL),
             Speech::Http(http) if wire.errand.is_none() && http.has_begun() => conn.heard.plus(LINGER),
             Speech::Http(http) if wire.errand.is_none() => {

@@ -14,7 +14,8 @@ describe('a page that may read', () => {
   let weir
   before(async () => {
     const config = `[cors]\norigins = ["${APP}"]\n[rate_limiting]\nbackend = { limit = 1, per = "1h" }\n`
-    weir = await Weir.start({ config })
+    // One core, one bucket.
+    weir = await Weir.start({ config, shards: 1 })
   })
   after(() => weir.close())
 

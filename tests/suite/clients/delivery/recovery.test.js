@@ -116,7 +116,9 @@ describe('a recovery token', () => {
   })
 
   it('is too old at some time', async () => {
-    const short = await Weir.start({ config: '[session]\nrecovery_window = "1s"\n' })
+    // Who comes back all the time would be suspicious.
+    const config = '[session]\nrecovery_window = "1s"\n[suspicion]\nthreshold = 0\n'
+    const short = await Weir.start({ config })
     const query = `client_id=late&recovery_token=${await tokenOf(short, 'late')}`
     const end = Date.now() + LONG
     let answer

@@ -1,13 +1,14 @@
-// Plain requests over node:http, one connection each, with status, headers and body as values.
+// Plain requests over node:http or node:https, one connection each, with status, headers and body as values.
 
 import http from 'node:http'
+import https from 'node:https'
 
 import { deadline } from './inbox.js'
 
 /** `{status, headers, body, json}` of one request; `json` is undefined when the body is none. */
 export function request(method, url, { body, headers = {} } = {}) {
   const answer = new Promise((resolve, reject) => {
-    const sent = http.request(url, { method, headers, agent: false }, response => {
+    const sent = (String(url).startsWith('https:') ? https : http).request(url, { method, headers, agent: false }, response => {
       const parts = []
       response.on('data', part => parts.push(part))
       response.on('error', reject)

@@ -31,6 +31,7 @@ export class Weir {
    * @param {string[]} [options.flags] further flags of `weir serve`
    * @param {number} [options.shards] two unless said otherwise, so that clients live on different ones
    * @param {boolean} [options.testEndpoints] whether /mcp/ws/echo is there; it is unless said otherwise
+   * @param {{cert: string, key: string}} [options.tls] files of a certificate and its key: the data ports speak TLS
    * @param {string} [options.host] the address it listens on; 127.0.0.1 unless said otherwise
    * @param {string[]} [options.inside] the command that runs it, which must become it (exec)
    * @param {{sse: number, ws: number, admin: number}} [options.ports] fixed ports; free ones otherwise
@@ -48,15 +49,18 @@ export class Weir {
 
   constructor({
     config, flags = [], shards = 2, testEndpoints = true, ports = { sse: 0, ws: 0, admin: 0 }, host = '127.0.0.1', inside = [],
+    tls,
   } = {}) {
     this.output = ''
     this.host = host
     this.ports = {}
     this.expectExit = false
+    this.secure = tls !== undefined
     this.folder = mkdtempSync(join(tmpdir(), 'weir-suite-'))
     const args = ['serve', '--shards', String(shards)]
     if (host !== '127.0.0.1') args.push('--bind', host, '--insecure')
     if (testEndpoints) args.push('--test-endpoints')
+    if (tls) args.push('--tls-cert', tls.cert, '--tls-key', tls.key)
     for (const name of ['sse', 'ws', 'admin']) args.push(`--${name}-port`, String(ports[name]))
     if (config !== undefined) {
       const file = join(this.folder, 'weir.toml')
@@ -85,14 +89,15 @@ export class Weir {
     return this.child.exitCode === null && this.child.signalCode === null && this.spawnError === null
   }
 
-  /** `http://HOST:PORT` of a listener, with `path` behind it. */
+  /** `http://HOST:PORT` of a listener, or https, with `path` behind it. */
   url(path, listener = 'sse') {
-    return `http://${this.host}:${this.ports[listener]}${path}`
+    const scheme = this.secure && listener !== 'admin' ? 'https' : 'http'
+    return `${scheme}://${this.host}:${this.ports[listener]}${path}`
   }
 
-  /** `ws://HOST:PORT` of a listener, with `path` behind it. */
+  /** `ws://HOST:PORT` of a listener, or wss, with `path` behind it. */
   wsUrl(path, listener = 'ws') {
-    return `ws://${this.host}:${this.ports[listener]}${path}`
+    return `${this.secure ? 'wss' : 'ws'}://${this.host}:${this.ports[listener]}${path}`
   }
 
   /** Sends a signal to this process and answers how it ended. */

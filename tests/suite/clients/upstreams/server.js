@@ -1,6 +1,7 @@
 // A small MCP server (2025-11-25 over HTTP, without sessions) whose one tool, `work`, answers as a test wants it to.
 
 import http from 'node:http'
+import https from 'node:https'
 import { once } from 'node:events'
 
 import { Inbox } from '../lib/inbox.js'
@@ -20,18 +21,23 @@ export function json(response, value, status = 200) {
 
 /** One server on a free port of the loopback. */
 export class Server {
-  /** `work(message, response)` answers calls of the tool; `calls` keeps those that came. */
-  static async start(work) {
+  /**
+   * `work(message, response)` answers calls of the tool; `calls` keeps those that came. With `tls`, options of
+   * node:https, it speaks that.
+   */
+  static async start(work, tls) {
     const server = new Server()
     server.work = work
     server.calls = new Inbox()
-    server.http = http.createServer((request, response) => server.#handle(request, response))
+    const handle = (request, response) => server.#handle(request, response)
+    server.scheme = tls ? 'https' : 'http'
+    server.http = tls ? https.createServer(tls, handle) : http.createServer(handle)
     await server.listen(0)
     return server
   }
 
   get url() {
-    return `http://127.0.0.1:${this.port}/mcp`
+    return `${this.scheme}://127.0.0.1:${this.port}/mcp`
   }
 
   /** Listens, for the first time or again. */

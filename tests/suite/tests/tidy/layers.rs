@@ -70,7 +70,7 @@ const SHARD: [&[&str]; 6] = [
     &["policy"],
     &["acks", "audit", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "session"],
     &["channels"],
-    &["downstream", "durable", "mail", "mcp", "upstream"],
+    &["downstream", "durable", "mail", "mcp", "tls", "upstream"],
     &["fuzzing", "turn"],
 ];
 

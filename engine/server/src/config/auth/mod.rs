@@ -146,13 +146,15 @@ impl Auth {
 
     /// Whom tokens may be meant for: those that are configured, and the gateway's own URLs. Without one that is
     /// configured these are known only where no other machine can have the same.
-    pub(super) fn audiences(&self, bind: IpAddr, ports: &[u16]) -> Box<[Box<str>]> {
+    pub(super) fn audiences(&self, scheme: &str, bind: IpAddr, ports: &[u16]) -> Box<[Box<str>]> {
         let own: Vec<String> = match &self.resource {
             Some(url) => vec![url.strip_suffix(PATHS[0]).unwrap_or(url).to_owned()],
             None if bind.to_canonical().is_loopback() => {
                 let hosts =
                     ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned).into_iter().chain([host(bind)]);
-                hosts.flat_map(|host| ports.iter().map(move |port| format!("http://{host}:{port}"))).collect()
+                hosts
+                    .flat_map(|host| ports.iter().map(move |port| format!("{scheme}://{host}:{port}")))
+                    .collect()
             }
             None => Vec::new(),
         };

@@ -49,7 +49,7 @@ fn urls_are_replicas() {
         1,
     );
     let upstream = &config.upstreams[0];
-    let http = |host: &str, path: &str| TargetKind::Http { host: host.into(), path: path.into() };
+    let http = |host: &str, path: &str| TargetKind::Http { host: host.into(), path: path.into(), tls: None };
     let [one, two] = &upstream.targets[..] else { panic!("two targets: {:?}", upstream.targets) };
     assert_eq!(one.address, Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 3000))));
     assert_eq!((&one.kind, one.weight), (&http("127.0.0.1:3000", "/mcp"), 1));
@@ -162,7 +162,7 @@ fn values_that_cannot_work_are_refused() {
         ("command = [\"a\"]\nenv = { \"A=\" = \"1\" }", "upstream.env is \"1\" and must be"),
         ("command = [\"a\"]\ncwd = \"\"", "upstream.cwd is \"\" and must be a folder's path"),
         ("url = \"127.0.0.1:3000\"", "upstream.url is \"127.0.0.1:3000\" and must be a URL such as"),
-        ("url = \"https://a/mcp\"", "upstream.url is \"https://a/mcp\", and this version does not speak TLS"),
+        ("url = \"https://[::1]/mcp\"\nca = \"\"", "upstream.ca is \"\" and must be a file's path"),
         (
             "url = \"http://no..where/\"",
             "upstream.url names the host \"no..where\", which cannot be resolved",

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use weir_ring::token::Token;
 use weir_transports::http1::{Head, query};
+use weir_transports::websocket::close;
 
 pub(crate) use life::{Prolonged, Proof};
 pub(crate) use needs::{of_message, of_plan};
@@ -33,11 +34,15 @@ use crate::downstream::identity::needs::Need;
 use crate::downstream::longpoll;
 use crate::downstream::mcp::Fault;
 use crate::downstream::reply::Terms;
+use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
 use crate::policy::auth::{Credential, Denied, Principal};
 use crate::policy::suspicion::Who;
 use crate::turn::{Cx, Shard};
+
+/// Tokens that prove nothing after which a socket is closed.
+const DISPROVED_MAX: u8 = 10;
 
 /// Why a request is not served now.
 pub(crate) enum Unadmitted {
@@ -229,6 +234,26 @@ impl Shard {
             }
         }
         self.may(link.proof.who(), Permissions::READ)
+    }
+
+    /// A frame was refused for who sends it. Each token that proves nothing costs a check of its signature, so a
+    /// socket may bring only so many.
+    pub(crate) fn disproved(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        error: &Error,
+        cx: &mut Cx<'_>,
+    ) -> Flow {
+        self.stats.denied += 1;
+        if !matches!(error, Error::InvalidToken { .. } | Error::TokenExpired | Error::TokenRevoked) {
+            return Flow::Go;
+        }
+        link.disproved = link.disproved.saturating_add(1);
+        if link.disproved < DISPROVED_MAX {
+            return Flow::Go;
+        }
+        self.close_link(token, close::POLICY_VIOLATION, "too many tokens that prove nothing", cx)
     }
 
     /// A link is `client` from now on. Its home is this shard.

@@ -14,6 +14,7 @@ use crate::downstream::identity::carried::{self, Carried};
 use crate::downstream::identity::is_guest;
 use crate::downstream::identity::life::Proof;
 use crate::downstream::reply::Terms;
+use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::mail::Mail;
 use crate::policy::auth::{Credential, Denied, Principal, Refreshed};
@@ -76,7 +77,7 @@ impl Shard {
         frame: &Frame<'_>,
         payload: &str,
         cx: &mut Cx<'_>,
-    ) {
+    ) -> Flow {
         match self.proved_anew(link, payload, cx) {
             Ok(who) => {
                 let left = who.expires.map_or(0, |at| at.0.saturating_sub(cx.now.wall.0) / 1_000);
@@ -84,8 +85,12 @@ impl Shard {
                 self.watch_proof(token, &link.proof, cx.now);
                 let body = format!(r#"{{"expires_in":{left}}}"#);
                 self.reply_to_frame(token, link, frame, Status::Ok, body.as_bytes(), cx);
+                Flow::Go
             }
-            Err(error) => self.reply_error(token, link, frame, &error, cx),
+            Err(error) => {
+                self.reply_error(token, link, frame, &error, cx);
+                self.disproved(token, link, &error, cx)
+            }
         }
     }
 

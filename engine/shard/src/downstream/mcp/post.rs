@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
 use crate::mcp::session::{Carrier, same_subject};
 use crate::policy::Verdict;
+use crate::policy::suspicion::Who;
 use crate::route::CLIENT_ID_BYTES_MAX;
 use crate::turn::{Cx, Shard};
 
@@ -93,6 +94,9 @@ impl Shard {
         request: &mut Request<'a>,
         cx: &mut Cx<'_>,
     ) -> Result<Outcome, Fault<'a>> {
+        if let Some(name) = request.headers.client {
+            self.let_in(Who::Client(name), cx.now).map_err(|error| Fault::of(&error, None))?;
+        }
         match (endpoint, request.head.method) {
             (Endpoint::HttpSse, _) => self.http_sse_stream(request, cx),
             (Endpoint::Messages, _) => self.http_sse_post(exchange, request, cx),

@@ -85,7 +85,7 @@ pub(super) struct World {
 /// One HTTP target.
 pub(super) fn http(port: u16) -> Target {
     let address = Address::Tcp(([127, 0, 0, 1], port).into());
-    let kind = TargetKind::Http { host: format!("server:{port}").into(), path: "/mcp".into() };
+    let kind = TargetKind::Http { host: format!("server:{port}").into(), path: "/mcp".into(), tls: None };
     Target { address, kind, weight: 1 }
 }
 

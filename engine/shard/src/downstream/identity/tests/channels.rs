@@ -66,6 +66,25 @@ fn a_join_proves_who_it_is_where_sockets_may_be_opened_without_a_proof() {
 }
 
 #[test]
+fn a_socket_brings_only_so_many_bad_tokens() {
+    let mut world = world(|auth| auth.join_token = true);
+    let bare = world.upgrade(PHOENIX, "");
+    for _ in 0..20 {
+        assert!(
+            join(&mut world, bare, "mcp:gateway", "{}").contains("missing_token"),
+            "none is not a bad one"
+        );
+    }
+    let mut tried = 0;
+    while !world.closed(bare) && tried < 20 {
+        tried += 1;
+        join(&mut world, bare, "mcp:gateway", r#"{"token":"nonsense"}"#);
+        world.wait(Duration::from_secs(3));
+    }
+    assert_eq!(tried, 10);
+}
+
+#[test]
 fn nothing_is_inflated_before_somebody_is_known() {
     let mut world = world(|auth| auth.join_token = true);
     let offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n";
