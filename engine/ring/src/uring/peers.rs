@@ -22,6 +22,7 @@ struct Question {
 /// All questions under way, each in a place of its own that does not move.
 #[derive(Default)]
 pub(super) struct Peers {
+    #[expect(clippy::vec_box, reason = "the kernel has the address of each, and the list grows")]
     places: Vec<Box<Question>>,
     free: Vec<u32>,
 }

@@ -64,7 +64,7 @@ impl Methods {
         let shared = self.is_crowded(key);
         let bucket = match self.shared.get_mut(at) {
             Some(bucket) if shared => bucket,
-            _ => self.buckets.entry(key).or_insert(TokenBucket::new()),
+            _ => self.buckets.entry(key).or_default(),
         };
         bucket.take(&limits[at].rate, now)
     }
