@@ -10,7 +10,7 @@ import { refusal } from '../lib/plain.js'
 import { responses, Tcp } from '../lib/tcp.js'
 import { Weir } from '../lib/weir.js'
 
-const REQUEST = 'GET /mcp/none HTTP/1.1\r\nHost: weir\r\n\r\n'
+const REQUEST = 'GET /mcp/none HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 /** A connection from `localAddress` that has asked something: `{tcp, status, json, headers}`; no status: closed bare. */
 async function ask(weir, localAddress, request = REQUEST) {

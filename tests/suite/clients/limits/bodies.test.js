@@ -18,7 +18,7 @@ describe('a body at a minimum rate of 1,000 bytes per second', () => {
   async function drip(bytes) {
     const data = JSON.stringify({ type: 'slow', data: 'x'.repeat(5_975) })
     const tcp = await Tcp.open(weir)
-    tcp.write(`POST /mcp/clients/slow/messages HTTP/1.1\r\nHost: weir\r\nContent-Length: ${data.length}\r\n\r\n`)
+    tcp.write(`POST /mcp/clients/slow/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${data.length}\r\n\r\n`)
     let at = 0
     const timer = setInterval(() => {
       tcp.write(data.slice(at, at += bytes))

@@ -17,7 +17,7 @@ import { Weir } from '../lib/weir.js'
 
 const CONFIG = '[security]\nexempt_loopback = false\ntrusted_proxies = ["127.0.0.1", "10.0.0.0/8"]\n' +
   'max_connections_per_ip = 2\nhandshakes_per_second = 0\n'
-const REQUEST = 'GET /mcp/none HTTP/1.1\r\nHost: weir\r\n\r\n'
+const REQUEST = 'GET /mcp/none HTTP/1.1\r\nHost: localhost\r\n\r\n'
 
 let weir
 before(async () => { weir = await Weir.start({ config: CONFIG, shards: 1 }) })
@@ -81,14 +81,14 @@ describe('the PROXY protocol', () => {
   it('carries any protocol behind it', async () => {
     const tcp = await Tcp.open(weir)
     tcp.write(line('192.0.2.55'))
-    tcp.write('GET /mcp/sse?client_id=behind HTTP/1.1\r\nHost: weir\r\n\r\n')
+    tcp.write('GET /mcp/sse?client_id=behind HTTP/1.1\r\nHost: localhost\r\n\r\n')
     await tcp.until('event: connected')
     tcp.destroy()
   })
 })
 
 describe('headers of proxies', () => {
-  const asks = lines => ask(`GET /mcp/none HTTP/1.1\r\nHost: weir\r\n${lines}\r\n\r\n`)
+  const asks = lines => ask(`GET /mcp/none HTTP/1.1\r\nHost: localhost\r\n${lines}\r\n\r\n`)
 
   it('name the client of each stream', async () => {
     for (const [name, header] of [
@@ -124,7 +124,7 @@ describe('headers of proxies', () => {
   it('of anybody else do not count', async () => {
     const open = []
     for (let n = 0; n < 2; n++) {
-      const request = `GET /mcp/none HTTP/1.1\r\nHost: weir\r\nX-Forwarded-For: 203.0.113.${n + 20}\r\n\r\n`
+      const request = `GET /mcp/none HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 203.0.113.${n + 20}\r\n\r\n`
       open.push(await ask(request, '127.0.0.3'))
     }
     assert.equal((await ask(REQUEST, '127.0.0.3')).status, 503)
@@ -163,7 +163,7 @@ async function streams(port, addresses) {
   const open = []
   for (const [n, localAddress] of addresses.entries()) {
     const tcp = await Tcp.open({ ports: { proxy: port } }, 'proxy', { localAddress })
-    tcp.write(`GET /mcp/sse?client_id=real${port}${n} HTTP/1.1\r\nHost: weir\r\n\r\n`)
+    tcp.write(`GET /mcp/sse?client_id=real${port}${n} HTTP/1.1\r\nHost: localhost\r\n\r\n`)
     await tcp.until('\r\n\r\n')
     open.push(tcp)
   }
