@@ -19,6 +19,7 @@ mod progress;
 mod publish;
 mod report;
 mod sse;
+mod storm;
 mod tls;
 mod wire;
 mod ws;
@@ -54,6 +55,8 @@ enum Command {
     Mixed(mixed::Args),
     /// Batches of messages, each acknowledged: how fast a server takes what it must keep
     Publish(publish::Args),
+    /// An attack: silent and slow connections, reconnects, one client that sends too much
+    Storm(storm::Args),
 }
 
 fn main() -> ExitCode {
@@ -89,6 +92,7 @@ fn run(command: Command) -> Result<u64, Error> {
             Command::Mcp(args) => mcp::run(args).await,
             Command::Mixed(args) => mixed::run(args).await,
             Command::Publish(args) => publish::run(args).await,
+            Command::Storm(args) => storm::run(args).await,
         }
     })
 }

@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Clients: even numbers over WebSocket, odd ones over SSE
     #[arg(long, default_value_t = 10_000)]
     users: u32,
+    /// What the clients' names begin with; clients that the server knows already are taken for others
+    #[arg(long, default_value = "m")]
+    names: String,
     /// Messages for each client
     #[arg(long, default_value_t = 3)]
     messages: u32,
@@ -57,7 +60,7 @@ pub(crate) async fn run(args: Args) -> Result<u64, Error> {
     let start = Instant::now();
     let mut posted = Vec::new();
     for number in 0..args.users {
-        let client = Client::open(&target, number).await?;
+        let client = Client::open(&target, &args.names, number).await?;
         let at = Rc::new(Cell::new(start));
         posted.push(at.clone());
         monoio::spawn(receive(client, number, at, gauge.clone()));
@@ -67,7 +70,8 @@ pub(crate) async fn run(args: Args) -> Result<u64, Error> {
     window.begin()?;
     let posted: Rc<[_]> = posted.into();
     for first in 0..POSTERS.min(args.users) {
-        let posts = Posts { first, users: args.users, messages: args.messages, rate: args.rate };
+        let names = args.names.clone();
+        let posts = Posts { first, names, users: args.users, messages: args.messages, rate: args.rate };
         monoio::spawn(post(posts, Poster::connect(&target, first)?, posted.clone(), gauge.clone()));
     }
     let due = u64::from(args.users) * u64::from(args.messages);
@@ -88,6 +92,7 @@ pub(crate) async fn run(args: Args) -> Result<u64, Error> {
 /// The part of the posts that one connection makes: to users `first`, `first + POSTERS`, ...
 struct Posts {
     first: u32,
+    names: String,
     users: u32,
     messages: u32,
     rate: f64,
@@ -105,7 +110,8 @@ async fn post(posts: Posts, mut poster: Poster, posted: Rc<[Rc<Cell<Instant>>]>,
             }
             posted[number as usize].set(Instant::now());
             let body = format!(r#"{{"type":"{TYPE}","data":{{"client":{number},"n":{n}}}}}"#);
-            poster.queue(&format!("/mcp/clients/m{number}/messages"), "application/json", body.as_bytes());
+            let path = format!("/mcp/clients/{}{number}/messages", posts.names);
+            poster.queue(&path, "application/json", body.as_bytes());
             if let Err(error) = poster.send(1).await {
                 return gauge.error(error);
             }
@@ -119,8 +125,8 @@ enum Client {
 }
 
 impl Client {
-    async fn open(target: &Target, number: u32) -> Result<Self, Error> {
-        let client_id = format!("m{number}");
+    async fn open(target: &Target, names: &str, number: u32) -> Result<Self, Error> {
+        let client_id = format!("{names}{number}");
         match number % 2 {
             0 => phoenix::join(target, number, &client_id, "mcp:gateway").await.map(Self::WebSocket),
             _ => sse::Stream::open(target, number, &client_id).await.map(Self::EventStream),
@@ -168,5 +174,5 @@ fn check(envelope: &Value, number: u32, n: u64) -> Result<(), Error> {
     if envelope["sequence"] == n && data["client"] == number && data["n"] == n {
         return Ok(());
     }
-    Err(Error::Check(format!("client m{number} was due message {n} and got {envelope}")))
+    Err(Error::Check(format!("client {number} was due message {n} and got {envelope}")))
 }

@@ -19,8 +19,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::{error::Error, tls::Session};
 
-/// Users per source address: one address has some 28,000 ports towards one server port.
-const USERS_PER_SOURCE: u32 = 4_000;
+/// Users per source address: fewer than a server may let one address have, of two generators together.
+const USERS_PER_SOURCE: u32 = 40;
 
 /// Bytes that a stream reads at once; sixteen deliveries fit.
 const READ_BYTES: usize = 8 * 1024;

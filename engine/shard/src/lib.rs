@@ -12,6 +12,8 @@ mod downstream;
 pub mod durable;
 mod encryption;
 pub mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod hash_ring;
 mod idempotency;
 pub mod lane;

@@ -56,6 +56,20 @@ pub fn run(seed: u64, canary: Option<Canary>, trace: bool) -> Outcome {
     let options = Options::draw(&mut rng);
     let mut stage = Stage::new(options, rng, Saboteur::new(canary, seed));
     stage.history.trace = trace;
+    play(seed, stage)
+}
+
+/// One run in which a single client does what bytes say: eight for the seed, then the script.
+pub fn run_script(bytes: &[u8]) -> Outcome {
+    let (seed, script) = bytes.split_first_chunk().unwrap_or((&[0; 8], bytes));
+    let seed = u64::from_le_bytes(*seed);
+    let mut rng = Rng::new(seed);
+    let options = Options::draw(&mut rng).alone(script);
+    play(seed, Stage::new(options, rng, Saboteur::new(None, seed)))
+}
+
+/// Plays what the stage is set for, and has it judged.
+fn play(seed: u64, stage: Stage) -> Outcome {
     let start = stage.now;
     let mut world = World::new(stage, boot);
     world.run();

@@ -19,6 +19,9 @@ pub const MS: u64 = 1_000_000;
 /// to, and that then answers nothing.
 pub const MCP_PATIENCE: u64 = 50_000 * MS;
 
+/// Turns of the storm that one client makes alone.
+const TURNS_ALONE: u64 = 300;
+
 /// Bytes that one MCP client may have been answered and not sent, at the most.
 const UNSENT_BYTES: usize = 8 << 10;
 
@@ -101,6 +104,8 @@ pub struct Cast {
     pub pingers: usize,
     /// Clients that send garbage.
     pub garblers: usize,
+    /// What one more client does; empty: there is none.
+    pub script: Vec<u8>,
     /// Size of a crowd that connects at once; 0: none comes.
     pub crowd: usize,
     /// Topics there are.
@@ -160,6 +165,18 @@ impl Options {
         let disk = rng.chance(600).then(|| Habits::draw(rng));
         config.durability = disk.as_ref().map(|_| durability(rng, roomy));
         Options { config, roomy, turns, disasters, disk, drains, hosts, weather, cast, mcp }
+    }
+}
+
+impl Options {
+    /// The same limits and weather for one client alone, which does what `script` says. No servers, no disasters.
+    pub fn alone(mut self, script: &[u8]) -> Options {
+        self.cast = Cast { receivers: 0, publishers: 0, pingers: 0, garblers: 0, crowd: 0, ..self.cast };
+        self.cast.script = script.to_vec();
+        (self.mcp.seats, self.mcp.clients) = (Vec::new(), 0);
+        (self.config.upstreams, self.config.mcp.builtin) = (Vec::new(), true);
+        (self.turns, self.disasters) = (TURNS_ALONE, Vec::new());
+        self
     }
 }
 
@@ -236,6 +253,7 @@ fn cast(rng: &mut Rng) -> Cast {
         publishers: rng.between(2, 4) as usize,
         pingers: rng.between(0, 2) as usize,
         garblers: rng.between(0, 2) as usize,
+        script: Vec::new(),
         crowd: if rng.chance(300) { rng.between(40, 200) as usize } else { 0 },
         topics: rng.between(1, 4) as usize,
         pace: rng.pick(&[3, 10, 30]) * MS,

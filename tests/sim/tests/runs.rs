@@ -1,7 +1,7 @@
 //! Runs of the production shards. `weir-sim` itself does many more.
 
 use weir_sim::report::{Tally, canaries, print_violations};
-use weir_sim::run;
+use weir_sim::{run, run_script};
 
 /// Runs `seeds`; every promise must be kept.
 fn hold(seeds: impl Iterator<Item = u64>) -> Tally {
@@ -28,6 +28,18 @@ fn what_was_broken_once_is_not_broken_again() {
     let seeds = include_str!("../regressions.txt").lines().filter(|line| !line.starts_with('#'));
     let seeds = seeds.map(|line| line.split_whitespace().next().unwrap().parse().unwrap());
     assert_eq!(hold(seeds).failed, [0; 0]);
+}
+
+#[test]
+fn scripts_of_the_fuzzer_break_no_promise() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/corpus/shard");
+    let mut played = 0;
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let script = std::fs::read(seed.unwrap().path()).unwrap();
+        assert_eq!(run_script(&script).violations, []);
+        played += 1;
+    }
+    assert!(played >= 5);
 }
 
 #[test]

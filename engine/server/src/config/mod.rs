@@ -57,10 +57,19 @@ pub(crate) fn load(
         Some(path) => fs::read_to_string(path).map_err(|error| ConfigError::File(path.to_owned(), error))?,
         None => String::new(),
     };
+    read(file.unwrap_or(Path::new("")), &text, environment, flags)
+}
+
+/// As [`load`], where `text` is what stands in the file `path`.
+pub(crate) fn read(
+    path: &Path,
+    text: &str,
+    environment: &[(String, String)],
+    flags: &[Flag],
+) -> Result<Settings, ConfigError> {
     let mut settings = Settings::default();
     let mut problems = Vec::new();
-    let document =
-        Document::parse(file.unwrap_or(Path::new("")), &text).map_err(|problem| problems.push(problem));
+    let document = Document::parse(path, text).map_err(|problem| problems.push(problem));
     if let Ok(document) = &document {
         document.sections(&mut settings, &mut problems);
     }

@@ -78,11 +78,20 @@ impl Shard {
         }
     }
 
+    /// Whoever is at the other end of a connection did something odd, unless its address is exempt.
+    pub(crate) fn peer_offends(&mut self, token: Token, offence: Offence, now: Now) {
+        let address = self.conns.get(token).and_then(|conn| self.addresses.address(conn.peer));
+        if let Some(address) = address {
+            self.offends(Who::Address(address), offence, now);
+        }
+    }
+
     /// A WebSocket or LongPoll session sent what cannot be read.
-    pub(crate) fn link_offends(&mut self, link: &Link, now: Now) {
+    pub(crate) fn link_offends(&mut self, token: Token, link: &Link, now: Now) {
         if let Some(id) = link.session {
             self.client_offends(id, Offence::Malformed, now);
         }
+        self.peer_offends(token, Offence::Malformed, now);
     }
 
     /// The client has one connection more.

@@ -11,6 +11,7 @@ use crate::downstream::connection::{Exchange, PartialBody, Stage, Waiting, Watch
 use crate::downstream::reply::Terms;
 use crate::limits;
 use crate::policy::auth::Principal;
+use crate::policy::suspicion::Offence;
 use crate::turn::{Cx, Shard};
 
 /// A request that other shards have not answered for this long is given up.
@@ -232,6 +233,10 @@ impl Shard {
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Step {
+        // Slow is not odd.
+        if status != 408 {
+            self.peer_offends(token, Offence::Malformed, cx.now);
+        }
         let error = if status == 413 { "message_too_large" } else { "malformed" };
         let body = serde_json::json!({
             "error": "invalid_message", "reason": error, "message": reason, "retry_after": null

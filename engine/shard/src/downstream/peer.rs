@@ -9,7 +9,7 @@ use weir_transports::http1::{Head, forwarded};
 
 use crate::error::Error;
 use crate::mail::Mail;
-use crate::policy::suspicion::Who;
+use crate::policy::suspicion::{Offence, Who};
 use crate::policy::{Peer, Refusal, Source, Verdict, client_behind};
 use crate::turn::{Cx, Shard};
 
@@ -39,10 +39,13 @@ impl Shard {
         if limits.exempts(address) {
             return Ok(Peer::FREE);
         }
-        self.addresses.enter(Some(address.into()), limits, now.mono).map_err(|refusal| {
-            self.stats.turned_away += 1;
-            refusal.error()
-        })
+        let refusal = match self.addresses.enter(Some(address.into()), limits, now.mono) {
+            Ok(peer) => return Ok(peer),
+            Err(refusal) => refusal,
+        };
+        self.stats.turned_away += 1;
+        self.offends(Who::Address(address), Offence::Hoarding, now);
+        Err(refusal.error())
     }
 
     /// Whether the address that a request is from may ask. Through a trusted proxy, this is where it becomes
@@ -83,7 +86,10 @@ impl Shard {
         let Some(conn) = self.conns.get(token).filter(|conn| conn.peer.counts()) else { return Ok(()) };
         match self.addresses.take_request(conn.peer, &self.config.network.request_rate, cx.now.mono) {
             Verdict::Allow { .. } => Ok(()),
-            Verdict::Deny { retry_after } => Err(Error::AddressLimited { retry_after }),
+            Verdict::Deny { retry_after } => {
+                self.peer_offends(token, Offence::Limited, cx.now);
+                Err(Error::AddressLimited { retry_after })
+            }
         }
     }
 

@@ -35,7 +35,7 @@ impl Shard {
         match phoenix::decode_text(version, text) {
             Ok(frame) => self.frame(token, link, &frame, Some(text), cx),
             Err(e) => {
-                self.link_offends(link, cx.now);
+                self.link_offends(token, link, cx.now);
                 self.close_link(token, close::INVALID_PAYLOAD, &e.to_string(), cx)
             }
         }
@@ -51,7 +51,7 @@ impl Shard {
         match phoenix::decode_binary(bytes) {
             Ok(frame) => self.frame(token, link, &frame, None, cx),
             Err(e) => {
-                self.link_offends(link, cx.now);
+                self.link_offends(token, link, cx.now);
                 self.close_link(token, close::UNSUPPORTED_DATA, &e.to_string(), cx)
             }
         }

@@ -40,7 +40,8 @@ impl Shard {
             return self.refuse_sender(token, found.ok().as_ref(), &error, terms, cx);
         }
         self.note_address(head);
-        if let Err(error) = Provenance::of(head.all_headers()).check(&self.config.browser) {
+        let provenance = Provenance { secure: self.tls.is_on(), ..Provenance::of(head.all_headers()) };
+        if let Err(error) = provenance.check(&self.config.browser) {
             return self.refuse_sender(token, found.ok().as_ref(), &error, terms, cx);
         }
         if !matches!(found, Err(Error::NotFound { .. })) && self.preflight(token, head, &terms, cx) {

@@ -285,7 +285,7 @@ impl Shard {
                 Ok(read) => read,
                 Err(violation) => {
                     self.stats.websocket.errors += 1;
-                    self.link_offends(link, cx.now);
+                    self.link_offends(token, link, cx.now);
                     self.close_link(token, violation.code(), violation.reason(), cx);
                     break;
                 }

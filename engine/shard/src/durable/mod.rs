@@ -5,11 +5,11 @@
 //! to top: [`record`] is what is said, [`batch`] its frame on the disk, [`recover`] turns the bytes of all
 //! series into streams again.
 
-mod batch;
+pub(crate) mod batch;
 mod commit;
 mod journal;
 mod lives;
-mod record;
+pub(crate) mod record;
 mod recover;
 mod restore;
 

@@ -22,6 +22,8 @@ pub struct Provenance<'a> {
     pub disputed: bool,
     /// `Sec-Fetch-Site`.
     pub fetch_site: Option<&'a str>,
+    /// It came over TLS, so that a page of the same host did, too, unless somebody on the way has made it.
+    pub secure: bool,
 }
 
 impl<'a> Provenance<'a> {
@@ -67,11 +69,14 @@ impl<'a> Provenance<'a> {
         if welcome { Ok(()) } else { Err(Error::Origin) }
     }
 
-    /// Whether a page is of the host, port included, that the request is for. Its scheme may be https where a
-    /// proxy ends TLS.
+    /// Whether a page is of the host, port included, that the request is for. Without TLS its scheme may be https,
+    /// where a proxy ends that.
     fn is_own(&self, sent: &str) -> bool {
         let (Some((scheme, page)), Some(host)) = (sent.split_once("://"), self.host) else { return false };
         let Some(default) = default_port(scheme) else { return false };
+        if self.secure && !scheme.eq_ignore_ascii_case("https") {
+            return false;
+        }
         let port = |port: Option<&str>| port.map_or(Some(default), |port| port.parse().ok());
         let ((page, page_port), (host, host_port)) = (host_and_port(page), host_and_port(host));
         page.eq_ignore_ascii_case(host) && port(page_port).is_some_and(|at| port(host_port) == Some(at))
@@ -146,6 +151,21 @@ mod tests {
         assert_eq!(checked("weir.example.com:80", "https://weir.example.com", &any), Err(Error::Origin));
         let alone = Provenance { origin: Some("http://localhost"), ..Provenance::default() };
         assert_eq!(alone.check(&any), Err(Error::Origin));
+    }
+
+    #[test]
+    fn over_tls_a_page_of_the_same_host_is_one_over_tls() {
+        let page = |origin| {
+            let secure = Provenance {
+                host: Some("weir"),
+                origin: Some(origin),
+                secure: true,
+                ..Provenance::default()
+            };
+            secure.check(&browser(&[], &[]))
+        };
+        assert_eq!((page("https://weir"), page("HTTPS://weir")), (Ok(()), Ok(())));
+        assert_eq!((page("http://weir"), page("http://weir:443")), (Err(Error::Origin), Err(Error::Origin)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ const NOTHING: f32 = 0.1;
 pub enum Offence {
     /// Came back less than a second after it had gone.
     RapidReconnect,
-    /// Holds very many connections and opens another.
+    /// Holds very many connections and opens another, or opens them faster than its limit. Counted once a second.
     Hoarding,
     /// Sent what cannot be read.
     Malformed,
@@ -77,7 +77,7 @@ struct Score {
     /// What it was when it was counted.
     points: f32,
     counted: Instant,
-    /// No further `Limited` is counted before this.
+    /// No further `Limited` and `Hoarding` are counted before this.
     limited: Instant,
     /// Who has it is refused until then.
     refused: Instant,
@@ -157,7 +157,7 @@ impl Score {
 
     /// True if it is refused from now on.
     fn add(&mut self, offence: Offence, limits: &limits::Suspicion, now: Instant) -> bool {
-        if offence == Offence::Limited {
+        if let Offence::Limited | Offence::Hoarding = offence {
             if now < self.limited {
                 return false;
             }
@@ -226,7 +226,7 @@ mod tests {
                 prop_assert_eq!(suspicion.refuses(Who::Client("b"), now), None);
                 let score = suspicion.clients.get("a").expect("it has offended").now(now);
                 prop_assert!(score <= 2.0 * limits.threshold);
-                let counted = offence != Offence::Limited;
+                let counted = !matches!(offence, Offence::Limited | Offence::Hoarding);
                 prop_assert!(!counted || score < limits.threshold || until > now, "at the threshold and not refused");
             }
             let later = now.plus(Duration::from_secs(3_600));

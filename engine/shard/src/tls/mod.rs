@@ -43,7 +43,12 @@ pub(crate) struct Layer {
 impl Layer {
     /// What the URLs of this gateway begin with.
     pub(crate) fn scheme(&self) -> &'static str {
-        if self.credentials.server.is_some() { "https" } else { "http" }
+        if self.is_on() { "https" } else { "http" }
+    }
+
+    /// Whether clients speak TLS with this gateway.
+    pub(crate) fn is_on(&self) -> bool {
+        self.credentials.server.is_some()
     }
 
     /// Whether a handshake waits for the next turn.

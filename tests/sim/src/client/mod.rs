@@ -9,6 +9,7 @@ pub mod pinger;
 pub mod publisher;
 pub mod receiver;
 pub mod roster;
+pub mod script;
 pub mod sse;
 
 use crate::history::Fact;
@@ -27,6 +28,8 @@ pub enum Agent {
     Pinger(Box<pinger::Pinger>),
     /// Sends garbage, or comes as a crowd.
     Garbler(garbler::Garbler),
+    /// Does what it was told.
+    Script(script::Script),
     /// Asks MCP servers.
     Mcp(Box<mcp::McpClient>),
     /// Is one.
@@ -94,6 +97,9 @@ impl Agent {
             let rng = stage.rng.fork();
             agents.push(Agent::Garbler(garbler::Garbler::new(agents.len(), rng, cast.crowd)));
         }
+        if !cast.script.is_empty() {
+            agents.push(Agent::Script(script::Script::new(agents.len(), cast.script)));
+        }
         for number in 0..stage.options.mcp.clients {
             let rng = stage.rng.fork();
             agents.push(Agent::Mcp(Box::new(mcp::McpClient::new(agents.len(), number, rng))));
@@ -118,6 +124,7 @@ impl Agent {
             Agent::Publisher(it) => (it.id, it.act(stage, phase)),
             Agent::Pinger(it) => (it.id, it.act(stage, phase)),
             Agent::Garbler(it) => (it.id, it.act(stage, phase)),
+            Agent::Script(it) => (it.id, it.act(stage, phase)),
             Agent::Mcp(it) => (it.id, it.act(stage, phase)),
             Agent::Server(it) => (it.id, it.act(stage, phase)),
         };
@@ -133,6 +140,7 @@ impl Agent {
             Agent::Publisher(it) => it.input(stage, conn, taken),
             Agent::Pinger(it) => it.input(stage, conn, taken),
             Agent::Garbler(it) => it.input(stage, conn, taken),
+            Agent::Script(it) => it.input(stage, conn, taken),
             Agent::Mcp(it) => it.input(stage, conn, taken),
             Agent::Server(it) => it.input(stage, conn, taken),
         }
@@ -146,6 +154,7 @@ impl Agent {
             (Agent::Publisher(it), Phase::Empty) => it.leave(stage),
             (Agent::Pinger(it), Phase::Empty) => it.leave(stage),
             (Agent::Garbler(it), Phase::Calm) => it.leave(stage),
+            (Agent::Script(it), Phase::Calm) => it.leave(stage),
             (Agent::Mcp(it), Phase::Empty) => it.leave(stage),
             _ => {}
         }
@@ -158,7 +167,7 @@ impl Agent {
             Agent::Publisher(it) => it.waits_for(),
             Agent::Pinger(it) => it.waits_for(),
             Agent::Mcp(it) => it.waits_for(),
-            Agent::Garbler(_) | Agent::Server(_) => None,
+            Agent::Garbler(_) | Agent::Script(_) | Agent::Server(_) => None,
         }
     }
 }

@@ -1,10 +1,11 @@
 // WebSocket frames that break RFC 6455 or a bound: each gets its documented close code.
 
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { constants, deflateRawSync } from 'node:zlib'
 import { after, before, describe, it } from 'node:test'
 
-import { BINARY, CLOSE, closeCode, frame, PING, TEXT, upgraded } from '../lib/frames.js'
+import { BINARY, CLOSE, closeCode, frame, frames, PING, PONG, TEXT, upgraded } from '../lib/frames.js'
 import { plain, tell } from '../lib/plain.js'
 import { Weir } from '../lib/weir.js'
 
@@ -30,6 +31,11 @@ describe('bad frames', () => {
     ['a close with one byte', 1002, () => frame(CLOSE, [3])],
     ['a close code that is not allowed', 1002, () => frame(CLOSE, [0x03, 0xed])],
     ['a length in more bytes than it needs', 1002, () => frame(TEXT, '{}', { wide: true })],
+    ['a length in two bytes that fits in none', 1002, () => Buffer.from([0x81, 0xfe, 0, 125, 1, 2, 3, 4])],
+    ['a ping that says it is long', 1002, () => Buffer.from([0x89, 0xff, 0, 0, 0, 0, 0, 1, 0, 0])],
+    ['a length of all bits but the highest', 1009, () => Buffer.from([0x82, 0xff, 0x7f, ...Array(7).fill(0xff), 1, 2, 3, 4])],
+    ['a continuation with a length of all bits but the highest', 1009, () => Buffer.concat([
+      frame(TEXT, '{', { fin: false }), Buffer.from([0x80, 0xff, 0x7f, ...Array(7).fill(0xff), 1, 2, 3, 4])])],
     ['a length with the highest bit set', 1002, () => Buffer.from([0x81, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 1, 1, 2, 3, 4])],
     ['text that is no UTF-8', 1007, () => frame(TEXT, [0x7b, 0xc3, 0x28, 0x7d])],
     ['text that ends inside a character', 1007, () => frame(TEXT, [0x7b, 0xe2, 0x82])],
@@ -39,7 +45,15 @@ describe('bad frames', () => {
     ['a message over the limit, in fragments', 1009, () => Buffer.concat([
       frame(TEXT, 'x'.repeat(60_000), { fin: false }), ...Array(20).fill(frame(0, 'x'.repeat(60_000), { fin: false })),
     ])],
+    ['a frame that says it is one byte over the limit', 1009, () => frame(TEXT, '', { length: 65_537 })],
     ['an inflate bomb', 1009, bomb, DEFLATE],
+    ['an inflate bomb in fragments', 1009, () => inFragments(zeros(60 << 20)), DEFLATE],
+    ['an inflate bomb below the largest message', 1009, () => frame(BINARY, zeros(1_000_000), { rsv: 4 }), DEFLATE],
+    ['a compressed ping', 1002, () => frame(PING, zeros(10), { rsv: 4 }), DEFLATE],
+    ['a compressed continuation', 1002, () => Buffer.concat([
+      frame(TEXT, zeros(10), { rsv: 4, fin: false }), frame(0, 'x', { rsv: 4 })]), DEFLATE],
+    ['something behind the last block', 1007, () => frame(TEXT, Buffer.concat([deflateRawSync('{}'), Buffer.from('more')]), { rsv: 4 }), DEFLATE],
+    ['compressed text that is no UTF-8', 1007, () => frame(TEXT, deflateRawSync(Buffer.from([0x7b, 0xff, 0x7d])), { rsv: 4 }), DEFLATE],
     ['bytes that do not inflate', 1007, () => frame(TEXT, [0xff, 0xff, 0xff, 0xff], { rsv: 4 }), DEFLATE],
   ]) {
     it(`close with ${code}: ${what}`, async () => {
@@ -79,6 +93,20 @@ describe('bad frames', () => {
     })
   }
 
+  it('leave nothing behind: messages that inflate to just what they may', async () => {
+    const compressed = zeros(64 << 10)
+    const tcp = await upgraded(weir, '/mcp/ws/echo', DEFLATE)
+    const before = resident(weir)
+    for (let round = 1; round <= 20; round++) {
+      tcp.write(Buffer.concat(Array(50).fill(frame(BINARY, compressed, { rsv: 4 }))))
+      tcp.write(frame(PING, `${round}`))
+      await tcp.reach('the pong', ({ bytes }) => frames(bytes).some(({ opcode }) => opcode === PONG))
+      tcp.bytes = Buffer.alloc(0)
+    }
+    assert.ok(resident(weir) - before < 32 << 20, 'they were 62 MiB')
+    tcp.destroy()
+  })
+
   it('leave the others alone', async () => {
     const socket = await plain(weir, '/mcp/ws?client_id=good', { protocols: ['mcp'] })
     tell(socket, { jsonrpc: '2.0', id: 1, method: 'ping' })
@@ -87,8 +115,24 @@ describe('bad frames', () => {
   })
 })
 
-/** Sixty mebibytes of zeros in one frame under the frame limit (RFC 7692 section 7.2.1). */
+/** Sixty mebibytes of zeros in one frame under the frame limit. */
 function bomb() {
-  const zeros = deflateRawSync(Buffer.alloc(60 << 20), { level: 9, finishFlush: constants.Z_SYNC_FLUSH })
-  return frame(TEXT, zeros.subarray(0, -4), { rsv: 4 })
+  return frame(TEXT, zeros(60 << 20), { rsv: 4 })
+}
+
+/** Zeros, compressed as a message's payload is (RFC 7692 section 7.2.1). */
+function zeros(bytes) {
+  return deflateRawSync(Buffer.alloc(bytes), { level: 9, finishFlush: constants.Z_SYNC_FLUSH }).subarray(0, -4)
+}
+
+/** A compressed message in ten frames. */
+function inFragments(payload) {
+  const size = Math.ceil(payload.length / 10)
+  return Buffer.concat(Array.from({ length: 10 }, (_, n) => (
+    frame(n === 0 ? TEXT : 0, payload.subarray(n * size, (n + 1) * size), { rsv: n === 0 ? 4 : 0, fin: n === 9 }))))
+}
+
+/** Bytes that the gateway has in memory. */
+function resident(weir) {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${weir.pid}/status`, 'utf8'))[1]) << 10
 }

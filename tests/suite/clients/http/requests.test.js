@@ -79,6 +79,18 @@ describe('good requests', () => {
     tcp.destroy()
   })
 
+  it('end where their heads say, whatever trailers say', async () => {
+    const trailers = 'Content-Length: 500\r\nTransfer-Encoding: chunked\r\nHost: other\r\n'
+    const bytes = chunked('trailers', `18\r\n${BODY}\r\n0\r\n${trailers}\r\n`) + publish('trailers')
+    assert.deepEqual((await exchange(bytes, 2)).map(({ status }) => status), [202, 202])
+  })
+
+  it('have their bodies even where nobody wants one', async () => {
+    const hidden = 'GET /mcp/hidden HTTP/1.1\r\nHost: localhost\r\n\r\n'
+    const bytes = `GET /mcp/none HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${hidden.length}\r\n\r\n${hidden}` + publish('behind')
+    assert.deepEqual((await exchange(bytes, 2)).map(({ status }) => status), [404, 202])
+  })
+
   it('end the connection when asked to, after the answer', async () => {
     const tcp = await Tcp.open(weir)
     tcp.write(publish('bye', BODY, 'Connection: close\r\n') + publish('never'))

@@ -45,6 +45,29 @@ describe('the upgrade', () => {
     tcp.destroy()
   })
 
+  it('to anything else does not happen: no h2c behind a proxy\'s back', async () => {
+    const tcp = await Tcp.open(weir, 'ws')
+    const settings = 'Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n'
+    tcp.write(`GET /mcp/stats HTTP/1.1\r\nHost: localhost\r\n${settings}\r\n`)
+    await tcp.until('\r\n\r\n')
+    assert.equal(responses(tcp.text)[0].status, 200)
+    tcp.destroy()
+  })
+
+  for (const offer of [
+    'server_max_window_bits=7', 'server_max_window_bits=16', 'server_max_window_bits=09', 'server_max_window_bits',
+    'client_max_window_bits=99', 'client_max_window_bits; client_max_window_bits', 'server_no_context_takeover=1', 'unknown',
+  ]) {
+    it(`goes on without compression where it is offered with ${offer}`, async () => {
+      const tcp = await Tcp.open(weir, 'ws')
+      tcp.write(upgrade(PATH, `Sec-WebSocket-Extensions: permessage-deflate; ${offer}\r\n`))
+      const head = await tcp.until('\r\n\r\n')
+      assert.match(head, /^HTTP\/1\.1 101 /)
+      assert.doesNotMatch(head, /sec-websocket-extensions/i)
+      tcp.destroy()
+    })
+  }
+
   it('selects no subprotocol that it does not speak', async () => {
     const tcp = await Tcp.open(weir, 'ws')
     tcp.write(upgrade(PATH, 'Sec-WebSocket-Protocol: soap, wamp\r\n'))

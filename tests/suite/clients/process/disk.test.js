@@ -82,6 +82,7 @@ describe('a full disk', () => {
     assert.equal(json.reason, 'insufficient_resources')
     assert.match(json.message, /disk/)
     assert.ok(headers['retry-after'])
+    for (let n = 0; n < 50; n++) await publish(0)
     assert.ok(written.length > 50, `${written.length} messages fitted`)
     assert.equal((await publish(0)).status, 503)
     assert.equal((await get(weir.url('/health', 'admin'))).status, 200)
@@ -94,6 +95,8 @@ describe('a full disk', () => {
     await until(202, 1_000_000)
     const sequences = written.map(({ sequence }) => sequence)
     assert.deepEqual(sequences, sequences.map((_, at) => at + 1), 'what was refused left no hole')
+    const lines = weir.output.split('\n').filter(line => /storage|disk|log/i.test(line))
+    assert.ok(lines.length <= 6, `it says so once, not each time: ${lines.join('\n')}`)
   })
 
   it('has lost nothing that was acknowledged when it is killed', async () => {

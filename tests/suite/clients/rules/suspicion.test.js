@@ -7,6 +7,7 @@ import { CONFIG, record, records } from '../lib/audit.js'
 import { disconnect, join, phoenix, push } from '../lib/channel.js'
 import { CLOSE, closeCode, frame, TEXT, upgraded } from '../lib/frames.js'
 import { get } from '../lib/http.js'
+import { Tcp } from '../lib/tcp.js'
 import { Weir } from '../lib/weir.js'
 
 const about = client => ({ event, client: name }) => event === 'suspicious_behavior' && name === client
@@ -60,6 +61,31 @@ describe('suspicion', () => {
     await disconnect(socket)
   })
 })
+
+describe('suspicion of addresses', () => {
+  it('grows with bytes that are no request; others from elsewhere are served', async () => {
+    const config = `${CONFIG}[suspicion]\nthreshold = 5\n[security]\nexempt_loopback = false\n`
+    const weir = await Weir.start({ config, shards: 1 })
+    for (let n = 0; n < 6; n++) assert.match(await ask(weir, '127.0.0.33', 'no request\r\n\r\n'), /^HTTP\/1.1 (400|403) /)
+    const request = 'GET /mcp/none HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n'
+    const refused = await ask(weir, '127.0.0.33', request)
+    assert.match(refused, /^HTTP\/1.1 403 /)
+    assert.match(refused, /"reason":"suspicious_behavior"/)
+    assert.match(await ask(weir, '127.0.0.34', request), /^HTTP\/1.1 404 /)
+    const found = await record(weir, 'the address', ({ address }) => address === '127.0.0.33')
+    assert.deepEqual([found.event, found.reason], ['suspicious_behavior', 'malformed_input'])
+    await weir.close()
+  })
+})
+
+/** What is answered to `bytes` from `localAddress`, to the end. */
+async function ask(weir, localAddress, bytes) {
+  const tcp = await Tcp.open(weir, 'sse', { localAddress })
+  tcp.write(bytes)
+  await tcp.end()
+  tcp.destroy()
+  return tcp.text
+}
 
 describe('suspicion that is off', () => {
   let weir

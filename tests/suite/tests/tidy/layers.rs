@@ -72,7 +72,7 @@ const SHARD: [&[&str]; 6] = [
     &["acks", "audit", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "session"],
     &["channels"],
     &["downstream", "durable", "mail", "mcp", "tls", "upstream"],
-    &["turn"],
+    &["fuzzing", "turn"],
 ];
 
 /// Declared beside the turn because they are what it works on; whoever adds to `impl Shard` names them.

@@ -1,0 +1,89 @@
+// An attack beside service. Clients that behave are measured alone, then while others do all of this at once: hold
+// connections open in silence, send heads that never end, reconnect without pause, and send a hundred times what one
+// client may. All of them come from many loopback addresses, and none of those is exempt from limits.
+//
+//   node run.js GENERATOR [1]
+//
+// With 1 the attack has its full size. Fails if a client that behaves is cut off, misses a message or gets a wrong
+// answer, if the gateway needs more memory than it may, or if it talks too much about it. Prints the times.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+
+import { get, send } from '../lib/http.js'
+import { Weir } from '../lib/weir.js'
+
+const [generator, long] = process.argv.slice(2)
+const FULL = long === '1'
+
+/** Per second of one client: the default of `rate_limiting.default.limit`. */
+const LIMIT = 100
+const ATTACK = FULL ? { silent: 10_000, slow: 5_000, reconnects: 2_000 } : { silent: 1_000, slow: 500, reconnects: 200 }
+const FLOOD = 100 * LIMIT
+/** Clients that behave: half of them over WebSocket, half over SSE, each sent so many messages, one a second. */
+const USERS = 500
+const MESSAGES = FULL ? 60 : 10
+/** From the first of them to the attack, milliseconds: they are there before. */
+const HEAD_START = 1_000
+/** What the gateway may need, and say. */
+const MEMORY_BUDGET = 512 << 20
+const LOG_LINES_MAX = 100
+
+const folder = mkdtempSync(join(tmpdir(), 'weir-attack-'))
+const weir = await Weir.start({ config: `[security]\nexempt_loopback = false\n[memory]\nbudget = ${MEMORY_BUDGET}\n` })
+try {
+  const before = await serve('alone', 'a')
+  const [during] = await Promise.all([serve('under attack', 'b'), attack(MESSAGES)])
+  report(before, during)
+  await judge()
+} finally {
+  await weir.close()
+  rmSync(folder, { recursive: true })
+}
+
+/** Runs a command of the generator and waits for its end; answers its figures. */
+async function run(command, options) {
+  const json = join(folder, `${Object.keys(options).join('-')}.json`)
+  const flags = Object.entries({ url: weir.wsUrl('/mcp/ws'), ...options, json }).flatMap(([name, value]) => [`--${name}`, `${value}`])
+  const child = spawn(generator, [command, ...flags], { stdio: ['ignore', 'inherit', 'inherit'] })
+  const [code] = await once(child, 'close')
+  assert.equal(code, 0, `${command}: a client that behaves was not served`)
+  return JSON.parse(readFileSync(json, 'utf8'))
+}
+
+/** Clients that behave; each message to each of them must come, once and in order. */
+async function serve(when, names) {
+  console.log(`-- clients ${when}`)
+  return run('mixed', { names, users: USERS, messages: MESSAGES, rate: USERS, pid: weir.pid })
+}
+
+/** Everything at once, in two processes: one may have fewer descriptors than there are connections. */
+async function attack(seconds) {
+  await pause(HEAD_START)
+  const { silent, slow, reconnects } = ATTACK
+  await Promise.all([run('storm', { silent, slow, seconds }), run('storm', { reconnects, flood: FLOOD, seconds })])
+}
+
+function report(before, during) {
+  const { silent, slow, reconnects } = ATTACK
+  const [alone, attacked] = [before, during].map(({ latency }) => latency.p99)
+  console.log(`-- ${silent} silent and ${slow} slow connections, ${reconnects} reconnects/s, one client with ${FLOOD} messages/s`)
+  console.log(`clients      p99 ${alone.toFixed(0)} us alone, ${attacked.toFixed(0)} us under attack: ${(attacked / alone).toFixed(2)} times (bar: 2)`)
+}
+
+/** What must hold whatever the machine is like. */
+async function judge() {
+  const peak = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${weir.pid}/status`, 'utf8'))[1]) << 10
+  const lines = weir.output.split('\n').length
+  console.log(`gateway      at most ${(peak / (1 << 20)).toFixed(0)} MiB (budget ${MEMORY_BUDGET >> 20}), ${lines} lines of log`)
+  assert.ok(peak < MEMORY_BUDGET, 'the memory budget holds')
+  assert.ok(lines < LOG_LINES_MAX, weir.output)
+  const { status } = await send(weir, 'afterwards', { type: 'chat', data: 1 })
+  assert.equal(status, 202, 'it serves on')
+  assert.equal((await get(weir.url('/health', 'admin'))).status, 200)
+}
