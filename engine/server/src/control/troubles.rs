@@ -106,7 +106,7 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let (one, other, what) = (Member(0), Member(1), Trouble::Storage);
         assert_eq!(troubles.change(one, what, true, at(0)), Some(News::Begins));
-        for second in 1..100 {
+        for second in 1..=100 {
             assert_eq!(troubles.change(one, what, second % 2 == 0, at(second)), None);
             assert_eq!(troubles.ended(at(second)), []);
         }

@@ -106,14 +106,13 @@ impl Shard {
         self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
     }
 
-    /// Accepts again once twice the reserve is free.
+    /// Accepts again once more than the reserve is free. The pause between two tries is all that keeps a table
+    /// that is nearly full from going back and forth: to wait for more room could be to wait for ever.
     pub(crate) fn accept_again(&mut self, listener: Listener, cx: &mut Cx<'_>) {
         if self.draining.is_some() {
             return;
         }
-        // A small table can never have twice the reserve free while it serves anyone.
-        let enough = (2 * SLOTS_RESERVED).min(self.config.connections_max * 3 / 4);
-        if !self.accepting && self.slots_left() < enough {
+        if !self.accepting && self.slots_left() <= SLOTS_RESERVED {
             return self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
         }
         self.accepting = true;

@@ -47,7 +47,7 @@ describe('a memory budget', () => {
     assert.ok(peak < BUDGET * 2, `${peak >> 20} MiB were in use`)
     const stats = async () => (await get(weir.url('/mcp/stats', 'admin'))).json
     assert.ok((await stats()).squeezed_bytes > 0)
-    while (!/within memory\.budget again/.test(weir.output)) await new Promise(resolve => setTimeout(resolve, 100))
+    while (!/within memory\.budget again/.test(weir.output)) await stats()
 
     const es = source(weir.url(`/mcp/sse?client_id=client0&last_event_id=${first.json.epoch}-0`))
     const { data: connected } = await event(es, 'connected')

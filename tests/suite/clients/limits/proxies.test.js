@@ -151,7 +151,6 @@ async function proxy(command, text) {
   })
   while (!(await up())) {
     assert.equal(child.exitCode, null, `${command[0]} ended`)
-    await new Promise(resolve => setTimeout(resolve, 20))
   }
   return { port, close: () => { child.kill(); rmSync(folder, { recursive: true, force: true }) } }
 }
