@@ -140,7 +140,8 @@ impl Shard {
             let job = ledger.as_ref().and_then(|ledger| ledger.job(lane, sequence));
             let entry = stream.outbox.get(sequence).filter(|entry| end_of(job, entry, now).is_none());
             let Some(entry) = entry else { break Ok(Rest::More) };
-            if sheet.bytes > PULL_BYTES || !fits(&sheet.conn.egress, sealed_for.is_some(), entry, &pen) {
+            let fits = fits(&sheet.conn.egress, sheet.bundle.as_deref(), sealed_for.is_some(), entry, &pen);
+            if sheet.bytes > PULL_BYTES || !fits {
                 break Ok(Rest::More);
             }
             let taken = sequence <= mark.replay || wants(carrier, course, lane, entry);

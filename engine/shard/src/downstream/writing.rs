@@ -153,9 +153,15 @@ fn write(conn: &mut Connection, payload: &[u8], pen: &mut Pen<'_>) -> Result<Wro
     }
 }
 
-/// Whether an entry fits with what waits on a connection.
-pub(crate) fn fits(egress: &Egress, sealed: bool, entry: &Entry, pen: &Pen<'_>) -> bool {
-    let bytes = entry.body.len() + ENTRY_OVERHEAD;
+/// Whether an entry fits with what waits on a connection and is in its bundle.
+pub(crate) fn fits(
+    egress: &Egress,
+    bundle: Option<&[u8]>,
+    sealed: bool,
+    entry: &Entry,
+    pen: &Pen<'_>,
+) -> bool {
+    let bytes = bundle.map_or(0, <[u8]>::len) + entry.body.len() + ENTRY_OVERHEAD;
     let more = if sealed { bytes / 3 + SEALED_OVERHEAD } else { 0 };
     egress.fits(pen.out, bytes + more, pen.config.queue_bytes_max)
 }

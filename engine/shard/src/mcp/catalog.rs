@@ -40,12 +40,25 @@ impl Kind {
     }
 }
 
+/// Which page of a list was asked for, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// The server's own; `None`: the first page.
+    cursor: Option<Box<str>>,
+    /// Changes of the list before.
+    changes: u64,
+}
+
 /// Who has what, as far as lists have said.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
     owners: BTreeMap<(Kind, Box<str>), Vec<UpstreamId>>,
     /// Lists that have been seen to their end.
     whole: BTreeSet<(Kind, UpstreamId)>,
+    /// Where pages have led to that were seen since their list last changed; not once it is whole.
+    led: BTreeSet<(Kind, UpstreamId, Box<str>)>,
+    /// How often a list has changed.
+    changes: BTreeMap<(Kind, UpstreamId), u64>,
     /// Arguments that tools want mirrored in headers.
     headers: BTreeMap<(UpstreamId, Box<str>), Vec<ParamHeader>>,
 }
@@ -84,6 +97,36 @@ impl Catalog {
     /// All of a list of `upstream` was seen.
     pub(crate) fn learned(&mut self, kind: Kind, upstream: UpstreamId) {
         self.whole.insert((kind, upstream));
+        self.led.retain(|(of, by, _)| (*of, *by) != (kind, upstream));
+    }
+
+    /// The page of a list that is asked for now.
+    pub(crate) fn place(&self, kind: Kind, upstream: UpstreamId, cursor: Option<&str>) -> Place {
+        let changes = self.changes.get(&(kind, upstream)).copied().unwrap_or_default();
+        Place { cursor: cursor.map(Box::from), changes }
+    }
+
+    /// A page of a list of `upstream` was seen, and `next` is where it leads. The last page makes the list whole
+    /// only if all before it were seen since it last changed: what they said before is forgotten.
+    pub(crate) fn learned_page(
+        &mut self,
+        kind: Kind,
+        upstream: UpstreamId,
+        place: &Place,
+        next: Option<&str>,
+    ) {
+        let present = self.place(kind, upstream, None).changes == place.changes;
+        let follows = |cursor: &str| self.led.contains(&(kind, upstream, cursor.into()));
+        if !present || self.is_whole(kind, upstream) || !place.cursor.as_deref().is_none_or(follows) {
+            return;
+        }
+        match next {
+            None => self.learned(kind, upstream),
+            Some(next) if self.led.len() < NAMES_MAX => {
+                self.led.insert((kind, upstream, next.into()));
+            }
+            Some(_) => {}
+        }
     }
 
     /// Whether all of a list of `upstream` was seen since it last changed.
@@ -94,6 +137,8 @@ impl Catalog {
     /// A list of `upstream` has changed.
     pub(crate) fn forget(&mut self, kind: Kind, upstream: UpstreamId) {
         self.whole.remove(&(kind, upstream));
+        self.led.retain(|(of, by, _)| (*of, *by) != (kind, upstream));
+        *self.changes.entry((kind, upstream)).or_default() += 1;
         self.owners.retain(|(of, _), owners| {
             if *of == kind {
                 owners.retain(|owner| *owner != upstream);
@@ -108,5 +153,33 @@ impl Catalog {
     /// Who has `name`, in the order of the configuration.
     pub(crate) fn owners(&self, kind: Kind, name: &str) -> &[UpstreamId] {
         self.owners.get(&(kind, Box::from(name))).map_or(&[], Vec::as_slice)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVER: UpstreamId = UpstreamId(2);
+
+    #[test]
+    fn a_list_is_whole_once_all_its_pages_were_seen_since_it_changed() {
+        let mut catalog = Catalog::default();
+        let first = catalog.place(Kind::Tool, SERVER, None);
+        let last = catalog.place(Kind::Tool, SERVER, Some("p1"));
+        catalog.learned_page(Kind::Tool, SERVER, &first, Some("p1"));
+        catalog.forget(Kind::Tool, SERVER);
+        // Asked for before it changed, and after.
+        catalog.learned_page(Kind::Tool, SERVER, &last, None);
+        let last = catalog.place(Kind::Tool, SERVER, Some("p1"));
+        catalog.learned_page(Kind::Tool, SERVER, &last, None);
+        catalog.learned_page(Kind::Tool, SERVER, &first, Some("p1"));
+        catalog.learned_page(Kind::Tool, SERVER, &last, None);
+        assert!(!catalog.is_whole(Kind::Tool, SERVER));
+        let first = catalog.place(Kind::Tool, SERVER, None);
+        catalog.learned_page(Kind::Tool, SERVER, &first, Some("p1"));
+        assert!(!catalog.is_whole(Kind::Tool, SERVER));
+        catalog.learned_page(Kind::Tool, SERVER, &last, None);
+        assert!(catalog.is_whole(Kind::Tool, SERVER) && catalog.led.is_empty());
     }
 }

@@ -18,7 +18,7 @@ use weir_transports::mcp::{Era, Method, Params, code, object};
 use crate::limits::Prefix;
 use crate::mcp::answer::Refusal;
 use crate::mcp::call::{Call, Serves, Work};
-use crate::mcp::catalog::Kind;
+use crate::mcp::catalog::{Kind, Place};
 use crate::mcp::compose::Outgoing;
 use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::{Client, Delivery};
@@ -43,6 +43,8 @@ pub(crate) struct Merge {
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) server: UpstreamId,
+    /// Which page of its list it is; `None`: nobody is called by that list.
+    pub(crate) place: Option<Place>,
     pub(crate) state: PartState,
 }
 
@@ -111,6 +113,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let params = page_params(request.read, cursor);
+        let place = Kind::listed_by(method).map(|kind| self.mcp.catalog.place(kind, server, cursor));
         let state = if server == BUILTIN {
             match self.builtin_page(request, method, cx) {
                 Some(page) => PartState::Here(page.into()),
@@ -139,7 +142,7 @@ impl Shard {
             }
         };
         if let Some(Work::Merge(merge)) = self.mcp.calls.get_mut(call).map(|call| &mut call.work) {
-            merge.parts.push(Part { server, state });
+            merge.parts.push(Part { server, place, state });
         }
     }
 
@@ -249,7 +252,7 @@ impl Shard {
         }
         for part in &merge.parts {
             if let PartState::Here(result) = &part.state {
-                self.learn_page(call.method, part.server, result);
+                self.learn_page(call.method, part.server, part.place.as_ref(), result);
             }
         }
         let Some(page) = self.merged(&call, merge) else {
@@ -326,8 +329,14 @@ impl Shard {
         show::write_item(out, method, item, shown);
     }
 
-    /// Notes what a page of a list says: who has what.
-    pub(crate) fn learn_page(&mut self, method: Method, server: UpstreamId, result: &str) {
+    /// Notes what a page of a list says: who has what. `place`: which page it is, where that was noted.
+    pub(crate) fn learn_page(
+        &mut self,
+        method: Method,
+        server: UpstreamId,
+        place: Option<&Place>,
+        result: &str,
+    ) {
         let Some(kind) = Kind::listed_by(method) else { return };
         let Some(page) = Page::read(method, result) else { return };
         let wants_headers = self.is_modern(server);
@@ -340,8 +349,10 @@ impl Shard {
                 self.mcp.catalog.learn_headers(server, &name, mirrored);
             }
         }
-        if page.next_cursor.is_none() {
-            self.mcp.catalog.learned(kind, server);
+        match place {
+            Some(place) => self.mcp.catalog.learned_page(kind, server, place, page.next_cursor.as_deref()),
+            None if page.next_cursor.is_none() => self.mcp.catalog.learned(kind, server),
+            None => {}
         }
     }
 

@@ -92,7 +92,7 @@ impl Shard {
         let mut next = Vec::new();
         for part in &parts {
             let PartState::Here(result) = &part.state else { continue };
-            self.learn_page(kind.list(), part.server, result);
+            self.learn_page(kind.list(), part.server, part.place.as_ref(), result);
             if let Some(Page { next_cursor: Some(cursor), .. }) = Page::read(kind.list(), result)
                 && more
             {

@@ -100,7 +100,7 @@ impl Shard {
         message.clear();
         let status = match body {
             Body::Result(result) => {
-                self.learn_page(call.method, server, result);
+                self.learn_page(call.method, server, None, result);
                 jsonrpc::begin_result(&mut message, &id);
                 self.write_result(&mut message, &call, server, result);
                 message.push(b'}');

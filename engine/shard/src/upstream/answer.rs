@@ -7,6 +7,8 @@ use weir_transports::mcp::{key, object};
 use super::UpstreamFault;
 use super::backing::Life;
 use super::errand::Purpose;
+use super::request::{INITIALIZE_ID, PROBE_ID};
+use crate::mcp::wire_id;
 use crate::turn::{Cx, Shard};
 
 impl Shard {
@@ -75,15 +77,18 @@ impl Shard {
     pub(super) fn is_in_step(&self, id: Token, status: u16, body: &[u8]) -> bool {
         let Some(errand) = self.upstream.errands.get(id) else { return true };
         let answered = match std::str::from_utf8(body).map(decode) {
-            Ok(Ok(Message::Response { id, .. })) => id.and_then(|id| id.as_json().parse::<u64>().ok()),
+            Ok(Ok(Message::Response { id, .. })) => id,
             _ => None,
         };
+        let answers = |id: &str| answered.is_none_or(|answered| answered.as_json() == id);
         match errand.purpose {
-            Purpose::Ask { .. } => {
-                !matches!(status, 202 | 204) && answered.is_none_or(|id| errand.wire_id() == Some(id))
+            Purpose::Ask { leg, .. } => {
+                !matches!(status, 202 | 204) && answers(itoa::Buffer::new().format(wire_id::of(leg)))
             }
             Purpose::Tell | Purpose::Initialized | Purpose::Farewell => answered.is_none(),
-            Purpose::Initialize | Purpose::Probe | Purpose::Listen | Purpose::Check => true,
+            Purpose::Initialize => answers(INITIALIZE_ID),
+            Purpose::Probe => answers(PROBE_ID),
+            Purpose::Listen | Purpose::Check => true,
         }
     }
 

@@ -31,8 +31,10 @@ impl Shard {
         let Shard { mcp, config, stats, .. } = self;
         let Some(session) = mcp.sessions.get_mut(id) else { return };
         let Carrier::Streamable(streams) = &mut session.carrier else { return };
-        let aged =
-            |stream: &mut Stream| stream.log.as_mut().map_or(0, |log| log.trim_age(now, &config.outbox));
+        let aged = |stream: &mut Stream| match stream.lags() {
+            true => 0,
+            false => stream.log.as_mut().map_or(0, |log| log.trim_age(now, &config.outbox)),
+        };
         let freed: usize = streams.iter_mut().map(aged).sum();
         stats.outbox_bytes -= freed as u64;
         if streams.is_busy() {

@@ -40,6 +40,11 @@ impl Stream {
         self.number != 0 && self.left == 0
     }
 
+    /// A connection carries it that has not been sent all of it: none of that is too old for it.
+    pub(crate) fn lags(&self) -> bool {
+        self.carrier.is_some() && self.delivered < self.head()
+    }
+
     /// Number of the newest event.
     pub(crate) fn head(&self) -> Sequence {
         self.log.as_ref().map_or(0, |log| log.head())

@@ -147,6 +147,17 @@ fn a_second_acceptance_is_no_answer_to_the_next_request() {
 }
 
 #[test]
+fn a_second_answer_to_initialize_is_none_to_the_next_request() {
+    let mut world = World::new(server(vec![http(1)]));
+    let backing = world.legacy();
+    let leg = world.call(backing);
+    let wire = last_wire(&world);
+    world.receive(wire, json(200, INITIALIZED).as_bytes());
+    assert_eq!(world.heard(), [Heard::Failed(leg, UpstreamFault::Garbage)]);
+    assert_eq!(world.closed.last(), Some(&wire), "the answer to the request is still to come on it");
+}
+
+#[test]
 fn a_forgotten_session_is_lost_with_its_legs() {
     let mut world = World::new(server(vec![http(1)]));
     let backing = world.legacy();
