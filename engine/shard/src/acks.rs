@@ -103,6 +103,13 @@ impl Acks {
         self.lanes[lane as usize].prefix
     }
 
+    /// The last message in flight of a lane.
+    pub(crate) fn last_flight(&self, lane: Lane) -> Option<Sequence> {
+        let Window { prefix, jobs } = &self.lanes[lane as usize];
+        let at = jobs.iter().rposition(|job| matches!(job, Job::Flight(_)))?;
+        Some(prefix + 1 + at as u64)
+    }
+
     /// When the oldest message in flight was first written: of each lane the first counts.
     pub(crate) fn oldest(&self) -> Option<Instant> {
         let first = |window: &Window| window.flights().next().map(|(_, flight)| flight.since);

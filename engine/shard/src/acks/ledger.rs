@@ -76,9 +76,14 @@ impl Ledger {
     }
 
     /// Whether a message may be written in its turn, however much is pending: what is in flight already makes it no
-    /// more, and a client that comes back may wait for nothing else.
+    /// more, what stands before something in flight is acknowledged with it or not at all, and a client that comes
+    /// back may wait for nothing else.
     pub(crate) fn may_go(&self, lane: Lane, sequence: Sequence) -> bool {
-        lane <= self.pace.least() || self.job(lane, sequence).is_some_and(|job| job != Job::Waiting)
+        let is_awaited = |acks: &Acks| {
+            acks.job(lane, sequence) != Job::Waiting
+                || acks.last_flight(lane).is_some_and(|last| sequence < last)
+        };
+        lane <= self.pace.least() || self.acks.as_ref().is_some_and(is_awaited)
     }
 
     /// When the next message may be written, if not now.
@@ -161,5 +166,25 @@ impl Ledger {
             }
         }
         answers
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two transports write ahead of one another, and acknowledgements are cumulative.
+    #[test]
+    fn what_stands_before_something_in_flight_may_go_however_much_is_pending() {
+        let now = Instant(0);
+        let mut ledger = Ledger::new(true, now);
+        let flight = || Flight::due(now);
+        ledger.acks = Some(Acks::new([0; Lane::ALL.len()], [0; Lane::ALL.len()], flight));
+        let limits = Backpressure { slow_down: 0, critical_only: 0, ..Backpressure::default() };
+        ledger.written((Lane::Normal, 3), Carrier::Sse, now, &Delivery::default(), 0);
+        assert_eq!(ledger.news(now, &limits), Some(Status::CriticalOnly));
+        assert!(ledger.may_go(Lane::Normal, 2), "3 cannot be acknowledged without it");
+        assert!(ledger.may_go(Lane::Normal, 3));
+        assert!(!ledger.may_go(Lane::Normal, 4));
     }
 }

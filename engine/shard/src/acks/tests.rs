@@ -231,6 +231,9 @@ impl Both {
         for (at, lane) in Lane::ALL.into_iter().enumerate() {
             let prefix = self.model.prefix(at);
             assert_eq!(self.acks.prefix(lane), prefix);
+            let flies = |sent: &Sent| sent.job == ModelJob::Flight;
+            let last = self.model.lanes[at].iter().rposition(flies).map(|index| index as u64 + 1);
+            assert_eq!(self.acks.last_flight(lane), last);
             for (sequence, sent) in (1..).zip(&self.model.lanes[at]) {
                 let job = self.acks.job(lane, sequence);
                 match sent.job {

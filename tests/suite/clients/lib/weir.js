@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -105,6 +105,14 @@ export class Weir {
     this.expectExit = true
     this.child.kill(signal)
     return deadline(this.exited, `weir to end after ${signal}`, LONG)
+  }
+
+  /** Stops it where it is: SIGSTOP is not obeyed by every thread at once. */
+  async freeze() {
+    this.child.kill('SIGSTOP')
+    const tasks = `/proc/${this.pid}/task`
+    const state = id => readFileSync(`${tasks}/${id}/stat`, 'utf8').replace(/.*\) /s, '')[0]
+    await this.#poll('every thread to stop', () => readdirSync(tasks).every(id => state(id) === 'T'))
   }
 
   /** As `end('SIGKILL')`, then a new process with the same options on the same ports. */

@@ -131,7 +131,7 @@ describe('the traps that need the gateway to go away', () => {
     const first = await Weir.start()
     const socket = phoenix(first, { client_id: 'trap4' })
     const { channel } = await join(socket, 'mcp:gateway')
-    process.kill(first.pid, 'SIGSTOP')
+    await first.freeze()
     const lost = new Promise(resolve => {
       channel.push('message', { type: 'in flight' }, 3000).receive('timeout', () => resolve('timeout'))
     })
