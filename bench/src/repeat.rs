@@ -89,7 +89,7 @@ impl Repeat {
         let backend = world.connect();
         let body = r#"{"type":"chat","data":{"n":1}}"#;
         let request = format!(
-            "POST /mcp/{receiver}/messages HTTP/1.1\r\nHost: weir\r\nContent-Type: application/json\r\n\
+            "POST /mcp/{receiver}/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()
         );

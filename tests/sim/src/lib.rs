@@ -84,7 +84,7 @@ fn play(seed: u64, stage: Stage) -> Outcome {
         queue_bytes_max: stage.saboteur.bound(stage.options.queue_bytes_max()),
         outbox_bytes_max: stage.options.outbox_bytes_max(),
         drains: stage.options.drains,
-        unlimited: stage.options.config.client_rate.per_second == 0.0,
+        unlimited: is_unlimited(&stage.options.config),
         ample: stage.options.mcp.is_ample(&stage.options.config),
         mcp_patience: stage.saboteur.patience(options::MCP_PATIENCE),
     };
@@ -99,4 +99,9 @@ fn play(seed: u64, stage: Stage) -> Outcome {
         violations,
         strikes: stage.saboteur.strikes,
     }
+}
+
+/// Whether neither a client nor its address may ask too much.
+fn is_unlimited(config: &Config) -> bool {
+    [config.client_rate, config.network.request_rate].iter().all(|rate| rate.per_second == 0.0)
 }

@@ -347,9 +347,9 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
             Rate { per_second: 0.0, burst: 1 }
         },
         delivery: Delivery {
-            ack_timeout: ms(rng.pick(&[50, 300, 1000])),
+            ack_timeout: ms(rng.pick(&[50, 50, 300, 1000])),
             retry_max: ms(rng.pick(&[500, 3000])),
-            attempts_max: if roomy { u8::MAX } else { rng.pick(&[1, 2, 5]) },
+            attempts_max: if roomy { u8::MAX } else { rng.pick(&[1, 1, 2, 5]) },
             ..Config::default().delivery
         },
         backpressure: Backpressure {

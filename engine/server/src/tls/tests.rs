@@ -89,7 +89,7 @@ fn what_cannot_be_used_is_named_with_the_way_out() {
     assert!(said.contains("encrypted.key holds no private key") && said.contains("openssl pkey"), "{said}");
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let said = with(&folder.write("broken.pem", broken), &one.key);
-    assert!(said.contains("the first certificate in") && said.contains("cannot be read (BadDer)"), "{said}");
+    assert!(said.contains("the first certificate in") && said.contains("cannot be read ("), "{said}");
     let key = fs::read_to_string(&one.key).expect("a key");
     let said = with(&one.cert, &folder.write("cut.key", key.get(..100).expect("a longer key")));
     assert!(said.contains("cut.key is no PEM file"), "{said}");

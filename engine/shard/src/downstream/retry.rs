@@ -137,7 +137,10 @@ impl Shard {
             let sealed_for = conn.stage.is_encrypted().then_some(&*session.client);
             let passed = place.is_none_or(|(lane, sequence)| marks.get(lane).cursor >= sequence);
             let takes = passed && wants(carrier, course, lane, entry);
-            if !takes || conn.egress.is_blocked() || !fits(&conn.egress, None, sealed_for.is_some(), entry, &pen) {
+            if !takes
+                || conn.egress.is_blocked()
+                || !fits(&conn.egress, None, sealed_for.is_some(), entry, &pen)
+            {
                 continue;
             }
             let mut sheet = Sheet { token, sealed_for, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };
