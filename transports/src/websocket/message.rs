@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_reader_is_small_and_keeps_nothing_between_messages() {
-        assert_eq!(size_of::<Reader>(), 16);
+        assert_eq!(size_of::<Reader>(), 8);
         let limits = Limits { frame_bytes_max: 100, message_bytes_max: 100, deflate: false };
         let (mut reader, mut scratch) = (Reader::default(), Scratch::default());
         let mut stream = Vec::new();
