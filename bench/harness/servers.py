@@ -1,5 +1,8 @@
 """The servers that are measured: each runs on core 0, on loopback, and is stopped again."""
 
+import base64
+import hmac
+import json
 import os
 import shutil
 import signal
@@ -59,6 +62,13 @@ WEIR = """\
 [[upstream]]
 name = "fast"
 url = "{upstream}"
+"""
+
+SECRET = "not a secret, but long enough for one"
+
+GUARDED = """\
+[rate_limiting.roles]
+user = {{ limit = {limit} }}
 """
 
 
@@ -151,6 +161,27 @@ def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None, binary=BI
         files["weir.toml"] = WEIR.format(upstream=upstream.url)
         command += ["-c", "weir.toml"]
     return Server("weir", url, command, port, env, files, upstream=upstream)
+
+
+def guarded():
+    """Whoever comes must carry a token of `token`; it is a user's, with the limit raised."""
+    server = weir(env={"JWT_SECRET": SECRET})
+    server.files["weir.toml"] = GUARDED.format(limit=RATE_LIMIT)
+    server.command += ["-c", "weir.toml"]
+    return server
+
+
+def token(client):
+    """Signed with SECRET (RFC 7519, HS256), for an hour."""
+    now = int(time.time())
+    claims = {"iss": "weir", "aud": "mcp-gateway", "sub": client, "role": "user", "permissions": ["read", "write"],
+              "iat": now, "exp": now + 3600}
+    parts = b".".join(base64url(json.dumps(part).encode()) for part in [{"alg": "HS256", "typ": "JWT"}, claims])
+    return (parts + b"." + base64url(hmac.digest(SECRET.encode(), parts, "sha256"))).decode()
+
+
+def base64url(data):
+    return base64.urlsafe_b64encode(data).rstrip(b"=")
 
 
 def certificate():

@@ -3,7 +3,9 @@
 use std::{
     cell::RefCell,
     collections::VecDeque,
+    fs,
     future::{Future, poll_fn},
+    path::{Path, PathBuf},
     pin::pin,
     rc::Rc,
     str::FromStr,
@@ -41,6 +43,9 @@ pub(crate) struct Args {
     /// mcp-ping, raw:BYTES (WebSocket text) or tcp:BYTES (no WebSocket)
     #[arg(long, default_value = "mcp-ping", value_parser = Payload::from_str)]
     payload: Payload,
+    /// A file with a token on each line, which go to the users in turn, in the URL's query
+    #[arg(long)]
+    tokens: Option<PathBuf>,
     #[command(flatten)]
     window: WindowArgs,
     #[command(flatten)]
@@ -49,11 +54,11 @@ pub(crate) struct Args {
 
 /// Connects all users, then loads; says how many users met an error.
 pub(crate) async fn run(args: Args) -> Result<u64, Error> {
-    let target: Target = args.url.parse()?;
+    let targets = targets(args.url.parse()?, args.tokens.as_deref())?;
     let gauge = Gauge::new();
     let mut users = Vec::new();
-    for number in 0..args.users {
-        let (inbox, sender) = wire::open(&target, number, args.payload).await?;
+    for (number, target) in (0..args.users).zip(targets.iter().cycle()) {
+        let (inbox, sender) = wire::open(target, number, args.payload).await?;
         let schedule = Rc::default();
         users.push(User { inbox, sender, schedule, open: VecDeque::new(), next: 0, gauge: gauge.clone() });
     }
@@ -70,6 +75,14 @@ pub(crate) async fn run(args: Args) -> Result<u64, Error> {
         args.output.emit(&load)?;
     }
     Ok(gauge.errors())
+}
+
+/// Where the users connect: one place, or as many as there are tokens.
+fn targets(target: Target, tokens: Option<&Path>) -> Result<Vec<Target>, Error> {
+    let Some(file) = tokens else { return Ok(vec![target]) };
+    let tokens = fs::read_to_string(file).map_err(Error::io("read the tokens"))?;
+    let with = |token: &str| Target { path: format!("{}?token={token}", target.path), ..target.clone() };
+    Ok(tokens.lines().map(with).collect())
 }
 
 /// When a user's next messages were meant to start.

@@ -35,7 +35,7 @@ pub(crate) struct Target {
     /// Path, begins with `/`.
     pub(crate) path: String,
     /// TLS is spoken.
-    tls: bool,
+    pub(crate) tls: bool,
 }
 
 impl FromStr for Target {

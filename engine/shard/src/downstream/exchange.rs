@@ -10,7 +10,7 @@ use weir_transports::http1::{self, BodyKind, BodyReader, Head, parse_head, respo
 use crate::downstream::connection::{Exchange, PartialBody, Stage, Waiting, Watch};
 use crate::downstream::reply::Terms;
 use crate::limits;
-use crate::policy::auth::Principal;
+use crate::policy::auth::{Principal, Standing};
 use crate::policy::suspicion::Offence;
 use crate::turn::{Cx, Shard};
 
@@ -36,6 +36,11 @@ impl<'a> Raw<'a> {
     /// Who sends it, once that is proved.
     pub(crate) fn who(self) -> Option<&'a Principal> {
         self.who.map(|who| &**who)
+    }
+
+    /// What its messages are judged by.
+    pub(crate) fn standing(self) -> Option<Standing> {
+        self.who().map(Principal::standing)
     }
 
     /// Bytes that say the same, for another shard to begin with.

@@ -28,6 +28,9 @@ pub(crate) const SLOTS_RESERVED: u32 = 64;
 /// A peer that has taken nothing for this long is gone.
 pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
 
+/// Of an upstream whose handshake breaks off.
+const NO_TLS: &str = "it ended the connection before TLS was agreed on; does it speak plain HTTP there?";
+
 impl Shard {
     /// A new connection: it has until the head deadline to say what it wants.
     pub(crate) fn accepted(&mut self, socket: Socket, address: Option<IpAddr>, cx: &mut Cx<'_>) {
@@ -171,10 +174,7 @@ impl Shard {
             // Half-closed with a request under way: it still gets its answer.
             Stage::Http(exchange) if errno.is_none() && exchange.outlives_input() => exchange.ended = true,
             Stage::Closed | Stage::Leaving(_) => {}
-            Stage::Upstream(_) if handshaking => {
-                let why = "it ended the connection before TLS was agreed on; does it speak plain HTTP there?";
-                self.abandon_wire(token, UpstreamFault::Tls(why.into()), cx);
-            }
+            Stage::Upstream(_) if handshaking => self.close(token, cx),
             Stage::Upstream(_) => {
                 // What TLS has not ended, somebody may have cut off (RFC 8446, section 6.1).
                 let whole = conn.tls.as_ref().is_none_or(|tls| tls.is_closed());
@@ -200,8 +200,12 @@ impl Shard {
     /// Closes at once. What waits to leave is given up.
     pub(crate) fn close(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get_mut(token) else { return };
-        if matches!(conn.stage, Stage::Closed) {
-            return;
+        match conn.stage {
+            Stage::Closed => return,
+            Stage::Upstream(_) if conn.is_handshaking() => {
+                return self.abandon_wire(token, UpstreamFault::Tls(NO_TLS.into()), cx);
+            }
+            _ => {}
         }
         conn.egress.uncount(&mut self.queued);
         conn.hang_up(token, cx.out);

@@ -138,7 +138,7 @@ impl Shard {
             }
             plan => match of_plan(plan) {
                 Permissions::NONE => Ok(()),
-                wanted => self.may(link.proof.who(), wanted),
+                wanted => self.may(link.proof.standing(), wanted),
             },
         }
     }
@@ -149,7 +149,7 @@ impl Shard {
         else {
             return Ok(());
         };
-        self.charge(id, link.proof.who(), cx)?;
+        self.charge(id, link.proof.standing(), cx)?;
         self.charge_peer(token, cx)?;
         match plan {
             Plan::Push { event, payload } if !self.config.method_limits.is_empty() => {
@@ -328,7 +328,7 @@ impl Shard {
         let mut body = Vec::new();
         error.write_json(&mut body);
         let session = link.session.and_then(|id| self.sessions.get(id));
-        let rate = self.rate_of(link.proof.who(), self.config.client_rate);
+        let rate = self.rate_of(link.proof.standing(), self.config.client_rate);
         if matches!(error, Error::RateLimited { .. })
             && let Some(session) = session
             && let Some(at) = session.bucket.standing(&rate, cx.now.mono)

@@ -96,7 +96,7 @@ impl Shard {
 
     /// Whose bucket pays for a request of a backend, and what fits into it.
     fn payer<'a>(&self, head: &Head<'a>, who: Option<&'a Principal>) -> (Option<&'a str>, Rate) {
-        let rate = self.rate_of(who, self.config.backend_rate);
+        let rate = self.rate_of(who.map(Principal::standing), self.config.backend_rate);
         match who.filter(|who| !is_guest(who)) {
             Some(who) => (Some(&who.subject), rate),
             None => (head.header("x-client-id"), rate),
@@ -263,7 +263,7 @@ impl Shard {
     fn may_acknowledge(&self, who: Option<&Principal>, client: &str) -> Result<(), Error> {
         let own = who.is_some_and(|who| *who.subject == *client);
         let wanted = if own { Permissions::READ } else { Permissions::PUBLISH };
-        self.may(who, wanted)
+        self.may(who.map(Principal::standing), wanted)
     }
 
     fn ack_request(&mut self, token: Token, raw: Raw<'_>, terms: Terms, cx: &mut Cx<'_>) -> Outcome {

@@ -10,7 +10,7 @@ use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::limits::Permissions;
 use crate::policy::Verdict;
-use crate::policy::auth::Principal;
+use crate::policy::auth::Standing;
 use crate::policy::suspicion::Offence;
 use crate::turn::{Cx, Shard};
 
@@ -19,7 +19,7 @@ impl Shard {
     pub(crate) fn first_text(&mut self, token: Token, link: &mut Link, text: &str, cx: &mut Cx<'_>) -> Flow {
         match jsonrpc::sniff(text) {
             Some(Kind::JsonRpc) => {
-                if let Err(error) = self.may(link.proof.who(), Permissions::READ) {
+                if let Err(error) = self.may(link.proof.standing(), Permissions::READ) {
                     return self.close_link(token, close::POLICY_VIOLATION, error.reason(), cx);
                 }
                 link.speaks = Speaks::Mcp;
@@ -48,8 +48,8 @@ impl Shard {
     }
 
     /// Takes a token from the client's bucket, which is of the size that `who` has.
-    pub(crate) fn charge(&mut self, id: Token, who: Option<&Principal>, cx: &Cx<'_>) -> Result<(), Error> {
-        let rate = self.rate_of(who, self.config.client_rate);
+    pub(crate) fn charge(&mut self, id: Token, standing: Option<Standing>, cx: &Cx<'_>) -> Result<(), Error> {
+        let rate = self.rate_of(standing, self.config.client_rate);
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         session.received = session.received.saturating_add(1);
         session.heard = cx.now.mono;

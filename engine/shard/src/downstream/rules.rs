@@ -30,7 +30,8 @@ impl Shard {
             Plan::Publish { event, payload: Payload::Binary(payload) } => Message::Binary { event, payload },
             _ => return Ok(()),
         };
-        let breaches = self.rules.judge(&message, Sender::Client, link.proof.who().map(|who| who.role));
+        let breaches =
+            self.rules.judge(&message, Sender::Client, link.proof.standing().map(|standing| standing.role));
         if breaches.is_empty() {
             return Ok(());
         }

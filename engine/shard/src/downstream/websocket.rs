@@ -71,7 +71,7 @@ impl Shard {
     ) -> Outcome {
         let terms = self.terms(head);
         // Before somebody is known, nothing is inflated.
-        let inflates = self.may(raw.who(), Permissions::NONE).is_ok();
+        let inflates = self.may(raw.standing(), Permissions::NONE).is_ok();
         let Some(upgrade) = self.agree(token, head, inflates, terms, cx) else {
             if !terms.keep_alive {
                 self.finish(token, cx);
@@ -127,7 +127,7 @@ impl Shard {
     ) -> Result<Option<String>, Error> {
         if speaks == Speaks::Mcp {
             // It has no join that could say who it is.
-            self.may(raw.who(), Permissions::READ)?;
+            self.may(raw.standing(), Permissions::READ)?;
         }
         let named = identity::name(head, raw.who())?;
         named.as_deref().map(route::check_client_id).transpose()?;

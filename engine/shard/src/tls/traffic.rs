@@ -143,8 +143,12 @@ impl Shard {
 
     /// Somebody asks in plain HTTP where TLS is spoken.
     fn spoke_http(&mut self, token: Token, cx: &mut Cx<'_>) {
-        self.stats.tls.plaintext += 1;
         let Some(conn) = self.conns.get_mut(token) else { return };
+        // What is held is for whoever proves to be the upstream, and never leaves in plaintext.
+        if matches!(conn.stage, Stage::Upstream(_)) {
+            return self.abandon_wire(token, UpstreamFault::Tls("it answers in plain HTTP".into()), cx);
+        }
+        self.stats.tls.plaintext += 1;
         conn.tls = None;
         let undecided = matches!(conn.stage, Stage::Http(_));
         self.let_go(token, cx);

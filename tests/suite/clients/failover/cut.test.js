@@ -12,15 +12,17 @@ import { Publisher } from './publisher.js'
 const IS_LONG = process.env.LONG === '1'
 const CLIENTS = IS_LONG ? 500 : 100
 
-const PROBED = '[routing]\nprobe_interval = "100ms"\n'
+// All clients have one address, and it is not a loopback one.
+const CROWDED = '[security]\nmax_connections_per_ip = 0\nhandshakes_per_second = 0\n'
+const PROBED = `${CROWDED}[routing]\nprobe_interval = "100ms"\n`
 
 const SCENES = [
   { what: 'probes each 100 ms; nothing gets through', config: PROBED, ways: CUTS.both },
   { what: 'probes each 100 ms; nothing comes from the clients', config: PROBED, ways: CUTS.in },
   { what: 'probes each 100 ms; nothing goes to the clients', config: PROBED, ways: CUTS.out },
-  { what: 'no probes, TCP_USER_TIMEOUT of 500 ms', config: '[connection]\nuser_timeout = "500ms"\n', ways: CUTS.both },
+  { what: 'no probes, TCP_USER_TIMEOUT of 500 ms', config: `${CROWDED}[connection]\nuser_timeout = "500ms"\n`, ways: CUTS.both },
 ]
-if (IS_LONG) SCENES.push({ what: 'nothing configured', config: '', ways: CUTS.both })
+if (IS_LONG) SCENES.push({ what: 'nothing configured', config: CROWDED, ways: CUTS.both })
 
 const { namespace: link, reason } = namespace()
 

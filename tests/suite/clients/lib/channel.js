@@ -53,7 +53,8 @@ export function push(channel, event, payload) {
 export function record(channel) {
   const events = new Inbox()
   channel.onMessage = (event, payload) => {
-    if (event !== 'phx_reply' && !event.startsWith('chan_reply_')) events.put({ event, payload })
+    // A push that times out is an event without a name.
+    if (event && event !== 'phx_reply' && !event.startsWith('chan_reply_')) events.put({ event, payload })
     return payload
   }
   return events

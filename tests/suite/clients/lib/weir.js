@@ -103,8 +103,24 @@ export class Weir {
   /** Sends a signal to this process and answers how it ended. */
   async end(signal) {
     this.expectExit = true
+    const servers = signal === 'SIGKILL' ? this.#children() : []
     this.child.kill(signal)
-    return deadline(this.exited, `weir to end after ${signal}`, LONG)
+    const end = await deadline(this.exited, `weir to end after ${signal}`, LONG)
+    // Their input has ended; not every server ends with it.
+    for (const server of servers) {
+      try { process.kill(-server, 'SIGKILL') } catch { /* it has */ }
+    }
+    return end
+  }
+
+  /** The groups of the MCP servers it has started. */
+  #children() {
+    try {
+      const tasks = readdirSync(`/proc/${this.pid}/task`)
+      return tasks.flatMap(id => readFileSync(`/proc/${this.pid}/task/${id}/children`, 'utf8').split(' ').filter(Boolean))
+    } catch {
+      return []
+    }
   }
 
   /** Stops it where it is: SIGSTOP is not obeyed by every thread at once. */

@@ -2,7 +2,9 @@
 
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
+import net from 'node:net'
 import { after, before, describe, it } from 'node:test'
 
 import { Authority } from '../lib/certificates.js'
@@ -20,8 +22,16 @@ function read({ cert, key }) {
 
 describe('an upstream over https', () => {
   const servers = {}
-  let weir, client
+  let weir, client, eavesdropper
+  const heard = []
   before(async () => {
+    eavesdropper = net.createServer(socket => {
+      socket.on('error', () => {})
+      socket.on('data', bytes => heard.push(bytes))
+      socket.write('HTTP/1.1 200 OK\r\n')
+    }).listen(0, '127.0.0.1')
+    await once(eavesdropper, 'listening')
+    servers.listening = { port: eavesdropper.address().port, close: () => eavesdropper.close() }
     const good = read(authority.issue())
     servers.good = await Server.start(well, good)
     servers.old = await Server.start(well, { ...good, maxVersion: 'TLSv1.2' })
@@ -34,7 +44,7 @@ describe('an upstream over https', () => {
     const more = { asking: [`cert = "${own.cert}"`, `key = "${own.key}"`] }
     const upstream = ([name, { port }]) => [
       '[[upstream]]', `name = "${name}"`, `url = "https://127.0.0.1:${port}/mcp"`, `ca = "${authority.cert}"`,
-      'timeout = "5s"', ...more[name] ?? [],
+      'timeout = "5s"', 'headers = { Authorization = "Bearer of-the-gateway" }', ...more[name] ?? [],
     ].join('\n')
     weir = await Weir.start({ config: ['[mcp]', 'prefix = "always"', ...Object.entries(servers).map(upstream), ''].join('\n') })
     client = await Client.open(weir)
@@ -78,4 +88,12 @@ describe('an upstream over https', () => {
       assert.equal(servers[name].calls.items.length, 0)
     })
   }
+
+  it('gets nothing in plaintext when somebody in its place asks for that', async () => {
+    const answer = await client.work('listening', 'secret')
+    failed(answer)
+    assert.match(answer.error.message, /plain HTTP/)
+    assert.ok(heard.length > 0, 'it has heard the beginning of TLS')
+    assert.doesNotMatch(Buffer.concat(heard).toString('latin1'), /POST|Bearer|secret/)
+  })
 })

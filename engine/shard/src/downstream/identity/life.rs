@@ -12,7 +12,7 @@ use weir_transports::websocket::close;
 
 use crate::downstream::connection::{Stage, Waiting};
 use crate::limits::Mode;
-use crate::policy::auth::{Denied, Principal};
+use crate::policy::auth::{Denied, Principal, Standing};
 use crate::turn::{Cx, Shard};
 
 /// A client is told when a fifth of its time is left, and at the earliest so many milliseconds before the end.
@@ -29,6 +29,7 @@ const NEVER: Instant = Instant(u64::MAX);
 pub(crate) struct Proof {
     /// Who it is. `None`: authentication is off, or its first join has yet to say.
     pub(crate) who: Option<Arc<Principal>>,
+    standing: Option<Standing>,
     /// How long before the end its client is told, milliseconds; 0 once it has been.
     notice: u32,
 }
@@ -38,12 +39,18 @@ impl Proof {
     pub(crate) fn new(who: Option<Arc<Principal>>, now: Wall) -> Proof {
         let expires = who.as_ref().and_then(|who| who.expires);
         let fifth = expires.map_or(0, |expires| expires.0.saturating_sub(now.0) / 5);
-        Proof { who, notice: u32::try_from(fifth).unwrap_or(u32::MAX).min(NOTICE_MAX) }
+        let standing = who.as_deref().map(Principal::standing);
+        Proof { who, standing, notice: u32::try_from(fifth).unwrap_or(u32::MAX).min(NOTICE_MAX) }
     }
 
     /// Who it is.
     pub(crate) fn who(&self) -> Option<&Principal> {
         self.who.as_deref()
+    }
+
+    /// What its messages are judged by.
+    pub(crate) fn standing(&self) -> Option<Standing> {
+        self.standing
     }
 
     /// When it is to be looked at, as things stand; it is looked at again if the wall clock jumps.

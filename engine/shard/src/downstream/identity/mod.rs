@@ -37,7 +37,7 @@ use crate::downstream::reply::Terms;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
-use crate::policy::auth::{Credential, Denied, Principal};
+use crate::policy::auth::{Credential, Denied, Principal, Standing};
 use crate::policy::suspicion::Who;
 use crate::turn::{Cx, Shard};
 
@@ -147,16 +147,17 @@ impl Shard {
     }
 
     fn check_need(&self, need: &Need<'_>, who: Option<&Principal>) -> Result<(), Error> {
+        let standing = who.map(Principal::standing);
         let own = |client: &str| who.is_some_and(|who| !is_guest(who) && *who.subject == *client);
         let enough = match need {
             Need::Nothing => return Ok(()),
-            Need::All(wanted) => return self.may(who, *wanted),
+            Need::All(wanted) => return self.may(standing, *wanted),
             Need::Client(client) => client.as_deref().is_some_and(own),
             Need::Topic(topic) => self.may_join(who, topic).is_ok(),
         };
-        match self.may(who, Permissions::READ) {
+        match self.may(standing, Permissions::READ) {
             Ok(()) if enough => Ok(()),
-            _ => self.may(who, Permissions::OBSERVE),
+            _ => self.may(standing, Permissions::OBSERVE),
         }
     }
 
@@ -164,9 +165,9 @@ impl Shard {
     ///
     /// # Errors
     /// They may not, or have not said yet who they are.
-    pub(crate) fn may(&self, who: Option<&Principal>, wanted: Permissions) -> Result<(), Error> {
-        match who {
-            Some(who) => who.require(wanted),
+    pub(crate) fn may(&self, standing: Option<Standing>, wanted: Permissions) -> Result<(), Error> {
+        match standing {
+            Some(standing) => standing.require(wanted),
             None if self.config.auth.mode == Mode::Off => Ok(()),
             None => Err(Error::MissingToken),
         }
@@ -187,8 +188,8 @@ impl Shard {
     }
 
     /// How often someone may ask for something; `otherwise` where nobody is asked who they are.
-    pub(crate) fn rate_of(&self, who: Option<&Principal>, otherwise: Rate) -> Rate {
-        who.map_or(otherwise, |who| self.config.auth.rules(who.role).rate)
+    pub(crate) fn rate_of(&self, standing: Option<Standing>, otherwise: Rate) -> Rate {
+        standing.map_or(otherwise, |standing| self.config.auth.rules(standing.role).rate)
     }
 
     /// Who has this credential, other than a ticket.
@@ -233,7 +234,7 @@ impl Shard {
                 }
             }
         }
-        self.may(link.proof.who(), Permissions::READ)
+        self.may(link.proof.standing(), Permissions::READ)
     }
 
     /// A frame was refused for who sends it. Each token that proves nothing costs a check of its signature, so a

@@ -95,8 +95,8 @@ impl Shard {
             && let Some(client) = link.session
         {
             let charged = self
-                .may(link.proof.who(), of_message(&message))
-                .and_then(|()| self.charge(client, link.proof.who(), cx))
+                .may(link.proof.standing(), of_message(&message))
+                .and_then(|()| self.charge(client, link.proof.standing(), cx))
                 .and_then(|()| self.charge_peer(token, cx))
                 .and_then(|()| self.charge_session_method(client, method_of(&message), cx));
             // A notification too many is left out: nothing can be said about it.

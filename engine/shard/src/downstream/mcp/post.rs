@@ -233,7 +233,7 @@ impl Shard {
     /// # Errors
     /// 403.
     pub(crate) fn may_send<'a>(&self, request: &Request<'_>, message: &Message<'a>) -> Result<(), Fault<'a>> {
-        let allowed = self.may(request.raw.who(), of_message(message));
+        let allowed = self.may(request.raw.standing(), of_message(message));
         allowed.map_err(|error| Fault::of(&error, modern::id_of(message)))
     }
 
@@ -247,7 +247,7 @@ impl Shard {
         (id, method): (Option<Id<'a>>, &str),
         cx: &mut Cx<'_>,
     ) -> Result<(), Fault<'a>> {
-        let (rate, now) = (self.rate_of(request.raw.who(), self.config.client_rate), cx.now.mono);
+        let (rate, now) = (self.rate_of(request.raw.standing(), self.config.client_rate), cx.now.mono);
         let claimed = request.headers.client.filter(|name| name.len() <= CLIENT_ID_BYTES_MAX);
         let named = match request.raw.who() {
             Some(who) if !is_guest(who) => Some(&*who.subject),

@@ -87,12 +87,29 @@ impl Principal {
         self.permissions.allow(wanted)
     }
 
+    /// What each of his messages is judged by.
+    pub fn standing(&self) -> Standing {
+        Standing { role: self.role, permissions: self.permissions }
+    }
+}
+
+/// As much of a principal as each message is asked for. A connection keeps a copy of its own: the principal lies
+/// elsewhere in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What he is.
+    pub role: Role,
+    /// What he may do.
+    pub permissions: Permissions,
+}
+
+impl Standing {
     /// As [`Principal::may`].
     ///
     /// # Errors
     /// `InsufficientScope`: he may not.
-    pub fn require(&self, wanted: Permissions) -> Result<(), Error> {
-        if self.may(wanted) { Ok(()) } else { Err(Error::InsufficientScope { wanted }) }
+    pub fn require(self, wanted: Permissions) -> Result<(), Error> {
+        if self.permissions.allow(wanted) { Ok(()) } else { Err(Error::InsufficientScope { wanted }) }
     }
 }
 

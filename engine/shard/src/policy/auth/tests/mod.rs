@@ -100,8 +100,8 @@ fn a_token_says_who_has_it_and_what_he_may_do() {
         bearer: None,
     };
     assert_eq!(*principal, wanted);
-    assert!(principal.require(Permissions::READ).is_ok());
-    let error = principal.require(Permissions::WRITE).expect_err("not his");
+    assert!(principal.standing().require(Permissions::READ).is_ok());
+    let error = principal.standing().require(Permissions::WRITE).expect_err("not his");
     assert_eq!((error.reason(), error.http_status()), ("insufficient_scope", 403));
     assert!(error.message().contains("the permission write"), "{}", error.message());
 }
