@@ -145,6 +145,13 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// Whether there is no limit.
+    pub fn is_off(&self) -> bool {
+        self.per_second.is_nan() || self.per_second <= 0.0
+    }
+}
+
 /// The limit of one method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodLimit {

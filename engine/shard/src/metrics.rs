@@ -89,7 +89,7 @@ pub struct Stats {
     /// Bytes sent on all sockets, those of upstreams among them.
     pub bytes_out: u64,
     /// How long turns take, from the reading of the clock until their operations are with the driver, as
-    /// [`crate::Post::took`] tells.
+    /// [`crate::Shard::took`] is told.
     #[serde(skip)]
     pub turn: Histogram,
     /// What was refused so that the rest could be done.

@@ -53,8 +53,6 @@ pub struct Post {
     pub outbox: Vec<(Member, Mail)>,
     /// How many letters each member's queue can still take from this shard.
     pub room: Vec<u32>,
-    /// How long the last turn has taken, with what it asked for.
-    pub took: std::time::Duration,
 }
 
 /// What one turn works with.
@@ -273,7 +271,6 @@ impl Shard {
         out: &mut Output,
     ) -> Instant {
         let mut cx = Cx { now, stamp: Stamp::new(now.wall), out, post };
-        self.note_last_turn(cx.post.took);
         self.stats.turns += 1;
         self.meter.turn();
         if self.timers.is_none() {
@@ -296,14 +293,13 @@ impl Shard {
         self.next_deadline(now.mono)
     }
 
-    /// How long the last turn has taken; whoever has no clock says nothing.
-    fn note_last_turn(&mut self, took: std::time::Duration) {
-        if !took.is_zero() {
-            let began = self.meter.begin();
-            self.stats.took(took);
-            self.meter.end(Feature::Latency, began);
-        }
-        self.meter.took(took);
+    /// The last turn took that long, its operations handed over and all. Whoever has no clock says nothing.
+    pub fn took(&mut self, turn: std::time::Duration) {
+        let began = self.meter.begin();
+        self.stats.took(turn);
+        self.meter.end(Feature::Latency, began);
+        self.meter.took(turn);
+        self.control.took = turn;
     }
 
     /// In one turn of some, as the configuration says, features are timed by `clock`.

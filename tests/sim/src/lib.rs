@@ -12,6 +12,7 @@ pub mod disaster;
 pub mod disk;
 pub mod fault;
 pub mod history;
+pub mod load;
 pub mod mcp;
 pub mod mcp_options;
 pub mod mesh;

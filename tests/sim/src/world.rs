@@ -17,6 +17,7 @@ use crate::disaster::{self, Disaster};
 use crate::disk;
 use crate::fault::Fault;
 use crate::history::Fact;
+use crate::load::{Labour, stall};
 use crate::mcp;
 use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
@@ -28,6 +29,8 @@ use crate::stage::{Event, Stage};
 pub trait Gateway {
     /// As [`Shard::turn`].
     fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant;
+    /// As [`Shard::took`].
+    fn took(&mut self, turn: Duration);
     /// As [`Shard::is_drained`].
     fn is_drained(&self) -> bool;
 }
@@ -35,6 +38,10 @@ pub trait Gateway {
 impl Gateway for Shard {
     fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant {
         Shard::turn(self, now, completions, post, out)
+    }
+
+    fn took(&mut self, turn: Duration) {
+        Shard::took(self, turn);
     }
 
     fn is_drained(&self) -> bool {
@@ -59,6 +66,7 @@ struct Node<G> {
     carries: bool,
     /// Turns in a row that had nothing to do and asked for another at once.
     idle_spins: u32,
+    labour: Labour,
 }
 
 /// Makes a shard, which goes on with what its log held.
@@ -276,7 +284,9 @@ impl<G: Gateway> World<G> {
         }
         node.carry(stage, shard);
         driver::execute(stage, shard, &mut node.out);
-        node.busy_until = stage.now + stage.rng.between(2_000, 40_000);
+        let took = node.labour.turn(stage);
+        node.busy_until = stage.now + took;
+        node.gateway.took(Duration::from_nanos(took));
         if stage.net.ports[shard].queue.is_empty() && node.due > node.busy_until {
             node.set_alarm(stage, shard);
         } else {
@@ -310,8 +320,11 @@ impl<G: Gateway> World<G> {
         }
         if self.questions.is_empty() {
             let all = DeadQuestion::List { client: None, after: None, limit: usize::MAX };
-            let dead = self.phase != Phase::Storm && (self.asked / control as u64) % 2 == 1;
-            let question = if dead { Question::Dead(all) } else { Question::Stats };
+            let question = match (self.asked / control as u64) % 4 {
+                1 if self.phase != Phase::Storm => Question::Dead(all),
+                3 => Question::Control,
+                _ => Question::Stats,
+            };
             let from = Member(control as u16);
             let to = Member((self.asked as usize % control) as u16);
             self.questions.push((to, Mail::Ask { from, ask: self.asked, question }));
@@ -356,6 +369,14 @@ fn note_answer(stage: &mut Stage, shard: usize, answer: Answer) {
                 stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
             }
         }
+        Answer::Control(view) => {
+            let load = &view.load;
+            let loads = [load.connections, load.turns, load.queued, load.outbox, load.calls, load.memory];
+            let load = (loads.into_iter().fold(0.0, f64::max) * 1e3) as u32;
+            let (admission, shedding) = (view.admission, view.shedding);
+            let fact = Fact::Controlled { shard, admission, shedding, load };
+            stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
+        }
         other => stage.history.contract(format!("an answer to another question: {other:?}")),
     }
 }
@@ -384,6 +405,7 @@ impl<G> Node<G> {
             awaited: false,
             carries: false,
             idle_spins: 0,
+            labour: Labour::default(),
         }
     }
 
@@ -410,15 +432,6 @@ impl<G> Node<G> {
             stage.at(due, Event::Carry { shard });
         }
     }
-}
-
-/// How long a shard takes no turn, ns.
-fn stall(stage: &mut Stage) -> u64 {
-    if stage.rng.chance(stage.weather.freeze) {
-        stage.faults.count(Fault::Freeze);
-        return stage.rng.between(1_000, 4_000) * MS;
-    }
-    stage.rng.between(10, 400) * MS
 }
 
 fn clock(stage: &mut Stage) -> Now {

@@ -87,9 +87,13 @@ impl Shard {
     /// # Errors
     /// There is none.
     pub(crate) fn charge_peer(&mut self, token: Token, cx: &Cx<'_>) -> Result<(), Error> {
+        let rate = &self.config.network.request_rate;
+        if rate.is_off() {
+            return Ok(());
+        }
         let Some(conn) = self.conns.get(token).filter(|conn| conn.peer.counts()) else { return Ok(()) };
         let began = self.meter.begin();
-        let verdict = self.addresses.take_request(conn.peer, &self.config.network.request_rate, cx.now.mono);
+        let verdict = self.addresses.take_request(conn.peer, rate, cx.now.mono);
         self.meter.end(Feature::NetworkLimits, began);
         match verdict {
             Verdict::Allow { .. } => Ok(()),

@@ -12,6 +12,7 @@ use crate::downstream::identity::of_plan;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::idempotency::{Key, Scope, key_in};
+use crate::lane::Lane;
 use crate::limits::{Mode, Permissions};
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{Publish, Receipt, TopicContent, TopicPublish};
@@ -262,7 +263,8 @@ impl Shard {
             },
         };
         let publish = Publish::Topic(Box::new(TopicPublish { topic, content, key }));
-        if let Err(error) = self.send_publish(publish, reply_to, cx) {
+        let sent = self.check_pressure(Lane::Normal).and_then(|()| self.send_publish(publish, reply_to, cx));
+        if let Err(error) = sent {
             self.reply_error(token, link, frame, &error, cx);
         }
     }

@@ -25,15 +25,14 @@ impl Shard {
     /// Sends a publish to its receiver's home; the receipt comes to `reply_to`.
     ///
     /// # Errors
-    /// `LoadShed` when there is too much to do, `InsufficientResources` when the home cannot take another letter,
-    /// `BreakerOpen` when it could not too often: nothing was accepted.
+    /// `InsufficientResources` when the home cannot take another letter, `BreakerOpen` when it could not too often:
+    /// nothing was accepted.
     pub(crate) fn send_publish(
         &mut self,
         publish: Publish,
         reply_to: ReplyTo,
         cx: &mut Cx<'_>,
     ) -> Result<(), Error> {
-        self.check_pressure(publish.lane())?;
         let from = self.me;
         let (home, letter) = match publish {
             Publish::Client(publish) => {

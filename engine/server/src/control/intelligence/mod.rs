@@ -11,6 +11,8 @@ mod forecast;
 mod metric;
 mod notice;
 mod process;
+#[cfg(test)]
+mod recorded;
 mod sample;
 mod series;
 #[cfg(test)]

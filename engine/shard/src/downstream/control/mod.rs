@@ -36,6 +36,8 @@ const SHED_RETRY: Duration = Duration::from_secs(1);
 /// What one shard knows of its own load, and what it refuses for it.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
+    /// How long the last turn took.
+    pub(crate) took: Duration,
     lateness: Lateness,
     door: Door,
     shedding: Shedding,
@@ -53,7 +55,7 @@ impl Shard {
     /// Once a turn, before anything else: how much is there to do, and what is refused for it?
     pub(crate) fn regulate(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
-        self.control.lateness.note(cx.post.took, now);
+        self.control.lateness.note(self.control.took, now);
         let load = self.load();
         let limits = &self.config.control;
         let admission = if limits.admission { load.of_newcomers() } else { 0.0 };

@@ -57,10 +57,10 @@ fn pull(world: &mut World, what: Lever, lasts: Duration) {
 /// As long as turns take so long.
 fn labour(world: &mut World, turn: Duration, times: usize) {
     for _ in 0..times {
-        world.post.took = turn;
+        world.shard.took(turn);
         world.wait(turn);
     }
-    world.post.took = Duration::ZERO;
+    world.shard.took(Duration::ZERO);
 }
 
 fn view(world: &mut World) -> ControlView {
