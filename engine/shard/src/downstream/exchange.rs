@@ -319,8 +319,8 @@ impl Shard {
         if cx.now.mono < end {
             return Some(end);
         }
-        // A core that comes late has to read first what was sent meanwhile.
-        if cx.now.mono >= end.plus(LATE) {
+        // An idle one may have sent something while the core stood still: that is read first.
+        if status.is_none() && cx.now.mono >= end.plus(LATE) {
             conn.heard = conn.heard.plus(cx.now.mono.since(end) + LATE);
             return Some(cx.now.mono.plus(LATE));
         }
