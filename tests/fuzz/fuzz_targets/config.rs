@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+// The server's own files, of which a target calls one function.
 #[allow(dead_code, unreachable_pub, unused_imports)]
 #[path = "../../../engine/server/src/config/mod.rs"]
 mod config;

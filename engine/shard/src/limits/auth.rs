@@ -122,7 +122,9 @@ pub struct Role(pub u8);
 impl Role {
     /// Whose clients come before those of other roles.
     pub const PREMIUM: Role = Role(1);
-    /// Who has no role, or one that nobody knows.
+    /// Whose token names no role.
+    pub const USER: Role = Role(2);
+    /// Who proves nothing, or has a role that nobody knows.
     pub const GUEST: Role = Role(3);
     /// Most roles.
     pub const MAX: usize = 64;

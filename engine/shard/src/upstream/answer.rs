@@ -54,13 +54,15 @@ impl Shard {
             self.token_refused(id);
         }
         let Some(errand) = self.upstream.errands.get(id) else { return };
-        let backing = errand.backing;
+        let (upstream, backing) = (errand.upstream, errand.backing);
         let session = backing.and_then(|token| self.backing(token)).is_some_and(|b| b.session().is_some());
         let ours = errand.wire_id().is_some_and(|wire_id| answers(text, wire_id));
         // Errors of 2026-07-28 come with 400 and 404, and are answers.
         if errand.resumed {
             self.fail_errand(id, UpstreamFault::Broken, cx);
         } else if status == 404 && session {
+            // It has forgotten much, and lives.
+            self.judge_upstream(upstream, Ok(()), cx);
             self.backing_forgotten(backing, cx);
         } else if ours {
             self.errand_done(id, text, cx);

@@ -88,10 +88,11 @@ impl Claims {
         if self.jti.as_ref().is_some_and(|jti| jti.len() > TOKEN_ID_BYTES_MAX) {
             return Err(Denied::Invalid("its jti is longer than 256 bytes"));
         }
-        let role = self.role.as_deref().map_or(Role::GUEST, |name| auth.role(name));
+        let role = self.role.as_deref().map(|name| auth.role(name));
         Ok(Principal {
             subject: subject.into(),
-            role,
+            // Tokens of authorization servers name none, and who has one is no stranger.
+            role: role.unwrap_or(Role::USER),
             permissions: self.permissions(auth, role),
             scopes: [&self.permissions, &self.scope]
                 .into_iter()
@@ -107,12 +108,13 @@ impl Claims {
         })
     }
 
-    /// `permissions` says it all; a scope that has none of our words is about something else.
-    fn permissions(&self, auth: &Auth, role: Role) -> Permissions {
+    /// `permissions` says it all; a scope that has none of our words is about something else. A token that says nothing
+    /// of what it is for is for reading.
+    fn permissions(&self, auth: &Auth, role: Option<Role>) -> Permissions {
         match (&self.permissions, &self.scope) {
             (Some(words), _) => words.permissions(),
             (None, Some(words)) if !words.permissions().is_empty() => words.permissions(),
-            _ => auth.rules(role).permissions,
+            _ => auth.rules(role.unwrap_or(Role::GUEST)).permissions,
         }
     }
 }
