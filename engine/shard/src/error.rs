@@ -242,18 +242,9 @@ impl Error {
     pub fn message(&self) -> Cow<'static, str> {
         match self {
             Error::RateLimited { .. } => sentences::RATE_LIMITED.into(),
-            Error::MethodLimited { .. } => {
-                "The client has used up its limit of this method; wait for retry_after milliseconds.".into()
-            }
-            Error::AddressLimited { .. } => {
-                "This network address connects or asks faster than one may; wait for \
-                                             retry_after milliseconds."
-                    .into()
-            }
-            Error::TooManyConnections { .. } => {
-                "This network address has as many connections as one may; close one, or wait and try again."
-                    .into()
-            }
+            Error::MethodLimited { .. } => sentences::METHOD_LIMITED.into(),
+            Error::AddressLimited { .. } => sentences::ADDRESS_LIMITED.into(),
+            Error::TooManyConnections { .. } => sentences::TOO_MANY_CONNECTIONS.into(),
             Error::MessageTooLarge { bytes_max } => {
                 format!("The message is larger than the limit of {bytes_max} bytes; split it.").into()
             }

@@ -175,7 +175,7 @@ impl Shard {
     pub(crate) fn forget_feed(&mut self, token: Token, feed: Feed, cx: &mut Cx<'_>) {
         self.stats.http_sse.connections -= 1;
         if !feed.lasted {
-            self.circuit_ended(Circuit::HttpSse, !feed.broke, cx);
+            self.circuit_ended(Circuit::HttpSse, true, cx);
         }
         let Some(session) = self.sessions.get(feed.session) else { return };
         let events = &*session.client == route::EVENTS;

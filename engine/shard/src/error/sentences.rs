@@ -2,6 +2,12 @@
 
 pub(super) const RATE_LIMITED: &str =
     "The client has used up its request limit; wait for retry_after milliseconds.";
+pub(super) const METHOD_LIMITED: &str =
+    "The client has used up its limit of this method; wait for retry_after milliseconds.";
+pub(super) const ADDRESS_LIMITED: &str =
+    "This network address connects or asks faster than one may; wait for retry_after milliseconds.";
+pub(super) const TOO_MANY_CONNECTIONS: &str =
+    "This network address has as many connections as one may; close one, or wait and try again.";
 pub(super) const BLACKLISTED: &str =
     "The operator of this server keeps this client or address out; ask there.";
 pub(super) const SUSPICIOUS: &str = "The client or its address has lately sent too much that is wrong or too often reconnected; wait for \
