@@ -231,7 +231,9 @@ impl Shard {
                 wait: None,
                 key: None,
             }));
-            let sent = self.check_pressure(Lane::Normal).and_then(|()| self.send_publish(publish, ReplyTo::Nobody, cx));
+            let sent = self
+                .check_pressure(Lane::Normal)
+                .and_then(|()| self.send_publish(publish, ReplyTo::Nobody, cx));
             if let Err(error) = sent {
                 return self.reply_error(token, link, frame, &error, cx);
             }
