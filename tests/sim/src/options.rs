@@ -304,6 +304,18 @@ fn durability(rng: &mut Rng, roomy: bool) -> Durability {
     Durability { segment_bytes, bytes_max }
 }
 
+/// Breakers that may open, and close again within a phase.
+fn control(rng: &mut Rng) -> Control {
+    let breaker = Breaker {
+        threshold: 0.5,
+        timeout: Duration::from_millis(rng.pick(&[50, 500])),
+        probes: rng.pick(&[1, 3]),
+        minimum: rng.pick(&[5, 30, 1000, 1000]),
+        window: Duration::from_millis(rng.pick(&[200, 2000])),
+    };
+    Control { breaker, ..Control::default() }
+}
+
 fn config(rng: &mut Rng, roomy: bool) -> Config {
     let ms = |n: u64| Duration::from_millis(n);
     let mut tight = |per_mille: u32| rng.chance(per_mille);
@@ -365,16 +377,7 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
         },
         session_idle_timeout: if forgetful { ms(rng.between(100, 800)) } else { Duration::from_secs(3600) },
         vnodes: 20,
-        control: Control {
-            breaker: Breaker {
-                threshold: 0.5,
-                timeout: ms(rng.pick(&[50, 500])),
-                probes: rng.pick(&[1, 3]),
-                minimum: rng.pick(&[5, 30, 1000, 1000]),
-                window: ms(rng.pick(&[200, 2000])),
-            },
-            ..Control::default()
-        },
+        control: control(rng),
         // Everybody here is odd all the time.
         suspicion: Suspicion { threshold: 0.0, ..Suspicion::default() },
         drain_timeout: ms(3000),

@@ -371,7 +371,7 @@ fn note_answer(stage: &mut Stage, shard: usize, answer: Answer) {
         }
         Answer::Control(view) => {
             let load = &view.load;
-            let loads = [load.connections, load.turns, load.queued, load.outbox, load.calls, load.memory];
+            let loads = [load.connections, load.turns, load.queued, load.outbox, load.memory];
             let load = (loads.into_iter().fold(0.0, f64::max) * 1e3) as u32;
             let (admission, shedding) = (view.admission, view.shedding);
             let fact = Fact::Controlled { shard, admission, shedding, load };

@@ -288,7 +288,7 @@ pub(crate) struct Link {
     pub watch: Watch,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
-    /// Has been of use: its transport's breaker was told so.
+    /// Has been of use, or broke before: its transport's breaker was told so.
     pub lasted: bool,
     /// Ends because its transport failed.
     pub broke: bool,

@@ -4,6 +4,7 @@ use weir_ring::op::{Errno, Op};
 use weir_ring::token::Token;
 
 use crate::downstream::connection::{Link, Speaks, Stage, Watch};
+use crate::downstream::control::Circuit;
 use crate::downstream::egress::{Overflow, Stuck, Wrote};
 use crate::tls::Exhausted;
 use crate::turn::{Cx, Shard};
@@ -168,13 +169,23 @@ impl Shard {
 
     /// The connection is broken: nothing more can be said on it.
     pub(crate) fn broken(&mut self, token: Token, cx: &mut Cx<'_>) {
-        if let Some(conn) = self.conns.get_mut(token) {
-            match &conn.stage {
-                Stage::WebSocket(_) => self.stats.websocket.errors += 1,
-                Stage::Poll(_) => self.stats.longpoll.errors += 1,
-                Stage::Sse(_) => self.stats.http_sse.errors += 1,
-                _ => {}
+        let fresh = match self.conns.get_mut(token).map(|conn| &mut conn.stage) {
+            Some(Stage::WebSocket(link)) => {
+                self.stats.websocket.errors += 1;
+                (!std::mem::replace(&mut link.lasted, true)).then_some(Circuit::WebSocket)
             }
+            Some(Stage::Sse(feed)) => {
+                self.stats.http_sse.errors += 1;
+                (!std::mem::replace(&mut feed.lasted, true)).then_some(Circuit::HttpSse)
+            }
+            Some(Stage::Poll(_)) => {
+                self.stats.longpoll.errors += 1;
+                None
+            }
+            _ => None,
+        };
+        if let Some(circuit) = fresh {
+            self.circuit_ended(circuit, false, cx);
         }
         self.fail(token, cx);
     }

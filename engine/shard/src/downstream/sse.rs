@@ -184,7 +184,7 @@ impl Shard {
             self.unwatch(*watching, cx);
         }
         if !feed.lasted {
-            self.circuit_ended(Circuit::HttpSse, !feed.broke, cx);
+            self.circuit_ended(Circuit::HttpSse, true, cx);
         }
         let Some(session) = self.sessions.get(feed.session) else { return };
         let events = &*session.client == route::EVENTS;

@@ -291,7 +291,7 @@ impl Shard {
     pub(crate) fn forget_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
         link.traffic(&mut self.stats).connections -= 1;
         if !link.lasted && !matches!(link.speaks, Speaks::Polled(_)) {
-            self.circuit_ended(Circuit::WebSocket, !link.broke, cx);
+            self.circuit_ended(Circuit::WebSocket, true, cx);
         }
         for channel in std::mem::take(&mut link.channels) {
             if let Joined::Mcp { session } = channel.state {

@@ -55,8 +55,8 @@ impl Default for Control {
             admission: true,
             shedding: true,
             turn_max: Duration::from_millis(100),
-            // A handful of clients with bad lines is no reason to keep everybody out.
-            breaker: Breaker { minimum: 100, ..BREAKER },
+            // Some clients with bad lines, or a crash of some, are no reason to keep everybody out.
+            breaker: Breaker { minimum: 1_000, ..BREAKER },
             pool_total: 0,
         }
     }

@@ -14,9 +14,10 @@ impl Load {
         self.connections.min(TABLE_SHARE_MAX).max(self.turns).max(self.queued).max(self.memory)
     }
 
-    /// What publishes would add to.
+    /// What publishes would add to. Requests to MCP servers have a bound of their own, which fewer publishes would not
+    /// move.
     pub(super) fn of_publishes(&self) -> f64 {
-        self.turns.max(self.calls).max(self.outbox).max(self.queued).max(self.memory)
+        self.turns.max(self.outbox).max(self.queued).max(self.memory)
     }
 }
 
