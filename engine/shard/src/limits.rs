@@ -134,6 +134,13 @@ pub struct Rate {
     pub burst: u32,
 }
 
+impl Rate {
+    /// Whether there is no limit.
+    pub fn is_off(&self) -> bool {
+        self.per_second.is_nan() || self.per_second <= 0.0
+    }
+}
+
 /// The limit of one method.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MethodLimit {
@@ -171,7 +178,7 @@ pub struct WebSocket {
     pub ping_interval: Duration,
     /// Close after a ping unanswered for this long. Default 10 s.
     pub pong_timeout: Duration,
-    /// Without input for this long, the connection is parked. Default 1 s.
+    /// Without input for this long, the connection is parked. Default 5 s.
     pub park_after: Duration,
     /// From the upgrade to the first join or message, absolute. Default 60 s.
     pub join_deadline: Duration,
@@ -247,7 +254,7 @@ impl Default for Config {
                 compression_bytes_min: 1 << 10,
                 ping_interval: Duration::from_secs(30),
                 pong_timeout: Duration::from_secs(10),
-                park_after: Duration::from_secs(1),
+                park_after: Duration::from_secs(5),
                 join_deadline: Duration::from_secs(60),
             },
             sse: Sse {

@@ -52,12 +52,10 @@ pub struct Scratch {
     inflater: Inflater,
 }
 
-/// Reads the frames of one connection. 16 bytes while no message is under way.
+/// Reads the frames of one connection. 8 bytes while no message is under way.
 #[derive(Debug, Default)]
 pub struct Reader {
     partial: Option<Box<Partial>>,
-    /// After a close or a violation.
-    done: bool,
 }
 
 /// What has come of a message or a frame that is not whole yet.
@@ -66,6 +64,8 @@ struct Partial {
     /// The start of a header, or of a control frame: at most 131 bytes.
     pending: Vec<u8>,
     assembly: Option<Assembly>,
+    /// After a close or a violation.
+    done: bool,
 }
 
 /// A message, and where its payload lies.
@@ -95,12 +95,12 @@ impl Reader {
         limits: &Limits,
         scratch: &'a mut Scratch,
     ) -> Result<Read<'a>, Violation> {
-        if self.done {
+        if self.partial.as_ref().is_some_and(|partial| partial.done) {
             return Ok(Read { consumed: input.len(), message: None });
         }
         let result = self.read_open(input, limits, scratch);
         if matches!(result, Err(_) | Ok(Read { message: Some(Message::Close(_)), .. })) {
-            *self = Reader { partial: None, done: true };
+            self.partial = Some(Box::new(Partial { done: true, ..Partial::default() }));
         }
         result
     }
@@ -324,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_reader_is_small_and_keeps_nothing_between_messages() {
-        assert_eq!(size_of::<Reader>(), 16);
+        assert_eq!(size_of::<Reader>(), 8);
         let limits = Limits { frame_bytes_max: 100, message_bytes_max: 100, deflate: false };
         let (mut reader, mut scratch) = (Reader::default(), Scratch::default());
         let mut stream = Vec::new();

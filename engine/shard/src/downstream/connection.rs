@@ -267,7 +267,7 @@ pub(crate) struct Link {
     /// Tokens it brought that prove nothing.
     pub disproved: u8,
     /// Phoenix topics it joined; `mcp:gateway` is one of them.
-    pub channels: Vec<Channel>,
+    pub channels: Box<[Channel]>,
     /// How far it has been sent the client's own stream; made by the first message.
     pub marks: Option<Box<Marks>>,
     /// When it began, in seconds of the monotonic clock.
@@ -293,6 +293,8 @@ pub(crate) struct Link {
     /// Ends because its transport failed.
     pub broke: bool,
 }
+
+const _: () = assert!(size_of::<Link>() <= 96);
 
 /// How a link's input is watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -464,7 +466,7 @@ impl Link {
             session: None,
             proof: Proof::default(),
             disproved: 0,
-            channels: Vec::new(),
+            channels: Box::default(),
             marks: None,
             since: 0,
             opening: None,

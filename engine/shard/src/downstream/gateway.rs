@@ -57,8 +57,7 @@ impl Shard {
         };
         link.marks = marks;
         link.gateway = true;
-        link.channels.reserve_exact(1);
-        link.channels.push(Channel {
+        link.enter(Channel {
             topic: std::sync::Arc::clone(&self.gateway),
             join_ref: frame.join_ref.as_deref().map(Into::into),
             ticket: 0,

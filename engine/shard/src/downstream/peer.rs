@@ -83,8 +83,12 @@ impl Shard {
     /// # Errors
     /// There is none.
     pub(crate) fn charge_peer(&mut self, token: Token, cx: &Cx<'_>) -> Result<(), Error> {
+        let rate = &self.config.network.request_rate;
+        if rate.is_off() {
+            return Ok(());
+        }
         let Some(conn) = self.conns.get(token).filter(|conn| conn.peer.counts()) else { return Ok(()) };
-        match self.addresses.take_request(conn.peer, &self.config.network.request_rate, cx.now.mono) {
+        match self.addresses.take_request(conn.peer, rate, cx.now.mono) {
             Verdict::Allow { .. } => Ok(()),
             Verdict::Deny { retry_after } => {
                 self.peer_offends(token, Offence::Limited, cx.now);

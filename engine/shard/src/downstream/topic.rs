@@ -29,6 +29,25 @@ const PAST_BYTES: usize = 64 << 10;
 /// How Phoenix refuses a topic too many.
 const TOO_MANY: &[u8] = br#"{"reason":"too many channels joined"}"#;
 
+impl Link {
+    /// A channel more. Links join seldom and rest long: there is room for no more than they have.
+    pub(crate) fn enter(&mut self, channel: Channel) {
+        let mut channels = std::mem::take(&mut self.channels).into_vec();
+        channels.reserve_exact(1);
+        channels.push(channel);
+        self.channels = channels.into_boxed_slice();
+    }
+
+    /// A channel less.
+    fn depart(&mut self, topic: &str) -> Option<Channel> {
+        let at = self.channels.iter().position(|channel| &*channel.topic == topic)?;
+        let mut channels = std::mem::take(&mut self.channels).into_vec();
+        let channel = channels.swap_remove(at);
+        self.channels = channels.into_boxed_slice();
+        Some(channel)
+    }
+}
+
 impl Shard {
     pub(crate) fn join_topic(
         &mut self,
@@ -68,10 +87,9 @@ impl Shard {
         let Asking { join_ref, reference, resume, tracking } = asking;
         let topic: Arc<str> = topic.into();
         let ticket = self.next_ticket();
-        link.channels.reserve_exact(1);
         let state = Joined::Asked { reference };
         let presence = if tracking.is_some() { Presence::Told } else { Presence::None };
-        link.channels.push(Channel { topic: Arc::clone(&topic), join_ref, ticket, presence, state });
+        link.enter(Channel { topic: Arc::clone(&topic), join_ref, ticket, presence, state });
         let subscriber = Subscriber { token, ticket };
         let home = route::home(&self.ring, &topic);
         self.send(home, Mail::Subscribe { from: self.me, subscriber, topic, resume, tracking }, cx);
@@ -244,8 +262,7 @@ impl Shard {
 
     /// Ends a join on this side.
     fn part(&mut self, token: Token, link: &mut Link, topic: &str, cx: &mut Cx<'_>) -> Option<Channel> {
-        let at = link.channels.iter().position(|channel| &*channel.topic == topic)?;
-        let channel = link.channels.swap_remove(at);
+        let channel = link.depart(topic)?;
         if channel.presence == Presence::Watching {
             self.watchers.remove(topic, serializer(link), token);
         }

@@ -67,7 +67,7 @@ impl Shape {
     /// `None`: no limit. Rounds the interval up, so that a limit is never exceeded; rates above 10^9 per
     /// second count as that.
     fn of(rate: &Rate) -> Option<Shape> {
-        if rate.per_second.is_nan() || rate.per_second <= 0.0 {
+        if rate.is_off() {
             return None;
         }
         // At most half of the clock's range, so that the sum of a time and a capacity is a time.

@@ -43,7 +43,7 @@ impl Shard {
             self.reply_error(token, link, frame, &Error::insufficient_resources(), cx);
             return Flow::Go;
         }
-        link.channels.push(Channel {
+        link.enter(Channel {
             topic: Arc::from(&*frame.topic),
             join_ref: frame.join_ref.as_deref().map(Into::into),
             ticket: self.next_ticket(),
