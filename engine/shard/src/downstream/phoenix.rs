@@ -73,8 +73,9 @@ impl Shard {
             plan => plan,
         };
         let told = matches!(plan, Plan::Push { .. } | Plan::Publish { .. });
-        if told {
-            self.trace_session(link.session, &frame.event, cx);
+        match told {
+            true => self.trace_session(link.session, &frame.event, cx),
+            false => drop(self.tracer.take_up(None)),
         }
         if let Err(error) = self.allow_plan(token, link, frame, &plan, cx) {
             self.deny_frame(token, link, frame, &error, cx);

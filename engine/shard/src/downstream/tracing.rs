@@ -5,7 +5,7 @@ use weir_ring::token::Token;
 
 use crate::error::Error;
 use crate::lane::Lane;
-use crate::operation::{Operation, Traced};
+use crate::operation::Traced;
 use crate::stream::Sequence;
 use crate::turn::{Cx, Shard};
 use crate::vsm::{Event, Step};
@@ -50,7 +50,7 @@ impl Shard {
                 herald.say(cx.now.wall, || step(&traced, Step::Denied, Some(error.reason())));
             }
             (None, Some(client)) if tracer.tells_errors(cx.now.mono) => {
-                let operation = Operation::new(self.me.0, tracer.count());
+                let operation = tracer.next();
                 herald.say(cx.now.wall, || {
                     let traced = Traced { client: client.into(), operation, kind: kind.into() };
                     step(&traced, Step::Denied, Some(error.reason()))

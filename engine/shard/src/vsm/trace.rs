@@ -78,7 +78,7 @@ impl Tracer {
 
     /// A message was accepted, of `client` or for it: what is told of it, if that is traced. It is at hand.
     pub(crate) fn begin(&mut self, client: Option<&str>, kind: &str) -> Option<&Traced> {
-        let operation = Operation::new(self.shard, self.next());
+        let operation = self.next();
         let client = client.filter(|client| !self.is_idle() && self.clients.contains_key(*client));
         self.at_hand =
             client.map(|client| Box::new(Traced { client: client.into(), operation, kind: kind.into() }));
@@ -146,9 +146,10 @@ impl Tracer {
         self.clients.is_empty()
     }
 
-    fn next(&mut self) -> u64 {
+    /// The next operation.
+    pub(crate) fn next(&mut self) -> Operation {
         self.count += 1;
-        self.count
+        Operation::new(self.shard, self.count)
     }
 }
 
