@@ -47,6 +47,11 @@ pub(crate) fn stateless<'a>(
 
 /// Whether a message on a WebSocket belongs to the stateless era: it says so of itself.
 pub(crate) fn says_stateless(message: &Message<'_>) -> bool {
+    // It says so in its parameters. Most pings have none, and there is no more frequent message.
+    let (Message::Request { params: Some(_), .. } | Message::Notification { params: Some(_), .. }) = message
+    else {
+        return false;
+    };
     read(message).is_ok_and(|read| {
         matches!(
             headers::era(None, true, message, &read.meta),
