@@ -38,12 +38,6 @@ pub(super) const POOL_TIMEOUT: &str =
     "All connections to the server behind are in use; wait for retry_after milliseconds.";
 pub(super) const STORAGE: &str = "The server's disk is full or fails, so that nothing can be accepted that must outlive the server; \
     tell its operator, wait and try again.";
-pub(super) const METHOD_LIMITED: &str =
-    "The client has used up its limit of this method; wait for retry_after milliseconds.";
-pub(super) const ADDRESS_LIMITED: &str =
-    "This network address connects or asks faster than one may; wait for retry_after milliseconds.";
-pub(super) const TOO_MANY_CONNECTIONS: &str =
-    "This network address has as many connections as one may; close one, or wait and try again.";
 pub(super) const HANDLER: &str =
     "The endpoint that handles these messages does not answer or fails; try again, or ask its operator.";
 pub(super) const DRAINING: &str = "The server is stopping and takes nothing new; wait and connect again.";
