@@ -5,11 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use weir_ring::token::Member;
-use weir_shard::mail::Mail;
+use weir_shard::mail::{Answer, Mail};
 use weir_shard::vsm::{Event, Fact, Step};
 
 use crate::client::body::client_name;
 use crate::fault::Fault;
+use crate::history;
+use crate::mcp;
+use crate::place::{Lane, Position};
 use crate::stage::Stage;
 
 /// Events that one letter may have: as many as may wait, and how many more there were.
@@ -24,6 +27,48 @@ pub fn squeeze(stage: &mut Stage, shards: usize) -> Vec<(Member, Mail)> {
         0
     };
     (0..shards).map(|shard| (Member(shard as u16), Mail::Squeeze(bytes))).collect()
+}
+
+/// Writes down what a shard says of itself.
+pub fn note(stage: &mut Stage, shard: usize, answer: Answer) {
+    match answer {
+        Answer::Stats(stats) => {
+            mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
+            if stats.turned_away > 0 {
+                stage.faults.count(Fault::TurnedAway);
+            }
+            let counted = history::Fact::Counted {
+                shard,
+                queue_bytes_peak: stats.queue_bytes_peak,
+                outbox_bytes: stats.outbox_bytes,
+                // Those to servers are kept.
+                connections: stats.connections - stats.mcp.connections,
+                addressed: stats.addressed + stats.census,
+            };
+            stage.saboteur.pass(counted).into_iter().for_each(|fact| stage.history.add(fact));
+        }
+        Answer::Dead(letters) => {
+            for letter in letters {
+                let client =
+                    (0..stage.options.cast.receivers).find(|it| *client_name(*it) == *letter.client_id);
+                let epoch = stage.history.epoch(&String::from_utf8_lossy(&letter.id.epoch.letters()));
+                let (lane, sequence) = (Lane::ALL[letter.id.lane as usize], letter.id.sequence);
+                let position = Position { epoch, lane, sequence };
+                let (client, attempts) = (client.unwrap_or(usize::MAX), letter.attempts);
+                let fact = history::Fact::Dead { client, position, attempts };
+                stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
+            }
+        }
+        Answer::Control(view) => {
+            let load = &view.load;
+            let loads = [load.connections, load.turns, load.queued, load.outbox, load.memory];
+            let load = (loads.into_iter().fold(0.0, f64::max) * 1e3) as u32;
+            let (admission, shedding) = (view.admission, view.shedding);
+            let fact = history::Fact::Controlled { shard, admission, shedding, load };
+            stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
+        }
+        other => stage.history.contract(format!("an answer to another question: {other:?}")),
+    }
 }
 
 /// What was heard of each shard since its process began.

@@ -7,12 +7,11 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::Member;
 use weir_shard::durable::Share;
 use weir_shard::limits::Config;
-use weir_shard::mail::{Answer, DeadQuestion, Mail, Question};
+use weir_shard::mail::{DeadQuestion, Mail, Question};
 use weir_shard::{Post, Shard};
 
-use crate::client::body::client_name;
 use crate::client::{Agent, Phase};
-use crate::control::{squeeze, trace};
+use crate::control::{note, squeeze, trace};
 use crate::disaster::{self, Disaster};
 use crate::disk;
 use crate::fault::Fault;
@@ -22,7 +21,6 @@ use crate::mcp;
 use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
 use crate::options::MS;
-use crate::place::{Lane, Position};
 use crate::stage::{Event, Stage};
 
 /// What is simulated: one shard.
@@ -316,7 +314,7 @@ impl<G: Gateway> World<G> {
                 }
             };
             self.unanswered = self.unanswered.saturating_sub(1);
-            note_answer(stage, ask as usize % control, answer);
+            note(stage, ask as usize % control, answer);
         }
         if self.questions.is_empty() {
             let all = DeadQuestion::List { client: None, after: None, limit: usize::MAX };
@@ -336,48 +334,6 @@ impl<G: Gateway> World<G> {
         carry(stage, control, &mut self.questions);
         let pause = if self.phase == Phase::Storm { 50 } else { 200 };
         stage.at(stage.now + pause * MS, Event::Control);
-    }
-}
-
-/// Writes down what a shard says of itself.
-fn note_answer(stage: &mut Stage, shard: usize, answer: Answer) {
-    match answer {
-        Answer::Stats(stats) => {
-            mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
-            if stats.turned_away > 0 {
-                stage.faults.count(Fault::TurnedAway);
-            }
-            let counted = Fact::Counted {
-                shard,
-                queue_bytes_peak: stats.queue_bytes_peak,
-                outbox_bytes: stats.outbox_bytes,
-                // Those to servers are kept.
-                connections: stats.connections - stats.mcp.connections,
-                addressed: stats.addressed + stats.census,
-            };
-            stage.saboteur.pass(counted).into_iter().for_each(|fact| stage.history.add(fact));
-        }
-        Answer::Dead(letters) => {
-            for letter in letters {
-                let client =
-                    (0..stage.options.cast.receivers).find(|it| *client_name(*it) == *letter.client_id);
-                let epoch = stage.history.epoch(&String::from_utf8_lossy(&letter.id.epoch.letters()));
-                let (lane, sequence) = (Lane::ALL[letter.id.lane as usize], letter.id.sequence);
-                let position = Position { epoch, lane, sequence };
-                let (client, attempts) = (client.unwrap_or(usize::MAX), letter.attempts);
-                let fact = Fact::Dead { client, position, attempts };
-                stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
-            }
-        }
-        Answer::Control(view) => {
-            let load = &view.load;
-            let loads = [load.connections, load.turns, load.queued, load.outbox, load.memory];
-            let load = (loads.into_iter().fold(0.0, f64::max) * 1e3) as u32;
-            let (admission, shedding) = (view.admission, view.shedding);
-            let fact = Fact::Controlled { shard, admission, shedding, load };
-            stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
-        }
-        other => stage.history.contract(format!("an answer to another question: {other:?}")),
     }
 }
 
