@@ -22,7 +22,7 @@ impl Shard {
     /// The same for a message of a session's client.
     pub(crate) fn trace_session(&mut self, session: Option<Token>, kind: &str, cx: &Cx<'_>) {
         let Shard { tracer, herald, sessions, .. } = self;
-        let session = session.and_then(|id| sessions.get(id));
+        let session = session.filter(|_| !tracer.is_idle()).and_then(|id| sessions.get(id));
         if let Some(traced) = tracer.begin(session.map(|session| &*session.client), kind) {
             herald.say(cx.now.wall, || step(traced, Step::Received, None));
         }
