@@ -7,14 +7,16 @@ use crate::time::{Instant, Now, Wall};
 pub struct Clock;
 
 impl Clock {
+    /// `CLOCK_MONOTONIC`, as of now.
+    pub fn mono() -> Instant {
+        let mono = read(libc::CLOCK_MONOTONIC);
+        Instant(mono.tv_sec as u64 * 1_000_000_000 + mono.tv_nsec as u64)
+    }
+
     /// `CLOCK_MONOTONIC` and `CLOCK_REALTIME`, as of now.
     pub fn now() -> Now {
-        let mono = read(libc::CLOCK_MONOTONIC);
         let wall = read(libc::CLOCK_REALTIME);
-        Now {
-            mono: Instant(mono.tv_sec as u64 * 1_000_000_000 + mono.tv_nsec as u64),
-            wall: Wall(wall.tv_sec as u64 * 1_000 + wall.tv_nsec as u64 / 1_000_000),
-        }
+        Now { mono: Clock::mono(), wall: Wall(wall.tv_sec as u64 * 1_000 + wall.tv_nsec as u64 / 1_000_000) }
     }
 }
 

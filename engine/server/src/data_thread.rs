@@ -8,6 +8,7 @@ use std::thread;
 
 use tokio::sync::mpsc::UnboundedSender;
 use weir_ring::affinity;
+use weir_ring::clock::Clock;
 use weir_ring::log::Directory;
 use weir_ring::mesh::Links;
 use weir_ring::token::Member;
@@ -93,6 +94,7 @@ impl Seat {
         uring.connect(peers);
         let mut shard = Shard::new(self.config, member, self.seed);
         shard.set_credentials(self.credentials);
+        shard.set_clock(Clock::mono);
         if let Some(recovered) = recovered {
             shard.restore(recovered);
         }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Files, Server, Settings};
+use crate::config::{Alerts, Files, Handler, Server, Settings, Webhook};
 use crate::control::audit::Audit;
+use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End, Guard, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
@@ -106,8 +107,13 @@ impl Gateway {
             spawners,
             public_key_refresh: settings.public_key_refresh(),
             audit: audit(settings.audit_file.as_deref())?,
+            sink: sink(settings.sink.as_deref())?,
+            webhooks: settings.webhooks.clone(),
+            handlers: settings.handlers.clone(),
             revocations,
             tls: settings.tls_files(),
+            alerts: settings.alerts,
+            data_dir: settings.data_dir.clone(),
         };
         let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
         let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
@@ -151,9 +157,14 @@ struct Office {
     spawners: Vec<Spawner>,
     public_key_refresh: Duration,
     audit: Audit,
+    sink: Option<Sink>,
+    webhooks: Vec<Webhook>,
+    handlers: Vec<Handler>,
     revocations: Revocations,
     /// What TLS is made from.
     tls: Files,
+    alerts: Alerts,
+    data_dir: Option<PathBuf>,
 }
 
 /// The tokens that were withdrawn before, which the shards know from the start.
@@ -172,6 +183,14 @@ fn audit(path: Option<&Path>) -> Result<Audit, StartError> {
         Some(path) => StartError::AuditFile { path: path.to_owned(), error },
         None => StartError::System(error),
     })
+}
+
+/// Where all that is said on the bus is written.
+fn sink(path: Option<&Path>) -> Result<Option<Sink>, StartError> {
+    let start = |path: &Path| {
+        Sink::start(path).map_err(|error| StartError::SinkFile { path: path.to_owned(), error })
+    };
+    path.map(start).transpose()
 }
 
 /// Who may change something on the admin port.
@@ -241,12 +260,17 @@ fn start_threads(
         auth: config.auth.clone(),
         public_key_refresh: office.public_key_refresh,
         audit: office.audit,
+        sink: office.sink,
+        webhooks: office.webhooks,
+        handlers: office.handlers,
         revocations: office.revocations,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
         tls: office.tls,
+        alerts: office.alerts,
+        data_dir: office.data_dir,
         config: config.clone(),
         ended: all_ended,
     })

@@ -57,7 +57,9 @@ impl Pump {
             if !self.post.outbox.is_empty() {
                 due = due.min(now.mono.plus(RETRY));
             }
-            self.uring.wait(Some(due), Clock::now().mono)?;
+            let end = Clock::mono();
+            self.shard.took(end.since(now.mono));
+            self.uring.wait(Some(due), end)?;
         }
         // No ring goes while another thread may still wake it.
         ending.together();

@@ -23,6 +23,8 @@ pub(crate) enum StartError {
     AdminToken(TokenFileError),
     /// The audit log cannot be written.
     AuditFile { path: PathBuf, error: io::Error },
+    /// The event sink cannot be written.
+    SinkFile { path: PathBuf, error: io::Error },
     /// The data folder cannot be used.
     DataDir(DataDirError),
     /// The process may not run on this core.
@@ -53,6 +55,11 @@ impl fmt::Display for StartError {
             StartError::AuditFile { path, error } => write!(
                 f,
                 "the audit log {} cannot be written: {error}; make its folder, or name another audit.file",
+                path.display()
+            ),
+            StartError::SinkFile { path, error } => write!(
+                f,
+                "the event sink {} cannot be written: {error}; make its folder, or name another vsm.sink",
                 path.display()
             ),
             StartError::DataDir(error) => write!(f, "{error}"),

@@ -65,6 +65,14 @@ pub enum Error {
     Host,
     /// Memory, slots or queues are at their bounds.
     InsufficientResources { retry_after: Duration },
+    /// There is so much to do that messages of this priority are refused.
+    LoadShed { retry_after: Duration },
+    /// No connection to an MCP server was free in time.
+    PoolTimeout { retry_after: Duration },
+    /// `what` has failed so often lately that it is left alone for a while.
+    BreakerOpen { what: &'static str, retry_after: Duration },
+    /// The endpoint that handles such messages did not answer.
+    Handler { retry_after: Duration },
     /// The disk refuses what must be on it before it is accepted.
     Storage { retry_after: Duration },
     /// The server is stopping.
@@ -94,6 +102,11 @@ impl Error {
     /// At a bound; another try may find room soon.
     pub fn insufficient_resources() -> Error {
         Error::InsufficientResources { retry_after: Duration::from_secs(1) }
+    }
+
+    /// The endpoint did not answer; it may soon.
+    pub fn handler() -> Error {
+        Error::Handler { retry_after: Duration::from_secs(1) }
     }
 
     /// The disk refuses; it is tried again every second.
@@ -141,6 +154,10 @@ impl Error {
             | Error::TokenRevoked => "authentication_failed",
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => "conflict",
             Error::InsufficientResources { .. }
+            | Error::LoadShed { .. }
+            | Error::PoolTimeout { .. }
+            | Error::BreakerOpen { .. }
+            | Error::Handler { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
             | Error::TooManyConnections { .. } => "unavailable",
@@ -178,6 +195,10 @@ impl Error {
             Error::RecoveryTokenExpired | Error::TokenExpired => "token_expired",
             Error::TokenRevoked => "token_revoked",
             Error::InsufficientResources { .. } | Error::Storage { .. } => "insufficient_resources",
+            Error::LoadShed { .. } => "load_shed",
+            Error::PoolTimeout { .. } => "pool_timeout",
+            Error::BreakerOpen { .. } => "breaker_open",
+            Error::Handler { .. } => "handler",
             Error::Draining { .. } => "draining",
             Error::ClientIdRequired
             | Error::DecryptionFailed { .. }
@@ -216,6 +237,10 @@ impl Error {
             Error::MessageTooLarge { .. } => 413,
             Error::RateLimited { .. } | Error::MethodLimited { .. } | Error::AddressLimited { .. } => 429,
             Error::InsufficientResources { .. }
+            | Error::LoadShed { .. }
+            | Error::PoolTimeout { .. }
+            | Error::BreakerOpen { .. }
+            | Error::Handler { .. }
             | Error::Storage { .. }
             | Error::Draining { .. }
             | Error::TooManyConnections { .. } => 503,
@@ -227,18 +252,9 @@ impl Error {
     pub fn message(&self) -> Cow<'static, str> {
         match self {
             Error::RateLimited { .. } => sentences::RATE_LIMITED.into(),
-            Error::MethodLimited { .. } => {
-                "The client has used up its limit of this method; wait for retry_after milliseconds.".into()
-            }
-            Error::AddressLimited { .. } => {
-                "This network address connects or asks faster than one may; wait for \
-                                             retry_after milliseconds."
-                    .into()
-            }
-            Error::TooManyConnections { .. } => {
-                "This network address has as many connections as one may; close one, or wait and try again."
-                    .into()
-            }
+            Error::MethodLimited { .. } => sentences::METHOD_LIMITED.into(),
+            Error::AddressLimited { .. } => sentences::ADDRESS_LIMITED.into(),
+            Error::TooManyConnections { .. } => sentences::TOO_MANY_CONNECTIONS.into(),
             Error::MessageTooLarge { bytes_max } => {
                 format!("The message is larger than the limit of {bytes_max} bytes; split it.").into()
             }
@@ -281,6 +297,13 @@ impl Error {
             Error::Origin => sentences::ORIGIN.into(),
             Error::Host => sentences::HOST.into(),
             Error::InsufficientResources { .. } => sentences::INSUFFICIENT_RESOURCES.into(),
+            Error::LoadShed { .. } => sentences::LOAD_SHED.into(),
+            Error::PoolTimeout { .. } => sentences::POOL_TIMEOUT.into(),
+            Error::BreakerOpen { what, .. } => {
+                format!("The breaker of {what} is open after too many failures; wait for retry_after milliseconds.")
+                    .into()
+            }
+            Error::Handler { .. } => sentences::HANDLER.into(),
             Error::Storage { .. } => sentences::STORAGE.into(),
             Error::Draining { .. } => sentences::DRAINING.into(),
             Error::Unacknowledged => sentences::UNACKNOWLEDGED.into(),
@@ -304,6 +327,10 @@ impl Error {
             | Error::TooManyConnections { retry_after }
             | Error::Suspicious { retry_after }
             | Error::InsufficientResources { retry_after }
+            | Error::LoadShed { retry_after }
+            | Error::PoolTimeout { retry_after }
+            | Error::BreakerOpen { retry_after, .. }
+            | Error::Handler { retry_after }
             | Error::Storage { retry_after }
             | Error::KeyBusy { retry_after }
             | Error::Draining { retry_after } => Some(*retry_after),
@@ -347,7 +374,7 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 35] {
+    fn table() -> [(Error, &'static str, &'static str, u16); 39] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MethodLimited { retry_after: WAIT }, "rate_limit_exceeded", "method", 429),
@@ -392,6 +419,10 @@ mod tests {
                 "insufficient_resources",
                 503,
             ),
+            (Error::LoadShed { retry_after: WAIT }, "unavailable", "load_shed", 503),
+            (Error::PoolTimeout { retry_after: WAIT }, "unavailable", "pool_timeout", 503),
+            (Error::BreakerOpen { what: "websocket", retry_after: WAIT }, "unavailable", "breaker_open", 503),
+            (Error::Handler { retry_after: WAIT }, "unavailable", "handler", 503),
             (Error::Storage { retry_after: WAIT }, "unavailable", "insufficient_resources", 503),
             (Error::Draining { retry_after: WAIT }, "unavailable", "draining", 503),
             (Error::KeyReused, "conflict", "idempotency_key", 409),

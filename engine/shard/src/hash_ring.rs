@@ -50,6 +50,11 @@ impl HashRing {
         (!others.is_empty()).then(|| HashRing::new(&others, self.vnodes))
     }
 
+    /// Its nodes: id, weight, virtual nodes.
+    pub fn nodes(&self) -> impl Iterator<Item = (u16, u32, u64)> {
+        self.nodes.iter().map(|&(id, weight)| (id, weight, u64::from(self.vnodes) * u64::from(weight)))
+    }
+
     /// The node that is home to `key`.
     pub fn home(&self, key: &[u8]) -> u16 {
         if let [(only, _)] = self.nodes[..] {

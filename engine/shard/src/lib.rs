@@ -24,6 +24,7 @@ mod marks;
 mod mcp;
 pub mod message;
 pub mod metrics;
+pub mod operation;
 pub mod outbox;
 pub mod policy;
 mod random;
@@ -38,5 +39,6 @@ pub mod timers;
 pub mod tls;
 mod turn;
 mod upstream;
+pub mod vsm;
 
 pub use turn::{Post, Shard};

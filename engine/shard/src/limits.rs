@@ -2,6 +2,7 @@
 
 mod auth;
 mod browser;
+mod control;
 mod credential;
 mod delivery;
 mod durability;
@@ -21,11 +22,13 @@ use std::time::Duration;
 
 pub use self::auth::{ApiKey, Auth, KeyUrl, Mode, Revocation, Role, RoleRules, Signing};
 pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_port, host_and_port};
+pub use self::control::{Control, Thresholds};
 pub use self::credential::{Credential, Grant};
 pub use self::delivery::{Backpressure, Delivery};
 pub use self::durability::Durability;
 pub use self::encryption::{Encryption, PayloadKey};
 pub use self::keys::{Algorithm, Key, KeySet, Material};
+use self::mcp::BREAKER;
 pub use self::mcp::{BUILTIN_NAME, Breaker, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
 pub use self::network::Network;
 pub use self::pattern::Pattern;
@@ -35,6 +38,9 @@ pub use self::routing::Routing;
 pub use self::rules::{Effect, Injection, MessageRule, Rules};
 pub use self::secret::Secret;
 pub use self::security::{Audit, Subject, Suspicion};
+
+/// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
+pub const SLOTS_RESERVED: u32 = 64;
 
 /// What a shard may do and for how long. Sizes and counts are bounds, not targets.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,6 +102,8 @@ pub struct Config {
     pub vnodes: u16,
     /// How long a stop may take. Default 30 s.
     pub drain_timeout: Duration,
+    /// What is done before there is more to do than can be.
+    pub control: Control,
     /// Who may come in, and what they may do.
     pub auth: Auth,
     /// MCP servers behind the gateway. Default none.
@@ -112,10 +120,17 @@ pub struct Config {
     pub audit: Audit,
     /// Payloads that only a client can read.
     pub encryption: Encryption,
+    /// For each endpoint that handles what clients push: the types of messages it takes. Default none.
+    pub handlers: Box<[Box<[Pattern]>]>,
+    /// The bus is told what happens. Default true.
+    pub events: bool,
     /// Which web pages may talk to the gateway.
     pub browser: Browser,
     /// What the gateway is to OAuth.
     pub resource: Resource,
+    /// Features are timed in one turn of so many. Default 1,021, a prime, so that nothing that repeats itself keeps in
+    /// step with it; 0: never.
+    pub timed_turns: u32,
     /// What is handed to clients is sealed with this, and MCP session ids are made with it: random, and the
     /// same on all shards. Default zeros.
     pub secret: [u8; 32],
@@ -174,7 +189,7 @@ pub struct WebSocket {
     pub ping_interval: Duration,
     /// Close after a ping unanswered for this long. Default 10 s.
     pub pong_timeout: Duration,
-    /// Without input for this long, the connection is parked. Default 5 s.
+    /// Without input for this long, the connection is parked. Default 1 s.
     pub park_after: Duration,
     /// From the upgrade to the first join or message, absolute. Default 60 s.
     pub join_deadline: Duration,
@@ -250,7 +265,7 @@ impl Default for Config {
                 compression_bytes_min: 1 << 10,
                 ping_interval: Duration::from_secs(30),
                 pong_timeout: Duration::from_secs(10),
-                park_after: Duration::from_secs(5),
+                park_after: Duration::from_secs(1),
                 join_deadline: Duration::from_secs(60),
             },
             sse: Sse {
@@ -282,6 +297,7 @@ impl Default for Config {
             topics_per_connection_max: 100,
             vnodes: 150,
             drain_timeout: Duration::from_secs(30),
+            control: Control::default(),
             auth: Auth::default(),
             upstreams: Vec::new(),
             mcp: Mcp::default(),
@@ -290,6 +306,9 @@ impl Default for Config {
             suspicion: Suspicion::default(),
             audit: Audit::default(),
             encryption: Encryption::default(),
+            handlers: Box::default(),
+            events: true,
+            timed_turns: 1_021,
             browser: Browser::default(),
             resource: Resource::default(),
             secret: [0; 32],

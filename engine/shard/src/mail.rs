@@ -1,8 +1,10 @@
 //! What members of the mesh tell each other: shard to shard, control thread to shard and back.
-//! Letters between two members arrive in the order they were sent, and none is lost.
+//! Letters between two members arrive in the order they were sent, but for signals, which go first, and none is lost.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use serde_json::value::RawValue;
 use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token, Transfer};
 
@@ -11,12 +13,12 @@ use crate::audit::Record;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
-pub use crate::downstream::{Parcel, PollLetter};
+pub use crate::downstream::{Lever, Override, Parcel, PollLetter};
 use crate::error::Error;
 use crate::limits::KeySet;
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
-use crate::metrics::{Health, Stats};
+use crate::metrics::{Behaviour, ClientView, ControlView, Costs, Health, Stats};
 use crate::policy::auth::Principal;
 use crate::policy::blacklist::Change;
 pub use crate::policy::{Source, Whence};
@@ -24,6 +26,7 @@ pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
 use crate::tls::Credentials;
 pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
+use crate::vsm::{Fact, Signal};
 
 /// One letter.
 #[derive(Debug)]
@@ -45,8 +48,13 @@ pub enum Mail {
     /// How many bytes of memory the shard is to give back; 0: the process is within its budget. Until then it takes
     /// nobody new.
     Squeeze(usize),
-    /// Something has run out on a shard, or is there again; sent to the control thread.
-    Trouble { from: Member, what: Trouble, on: bool },
+    /// Something hurts on a shard, or not any more; sent to the control thread, before all other letters.
+    Signal(Box<Signal>),
+    /// What has happened on a shard; sent to the control thread.
+    Events { from: Member, facts: Vec<Fact> },
+    /// Clients watch a topic of the bus from now on, or nobody does any more; sent to the control thread by the topic's
+    /// home.
+    Audience { topic: Arc<str>, watched: bool },
     /// Frames of a LongPoll session whose first join named a client of another shard.
     Poll(Box<PollLetter>),
     /// Append to a client's own stream; sent to the client's home.
@@ -82,10 +90,18 @@ pub enum Mail {
     Acknowledge { from: Member, reply_to: ReplyTo, client: Box<str>, ack: Ack },
     /// About MCP servers that one shard talks to for all, and their news.
     Mcp(Box<Letter>),
+    /// The operator sets something by hand, for a while.
+    Override(Box<Override>),
     /// The operator has changed the blacklist.
     Blacklist(Box<Change>),
     /// For the audit log; sent to the control thread.
     Audit(Vec<Record>),
+    /// A push for a handler; sent to the control thread.
+    Handle(Box<Errand>),
+    /// What the handler of a push answered, a JSON object, or why it did not.
+    Handled { connection: Token, push: Box<PushRef>, outcome: Result<Box<str>, Error> },
+    /// A client is to be traced for so long; zero: not any more.
+    Trace { client: Box<str>, time: Duration },
     /// How many backends read the clients' pushes now.
     Handlers(u32),
     /// What TLS connections are begun with from now on.
@@ -106,17 +122,19 @@ pub enum Mail {
     Revoke { token_id: Box<str>, until: Wall },
 }
 
-/// What may run out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
-    /// The system's descriptors, or its memory for sockets: nobody can be accepted.
-    Descriptors,
-    /// The shard's table of connections.
-    Connections,
-    /// The disk of the log.
-    Storage,
-    /// The memory that the process may use: no shard's, but found out by the control thread.
-    Memory,
+/// A push for a handler.
+#[derive(Debug)]
+pub struct Errand {
+    /// The shard that waits.
+    pub from: Member,
+    /// Of the push.
+    pub connection: Token,
+    /// What its reply names. None: it wants none.
+    pub push: Option<Box<PushRef>>,
+    /// Which of the configured handlers.
+    pub handler: u16,
+    /// What the handler is sent.
+    pub body: Box<RawValue>,
 }
 
 /// A join of a topic: the connection and which of its joins.
@@ -139,6 +157,16 @@ pub enum Question {
     Presence { topic: Box<str> },
     /// About dead letters.
     Dead(DeadQuestion),
+    /// How clients behave, and who are the `most` most suspicious.
+    Behaviour { most: usize },
+    /// What features cost.
+    Costs,
+    /// The shard's admission, shedding, breakers and pools.
+    Control,
+    /// All clients whose home the shard is.
+    Clients,
+    /// Forget those who are away for as long: how many?
+    Cleanup { idle: Duration },
 }
 
 /// What may be asked about dead letters, and done with them.
@@ -169,6 +197,16 @@ pub enum Answer {
     Dead(Vec<View>),
     /// To how many dead letters it was done.
     DeadCount(usize),
+    /// To `Question::Control`.
+    Control(Box<ControlView>),
+    /// To `Question::Clients`, in no order.
+    Clients(Vec<ClientView>),
+    /// To `Question::Cleanup`.
+    Cleaned(usize),
     /// To `Question::Presence`: how many clients, and the payload of `presence_state`.
     Presence { clients: usize, state: Arc<[u8]> },
+    /// To `Question::Behaviour`.
+    Behaviour(Box<Behaviour>),
+    /// To `Question::Costs`.
+    Costs(Box<Costs>),
 }

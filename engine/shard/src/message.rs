@@ -176,6 +176,14 @@ pub enum Receiver<'a> {
 }
 
 impl Publish {
+    /// How urgent it is. What is for a topic has no priority.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Publish::Client(publish) => publish.lane,
+            Publish::Topic(_) => Lane::Normal,
+        }
+    }
+
     /// Whether its publisher waits for the acknowledgement.
     pub fn waits(&self) -> bool {
         matches!(self, Publish::Client(publish) if publish.wait.is_some())

@@ -1,5 +1,18 @@
 //! What a shard counts, and what it shows of a client.
 
+mod behaviour;
+mod control;
+mod histogram;
+mod meter;
+
+use std::time::Duration;
+
+pub use self::behaviour::{Ages, Behaviour};
+pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView};
+pub use self::histogram::Histogram;
+pub(crate) use self::meter::Meter;
+pub use self::meter::{Cost, Costs, Feature};
+
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Stats {
@@ -51,6 +64,8 @@ pub struct Stats {
     pub queue_bytes_peak: u64,
     /// Connections handed over to another shard.
     pub handed_over: u64,
+    /// Messages that came to be dealt with.
+    pub operations: u64,
     /// Turns taken.
     pub turns: u64,
     /// The log.
@@ -69,6 +84,16 @@ pub struct Stats {
     pub kept_out: u64,
     /// What the audit log was told.
     pub audit: AuditStats,
+    /// Bytes received on all sockets, those of upstreams among them.
+    pub bytes_in: u64,
+    /// Bytes sent on all sockets, those of upstreams among them.
+    pub bytes_out: u64,
+    /// How long turns take, from the reading of the clock until their operations are with the driver, as
+    /// [`crate::Shard::took`] is told.
+    #[serde(skip)]
+    pub turn: Histogram,
+    /// What was refused so that the rest could be done.
+    pub control: Control,
 }
 
 /// Counters of the audit log.
@@ -163,12 +188,20 @@ pub struct Upstream {
 pub struct Transport {
     /// Open now.
     pub connections: u64,
+    /// Opened so far. One that moves to its home shard counts on both.
+    pub opened: u64,
     /// Messages received.
     pub messages_in: u64,
     /// Messages sent.
     pub messages_out: u64,
     /// Closed for an error of the peer or the network.
     pub errors: u64,
+    /// How long messages took from their stream to the driver, replays and repetitions left out.
+    #[serde(skip)]
+    pub delivery: Histogram,
+    /// Messages of this turn that went in the turn in which they came: the turn is all they have waited.
+    #[serde(skip)]
+    pub(crate) at_once: u32,
 }
 
 /// What `/mcp/health/{client_id}` shows.
@@ -236,6 +269,7 @@ impl Stats {
         self.fenced += other.fenced;
         self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
         self.handed_over += other.handed_over;
+        self.operations += other.operations;
         self.turns += other.turns;
         self.log.bytes += other.log.bytes;
         self.log.batches += other.log.batches;
@@ -248,6 +282,21 @@ impl Stats {
         self.kept_out += other.kept_out;
         self.audit.records += other.audit.records;
         self.audit.dropped += other.audit.dropped;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.turn.add(&other.turn);
+        self.control.add(&other.control);
+    }
+
+    /// The turn has taken that long, and so has what went at once.
+    pub(crate) fn took(&mut self, turn: Duration) {
+        self.turn.record(turn);
+        for transport in [&mut self.websocket, &mut self.http_sse, &mut self.longpoll] {
+            let at_once = std::mem::take(&mut transport.at_once);
+            if at_once > 0 {
+                transport.delivery.record_many(turn, at_once);
+            }
+        }
     }
 }
 
@@ -295,10 +344,26 @@ impl McpStats {
 }
 
 impl Transport {
+    /// One more is open.
+    pub(crate) fn open(&mut self) {
+        self.connections += 1;
+        self.opened += 1;
+    }
+
     fn add(&mut self, other: &Transport) {
         self.connections += other.connections;
+        self.opened += other.opened;
         self.messages_in += other.messages_in;
         self.messages_out += other.messages_out;
         self.errors += other.errors;
+        self.delivery.add(&other.delivery);
+    }
+
+    /// A message has waited that long in its stream.
+    pub(crate) fn delivered(&mut self, waited: Duration) {
+        match waited {
+            Duration::ZERO => self.at_once = self.at_once.saturating_add(1),
+            waited => self.delivery.record(waited),
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use weir_ring::token::Token;
 
+use crate::operation::Traced;
+
 /// Who waits for an answer; travels with the question and comes back with the answer.
 #[derive(Debug)]
 pub enum ReplyTo {
@@ -22,4 +24,6 @@ pub struct PushRef {
     pub reference: Box<str>,
     /// Topic of the push.
     pub topic: Box<str>,
+    /// What is told of it.
+    pub traced: Option<Box<Traced>>,
 }

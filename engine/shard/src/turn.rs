@@ -13,16 +13,16 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Address, Arrivals, Connection, Polls, Prolonged, Serving};
+use crate::downstream::{Address, Arrivals, Connection, Control, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
 use crate::limits::Config;
-use crate::mail::{Mail, Trouble};
+use crate::mail::Mail;
 use crate::mcp::Mcp;
 use crate::message::Stamp;
-use crate::metrics::Stats;
+use crate::metrics::{Feature, Meter, Stats};
 use crate::policy::auth::{Authenticator, Principal};
 use crate::policy::blacklist::Blacklist;
 use crate::policy::rules::Rules;
@@ -33,8 +33,9 @@ use crate::seal::Seal;
 use crate::session::Sessions;
 use crate::slots::Slots;
 use crate::timers::Timers;
-use crate::tls::Layer;
+use crate::tls::{Exhausted, Layer};
 use crate::upstream::{Look, UpstreamId, Upstreams};
+use crate::vsm::{Cause, Herald, Tracer};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
@@ -71,6 +72,7 @@ pub(crate) enum Alarm {
     Acks(Token),
     McpSession(Token),
     Sweep,
+    Control,
     Accept(Listener),
     Mcp(Token),
     Hold(Token),
@@ -121,8 +123,14 @@ pub struct Shard {
     pub(crate) census: Census,
     /// The process uses more memory than it may: meanwhile all outboxes together get no larger than this.
     pub(crate) squeezed: Option<usize>,
-    /// What the control thread was told to be wrong.
-    pub(crate) troubles: Vec<Trouble>,
+    /// What the control thread was told to hurt.
+    pub(crate) pains: Vec<Cause>,
+    /// What its bus is to be told.
+    pub(crate) herald: Herald,
+    /// What is refused for want of room.
+    pub(crate) control: Control,
+    /// Clients whose messages are followed.
+    pub(crate) tracer: Tracer,
     /// What messages must be.
     pub(crate) rules: Rules,
     /// Who may not come in.
@@ -164,6 +172,8 @@ pub struct Shard {
     /// A drain is on, and ends at this instant by force.
     pub(crate) draining: Option<Instant>,
     pub(crate) stats: Stats,
+    /// What features cost.
+    pub(crate) meter: Meter,
     /// MCP clients and their requests.
     pub(crate) mcp: Mcp,
     /// Of what clients are given to bring back.
@@ -205,7 +215,10 @@ impl Shard {
             addresses: Addresses::new(random.next()),
             census: Census::new(random.next()),
             squeezed: None,
-            troubles: Vec::new(),
+            pains: Vec::new(),
+            herald: Herald::new(config.events),
+            control: Control::default(),
+            tracer: Tracer::new(me.0, seed),
             rules: Rules::new(&config.rules, &config.auth.roles),
             blacklist: Blacklist::with(&config.blacklist, seed),
             suspicion: Suspicion::new(seed),
@@ -229,6 +242,7 @@ impl Shard {
             accepting: false,
             draining: None,
             stats: Stats::default(),
+            meter: Meter::default(),
             mcp: Mcp::new(&config.mcp, random.next()),
             seal: Seal::new(&config.secret, me, random.next()),
             salt: random.next(),
@@ -258,9 +272,11 @@ impl Shard {
     ) -> Instant {
         let mut cx = Cx { now, stamp: Stamp::new(now.wall), out, post };
         self.stats.turns += 1;
+        self.meter.turn();
         if self.timers.is_none() {
             self.start(&mut cx);
         }
+        self.timed(Feature::LoadControl, &mut cx, Shard::regulate);
         let mut inbox = std::mem::take(&mut cx.post.inbox);
         for letter in inbox.drain(..) {
             self.letter(letter, &mut cx);
@@ -275,6 +291,20 @@ impl Shard {
         self.plans(&mut cx);
         self.sends(&mut cx);
         self.next_deadline(now.mono)
+    }
+
+    /// The last turn took that long, its operations handed over and all. Whoever has no clock says nothing.
+    pub fn took(&mut self, turn: std::time::Duration) {
+        let began = self.meter.begin();
+        self.stats.took(turn);
+        self.meter.end(Feature::Latency, began);
+        self.meter.took(turn);
+        self.control.took = turn;
+    }
+
+    /// In one turn of some, as the configuration says, features are timed by `clock`.
+    pub fn set_clock(&mut self, clock: fn() -> Instant) {
+        self.meter.set(self.config.timed_turns, clock);
     }
 
     /// Whether a drain has nothing left to wait for.
@@ -329,6 +359,8 @@ impl Shard {
                 Alarm::Acks(id) => self.examine_acks(id, cx),
                 Alarm::McpSession(id) => self.examine_mcp_session(id, cx),
                 Alarm::Sweep => self.sweep(cx),
+                // The look is at the beginning of each turn.
+                Alarm::Control => {}
                 Alarm::Accept(listener) => self.accept_again(listener, cx),
                 Alarm::Mcp(call) => self.examine_call(call, cx),
                 Alarm::Hold(hold) => self.examine_hold(hold, cx),
@@ -351,6 +383,7 @@ impl Shard {
         self.blacklist.sweep(cx.now.wall);
         self.suspicion.sweep(cx.now.mono);
         self.prolonged.sweep(cx.now.wall);
+        self.tracer.sweep(cx.now.mono);
         if std::mem::take(&mut self.revoked) {
             self.examine_all_proofs(cx);
         }
@@ -373,18 +406,30 @@ impl Shard {
         self.leave_pending(cx);
         self.drain_wires(cx);
         self.drain_overdue(cx);
-        self.tell_addresses(cx);
-        self.tell_audit(cx);
-        self.commit(cx);
+        self.timed(Feature::NetworkLimits, cx, Shard::tell_addresses);
+        self.timed(Feature::Audit, cx, Shard::tell_audit);
+        self.timed(Feature::Events, cx, Shard::tell_events);
+        self.timed(Feature::Durability, cx, Shard::commit);
+    }
+
+    /// Does a piece of a feature's work.
+    fn timed(&mut self, feature: Feature, cx: &mut Cx<'_>, work: fn(&mut Shard, &mut Cx<'_>)) {
+        let began = self.meter.begin();
+        work(self, cx);
+        self.meter.end(feature, began);
     }
 
     fn sends(&mut self, cx: &mut Cx<'_>) {
         let mut exhausted = Vec::new();
         for token in self.dirty.drain(..) {
-            if let Some(conn) = self.conns.get_mut(token)
-                && conn.flush(token, cx.out).is_err()
-            {
-                exhausted.push(token);
+            let Some(conn) = self.conns.get_mut(token) else { continue };
+            let began = conn.tls.is_some().then(|| self.meter.begin());
+            match conn.flush(token, cx.out) {
+                Ok(bytes) => self.stats.bytes_out += bytes as u64,
+                Err(Exhausted) => exhausted.push(token),
+            }
+            if let Some(began) = began {
+                self.meter.end(Feature::Tls, began);
             }
         }
         for token in exhausted {
@@ -401,7 +446,8 @@ impl Shard {
         let timer = self.timers.as_ref().and_then(Timers::next_deadline);
         let timer = timer.unwrap_or_else(|| now.plus(SWEEP_INTERVAL));
         let log = self.journal.as_ref().and_then(|journal| journal.due()).map(|due| due.max(now));
-        [self.draining, log].into_iter().flatten().fold(timer, Instant::min)
+        let events = self.herald.due(&self.stats, now);
+        [self.draining, log, events].into_iter().flatten().fold(timer, Instant::min)
     }
 
     /// Sends a letter. Letters to itself are read in the same turn.

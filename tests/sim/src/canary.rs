@@ -91,10 +91,16 @@ pub enum Canary {
     McpLeak,
     /// Pretends that an MCP request may take no time.
     McpPatience,
+    /// Says that an urgent message was shed.
+    Shed,
+    /// Refuses without a reason.
+    Mute,
+    /// Goes on shedding.
+    StayShut,
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 39] = [
+pub const ALL: [(Canary, &str, u8); 42] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -134,6 +140,9 @@ pub const ALL: [(Canary, &str, u8); 39] = [
     (Canary::McpRerun, "mcp-rerun", 20),
     (Canary::McpLeak, "mcp-leak", 21),
     (Canary::McpPatience, "mcp-patience", 17),
+    (Canary::Shed, "shed", 22),
+    (Canary::Mute, "mute", 22),
+    (Canary::StayShut, "stay-shut", 22),
 ];
 
 /// Messages that pass those of a lane that is starved.
@@ -231,6 +240,15 @@ impl Saboteur {
             {
                 let addressed = addressed + 1;
                 Some(vec![Fact::Counted { shard, queue_bytes_peak, outbox_bytes, connections, addressed }])
+            }
+            Fact::Accepted { uid, position } if canary == Canary::Shed && position.lane == Lane::Urgent => {
+                Some(vec![Fact::Refused { uid, status: 503, reason: "load_shed".into() }])
+            }
+            Fact::Refused { uid, status, .. } if canary == Canary::Mute => {
+                Some(vec![Fact::Refused { uid, status, reason: "".into() }])
+            }
+            Fact::Controlled { shard, admission, load, .. } if canary == Canary::StayShut => {
+                Some(vec![Fact::Controlled { shard, admission, shedding: 1, load }])
             }
             Fact::Mcp(ref fact) => {
                 self.mcp(canary, fact).map(|facts| facts.into_iter().map(Fact::Mcp).collect())

@@ -47,6 +47,7 @@ pub fn kill(stage: &mut Stage) -> u64 {
     stage.net.restart(back);
     stage.forget_moves();
     stage.mesh.clear();
+    stage.heard.clear();
     back
 }
 

@@ -110,10 +110,14 @@ pub enum Fault {
     TurnedAway,
     /// The process used more memory than it may.
     Squeeze,
+    /// A shard's turns took long for a while.
+    Overload,
+    /// A publish was refused for its priority.
+    Shed,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 53] = [
+pub const NAMES: [&str; 55] = [
     "cut",
     "delay",
     "short-send",
@@ -167,6 +171,8 @@ pub const NAMES: [&str; 53] = [
     "freeze",
     "turned-away",
     "squeeze",
+    "overload",
+    "shed",
 ];
 
 /// Counts of one run.

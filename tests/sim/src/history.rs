@@ -68,8 +68,8 @@ pub enum Fact {
     Attempted { uid: Uid },
     /// A publish was accepted and got its place.
     Accepted { uid: Uid, position: Position },
-    /// A publish was refused, with an HTTP status or (0) an error reply.
-    Refused { uid: Uid, status: u16 },
+    /// A publish was refused, with an HTTP status or (0) an error reply, and a reason; none: it did not say.
+    Refused { uid: Uid, status: u16, reason: Rc<str> },
     /// A client opened a connection, for an SSE stream or for a WebSocket.
     Opened { conn: usize, client: usize, sse: bool },
     /// The server closed its side of a connection.
@@ -110,6 +110,9 @@ pub enum Fact {
     ChannelClosed { conn: usize, join_ref: Option<u64> },
     /// The process was killed. `keeps`: what it had accepted is on its disk, unharmed.
     Restarted { keeps: bool },
+    /// What a shard refuses for its load, which is per mille of what there may be: whom it takes, and from 0 to 3 what
+    /// it sheds.
+    Controlled { shard: usize, admission: &'static str, shedding: u8, load: u32 },
     /// Every receiver has come back and had time to catch up.
     Settled,
     /// Something of MCP.

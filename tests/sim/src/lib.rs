@@ -7,10 +7,12 @@
 
 pub mod canary;
 pub mod client;
+pub mod control;
 pub mod disaster;
 pub mod disk;
 pub mod fault;
 pub mod history;
+pub mod load;
 pub mod mcp;
 pub mod mcp_options;
 pub mod mesh;

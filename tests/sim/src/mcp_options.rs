@@ -42,7 +42,9 @@ impl McpOptions {
     pub fn is_ample(&self, config: &Config) -> bool {
         let mcp = &config.mcp;
         let roomy = |upstream: &Upstream| upstream.pool.size >= AMPLE && upstream.pool.queue >= AMPLE;
+        let total = config.control.pool_total;
         mcp.sessions_max.min(mcp.calls_max) >= 10 * AMPLE
+            && (total == 0 || total >= 4 * AMPLE)
             && config.upstreams.iter().all(roomy)
             && config.client_rate.per_second == 0.0
             && !self.stubborn
@@ -58,8 +60,9 @@ impl McpOptions {
             builtin: upstreams == 0 || rng.chance(300),
             sessions_max: rng.pick(&[4, 1000]),
             session_idle_timeout: Duration::from_millis(rng.pick(&[300, 1500, 3000])),
-            calls_max: rng.pick(&[8, 1000]),
+            calls_max: rng.pick(&[8, 1000, 1000, 1000]),
         };
+        config.control.pool_total = rng.pick(&[0, 0, 4, 4 * AMPLE]);
         config.secret = std::array::from_fn(|_| rng.draw() as u8);
         McpOptions {
             seats: seats.into_iter().flatten().collect(),
@@ -114,6 +117,7 @@ fn upstream(rng: &mut Rng, replicas: &[Seat]) -> Upstream {
             idle_timeout: ms(rng.pick(&[100, 2000])),
             queue: if ample { 100 } else { rng.pick(&[1, 100]) },
         },
+        weight: rng.pick(&[1, 3]),
         timeout: ms(rng.pick(&[100, 400])),
         timeout_max: ms(rng.pick(&[300, 1000])),
         failover_threshold: rng.pick(&[1, 3]),
@@ -121,6 +125,7 @@ fn upstream(rng: &mut Rng, replicas: &[Seat]) -> Upstream {
         breaker: Breaker {
             threshold: 0.5,
             timeout: ms(rng.pick(&[50, 500])),
+            probes: rng.pick(&[1, 3]),
             minimum: rng.pick(&[3, 10]),
             window: ms(rng.pick(&[200, 2000])),
         },

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use weir_shard::limits::{
-    Backpressure, Config, Delivery, Durability, Http, Network, Outbox, Rate, Sse, Suspicion, WebSocket,
+    Backpressure, Breaker, Config, Control, Delivery, Durability, Http, Network, Outbox, Rate, Sse,
+    Suspicion, WebSocket,
 };
 
 use crate::disaster::{self, Disaster};
@@ -91,6 +92,8 @@ pub struct Weather {
     pub mesh_room: u32,
     /// The process uses more memory than it may, when the control thread looks.
     pub squeeze: u32,
+    /// A shard's turns begin to take long.
+    pub overload: u32,
 }
 
 /// Who takes part and what they do; weights are per mille of a client's actions.
@@ -159,7 +162,7 @@ impl Options {
         let (mut config, mut weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
         let hosts = rng.between(2, 5) as usize;
         config.network = network(rng);
-        weather.squeeze = if roomy { 0 } else { strength(rng, 500, 60) };
+        weather.squeeze = if roomy { 0 } else { strength(rng, 500, 30) };
         let mcp = McpOptions::draw(rng, &mut config);
         let disasters = disaster::draw(rng, turns);
         let disk = rng.chance(600).then(|| Habits::draw(rng));
@@ -212,6 +215,7 @@ impl Weather {
             clock_jump: 0,
             mesh_delay: 0,
             squeeze: 0,
+            overload: 0,
             ..self.clone()
         }
     }
@@ -244,6 +248,7 @@ fn weather(rng: &mut Rng) -> Weather {
         mesh_room: rng.pick(&[8, 16, 32, 256, 1024]),
         connect_failed: strength(rng, 500, 300),
         squeeze: 0,
+        overload: u32::from(rng.chance(250)),
     }
 }
 
@@ -297,6 +302,18 @@ fn durability(rng: &mut Rng, roomy: bool) -> Durability {
     let segment_bytes = rng.pick(&[2, 16, 256]) << 10;
     let bytes_max = if roomy { 1 << 30 } else { segment_bytes * rng.between(2, 20) };
     Durability { segment_bytes, bytes_max }
+}
+
+/// Breakers that may open, and close again within a phase.
+fn control(rng: &mut Rng) -> Control {
+    let breaker = Breaker {
+        threshold: 0.5,
+        timeout: Duration::from_millis(rng.pick(&[50, 500])),
+        probes: rng.pick(&[1, 3]),
+        minimum: rng.pick(&[5, 30, 1000, 1000]),
+        window: Duration::from_millis(rng.pick(&[200, 2000])),
+    };
+    Control { breaker, ..Control::default() }
 }
 
 fn config(rng: &mut Rng, roomy: bool) -> Config {
@@ -360,6 +377,7 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
         },
         session_idle_timeout: if forgetful { ms(rng.between(100, 800)) } else { Duration::from_secs(3600) },
         vnodes: 20,
+        control: control(rng),
         // Everybody here is odd all the time.
         suspicion: Suspicion { threshold: 0.0, ..Suspicion::default() },
         drain_timeout: ms(3000),

@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, BinaryHeap};
 use weir_ring::time::Wall;
 
 use crate::canary::Saboteur;
+use crate::control::Heard;
 use crate::fault::{Fault, Faults};
 use crate::history::History;
 use crate::mesh::Mesh;
@@ -68,6 +69,8 @@ pub struct Stage {
     pub mesh: Mesh,
     /// What happened.
     pub history: History,
+    /// What shards told the bus.
+    pub heard: Heard,
     /// What went wrong on purpose.
     pub faults: Faults,
     /// Stands between server and clients.
@@ -90,6 +93,7 @@ impl Stage {
             net: Net::new(shards, options.config.connections_max),
             mesh: Mesh::new(shards + 1, options.weather.mesh_room),
             history: History::default(),
+            heard: Heard::default(),
             faults: Faults::default(),
             saboteur,
             agenda: BinaryHeap::new(),

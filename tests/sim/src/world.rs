@@ -7,26 +7,28 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::Member;
 use weir_shard::durable::Share;
 use weir_shard::limits::Config;
-use weir_shard::mail::{Answer, DeadQuestion, Mail, Question};
+use weir_shard::mail::{DeadQuestion, Mail, Question};
 use weir_shard::{Post, Shard};
 
-use crate::client::body::client_name;
 use crate::client::{Agent, Phase};
+use crate::control::{note, squeeze, trace};
 use crate::disaster::{self, Disaster};
 use crate::disk;
 use crate::fault::Fault;
 use crate::history::Fact;
+use crate::load::{Labour, stall};
 use crate::mcp;
 use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
 use crate::options::MS;
-use crate::place::{Lane, Position};
 use crate::stage::{Event, Stage};
 
 /// What is simulated: one shard.
 pub trait Gateway {
     /// As [`Shard::turn`].
     fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant;
+    /// As [`Shard::took`].
+    fn took(&mut self, turn: Duration);
     /// As [`Shard::is_drained`].
     fn is_drained(&self) -> bool;
 }
@@ -34,6 +36,10 @@ pub trait Gateway {
 impl Gateway for Shard {
     fn turn(&mut self, now: Now, completions: &mut Batch, post: &mut Post, out: &mut Output) -> Instant {
         Shard::turn(self, now, completions, post, out)
+    }
+
+    fn took(&mut self, turn: Duration) {
+        Shard::took(self, turn);
     }
 
     fn is_drained(&self) -> bool {
@@ -58,6 +64,7 @@ struct Node<G> {
     carries: bool,
     /// Turns in a row that had nothing to do and asked for another at once.
     idle_spins: u32,
+    labour: Labour,
 }
 
 /// Makes a shard, which goes on with what its log held.
@@ -275,7 +282,9 @@ impl<G: Gateway> World<G> {
         }
         node.carry(stage, shard);
         driver::execute(stage, shard, &mut node.out);
-        node.busy_until = stage.now + stage.rng.between(2_000, 40_000);
+        let took = node.labour.turn(stage);
+        node.busy_until = stage.now + took;
+        node.gateway.took(Duration::from_nanos(took));
         if stage.net.ports[shard].queue.is_empty() && node.due > node.busy_until {
             node.set_alarm(stage, shard);
         } else {
@@ -291,7 +300,13 @@ impl<G: Gateway> World<G> {
         for mail in self.answers.drain(..) {
             let (ask, answer) = match mail {
                 Mail::Answer { ask, answer } => (ask, answer),
-                Mail::Trouble { .. } => continue,
+                Mail::Signal(_) | Mail::Audience { .. } => continue,
+                Mail::Events { from, facts } => {
+                    if let Some(wrong) = stage.heard.take(from, &facts) {
+                        stage.history.contract(wrong);
+                    }
+                    continue;
+                }
                 mail => {
                     let what = format!("a letter to the control thread that it did not ask for: {mail:?}");
                     stage.history.contract(what);
@@ -299,56 +314,26 @@ impl<G: Gateway> World<G> {
                 }
             };
             self.unanswered = self.unanswered.saturating_sub(1);
-            note_answer(stage, ask as usize % control, answer);
+            note(stage, ask as usize % control, answer);
         }
         if self.questions.is_empty() {
             let all = DeadQuestion::List { client: None, after: None, limit: usize::MAX };
-            let dead = self.phase != Phase::Storm && (self.asked / control as u64) % 2 == 1;
-            let question = if dead { Question::Dead(all) } else { Question::Stats };
+            let question = match (self.asked / control as u64) % 4 {
+                1 if self.phase != Phase::Storm => Question::Dead(all),
+                3 => Question::Control,
+                _ => Question::Stats,
+            };
             let from = Member(control as u16);
             let to = Member((self.asked as usize % control) as u16);
             self.questions.push((to, Mail::Ask { from, ask: self.asked, question }));
             self.asked += 1;
             self.unanswered += 1;
             self.questions.extend(squeeze(stage, control));
+            self.questions.extend(trace(self.asked, stage.options.cast.receivers, control));
         }
         carry(stage, control, &mut self.questions);
         let pause = if self.phase == Phase::Storm { 50 } else { 200 };
         stage.at(stage.now + pause * MS, Event::Control);
-    }
-}
-
-/// Writes down what a shard says of itself.
-fn note_answer(stage: &mut Stage, shard: usize, answer: Answer) {
-    match answer {
-        Answer::Stats(stats) => {
-            mcp::note(stage, mcp::Fact::Held { shard, held: stats.mcp });
-            if stats.turned_away > 0 {
-                stage.faults.count(Fault::TurnedAway);
-            }
-            let counted = Fact::Counted {
-                shard,
-                queue_bytes_peak: stats.queue_bytes_peak,
-                outbox_bytes: stats.outbox_bytes,
-                // Those to servers are kept.
-                connections: stats.connections - stats.mcp.connections,
-                addressed: stats.addressed + stats.census,
-            };
-            stage.saboteur.pass(counted).into_iter().for_each(|fact| stage.history.add(fact));
-        }
-        Answer::Dead(letters) => {
-            for letter in letters {
-                let client =
-                    (0..stage.options.cast.receivers).find(|it| *client_name(*it) == *letter.client_id);
-                let epoch = stage.history.epoch(&String::from_utf8_lossy(&letter.id.epoch.letters()));
-                let (lane, sequence) = (Lane::ALL[letter.id.lane as usize], letter.id.sequence);
-                let position = Position { epoch, lane, sequence };
-                let (client, attempts) = (client.unwrap_or(usize::MAX), letter.attempts);
-                let fact = Fact::Dead { client, position, attempts };
-                stage.saboteur.pass(fact).into_iter().for_each(|fact| stage.history.add(fact));
-            }
-        }
-        other => stage.history.contract(format!("an answer to another question: {other:?}")),
     }
 }
 
@@ -376,6 +361,7 @@ impl<G> Node<G> {
             awaited: false,
             carries: false,
             idle_spins: 0,
+            labour: Labour::default(),
         }
     }
 
@@ -402,26 +388,6 @@ impl<G> Node<G> {
             stage.at(due, Event::Carry { shard });
         }
     }
-}
-
-/// What the control thread tells the shards of memory: now and then to give some back, else that there is enough.
-fn squeeze(stage: &mut Stage, shards: usize) -> Vec<(Member, Mail)> {
-    let bytes = if stage.rng.chance(stage.weather.squeeze) {
-        stage.faults.count(Fault::Squeeze);
-        stage.rng.between(1, 32_768) as usize
-    } else {
-        0
-    };
-    (0..shards).map(|shard| (Member(shard as u16), Mail::Squeeze(bytes))).collect()
-}
-
-/// How long a shard takes no turn, ns.
-fn stall(stage: &mut Stage) -> u64 {
-    if stage.rng.chance(stage.weather.freeze) {
-        stage.faults.count(Fault::Freeze);
-        return stage.rng.between(1_000, 4_000) * MS;
-    }
-    stage.rng.between(10, 400) * MS
 }
 
 fn clock(stage: &mut Stage) -> Now {

@@ -1,9 +1,13 @@
 //! The command line: commands, flags, exit codes.
 
+mod admin;
+mod ask;
+mod figures;
 mod serve;
 #[cfg(test)]
 mod tests;
 mod token;
+mod trace;
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -18,7 +22,7 @@ use crate::tls::{self, Loaded, TlsError};
 
 const EXIT_CODES: &str = "Exit codes:
   0    done; for serve: stopped by a signal, and all clients were told
-  1    could not start, or broke
+  1    could not start, or broke; for commands that ask a gateway: nobody answers, or it refuses
   2    wrong flags or configuration
   130  stopped at once by a second signal
 
@@ -44,8 +48,16 @@ enum Command {
     /// Make, check and refresh access tokens, and make API keys
     #[command(subcommand)]
     Token(token::Command),
+    /// Print a running gateway's figures: transports, what it watches, alerts
+    Stats(admin::Target),
+    /// Print what a running gateway makes of its figures: trends, forecasts, what is odd, and who behaves oddly
+    Analyze(admin::Target),
+    /// Have the messages of one client followed, and print what they go through
+    Trace(trace::Trace),
     /// Print the configuration that holds without a file: every key, explained
     DefaultConfig,
+    #[command(flatten)]
+    Ask(ask::Command),
 }
 
 /// What the gateway is started with. Values are judged by the keys they set.
@@ -101,6 +113,7 @@ enum Failure {
     Tls(TlsError),
     Start(crate::start_error::StartError),
     Token(token::TokenFailure),
+    Admin(admin::AdminFailure),
     Broken(io::Error),
     Panicked,
 }
@@ -122,6 +135,10 @@ pub(crate) fn run() -> ExitCode {
             })
         }
         Command::Token(command) => token::run(command, &environment),
+        Command::Stats(target) => figures::stats(&target, &environment),
+        Command::Analyze(target) => figures::analyze(&target, &environment),
+        Command::Ask(command) => ask::run(command, &environment),
+        Command::Trace(trace) => trace::run(&trace, &environment),
         Command::DefaultConfig => {
             say(config::DEFAULT_FILE.trim_end());
             Ok(ExitCode::SUCCESS)
@@ -167,7 +184,8 @@ impl Failure {
     fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Config(_) | Failure::Tls(_) => 2,
-            Failure::Start(_) | Failure::Token(_) | Failure::Broken(_) | Failure::Panicked => 1,
+            Failure::Start(_) | Failure::Token(_) | Failure::Admin(_) => 1,
+            Failure::Broken(_) | Failure::Panicked => 1,
         })
     }
 }
@@ -179,6 +197,7 @@ impl fmt::Display for Failure {
             Failure::Tls(error) => write!(f, "{error}"),
             Failure::Start(error) => write!(f, "{error}"),
             Failure::Token(failure) => write!(f, "{failure}"),
+            Failure::Admin(failure) => write!(f, "{failure}"),
             Failure::Broken(error) => write!(f, "the system took away what the gateway runs on: {error}"),
             Failure::Panicked => {
                 f.write_str("a data thread panicked, which is a bug; its last words are above")

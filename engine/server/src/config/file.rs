@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::auth;
+use super::hooks;
 use super::keys::{self, KEYS};
 use super::methods;
 use super::nearest::nearest;
@@ -49,6 +50,12 @@ impl<'a> Document<'a> {
         auth::apply(self, settings, problems);
         if let Some((at, list)) = self.find(rules::KEY) {
             rules::apply(self, at, list, settings, problems);
+        }
+        if let Some((at, list)) = self.find(hooks::WEBHOOKS) {
+            hooks::apply(self, at, list, settings, problems);
+        }
+        if let Some((at, list)) = self.find(hooks::HANDLERS) {
+            hooks::apply_handlers(self, at, list, settings, problems);
         }
         if let Some((at, list)) = self.find(upstream::KEY) {
             upstream::apply(self, at, list, settings, problems);
@@ -121,14 +128,21 @@ impl Filling<'_> {
 
 /// Whether it is read by [`Document::lists`].
 fn is_list(name: &str) -> bool {
-    [upstream::KEY, rules::KEY].contains(&name) || auth::LISTS.contains(&name)
+    [upstream::KEY, rules::KEY, hooks::WEBHOOKS, hooks::HANDLERS].contains(&name)
+        || auth::LISTS.contains(&name)
 }
 
 fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    let lists = auth::LISTS.into_iter().chain([upstream::KEY, rules::KEY, tls::CERTIFICATES]);
+    let lists = auth::LISTS.into_iter().chain([
+        upstream::KEY,
+        rules::KEY,
+        hooks::WEBHOOKS,
+        hooks::HANDLERS,
+        tls::CERTIFICATES,
+    ]);
     let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists);
     Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

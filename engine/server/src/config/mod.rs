@@ -1,9 +1,11 @@
 //! The configuration: one TOML file, an environment variable for every key, and flags for the common ones.
 //! A flag goes before a variable, a variable before the file, the file before the default.
 
+mod alerts;
 mod auth;
 mod encryption;
 mod file;
+mod hooks;
 mod keys;
 mod methods;
 mod nearest;
@@ -20,6 +22,8 @@ mod value;
 use std::fs;
 use std::path::Path;
 
+pub(crate) use self::alerts::Alerts;
+pub(crate) use self::hooks::{Handler, Hook, Webhook};
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::settings::{Server, Settings};
 #[cfg(test)]

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
+use super::alerts::Alerts;
 use super::auth::Auth;
 use super::encryption::Encryption;
+use super::hooks::{Handler, Webhook};
 use super::methods::Method;
 use super::rules;
 use super::tls::{Files, Tls};
@@ -37,6 +39,14 @@ pub(crate) struct Settings {
     pub(crate) admin_token: Option<Secret>,
     /// Where the audit log goes. None: to the log.
     pub(crate) audit_file: Option<PathBuf>,
+    /// When the operator is told that something is near its limit.
+    pub(crate) alerts: Alerts,
+    /// Where the bus is written to. None: nowhere.
+    pub(crate) sink: Option<PathBuf>,
+    /// Who is told over HTTP what is said on the bus.
+    pub(crate) webhooks: Vec<Webhook>,
+    /// Who answers over HTTP what clients push.
+    pub(crate) handlers: Vec<Handler>,
     pub(super) encryption: Encryption,
     pub(super) client_limit: Limit,
     pub(super) backend_limit: Limit,
@@ -103,6 +113,10 @@ impl Default for Settings {
             tls: Tls::default(),
             durability: limits::Durability::default(),
             audit_file: None,
+            alerts: Alerts::default(),
+            sink: None,
+            webhooks: Vec::new(),
+            handlers: Vec::new(),
             encryption: Encryption::default(),
             client_limit: Limit { limit: 100, per: Duration::from_secs(1), burst: 0 },
             backend_limit: Limit { limit: 10_000, per: Duration::from_secs(1), burst: 0 },
@@ -141,6 +155,7 @@ impl Settings {
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.auth = self.auth();
         self.encryption.apply(&mut config);
+        config.handlers = self.handlers.iter().map(|handler| handler.types.as_slice().into()).collect();
         config.resource = self.auth.resource();
         config.client_rate = self.auth.capped(self.client_limit.rate());
         config.backend_rate = self.backend_limit.rate();
@@ -154,6 +169,9 @@ impl Settings {
         config.auth.keeps_tokens = self.upstreams.iter().any(Upstream::exchanges);
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
         config.browser.hosts = self.hosts();
+        let limits::Control { breaker, pool_total, .. } = &mut config.control;
+        *breaker = limits::Breaker { minimum: breaker.minimum, ..self.upstream.breaker.clone() };
+        *pool_total = pool_total.div_ceil(u32::from(shards));
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
     }
@@ -232,6 +250,7 @@ impl Settings {
         found.extend(self.encryption.contradictions());
         found.extend(rules::contradictions(&shard.rules.messages, &self.auth.roles));
         found.extend(self.inverted());
+        found.extend(self.crowded());
         found.extend(self.tls.contradictions());
         for upstream in &self.upstreams {
             found.extend(upstream.tls.contradictions(&upstream.bounds.name, upstream.is_secure()));
@@ -256,6 +275,17 @@ impl Settings {
             }
         }
         found
+    }
+
+    /// What upstreams share must be enough for each of them.
+    fn crowded(&self) -> Option<String> {
+        let (total, upstreams) = (self.shard.control.pool_total, self.upstreams.len());
+        (total > 0 && (total as usize) < upstreams).then(|| {
+            format!(
+                "control.pool_total = {total} is smaller than the number of upstreams, {upstreams}: some could never have a \
+                 connection. Raise it"
+            )
+        })
     }
 
     /// Pairs of bounds of which the first is smaller than the second and must not be.
@@ -299,6 +329,20 @@ impl Settings {
                 "delivery.ack_timeout",
                 delivery.ack_timeout,
                 raise,
+            ),
+            smaller(
+                "control.hard",
+                shard.control.thresholds.hard,
+                "control.soft",
+                shard.control.thresholds.soft,
+                raise,
+            ),
+            smaller(
+                "control.soft",
+                shard.control.thresholds.soft,
+                "control.resume",
+                shard.control.thresholds.resume,
+                "what is refused at the first must be let in again below it",
             ),
             smaller(
                 "backpressure.critical_only",

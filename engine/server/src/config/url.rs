@@ -33,6 +33,11 @@ pub(super) fn target(text: &str) -> Result<Target, Fault> {
     })
 }
 
+/// Whether it is a URL that can be asked.
+pub(super) fn is_url(text: &str) -> bool {
+    Url::parse(text).is_some()
+}
+
 /// The parts of a URL that are used.
 #[derive(Debug, PartialEq, Eq)]
 struct Url<'a> {

@@ -21,10 +21,12 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
+use super::bus::{self, Bus, Desk, Traces};
 use super::guard::{self, Guard};
+use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
-use super::{dlq, pages, tokens};
+use super::{dlq, pages, regulation, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -35,15 +37,26 @@ pub(super) struct Admin {
     draining: AtomicBool,
     auth: Auth,
     revocations: Mutex<Revocations>,
+    insight: Insight,
+}
+
+/// What is known of the gateway.
+pub(super) struct Insight {
+    pub(super) bus: Bus,
+    /// The webhooks.
+    pub(super) desks: Vec<Desk>,
+    /// What traced clients went through.
+    pub(super) traces: Traces,
+    pub(super) intelligence: Intelligence,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
 #[derive(Serialize)]
-struct Figures {
+struct Figures<'a> {
     version: &'static str,
     uptime_seconds: u64,
     #[serde(flatten)]
-    total: Stats,
+    total: &'a Stats,
     shards: Vec<Stats>,
 }
 
@@ -54,9 +67,26 @@ impl Admin {
         blacklist: Listed,
         auth: Auth,
         revocations: Revocations,
+        insight: Insight,
     ) -> Admin {
         let (started, draining) = (Instant::now(), AtomicBool::new(false));
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations: Mutex::new(revocations) }
+        let revocations = Mutex::new(revocations);
+        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, insight }
+    }
+
+    /// What happens and what hurts.
+    pub(super) fn bus(&self) -> &Bus {
+        &self.insight.bus
+    }
+
+    /// What traced clients went through.
+    pub(super) fn traces(&self) -> &Traces {
+        &self.insight.traces
+    }
+
+    /// The webhooks.
+    pub(super) fn desks(&self) -> &[Desk] {
+        &self.insight.desks
     }
 
     /// What tokens are made with, and whom they are for.
@@ -79,6 +109,11 @@ impl Admin {
     /// All shards.
     pub(super) fn shards(&self) -> impl Iterator<Item = Member> + use<> {
         (0..self.mailbox.shards()).map(Member)
+    }
+
+    /// Who is home to whom.
+    pub(super) fn ring(&self) -> &HashRing {
+        &self.ring
     }
 
     /// The shard of a client.
@@ -113,6 +148,11 @@ impl Admin {
         &self.blacklist
     }
 
+    /// What is known of the last hour.
+    pub(super) fn intelligence(&self) -> &Intelligence {
+        &self.insight.intelligence
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
@@ -129,7 +169,10 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .route("/mcp/health/{client_id}", get(client))
         .merge(dlq::router())
         .merge(blacklist::router())
+        .merge(bus::router())
         .merge(tokens::router())
+        .merge(intelligence::router())
+        .merge(regulation::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -145,9 +188,21 @@ async fn index() -> Json<serde_json::Value> {
             "/health": "200 while the process lives",
             "/ready": "200 while it takes clients, 503 once it is stopping",
             "/mcp/stats": "figures of all shards together and of each",
+            "/mcp/stats/features": "what each feature costs, as measured",
             "/mcp/health/client/{client_id}": "one client",
             "/mcp/admin/blacklist": "who may not come in; GET, POST, DELETE",
+            "/mcp/admin/events": "what happens and what hurts, as an SSE stream; ?topics=",
+            "/mcp/admin/breakers": "of transports, router and upstreams; PUT /{name} holds one for a while",
+            "/mcp/admin/cleanup": "POST: forgets clients that are away",
+            "/mcp/admin/connections": "clients, by age, idle, queue or bytes",
+            "/mcp/admin/control": "load, admission, shedding; PUT holds them for a while",
+            "/mcp/admin/trace/{client}": "what single messages of a client go through; GET, POST {for_s}, DELETE",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
+            "/mcp/admin/drain": "POST: the orderly stop",
+            "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
+            "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
+            "/mcp/admin/ring": "which shard is home to how many",
+            "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",
         },
@@ -180,7 +235,10 @@ async fn stats(State(admin): State<Arc<Admin>>) -> Response {
         shards.push(*stats);
     }
     let uptime_seconds = admin.uptime_seconds();
-    Json(Figures { version: env!("CARGO_PKG_VERSION"), uptime_seconds, total, shards }).into_response()
+    let figures = Figures { version: env!("CARGO_PKG_VERSION"), uptime_seconds, total: &total, shards };
+    let mut figures = json!(figures);
+    admin.intelligence().complete(&mut figures, &total);
+    Json(figures).into_response()
 }
 
 async fn client(State(admin): State<Arc<Admin>>, Path(client): Path<String>) -> Response {

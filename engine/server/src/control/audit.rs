@@ -1,21 +1,18 @@
 //! The audit log: one JSON object a line, in a file or in the gateway's own log. A thread of its own writes it, so
 //! that a slow disk holds nobody up.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use tracing::{info, warn};
 use weir_shard::audit::{Event, Record};
 
+use super::lines::Lines;
+
 /// Batches that wait for the disk; each is what a shard had to tell in a turn.
 const BATCHES_MAX: usize = 256;
-
-/// Only this user may read who did what.
-const FILE_MODE: u32 = 0o600;
 
 /// Where shards' records go.
 #[derive(Debug)]
@@ -25,21 +22,13 @@ pub(crate) struct Audit {
     left_out: usize,
 }
 
-/// The thread's side.
-struct Writer {
-    path: PathBuf,
-    file: File,
-    /// Records that the disk did not take since it last took one.
-    lost: usize,
-}
-
 impl Audit {
     /// Opens the file, which is made if need be, and starts the thread. None: the gateway's log.
     ///
     /// # Errors
     /// The file cannot be written, or the system has no thread left.
     pub(crate) fn start(path: Option<&Path>) -> io::Result<Audit> {
-        let writer = path.map(Writer::open).transpose()?;
+        let writer = path.map(open).transpose()?;
         let (batches, received) = sync_channel(BATCHES_MAX);
         thread::Builder::new().name("weir-audit".into()).spawn(move || write(received, writer))?;
         Ok(Audit { batches, left_out: 0 })
@@ -72,8 +61,12 @@ impl Audit {
     }
 }
 
+fn open(path: &Path) -> io::Result<Lines> {
+    Lines::open(path, "audit log", "audit.file")
+}
+
 /// Writes until nobody has anything to say any more.
-fn write(batches: Receiver<Vec<Record>>, mut writer: Option<Writer>) {
+fn write(batches: Receiver<Vec<Record>>, mut writer: Option<Lines>) {
     for records in batches {
         let mut lines = Vec::new();
         for record in &records {
@@ -86,33 +79,6 @@ fn write(batches: Receiver<Vec<Record>>, mut writer: Option<Writer>) {
         }
         if let Some(writer) = &mut writer {
             writer.append(&lines, records.len());
-        }
-    }
-}
-
-impl Writer {
-    fn open(path: &Path) -> io::Result<Writer> {
-        let file = OpenOptions::new().append(true).create(true).mode(FILE_MODE).open(path)?;
-        Ok(Writer { path: path.to_owned(), file, lost: 0 })
-    }
-
-    /// Appends lines. That the disk does not take them is said once, and once that it does again.
-    fn append(&mut self, lines: &[u8], records: usize) {
-        let path = self.path.display();
-        match self.file.write_all(lines) {
-            Ok(()) if self.lost > 0 => {
-                warn!("the audit log {path} is written again; {} records are lost", self.lost);
-                self.lost = 0;
-            }
-            Ok(()) => {}
-            Err(error) => {
-                if self.lost == 0 {
-                    warn!(
-                        "the audit log {path} cannot be written: {error}; make room or name another audit.file"
-                    );
-                }
-                self.lost += records;
-            }
         }
     }
 }
@@ -137,7 +103,7 @@ mod tests {
         let (sender, received) = sync_channel(2);
         sender.send(vec![record.clone(), record]).expect("a receiver");
         drop(sender);
-        write(received, Some(Writer::open(&path).expect("a file")));
+        write(received, Some(open(&path).expect("a file")));
         let text = std::fs::read_to_string(&path).expect("a file");
         let mode = std::fs::metadata(&path).expect("a file").permissions().mode();
         std::fs::remove_file(&path).expect("a file");

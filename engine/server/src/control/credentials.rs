@@ -104,7 +104,7 @@ impl Desk {
 fn fetch(credential: &Credential, subject_token: Option<&Secret>) -> Fetched {
     let url = &*credential.token_url;
     let form = form(credential, subject_token);
-    let mut request = https::agent(url)
+    let mut request = https::agent(url, https::TIMEOUT)
         .post(url)
         .header("Accept", "application/json")
         .header("Content-Type", "application/x-www-form-urlencoded");

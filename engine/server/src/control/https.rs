@@ -1,16 +1,17 @@
-//! The control thread's own requests over HTTP and TLS, each on a thread that may wait.
+//! Requests over HTTP and TLS: those of the control thread, each on a thread that may wait, and those of commands.
 
 use std::time::Duration;
 
 use ureq::Agent;
 
-/// How long one answer may take, from the look-up of the host to its last byte.
-const TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take where nothing else is said, from the look-up of the host to its last byte.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What asks `url`. Redirects are not followed: who configures a URL means that one.
-pub(super) fn agent(url: &str) -> Agent {
+/// What asks `url`, and waits for each answer for `timeout` at most. Redirects are not followed: who configures a URL
+/// means that one.
+pub(crate) fn agent(url: &str, timeout: Duration) -> Agent {
     let config = Agent::config_builder()
-        .timeout_global(Some(TIMEOUT))
+        .timeout_global(Some(timeout))
         .max_redirects(0)
         .http_status_as_error(false)
         .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")));

@@ -47,7 +47,8 @@ pub(crate) enum FetchError {
 /// # Errors
 /// They cannot be had.
 pub(crate) fn fetch(from: &KeyUrl) -> Result<Vec<Key>, FetchError> {
-    let mut answer = https::agent(&from.url).get(&*from.url).call().map_err(FetchError::Http)?;
+    let mut answer =
+        https::agent(&from.url, https::TIMEOUT).get(&*from.url).call().map_err(FetchError::Http)?;
     if answer.status() != 200 {
         return Err(FetchError::Status(answer.status().as_u16()));
     }

@@ -6,16 +6,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::unix::AsyncFd;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{Sender, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time;
+use weir_ring::clock::Clock;
 use weir_ring::mesh::{Links, Push};
 use weir_ring::token::Member;
 use weir_ring::waker::Waker;
-use weir_shard::mail::{Answer, Mail, Question, TokenWanted, Trouble};
+use weir_shard::mail::{Answer, Errand, Mail, Question, TokenWanted};
+use weir_shard::vsm::{Cause, Fact, Feeling, Signal, Source};
 
 use super::audit::Audit;
-use super::troubles::Troubles;
+use super::bus::{Bus, Change, Published};
+use super::troubles::{self, Troubles};
 
 /// How long a shard may take to answer. It takes a turn, so this is much.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -39,6 +42,18 @@ pub(super) fn watch(waker: Waker) -> io::Result<AsyncFd<Waker>> {
     AsyncFd::new(waker)
 }
 
+/// Those who serve what shards ask for.
+pub(super) struct Desks {
+    /// Shards that want keys.
+    pub(super) wanted: UnboundedSender<Member>,
+    /// Tokens for upstreams.
+    pub(super) tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+    /// What clients watch.
+    pub(super) watched: UnboundedSender<Change>,
+    /// Pushes for handlers.
+    pub(super) handed: Sender<Box<Errand>>,
+}
+
 /// The control thread's end of the mesh. Clones share it; the lock is only ever taken on that thread.
 #[derive(Clone)]
 pub(super) struct Mailbox(Arc<Mutex<Inner>>);
@@ -50,31 +65,40 @@ struct Inner {
     /// Shards that want keys.
     wanted: UnboundedSender<Member>,
     tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+    /// What clients watch.
+    watched: UnboundedSender<Change>,
+    /// Pushes for handlers.
+    handed: Sender<Box<Errand>>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
     audit: Audit,
     troubles: Troubles,
+    bus: Bus,
 }
 
 impl Mailbox {
-    /// Shards that want keys are told to `wanted`, tokens for upstreams to `tokens_wanted`, what they have for the audit
-    /// log to `audit`.
+    /// What shards ask for is told to `desks`, what they have for the audit log to `audit`, and events and signals to
+    /// `bus`.
     pub(super) fn new(
         links: Links<Mail>,
         wakers: Vec<Waker>,
-        wanted: UnboundedSender<Member>,
-        tokens_wanted: UnboundedSender<Box<TokenWanted>>,
+        desks: Desks,
         audit: Audit,
+        bus: Bus,
     ) -> Mailbox {
         let waiting = BTreeMap::new();
+        let Desks { wanted, tokens_wanted, watched, handed } = desks;
         Mailbox(Arc::new(Mutex::new(Inner {
             links,
             wakers,
             asked: 0,
             wanted,
             tokens_wanted,
+            watched,
+            handed,
             waiting,
             audit,
             troubles: Troubles::default(),
+            bus,
         })))
     }
 
@@ -104,9 +128,13 @@ impl Mailbox {
             answer.await
         });
         match answered.await {
-            Ok(Ok(answer)) => Ok(answer),
+            Ok(Ok(answer)) => {
+                self.feel(Cause::ShardLate(shard.0), Feeling::Pleasure);
+                Ok(answer)
+            }
             _ => {
                 self.lock().waiting.remove(&ask);
+                self.feel(Cause::ShardLate(shard.0), Feeling::Pain);
                 Err(NoAnswer)
             }
         }
@@ -125,22 +153,28 @@ impl Mailbox {
             ready.clear_ready();
             let mut inner = self.lock();
             inner.links.receive(&mut inbox);
+            // What hurts goes before everything else.
+            for letter in inbox.extract_if(.., |letter| matches!(letter, Mail::Signal(_))) {
+                inner.read(letter);
+            }
             for letter in inbox.drain(..) {
                 inner.read(letter);
             }
         }
     }
 
-    /// The control thread has found something out itself.
-    pub(super) fn trouble(&self, what: Trouble, on: bool) {
-        let mut inner = self.lock();
-        let me = inner.links.me();
-        inner.troubles.note(me, what, on, Instant::now());
+    /// Something hurts the control thread itself, or does not any more.
+    pub(super) fn feel(&self, cause: Cause, signal: Feeling) {
+        let (at, source) = (Clock::now().wall, Source::Control);
+        self.lock().feel(Signal { at, source, signal, cause, recovery_time_ms: None });
     }
 
-    /// Says what troubles are over.
+    /// Says what pains are over.
     pub(super) fn settle_troubles(&self) {
-        self.lock().troubles.settle(Instant::now());
+        let mut inner = self.lock();
+        for signal in inner.troubles.settle(Instant::now(), Clock::now().wall) {
+            inner.signal(signal);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -163,8 +197,20 @@ impl Inner {
         (self.asked, self.links.me(), receiver)
     }
 
-    /// Shards write answers, of which one that comes too late has no addressee, ask for keys and tokens, and tell what is
-    /// wrong.
+    fn feel(&mut self, signal: Signal) {
+        if let Some(signal) = self.troubles.note(signal, Instant::now()) {
+            self.signal(signal);
+        }
+    }
+
+    /// Says a signal: to those who listen, then in the log.
+    fn signal(&self, signal: Signal) {
+        self.bus.publish(Published::signal(signal.clone()));
+        troubles::log(&signal);
+    }
+
+    /// Shards write answers, of which one that comes too late has no addressee, ask for keys and tokens, and tell what
+    /// happens and what hurts.
     fn read(&mut self, letter: Mail) {
         match letter {
             Mail::Answer { ask, answer } => {
@@ -172,11 +218,19 @@ impl Inner {
                     let _ = waiting.send(answer);
                 }
             }
-            Mail::Trouble { from, what, on } => self.troubles.note(from, what, on, Instant::now()),
+            Mail::Signal(signal) => self.feel(*signal),
+            Mail::Events { from, facts } => {
+                for Fact { at, event } in facts {
+                    self.bus.publish(Published::event(at, Source::Shard(from.0), event));
+                }
+            }
             Mail::Audit(records) => self.audit.take(records),
             // Who serves them ends with the process.
             Mail::KeysWanted { from } => drop(self.wanted.send(from)),
             Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),
+            // A client whose push finds no room here is not answered, and gives up.
+            Mail::Handle(errand) => drop(self.handed.try_send(errand)),
+            Mail::Audience { topic, watched } => drop(self.watched.send((topic, watched))),
             _ => {}
         }
     }

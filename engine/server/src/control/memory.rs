@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time;
 use weir_ring::token::Member;
-use weir_shard::mail::{Mail, Trouble};
+use weir_shard::mail::Mail;
+use weir_shard::vsm::{Cause, Feeling};
 
 use super::mailbox::Mailbox;
 
@@ -25,7 +26,7 @@ pub(super) async fn watch(mailbox: Mailbox, budget: u64) {
         mailbox.settle_troubles();
         let Some(used) = resident() else { continue };
         let Some(bytes) = watched.look(used, Instant::now()) else { continue };
-        mailbox.trouble(Trouble::Memory, bytes > 0);
+        mailbox.feel(Cause::Memory, if bytes > 0 { Feeling::Pain } else { Feeling::Pleasure });
         let share = bytes.div_ceil(u64::from(mailbox.shards())) as usize;
         for shard in 0..mailbox.shards() {
             mailbox.send(Member(shard), Mail::Squeeze(share)).await;
@@ -63,7 +64,7 @@ impl Budget {
 }
 
 /// Bytes of the process that are in memory (proc_pid_statm(5)).
-fn resident() -> Option<u64> {
+pub(super) fn resident() -> Option<u64> {
     let text = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: u64 = text.split(' ').nth(1)?.parse().ok()?;
     Some(pages * rustix::param::page_size() as u64)

@@ -3,15 +3,21 @@
 mod api;
 pub(crate) mod audit;
 mod blacklist;
+pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
 mod dlq;
 mod guard;
-mod https;
+mod handlers;
+mod hook;
+pub(crate) mod https;
+mod intelligence;
 pub(crate) mod jwks;
+mod lines;
 mod mailbox;
 pub(crate) mod memory;
 mod pages;
+mod regulation;
 mod reload;
 mod revocations;
 mod tokens;
@@ -21,11 +27,12 @@ use std::future::IntoFuture;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
 use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
@@ -33,16 +40,19 @@ use weir_shard::hash_ring::HashRing;
 use weir_shard::limits::{Auth, Config};
 use weir_shard::mail::Mail;
 
-use self::api::Admin;
+use self::api::{Admin, Insight};
 use self::audit::Audit;
 use self::blacklist::Listed;
+use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
 pub(crate) use self::guard::Guard;
+use self::handlers::Handlers;
+use self::intelligence::Intelligence;
 use self::jwks::Keeper;
-use self::mailbox::Mailbox;
+use self::mailbox::{Desks, Mailbox};
 pub(crate) use self::revocations::Revocations;
-use crate::config::Files;
+use crate::config::{Alerts, Files, Handler, Webhook};
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -62,6 +72,12 @@ pub(crate) struct Control {
     /// What the shards have.
     pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
+    /// Where all that is said on the bus is written.
+    pub(crate) sink: Option<Sink>,
+    /// Who is told over HTTP.
+    pub(crate) webhooks: Vec<Webhook>,
+    /// Who answers over HTTP what clients push.
+    pub(crate) handlers: Vec<Handler>,
     /// Who may change something.
     pub(crate) guard: Guard,
     /// The shards' keys, and where more of them are fetched.
@@ -70,6 +86,9 @@ pub(crate) struct Control {
     pub(crate) public_key_refresh: Duration,
     /// Those that the shards know.
     pub(crate) revocations: Revocations,
+    pub(crate) alerts: Alerts,
+    /// Where what must outlive the process is kept.
+    pub(crate) data_dir: Option<PathBuf>,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -96,14 +115,27 @@ pub(crate) fn run(control: Control, memory_budget: u64) -> End {
 
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
-    let (ask, wanted) = unbounded_channel();
-    let (ask_for_token, tokens_wanted) = unbounded_channel();
-    let mailbox = Mailbox::new(control.links, control.shards, ask, ask_for_token, control.audit);
-    tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(tokens_wanted));
+    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks);
+    let (wanted, asked_for_keys) = unbounded_channel();
+    let (tokens_wanted, asked_for_tokens) = unbounded_channel();
+    let (watched, changes) = unbounded_channel();
+    let (handed, errands) = channel(handlers::WAITING_MAX);
+    let desks = Desks { wanted, tokens_wanted, watched, handed };
+    let mailbox = Mailbox::new(control.links, control.shards, desks, control.audit, bus.clone());
+    tokio::spawn(Audience::new(&bus, mailbox.clone(), control.ring.clone()).run(changes));
+    tokio::spawn(Handlers::new(control.handlers, mailbox.clone()).run(errands));
+    tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(asked_for_tokens));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
-    tokio::spawn(keeper.run(wanted));
+    tokio::spawn(keeper.run(asked_for_keys));
     let listed = Listed::new(&control.config.blacklist);
-    let admin = Admin::new(mailbox.clone(), control.ring, listed, control.auth, control.revocations);
+    let data_dir = control.data_dir.as_deref();
+    let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
+    if control.alerts.samples {
+        tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone()));
+    }
+    let insight = Insight { bus, desks: webhooks, traces, intelligence };
+    let (ring, revocations) = (control.ring, control.revocations);
+    let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
@@ -131,6 +163,16 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     }
     children.end(Stop::AtOnce).await;
     Ok(end)
+}
+
+/// The bus, and those who hear it from the start.
+fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>) -> (Bus, Vec<Desk>, Traces) {
+    let traces = Traces::default();
+    let desks: Vec<Desk> = webhooks.into_iter().map(bus::open).collect();
+    let sink = sink.map(|sink| Box::new(sink) as Box<dyn Observer>);
+    let told = desks.iter().map(|desk| Box::new(desk.clone()) as Box<dyn Observer>);
+    let traced = Box::new(traces.clone()) as Box<dyn Observer>;
+    (Bus::new(sink.into_iter().chain(told).chain([traced]).collect()), desks, traces)
 }
 
 /// Waits until the shards have ended, or must be left.

@@ -1,97 +1,71 @@
-//! What runs out on the shards and comes back: said once when it begins, and once when it has been over for a
-//! while. In between it may come and go as often as it likes.
+//! What hurts on the shards and stops: said once when it begins, and once when it has been over for a while, with the
+//! time it took. In between it may come and go as often as it likes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
-use weir_ring::token::Member;
-use weir_shard::mail::Trouble;
+use weir_ring::time::Wall;
+use weir_shard::vsm::{Cause, Feeling, Signal, Source};
 
-/// How long a trouble must be over before that is said.
+/// How long a pain must be over before that is said.
 const CALM: Duration = Duration::from_secs(10);
 
-/// What is wrong, and was said to be.
+/// What hurts, and was said to.
 #[derive(Debug, Default)]
-pub(super) struct Troubles(BTreeMap<Trouble, State>);
+pub(super) struct Troubles(BTreeMap<Cause, State>);
 
 #[derive(Debug)]
 struct State {
-    /// The shards that have it.
-    shards: BTreeSet<Member>,
-    /// When the last of them was rid of it.
-    over: Option<Instant>,
-}
-
-/// What is to be said.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum News {
-    Begins,
-    IsOver,
+    /// Who feels it.
+    sources: BTreeSet<Source>,
+    since: Instant,
+    /// When the last of them was rid of it, and which that was.
+    over: Option<(Instant, Source)>,
 }
 
 impl Troubles {
-    /// A shard has one, or is rid of it.
-    pub(super) fn note(&mut self, from: Member, what: Trouble, on: bool, now: Instant) {
-        if let Some(news) = self.change(from, what, on, now) {
-            say(what, news);
-        }
-    }
-
-    /// Time has passed.
-    pub(super) fn settle(&mut self, now: Instant) {
-        for what in self.ended(now) {
-            say(what, News::IsOver);
-        }
-    }
-
-    fn change(&mut self, from: Member, what: Trouble, on: bool, now: Instant) -> Option<News> {
-        if !on {
-            let state = self.0.get_mut(&what)?;
-            if state.shards.remove(&from) && state.shards.is_empty() {
-                state.over = Some(now);
+    /// Somebody feels something, or does not any more: what is to be said of it.
+    pub(super) fn note(&mut self, signal: Signal, now: Instant) -> Option<Signal> {
+        let Signal { source, signal: feeling, ref cause, .. } = signal;
+        if feeling == Feeling::Pleasure {
+            let state = self.0.get_mut(cause)?;
+            if state.sources.remove(&source) && state.sources.is_empty() {
+                state.over = Some((now, source));
             }
             return None;
         }
-        let known = self.0.contains_key(&what);
-        let state = self.0.entry(what).or_insert(State { shards: BTreeSet::new(), over: None });
-        state.shards.insert(from);
+        let known = self.0.contains_key(cause);
+        let fresh = || State { sources: BTreeSet::new(), since: now, over: None };
+        let state = self.0.entry(cause.clone()).or_insert_with(fresh);
+        state.sources.insert(source);
         state.over = None;
-        (!known).then_some(News::Begins)
+        (!known).then_some(signal)
     }
 
     /// Those that have been over for long enough; they are forgotten.
-    fn ended(&mut self, now: Instant) -> Vec<Trouble> {
-        let calm = |state: &State| state.over.is_some_and(|over| now.duration_since(over) >= CALM);
-        let ended: Vec<Trouble> =
-            self.0.iter().filter(|(_, state)| calm(state)).map(|(what, _)| *what).collect();
-        self.0.retain(|what, _| !ended.contains(what));
-        ended
+    pub(super) fn settle(&mut self, now: Instant, at: Wall) -> Vec<Signal> {
+        let mut settled = Vec::new();
+        self.0.retain(|cause, state| {
+            let Some((over, source)) = state.over.filter(|(over, _)| now.duration_since(*over) >= CALM)
+            else {
+                return true;
+            };
+            let recovery_time_ms = Some(over.duration_since(state.since).as_millis() as u64);
+            let (signal, cause) = (Feeling::Pleasure, cause.clone());
+            settled.push(Signal { at, source, signal, cause, recovery_time_ms });
+            false
+        });
+        settled
     }
 }
 
-fn say(what: Trouble, news: News) {
-    match (what, news) {
-        (Trouble::Descriptors, News::Begins) => warn!(
-            "no connection can be accepted: the system has no file descriptor or no memory for a socket left; those \
-             that are open go on, and accepting is tried again by itself. Raise fs.file-max or RLIMIT_NOFILE"
-        ),
-        (Trouble::Descriptors, News::IsOver) => info!("connections are accepted again"),
-        (Trouble::Connections, News::Begins) => warn!(
-            "a shard has as many connections as it may: new ones are answered 503. Raise server.connections_per_shard \
-             or RLIMIT_NOFILE, or add shards"
-        ),
-        (Trouble::Connections, News::IsOver) => info!("there is room for connections again"),
-        (Trouble::Storage, News::Begins) => warn!(
-            "the disk of the data folder is full or fails: what must be kept is refused with 503, and the disk is \
-             tried again every second"
-        ),
-        (Trouble::Memory, News::Begins) => warn!(
-            "more memory is in use than memory.budget: new connections are answered 503, and the oldest messages of \
-             the largest streams are dropped, each with a gap. Raise memory.budget, or lower outbox.max_bytes"
-        ),
-        (Trouble::Memory, News::IsOver) => info!("memory is within memory.budget again"),
-        (Trouble::Storage, News::IsOver) => info!("the disk of the data folder takes messages again"),
+/// Writes a signal to the log.
+pub(super) fn log(signal: &Signal) {
+    let message = signal.cause.message(signal.signal);
+    match signal.signal {
+        Feeling::Pain => warn!("{message}. {}", signal.suggested_action()),
+        Feeling::Pleasure => info!("{message}"),
     }
 }
 
@@ -99,34 +73,48 @@ fn say(what: Trouble, news: News) {
 mod tests {
     use super::*;
 
+    fn feel(source: Source, signal: Feeling, cause: Cause) -> Signal {
+        Signal { at: Wall(0), source, signal, cause, recovery_time_ms: None }
+    }
+
     #[test]
-    fn a_trouble_is_said_once_however_often_it_comes_and_goes() {
+    fn a_pain_is_said_once_however_often_it_comes_and_goes_and_its_end_says_how_long_it_was() {
         let mut troubles = Troubles::default();
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let (one, other, what) = (Member(0), Member(1), Trouble::Storage);
-        assert_eq!(troubles.change(one, what, true, at(0)), Some(News::Begins));
+        let (one, other) = (Source::Shard(0), Source::Shard(1));
+        let mut note = |source, signal, seconds| {
+            let signal = feel(source, signal, Cause::Storage);
+            let said = troubles.note(signal.clone(), at(seconds));
+            assert_eq!(troubles.settle(at(seconds), Wall(0)), []);
+            said.inspect(|said| assert_eq!(*said, signal)).is_some()
+        };
+        assert!(note(one, Feeling::Pain, 0));
         for second in 1..=100 {
-            assert_eq!(troubles.change(one, what, second % 2 == 0, at(second)), None);
-            assert_eq!(troubles.ended(at(second)), []);
+            let feeling = if second % 2 == 0 { Feeling::Pain } else { Feeling::Pleasure };
+            assert!(!note(one, feeling, second));
         }
-        assert_eq!(troubles.change(other, what, true, at(100)), None, "the same on another shard");
-        assert_eq!(troubles.change(other, what, false, at(101)), None);
-        assert_eq!(troubles.ended(at(200)), [], "the first shard has it still");
-        assert_eq!(troubles.change(Member(0), what, false, at(200)), None);
-        assert_eq!(troubles.ended(at(209)), []);
-        assert_eq!(troubles.ended(at(210)), [what]);
-        assert_eq!(troubles.ended(at(300)), []);
-        assert_eq!(troubles.change(one, what, true, at(301)), Some(News::Begins), "a new one");
+        assert!(!note(other, Feeling::Pain, 100), "the same on another shard");
+        assert!(!note(other, Feeling::Pleasure, 101), "the first shard has it still");
+        assert!(!note(one, Feeling::Pleasure, 200));
+        assert_eq!(troubles.settle(at(209), Wall(0)), []);
+        let over = Signal { recovery_time_ms: Some(200_000), ..feel(one, Feeling::Pleasure, Cause::Storage) };
+        assert_eq!(troubles.settle(at(210), Wall(0)), [over]);
+        assert_eq!(troubles.settle(at(300), Wall(0)), []);
+        assert!(troubles.note(feel(one, Feeling::Pain, Cause::Storage), at(301)).is_some(), "a new one");
     }
 
     #[test]
     fn troubles_do_not_mix() {
         let mut troubles = Troubles::default();
-        let now = Instant::now();
-        assert_eq!(troubles.change(Member(0), Trouble::Descriptors, true, now), Some(News::Begins));
-        assert_eq!(troubles.change(Member(0), Trouble::Connections, true, now), Some(News::Begins));
-        assert_eq!(troubles.change(Member(0), Trouble::Descriptors, false, now), None);
-        assert_eq!(troubles.ended(now + CALM), [Trouble::Descriptors]);
+        let (now, shard) = (Instant::now(), Source::Shard(0));
+        assert!(troubles.note(feel(shard, Feeling::Pain, Cause::Breaker("a".into())), now).is_some());
+        assert!(troubles.note(feel(shard, Feeling::Pain, Cause::Breaker("b".into())), now).is_some());
+        assert!(troubles.note(feel(shard, Feeling::Pleasure, Cause::Breaker("a".into())), now).is_none());
+        let over = troubles.settle(now + CALM, Wall(0));
+        assert_eq!(
+            over.into_iter().map(|signal| signal.cause).collect::<Vec<_>>(),
+            [Cause::Breaker("a".into())]
+        );
     }
 }

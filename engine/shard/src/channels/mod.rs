@@ -14,6 +14,7 @@ use crate::lane::Lane;
 use crate::policy::routing::Carrier;
 use crate::route;
 use crate::stream::{Cursor, Epoch, Position};
+use crate::vsm::Topic;
 
 /// What a frame asks for.
 #[derive(Debug)]
@@ -192,6 +193,9 @@ pub(crate) fn plan<'a>(frame: &'a Frame<'a>, membership: Membership) -> Plan<'a>
             "mcp" => Plan::Rpc { payload: frame.payload },
             _ => Plan::Refuse(Error::malformed("MCP messages are pushed as event mcp")),
         },
+        (topic, _) if Topic::of_channel(topic).is_some() => {
+            Plan::Refuse(Error::NotAllowed { what: "topic for anything but watching" })
+        }
         (_, "ack") => Plan::Refuse(Error::malformed(
             "a topic's messages are kept for all, acknowledged or not; acknowledge on mcp:gateway",
         )),
@@ -212,11 +216,16 @@ fn plan_join<'a>(topic: &str, payload: &Payload<'_>) -> Plan<'a> {
         Plan::JoinGateway(join)
     } else if route::is_mcp_channel(topic) {
         Plan::JoinMcp(join)
-    } else if route::is_topic(topic) {
+    } else if is_joined(topic) {
         Plan::JoinTopic(join)
     } else {
         Plan::Unmatched
     }
+}
+
+/// Whether a name is a topic that can be joined: those of the gateway itself among them.
+fn is_joined(topic: &str) -> bool {
+    route::is_topic(topic) || Topic::of_channel(topic).is_some()
 }
 
 fn plan_ack<'a>(payload: &Payload<'_>) -> Plan<'a> {

@@ -29,14 +29,17 @@ pub(crate) enum Framing {
     Poll,
     /// Whatever its connection is, each with its own payload: encrypted.
     Sealed,
+    /// Events of an SSE stream.
+    Event,
 }
 
-/// All serializers, in the order of their groups.
-pub(crate) const SERIALIZERS: [Serializer; 8] = [
+/// All serializers, in the order of their groups. Events of SSE have no version.
+pub(crate) const SERIALIZERS: [Serializer; 9] = [
     Serializer { version: Version::V2, framing: Framing::Plain },
     Serializer { version: Version::V2, framing: Framing::Deflated },
     Serializer { version: Version::V2, framing: Framing::Poll },
     Serializer { version: Version::V2, framing: Framing::Sealed },
+    Serializer { version: Version::V2, framing: Framing::Event },
     Serializer { version: Version::V1, framing: Framing::Plain },
     Serializer { version: Version::V1, framing: Framing::Deflated },
     Serializer { version: Version::V1, framing: Framing::Poll },
@@ -46,7 +49,7 @@ pub(crate) const SERIALIZERS: [Serializer; 8] = [
 impl Serializer {
     /// The group of subscribers that share it.
     pub(crate) fn group(self) -> usize {
-        self.framing as usize + if self.version == Version::V1 { 4 } else { 0 }
+        self.framing as usize + if self.version == Version::V1 { 5 } else { 0 }
     }
 }
 

@@ -153,6 +153,11 @@ impl Topics {
         }
     }
 
+    /// Whether anybody gets what is published to `name`.
+    pub(crate) fn is_subscribed(&self, name: &str) -> bool {
+        self.by_name.get(name).is_some_and(|topic| !topic.members().is_empty())
+    }
+
     /// The next topic with fresh messages, and the members they go to.
     pub(crate) fn next_fresh(&mut self) -> Option<Fresh> {
         while let Some(name) = self.dirty.pop() {

@@ -54,6 +54,7 @@ impl Shard {
                 let through = matches!(ack, Ack::Through { .. });
                 let named = |other: Sequence| other == sequence || through && other < sequence;
                 let end = |waiting: &Waiting| waiting.lane == lane && named(waiting.sequence);
+                self.trace_acknowledged(id, |other, sequence| other == lane && named(sequence), cx);
                 self.answer_waiting(id, |waiting| end(waiting).then_some(State::Acknowledged), cx);
                 self.settle(id, |acks| match ack {
                     Ack::Through { .. } => acks.acknowledge(lane, sequence),

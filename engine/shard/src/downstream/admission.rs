@@ -4,14 +4,14 @@
 use std::time::Duration;
 
 use weir_ring::time::Now;
-use weir_ring::token::{Member, Token};
+use weir_ring::token::Token;
 use weir_transports::websocket::close;
 
 use crate::audit::{Action, Event, Record};
 use crate::downstream::connection::{Link, Stage};
 use crate::error::Error;
 use crate::limits::Subject;
-use crate::mail::Mail;
+use crate::metrics::Feature;
 use crate::policy::blacklist::Change;
 use crate::policy::suspicion::{Offence, Who};
 use crate::turn::{Cx, Shard};
@@ -22,20 +22,19 @@ const RAPID: Duration = Duration::from_secs(1);
 /// Connections beyond which one client hoards them.
 const HOARD: usize = 16;
 
-/// Letters that the control thread's queue must still take beside those of the audit log, for answers.
-const ROOM_RESERVED: u32 = 64;
-
 impl Shard {
     /// Whether somebody may come in.
     ///
     /// # Errors
     /// `Blacklisted`, `Suspicious`.
     pub(crate) fn let_in(&mut self, who: Who<'_>, now: Now) -> Result<(), Error> {
+        let began = self.meter.begin();
         let listed = match who {
             Who::Client(client) => self.blacklist.has_client(client, now.wall),
             Who::Address(address) => self.blacklist.has_address(address, now.wall),
         };
         let refused = self.suspicion.refuses(who, now.mono);
+        self.meter.end(Feature::Admission, began);
         let error = match refused {
             _ if listed => Error::Blacklisted,
             Some(retry_after) => Error::Suspicious { retry_after },
@@ -161,16 +160,6 @@ impl Shard {
         match conn.stage.link() {
             Some(_) => drop(self.close_link(token, close::POLICY_VIOLATION, "blacklisted", cx)),
             None => self.close(token, cx),
-        }
-    }
-
-    /// Hands what has gathered for the audit log to the control thread, while that keeps up.
-    pub(crate) fn tell_audit(&mut self, cx: &mut Cx<'_>) {
-        let control = Member(self.config.shards);
-        let room = cx.post.room.get(usize::from(control.0)).is_some_and(|room| *room > ROOM_RESERVED);
-        if room && !self.trail.is_empty() {
-            let records = self.trail.take();
-            self.send(control, Mail::Audit(records), cx);
         }
     }
 }

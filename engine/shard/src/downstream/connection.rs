@@ -18,6 +18,7 @@ use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
 use crate::downstream::preface::Preface;
 use crate::downstream::reply::Terms;
+use crate::downstream::watching::Watching;
 use crate::lane::Lane;
 use crate::marks::Marks;
 use crate::policy::auth::Principal;
@@ -79,19 +80,17 @@ impl Connection {
         self.egress.is_empty() && !self.tls.as_ref().is_some_and(|tls| tls.has_outgoing())
     }
 
-    /// The end of the turn: one send for all that was written.
+    /// The end of the turn: one send for all that was written. Says how many bytes that are.
     ///
     /// # Errors
     /// The keys of its TLS may encrypt nothing more.
-    pub(crate) fn flush(&mut self, token: Token, out: &mut Output) -> Result<(), Exhausted> {
+    pub(crate) fn flush(&mut self, token: Token, out: &mut Output) -> Result<usize, Exhausted> {
         if matches!(&self.stage, Stage::Leaving(departure) if departure.asked) {
-            return Ok(());
+            return Ok(0);
         }
-        let source = self.egress.pending(self.tls.as_deref_mut(), out)?;
-        if let Some(source) = source {
-            out.ops.push(Op::Send { token, socket: self.socket, source });
-        }
-        Ok(())
+        let Some(source) = self.egress.pending(self.tls.as_deref_mut(), out)? else { return Ok(0) };
+        out.ops.push(Op::Send { token, socket: self.socket, source });
+        Ok(out.bytes(source).len())
     }
 
     /// Closes the socket and forgets what waits to leave. One that is being opened is closed then.
@@ -289,6 +288,8 @@ pub(crate) struct Link {
     pub watch: Watch,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
+    /// Has been of use, or broke before: its transport's breaker was told so.
+    pub lasted: bool,
     /// Ends because its transport failed.
     pub broke: bool,
 }
@@ -396,10 +397,14 @@ pub(crate) struct Feed {
     pub heartbeat: Instant,
     /// Which pushes a backend wants.
     pub filter: Option<Box<Filter>>,
+    /// What it shows of the bus.
+    pub watching: Option<Box<Watching>>,
     /// One JSON object a line instead of SSE.
     pub ndjson: bool,
     /// Payloads are encrypted.
     pub encrypted: bool,
+    /// As a link's.
+    pub lasted: bool,
     /// As a link's.
     pub broke: bool,
 }
@@ -475,6 +480,7 @@ impl Link {
             pinged: false,
             watch,
             arrived: false,
+            lasted: false,
             broke: false,
         }
     }

@@ -8,6 +8,7 @@ use crate::downstream::connection::{Stage, Waiting};
 use crate::lane::Lane;
 use crate::outbox::{Gap, GapReason};
 use crate::turn::{Cx, Shard};
+use crate::vsm::{DrainPhase, Event};
 
 impl Shard {
     /// Begins the stop.
@@ -16,6 +17,7 @@ impl Shard {
             return;
         }
         self.draining = Some(cx.now.mono.plus(self.config.drain_timeout));
+        self.herald.say(cx.now.wall, || Event::Drain { phase: DrainPhase::Begun });
         for listener in 0..self.config.listeners {
             cx.out.ops.push(Op::StopAccept { listener: Listener(listener) });
         }
@@ -83,6 +85,12 @@ impl Shard {
     pub(crate) fn drain_overdue(&mut self, cx: &mut Cx<'_>) {
         if self.draining.is_some_and(|end| cx.now.mono >= end) {
             let tokens: Vec<Token> = self.conns.iter().map(|(token, _)| token).collect();
+            let is_open = |token: &Token| {
+                self.conns.get(*token).is_some_and(|conn| !matches!(conn.stage, Stage::Closed))
+            };
+            if tokens.iter().any(is_open) {
+                self.herald.say(cx.now.wall, || Event::Drain { phase: DrainPhase::Overdue });
+            }
             for token in tokens {
                 self.close(token, cx);
             }

@@ -14,6 +14,7 @@ use crate::downstream::fan_out::as_text;
 use crate::downstream::writing::seal_data;
 use crate::encryption::Encryption;
 use crate::error::Error;
+use crate::metrics::Feature;
 use crate::policy::suspicion::Offence;
 use crate::turn::{Cx, Shard};
 
@@ -53,7 +54,9 @@ impl Shard {
         };
         let Some(id) = link.session.filter(|_| link.encrypted) else { return Ok(None) };
         let client = self.sessions.get(id).map_or("", |session| &session.client);
+        let began = self.meter.begin();
         let opened = self.encryption.open(client, payload);
+        self.meter.end(Feature::Encryption, began);
         if opened.is_err() {
             self.trail.note(&self.config.audit, cx.now, || Record {
                 client: Some(client.into()),

@@ -16,6 +16,7 @@ use crate::policy::routing::{Carrier, Course, Item, Reason, Routing, Switch, Up}
 use crate::session::LinkRef;
 use crate::stream::Sequence;
 use crate::turn::{Alarm, Cx, Shard};
+use crate::vsm::Event;
 
 /// A probed WebSocket is lost when it has not answered for as many intervals.
 const PROBES_LOST: u32 = 3;
@@ -142,6 +143,12 @@ impl Shard {
         let routing = session.routing_mut()?;
         let due = routing.look(cx.now.mono);
         let switch = routing.settle(up, reason, &self.config.routing, cx.now);
+        if let Some(Switch { from, to, .. }) = switch {
+            self.herald.say(cx.now.wall, || {
+                let (client, reason) = (session.client.clone(), reason.name());
+                Event::TransportSwitched { client, from: from.name(), to: to.name(), reason }
+            });
+        }
         if let Some(due) = due {
             self.alarm(due, Alarm::Routing(id));
         }

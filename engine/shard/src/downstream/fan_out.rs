@@ -7,12 +7,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Frame, Payload, Version, longpoll};
+use weir_transports::sse;
 use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 
 use crate::channels::subscribers::{Framing, Local, SERIALIZERS, Serializer};
 use crate::channels::topics::{Fresh, TopicMessage};
 use crate::downstream::connection::{Connection, Link, Speaks, Stage};
 use crate::mail::Mail;
+use crate::metrics::Feature;
 use crate::slots::Slots;
 use crate::turn::{Cx, Shard};
 
@@ -81,9 +83,12 @@ impl Shard {
             }
             let transport = match serializer.framing {
                 Framing::Poll => &mut self.stats.longpoll,
+                Framing::Event => &mut self.stats.http_sse,
                 Framing::Plain | Framing::Deflated | Framing::Sealed => &mut self.stats.websocket,
             };
-            transport.messages_out += (group.len() * local.pending.len()) as u64;
+            let sent = group.len() * local.pending.len();
+            transport.messages_out += sent as u64;
+            transport.at_once = transport.at_once.saturating_add(sent as u32);
         }
     }
 
@@ -115,6 +120,9 @@ impl Shard {
 
     /// Appends a topic's message as a serializer writes it.
     pub(crate) fn encode(&mut self, serializer: Serializer, message: &TopicMessage, out: &mut Vec<u8>) {
+        if serializer.framing == Framing::Event {
+            return write_event(message, out);
+        }
         let text;
         let (opcode, payload): (Opcode, &[u8]) = match (serializer.version, message.binary) {
             (Version::V2, false) => (Opcode::Text, &message.body),
@@ -132,14 +140,18 @@ impl Shard {
         let deflater = self.deflater.as_mut().filter(|_| worth);
         let params = DeflateParams::default();
         let deflate = deflater.map(|deflater| Deflate { deflater, params, always: false });
+        let began = worth.then(|| self.meter.begin());
         websocket::write_message(out, opcode, payload, deflate);
+        if let Some(began) = began {
+            self.meter.end(Feature::Compression, began);
+        }
     }
 }
 
-/// Whether the connection of that token still has a link.
+/// Whether the connection of that token still takes topics.
 pub(crate) fn is_open(conns: &Slots<Connection>, token: Token) -> bool {
     let stage = conns.get(token).map(|conn| &conn.stage);
-    matches!(stage, Some(Stage::WebSocket(_) | Stage::Poll(_) | Stage::Lent))
+    matches!(stage, Some(Stage::WebSocket(_) | Stage::Poll(_) | Stage::Sse(_) | Stage::Lent))
 }
 
 /// How topics are written to this connection.
@@ -152,6 +164,15 @@ pub(crate) fn serializer(link: &Link) -> Serializer {
         _ => Framing::Plain,
     };
     Serializer { version: link.version(), framing }
+}
+
+/// A message as an event of SSE. It has no id: that is the cursor of the client's own stream.
+fn write_event(message: &TopicMessage, out: &mut Vec<u8>) {
+    let text = String::from_utf8_lossy(&message.body);
+    let Ok(received) = phoenix::client::decode(&text) else { return };
+    if let Frame { event, payload: Payload::Json(payload), .. } = received.frame {
+        sse::event(out, None, Some(&event), payload);
+    }
 }
 
 /// A message, which is kept as V2, as text of another version, or where no binary frame passes: base64 stands

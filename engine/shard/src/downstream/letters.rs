@@ -33,7 +33,7 @@ impl Shard {
                 self.subscribe(from, subscriber, topic, (resume, tracking), cx);
             }
             Mail::Subscribed { subscriber, topic, past } => self.subscribed(subscriber, topic, *past, cx),
-            Mail::Unsubscribe { from, topic } => self.topics.unsubscribe(&topic, from),
+            Mail::Unsubscribe { from, topic } => self.unsubscribe(from, topic, cx),
             Mail::Watch { from, subscriber, topic } => self.watch(from, subscriber, topic, cx),
             Mail::Watched { subscriber, topic, state } => self.watched(subscriber, &topic, &state, cx),
             Mail::PresenceDiff { topic, frame } => self.presence_diff(&topic, frame),
@@ -43,11 +43,16 @@ impl Shard {
                 self.acknowledge((from, reply_to), &client, ack, cx);
             }
             Mail::Mcp(letter) => self.mcp_letter(*letter, cx),
+            Mail::Handled { connection, push, outcome } => {
+                self.push_handled(connection, &push, outcome, cx);
+            }
+            Mail::Trace { client, time } => self.tracer.trace(&client, time, cx.now.mono),
             Mail::Handlers(count) => self.handlers = count,
             Mail::Connections(changes) => self.count_connections(&changes),
             Mail::Crowded(news) => self.crowded(&news, cx),
             Mail::Squeeze(bytes) => self.squeeze(bytes, cx),
             Mail::Credentials(credentials) => self.set_credentials(credentials),
+            Mail::Override(by_hand) => self.override_by_hand(*by_hand, cx),
             Mail::Blacklist(change) => self.change_blacklist(*change, cx),
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}
@@ -59,7 +64,8 @@ impl Shard {
                 self.revoked = true;
             }
             // The control thread's.
-            Mail::KeysWanted { .. } | Mail::TokenWanted(_) | Mail::Trouble { .. } => {}
+            Mail::KeysWanted { .. } | Mail::TokenWanted(_) | Mail::Signal(_) | Mail::Events { .. } => {}
+            Mail::Audience { .. } | Mail::Handle(_) => {}
         }
     }
 
@@ -73,6 +79,7 @@ impl Shard {
                 self.stats.addressed = self.addresses.connections();
                 self.stats.census = self.census.connections();
                 self.stats.mcp = self.mcp_stats();
+                self.stats.operations = self.tracer.count();
                 self.stats.audit = self.trail.stats();
                 self.stats.delivery.letters = self.dead.len() as u64;
                 self.stats.delivery.letter_bytes = self.dead.bytes() as u64;
@@ -80,6 +87,11 @@ impl Shard {
             }
             Question::Health { client } => Answer::Health(self.health(client, cx)),
             Question::Dead(question) => self.dead_question(question, cx),
+            Question::Costs => Answer::Costs(Box::new(self.meter.costs().clone())),
+            Question::Behaviour { most } => Answer::Behaviour(self.behaviour(*most, cx)),
+            Question::Control => Answer::Control(Box::new(self.control_view(cx))),
+            Question::Clients => Answer::Clients(self.clients(cx)),
+            Question::Cleanup { idle } => Answer::Cleaned(self.clean_up(*idle, cx)),
             Question::Presence { topic } => {
                 let clients = self.rosters.clients(topic);
                 Answer::Presence { clients, state: self.rosters.state(topic) }

@@ -10,20 +10,18 @@ use std::time::Duration;
 use crate::downstream::connection::{Connection, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
-use crate::mail::Trouble;
+use crate::limits::SLOTS_RESERVED;
 use crate::policy::Peer;
 use crate::tls::Tls;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamFault;
+use crate::vsm::{Cause, Feeling};
 
 /// How long a closing connection may take to end.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// After a failed accept (no descriptors), until the next try.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
-
-/// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
-pub(crate) const SLOTS_RESERVED: u32 = 64;
 
 /// A peer that has taken nothing for this long is gone.
 pub(crate) const WRITE_STALL: Duration = Duration::from_secs(60);
@@ -35,7 +33,7 @@ impl Shard {
     /// A new connection: it has until the head deadline to say what it wants.
     pub(crate) fn accepted(&mut self, socket: Socket, address: Option<IpAddr>, cx: &mut Cx<'_>) {
         self.stats.accepted += 1;
-        self.trouble(Trouble::Descriptors, false, cx);
+        self.feel(Cause::Descriptors, Feeling::Pleasure, cx);
         let (peer, refusal) = match self.admit_peer(address, cx.now) {
             Ok(peer) => (peer, None),
             Err(None) => return shut(socket, cx),
@@ -55,7 +53,8 @@ impl Shard {
             let error =
                 if self.draining.is_some() { Error::draining() } else { Error::insufficient_resources() };
             self.refuse_and_finish(token, &error, cx);
-        } else if self.squeezed.is_some() {
+        } else if self.squeezed.is_some() || self.is_shut() {
+            self.stats.control.newcomers_refused += 1;
             self.refuse_and_finish(token, &Error::insufficient_resources(), cx);
         }
     }
@@ -99,7 +98,8 @@ impl Shard {
             for listener in 0..self.config.listeners {
                 cx.out.ops.push(Op::StopAccept { listener: Listener(listener) });
             }
-            self.trouble(Trouble::Connections, self.draining.is_none(), cx);
+            let feeling = if self.draining.is_none() { Feeling::Pain } else { Feeling::Pleasure };
+            self.feel(Cause::Connections, feeling, cx);
         }
     }
 
@@ -119,12 +119,13 @@ impl Shard {
             return self.alarm(cx.now.mono.plus(ACCEPT_RETRY), Alarm::Accept(listener));
         }
         self.accepting = true;
-        self.trouble(Trouble::Connections, false, cx);
+        self.feel(Cause::Connections, Feeling::Pleasure, cx);
         cx.out.ops.push(Op::Accept { listener });
     }
 
     /// Input, as it came.
     pub(crate) fn received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
+        self.stats.bytes_in += bytes.len() as u64;
         match self.conns.get(token) {
             // What a proxy says of its client stands before the client's own bytes.
             Some(conn) if matches!(conn.stage, Stage::Preface(_)) => self.preface_received(token, bytes, cx),

@@ -3,7 +3,7 @@
 use weir_ring::token::Token;
 
 use crate::error::Error;
-use crate::metrics::Stats;
+use crate::metrics::{Feature, Stats};
 use crate::policy::{Caller, Verdict};
 use crate::turn::{Cx, Shard};
 
@@ -18,7 +18,9 @@ impl Shard {
         method: &str,
         cx: &Cx<'_>,
     ) -> Result<(), Error> {
+        let began = self.meter.begin();
         let verdict = self.methods.take(caller, method, &self.config.method_limits, cx.now.mono);
+        self.meter.end(Feature::RateLimits, began);
         judged(verdict, &mut self.stats)
     }
 
@@ -37,7 +39,9 @@ impl Shard {
         }
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let caller = Caller::Client(&session.client);
+        let began = self.meter.begin();
         let verdict = self.methods.take(caller, method, &self.config.method_limits, cx.now.mono);
+        self.meter.end(Feature::RateLimits, began);
         judged(verdict, &mut self.stats)
     }
 }

@@ -2,7 +2,9 @@
 
 mod acknowledge;
 mod admission;
+mod behaviour;
 mod connection;
+mod control;
 mod cors;
 mod dead_letters;
 mod drain;
@@ -31,6 +33,7 @@ mod preface;
 mod presence;
 mod publish;
 mod pull;
+mod push;
 mod reply;
 mod request;
 mod resource;
@@ -40,14 +43,18 @@ mod rules;
 mod sending;
 mod sse;
 mod stream;
+mod telling;
 mod topic;
-mod trouble;
+mod tracing;
 mod watch;
+mod watching;
 mod websocket;
 mod writing;
 
 pub use connection::Parcel;
 pub(crate) use connection::{Connection, Stage, Watch};
+pub(crate) use control::{Control, breaker_view};
+pub use control::{Lever, Override};
 pub(crate) use hand_over::Arrivals;
 pub(crate) use identity::Prolonged;
 pub(crate) use lifecycle::WRITE_STALL;

@@ -9,6 +9,7 @@ use weir_transports::http1::{Head, forwarded};
 
 use crate::error::Error;
 use crate::mail::Mail;
+use crate::metrics::Feature;
 use crate::policy::suspicion::{Offence, Who};
 use crate::policy::{Peer, Refusal, Source, Verdict, client_behind};
 use crate::turn::{Cx, Shard};
@@ -39,7 +40,10 @@ impl Shard {
         if limits.exempts(address) {
             return Ok(Peer::FREE);
         }
-        let refusal = match self.addresses.enter(Some(address.into()), limits, now.mono) {
+        let began = self.meter.begin();
+        let entered = self.addresses.enter(Some(address.into()), limits, now.mono);
+        self.meter.end(Feature::NetworkLimits, began);
+        let refusal = match entered {
             Ok(peer) => return Ok(peer),
             Err(refusal) => refusal,
         };
@@ -88,7 +92,10 @@ impl Shard {
             return Ok(());
         }
         let Some(conn) = self.conns.get(token).filter(|conn| conn.peer.counts()) else { return Ok(()) };
-        match self.addresses.take_request(conn.peer, rate, cx.now.mono) {
+        let began = self.meter.begin();
+        let verdict = self.addresses.take_request(conn.peer, rate, cx.now.mono);
+        self.meter.end(Feature::NetworkLimits, began);
+        match verdict {
             Verdict::Allow { .. } => Ok(()),
             Verdict::Deny { retry_after } => {
                 self.peer_offends(token, Offence::Limited, cx.now);

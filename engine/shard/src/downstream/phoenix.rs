@@ -11,14 +11,14 @@ use crate::downstream::encryption::with_payload;
 use crate::downstream::identity::of_plan;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
-use crate::idempotency::{Key, Reply, Scope, key_in};
+use crate::idempotency::{Key, Scope, key_in};
 use crate::lane::Lane;
 use crate::limits::{Mode, Permissions};
 use crate::mail::{PushRef, ReplyTo};
-use crate::message::{ClientPublish, Publish, Receipt, Target, TopicContent, TopicPublish};
+use crate::message::{Publish, Receipt, TopicContent, TopicPublish};
 use crate::policy::rules::Message;
-use crate::route;
 use crate::turn::{Cx, Shard};
+use crate::vsm::{Step, Topic};
 
 /// The answer to a topic nobody can join or has joined, as Phoenix words it.
 pub(crate) const UNMATCHED: &[u8] = br#"{"reason":"unmatched topic"}"#;
@@ -73,25 +73,50 @@ impl Shard {
             }
             plan => plan,
         };
+        let told = matches!(plan, Plan::Push { .. } | Plan::Publish { .. });
+        match told {
+            true => self.trace_session(link.session, &frame.event, cx),
+            false => drop(self.tracer.take_up(None)),
+        }
         if let Err(error) = self.allow_plan(token, link, frame, &plan, cx) {
-            self.reply_error(token, link, frame, &error, cx);
+            self.deny_frame(token, link, frame, &error, cx);
             return self.disproved(token, link, &error, cx);
         }
         if let Err(error) = self.charge_plan(token, link, &plan, cx) {
-            self.reply_error(token, link, frame, &error, cx);
+            self.deny_frame(token, link, frame, &error, cx);
             return Flow::Go;
         }
         let opened = match self.open_payload(link, &plan, cx) {
             Ok(opened) => opened,
             Err(error) => {
-                self.reply_error(token, link, frame, &error, cx);
+                self.deny_frame(token, link, frame, &error, cx);
                 return Flow::Go;
             }
         };
         let plan = with_payload(plan, opened.as_deref());
         if let Err(breach) = self.judge_plan(link, &plan, cx) {
+            self.trace_session_denied(link.session, &frame.event, &breach.error(), cx);
             return self.refuse_frame(token, link, frame, &breach, cx);
         }
+        if told {
+            self.trace_step(Step::Allowed, None, cx);
+        }
+        let flow = self.do_plan(token, link, frame, (plan, text), cx);
+        if told {
+            self.trace_end(Step::Answered, None, cx);
+        }
+        flow
+    }
+
+    /// Does what a frame asks for.
+    fn do_plan(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        frame: &Frame<'_>,
+        (plan, text): (Plan<'_>, Option<&str>),
+        cx: &mut Cx<'_>,
+    ) -> Flow {
         match plan {
             Plan::JoinGateway(join) => return self.join_gateway(token, link, frame, &join, text, cx),
             Plan::JoinMcp(join) => return self.join_mcp(token, link, frame, &join, text, cx),
@@ -116,6 +141,12 @@ impl Shard {
         Flow::Go
     }
 
+    /// Refuses a frame.
+    fn deny_frame(&mut self, token: Token, link: &Link, frame: &Frame<'_>, error: &Error, cx: &mut Cx<'_>) {
+        self.trace_session_denied(link.session, &frame.event, error, cx);
+        self.reply_error(token, link, frame, error, cx);
+    }
+
     /// Whether who is at the other end may do this; a join may say who that is.
     fn allow_plan(
         &mut self,
@@ -134,6 +165,9 @@ impl Shard {
             Plan::JoinMcp(join) => self.prove_join(token, link, join, cx),
             Plan::JoinTopic(join) => {
                 self.prove_join(token, link, join, cx)?;
+                if Topic::of_channel(&frame.topic).is_some() {
+                    self.may_watch(link.proof.who())?;
+                }
                 self.may_join(link.proof.who(), &frame.topic)
             }
             plan => match of_plan(plan) {
@@ -193,67 +227,6 @@ impl Shard {
         }
     }
 
-    /// A push on the client's own stream: for the backends that read pushes.
-    fn client_push(
-        &mut self,
-        token: Token,
-        link: &Link,
-        frame: &Frame<'_>,
-        event: &str,
-        payload: &str,
-        cx: &mut Cx<'_>,
-    ) {
-        let session = link.session.and_then(|id| self.sessions.get(id));
-        let client = session.map(|session| &*session.client);
-        let key = match push_key(client, event, payload) {
-            Ok(key) => key,
-            Err(error) => return self.reply_error(token, link, frame, &error, cx),
-        };
-        match key.as_ref().map(|key| self.keys.find(key, cx.now.mono)) {
-            Some(Ok(Some(Reply::Pushed { handlers }))) => {
-                self.stats.duplicates += 1;
-                return self.reply_accepted(token, link, frame, handlers, cx);
-            }
-            Some(Err(refusal)) => return self.reply_error(token, link, frame, &refusal.into(), cx),
-            Some(Ok(_)) | None => {}
-        }
-        if self.handlers > 0
-            && let Some(client) = client
-        {
-            let data = push_json(client, event, payload);
-            let publish = Publish::Client(Box::new(ClientPublish {
-                client: route::EVENTS.into(),
-                kind: "push".into(),
-                data,
-                target: Target::Auto,
-                lane: Lane::Normal,
-                ttl_ms: 0,
-                wait: None,
-                key: None,
-            }));
-            if let Err(error) = self.send_publish(publish, ReplyTo::Nobody, cx) {
-                return self.reply_error(token, link, frame, &error, cx);
-            }
-        }
-        let handlers = self.handlers;
-        if let Some(key) = &key {
-            self.keys.note(key, Reply::Pushed { handlers }, cx.now.mono);
-        }
-        self.reply_accepted(token, link, frame, handlers, cx);
-    }
-
-    fn reply_accepted(
-        &mut self,
-        token: Token,
-        link: &Link,
-        frame: &Frame<'_>,
-        handlers: u32,
-        cx: &mut Cx<'_>,
-    ) {
-        let body = format!(r#"{{"accepted":true,"handlers":{handlers}}}"#);
-        self.reply_to_frame(token, link, frame, Status::Ok, body.as_bytes(), cx);
-    }
-
     /// An event for everyone else on a topic. The reply comes from the topic's home.
     fn client_publish(
         &mut self,
@@ -277,6 +250,7 @@ impl Shard {
             Payload::Binary(payload) => TopicContent::Binary { event, payload: payload.into(), publisher },
         };
         let topic: Box<str> = (&*frame.topic).into();
+        self.trace_step(Step::Dispatched, Some(&topic), cx);
         let reply_to = match &frame.reference {
             None => ReplyTo::Nobody,
             Some(reference) => ReplyTo::Push {
@@ -285,11 +259,13 @@ impl Shard {
                     join_ref: frame.join_ref.as_deref().map(Into::into),
                     reference: (&**reference).into(),
                     topic: topic.clone(),
+                    traced: self.tracer.take_up(None),
                 }),
             },
         };
         let publish = Publish::Topic(Box::new(TopicPublish { topic, content, key }));
-        if let Err(error) = self.send_publish(publish, reply_to, cx) {
+        let sent = self.check_pressure(Lane::Normal).and_then(|()| self.send_publish(publish, reply_to, cx));
+        if let Err(error) = sent {
             self.reply_error(token, link, frame, &error, cx);
         }
     }
@@ -376,13 +352,6 @@ fn membership(link: &Link, frame: &Frame<'_>) -> Membership {
     }
 }
 
-/// The idempotency key of what a client pushes for backends.
-fn push_key(client: Option<&str>, event: &str, payload: &str) -> Result<Option<Key>, Error> {
-    let Some(text) = key_in(payload)? else { return Ok(None) };
-    let client = client.ok_or(Error::ClientIdRequired)?;
-    Key::new(Scope::Push { client }, &text, [event.as_bytes(), payload.as_bytes()]).map(Some)
-}
-
 /// The idempotency key of what a client pushes to a topic; a binary payload has none.
 fn event_key(
     client: Option<&str>,
@@ -394,18 +363,4 @@ fn event_key(
     let Some(text) = key_in(payload)? else { return Ok(None) };
     let scope = Scope::Event { topic, client: client.ok_or(Error::ClientIdRequired)? };
     Key::new(scope, &text, [event.as_bytes(), payload.as_bytes()]).map(Some)
-}
-
-/// A push as backends read it.
-fn push_json(client: &str, event: &str, payload: &str) -> Box<serde_json::value::RawValue> {
-    let mut json = Vec::with_capacity(payload.len() + 96);
-    json.extend_from_slice(b"{\"client_id\":");
-    weir_transports::json::write_str(&mut json, client);
-    json.extend_from_slice(b",\"type\":");
-    weir_transports::json::write_str(&mut json, &Message::Event { event, payload }.kind());
-    json.extend_from_slice(b",\"payload\":");
-    json.extend_from_slice(payload.as_bytes());
-    json.push(b'}');
-    let text = String::from_utf8(json).unwrap_or_default();
-    serde_json::value::RawValue::from_string(text).unwrap_or_default()
 }

@@ -153,7 +153,7 @@ impl Shard {
         conn.egress.hold(frames);
         let token = self.conns.insert(conn).ok()?;
         self.polls.put(key, Whereabouts::Here(token));
-        self.stats.longpoll.connections += 1;
+        self.stats.longpoll.open();
         self.alarm(wake, Alarm::Connection(token));
         Some(token)
     }

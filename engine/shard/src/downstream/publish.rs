@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
 
+use crate::downstream::control::Circuit;
 use crate::durable::{Kind, Name, Place, StreamRef, Unsettled, begin_topic, client_name, log_message};
 use crate::error::Error;
 use crate::idempotency::{Key, Reply};
@@ -12,17 +13,20 @@ use crate::limits::Rate;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
 use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
+use crate::metrics::Feature;
 use crate::outbox::Entry;
 use crate::policy::Verdict;
 use crate::route;
 use crate::stream::{Position, Sequence};
 use crate::turn::{Cx, Shard};
+use crate::vsm::Step;
 
 impl Shard {
     /// Sends a publish to its receiver's home; the receipt comes to `reply_to`.
     ///
     /// # Errors
-    /// `InsufficientResources` when the home cannot take another letter: nothing was accepted.
+    /// `InsufficientResources` when the home cannot take another letter, `BreakerOpen` when it could not too often:
+    /// nothing was accepted.
     pub(crate) fn send_publish(
         &mut self,
         publish: Publish,
@@ -38,8 +42,13 @@ impl Shard {
                 (route::home(&self.ring, &publish.topic), Mail::PublishTopic { from, reply_to, publish })
             }
         };
-        if !self.has_room(home, cx) {
-            return Err(Error::insufficient_resources());
+        if home != self.me {
+            self.check_circuit(Circuit::Router, cx)?;
+            let room = self.has_room(home, cx);
+            self.circuit_ended(Circuit::Router, room, cx);
+            if !room {
+                return Err(Error::insufficient_resources());
+            }
         }
         self.send(home, letter, cx);
         Ok(())
@@ -53,7 +62,9 @@ impl Shard {
         publish: &ClientPublish,
         cx: &mut Cx<'_>,
     ) {
+        self.trace_received(Some(&publish.client), &publish.kind, cx);
         if let Some(known) = self.begin_key(publish.key.as_deref(), cx) {
+            self.tracer.take_up(None);
             return match (known, publish.wait) {
                 (Ok(receipt), Some(wait)) => {
                     let id = self.sessions.find(&publish.client);
@@ -64,18 +75,27 @@ impl Shard {
         }
         match self.append_client(publish, cx) {
             Ok((id, receipt)) => {
+                self.trace_step(Step::Allowed, None, cx);
+                self.tracer.placed(receipt.lane, receipt.position.sequence);
+                self.trace_end(Step::Dispatched, Some(receipt.lane.name()), cx);
                 let stream = StreamRef::Client(id);
                 let patience = publish.wait.map(|wait| cx.now.mono.plus(wait));
                 let key = publish.key.clone();
                 self.appended(Unsettled { stream, from, reply_to, receipt, patience, key }, cx);
             }
-            Err(error) => self.receipt(from, reply_to, Err(error), cx),
+            Err(error) => {
+                self.trace_denied(Some(&publish.client), &publish.kind, &error, cx);
+                self.receipt(from, reply_to, Err(error), cx);
+            }
         }
     }
 
     /// Begins what is published under a key; answers if it is not to be done: it has been, or may not be.
     fn begin_key(&mut self, key: Option<&Key>, cx: &Cx<'_>) -> Option<Result<Receipt, Error>> {
-        match self.keys.find(key?, cx.now.mono) {
+        let began = self.meter.begin();
+        let found = self.keys.find(key?, cx.now.mono);
+        self.meter.end(Feature::Idempotency, began);
+        match found {
             Ok(Some(Reply::Published(receipt))) => {
                 self.stats.duplicates += 1;
                 Some(Ok(Receipt { duplicate: true, ..receipt }))
@@ -87,6 +107,7 @@ impl Shard {
     }
 
     fn append_client(&mut self, publish: &ClientPublish, cx: &mut Cx<'_>) -> Result<(Token, Receipt), Error> {
+        self.check_pressure(publish.lane)?;
         self.check_log()?;
         let id = self.open_session(&publish.client, cx)?;
         let limits = self.config.outbox.clone();
@@ -147,6 +168,7 @@ impl Shard {
     }
 
     fn append_topic(&mut self, publish: &TopicPublish, cx: &Cx<'_>) -> Result<(Arc<str>, Receipt), Error> {
+        self.check_pressure(Lane::Normal)?;
         self.check_log()?;
         let room = self.outbox_bytes_max().saturating_sub(self.stats.outbox_bytes as usize);
         let Shard { topics, random, journal, .. } = self;

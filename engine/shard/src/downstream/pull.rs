@@ -56,6 +56,7 @@ impl Shard {
         }
         let taken = self.take(token, session, carrier, cx);
         self.changed(session);
+        self.trace_delivered(session, cx);
         match taken {
             Ok(Rest::Nothing) => {}
             Ok(Rest::More) => self.hungry.push(token),
@@ -118,7 +119,7 @@ impl Shard {
 
     /// Writes messages, the most urgent lane first.
     fn take(&mut self, token: Token, id: Token, carrier: Carrier, cx: &mut Cx<'_>) -> Result<Rest, Overflow> {
-        let Shard { conns, sessions, config, stats, dirty, deflater, encryption, random, .. } = self;
+        let Shard { conns, sessions, config, stats, dirty, deflater, encryption, random, meter, .. } = self;
         let (Some(conn), Some(session)) = (conns.get_mut(token), sessions.get_mut(id)) else {
             return Ok(Rest::Nothing);
         };
@@ -127,7 +128,7 @@ impl Shard {
         let now = cx.now.mono;
         let mut ledger = mailbox.ledger.take();
         let bundle = ledger.as_ref().and_then(|ledger| ledger.pace.bundle());
-        let mut pen = Pen { config, deflater, dirty, encryption, out: cx.out };
+        let mut pen = Pen { config, deflater, dirty, encryption, out: cx.out, meter };
         let sealed_for = conn.stage.is_encrypted().then_some(&**client);
         let mut sheet = Sheet { token, sealed_for, conn, epoch: Some(*epoch), bundle, bytes: 0, sent: 0 };
         let rest = loop {
@@ -151,10 +152,14 @@ impl Shard {
             if !taken && mark.skipped == 0 {
                 mark.skipped = sequence;
             }
-            let again = sequence <= mark.again;
+            let (again, replayed) = (sequence <= mark.again, sequence <= mark.replay);
             marks.advance(lane, sequence);
             if !taken {
                 continue;
+            }
+            // What came in the second in which the connection began may have waited for it.
+            if !again && !replayed && sheet.conn.since().is_some_and(|since| entry.at.as_secs() > since) {
+                sheet.conn.stage.traffic(stats).delivered(now.since(entry.at));
             }
             stream.written = stream.written.max(sequence);
             if let Some(ledger) = &mut ledger {

@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
+use crate::metrics::Feature;
 use crate::policy::auth::Principal;
 use crate::policy::suspicion::Who;
 use crate::policy::{Provenance, Verdict};
@@ -79,7 +80,9 @@ impl Shard {
             }
             _ => {
                 let (name, rate) = self.payer(head, raw.who());
+                let began = self.meter.begin();
                 let (verdict, standing) = self.backends.take(name, &rate, cx.now.mono);
+                self.meter.end(Feature::RateLimits, began);
                 terms.standing = standing;
                 if let Some(name) = name
                     && let Err(error) = self.let_in(Who::Client(name), cx.now)
@@ -206,6 +209,7 @@ impl Shard {
     ) -> Outcome {
         let sent = publish.and_then(|publish| {
             self.may_publish(who, &publish)?;
+            self.check_pressure(publish.lane())?;
             let publish = self.judge_publish(publish, who, backend, cx)?;
             let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
             self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
@@ -234,6 +238,7 @@ impl Shard {
                 .take_for_line(at, payer, cx)
                 .and_then(|()| Publish::parse(Receiver::Named, None, line))
                 .and_then(|publish| self.may_publish(raw.who(), &publish).map(|()| publish))
+                .and_then(|publish| self.check_pressure(publish.lane()).map(|()| publish))
                 .and_then(|publish| self.judge_publish(publish, raw.who(), payer.0, cx))
                 .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
             left += u32::from(sent.is_ok());

@@ -125,11 +125,11 @@ impl Shard {
         entry: &Entry,
         cx: &mut Cx<'_>,
     ) -> Option<Carrier> {
-        let Shard { conns, sessions, config, stats, dirty, deflater, encryption, .. } = self;
+        let Shard { conns, sessions, config, stats, dirty, deflater, encryption, meter, .. } = self;
         let session = sessions.get(id)?;
         let course = session.routing().course(session.links.up(), &config.routing);
         let lane = place.map_or(Lane::Normal, |(lane, _)| lane);
-        let mut pen = Pen { config, deflater, dirty, encryption, out: cx.out };
+        let mut pen = Pen { config, deflater, dirty, encryption, out: cx.out, meter };
         let mut went = None;
         for &LinkRef { token, carrier } in session.links.as_slice() {
             let Some(conn) = conns.get_mut(token) else { continue };

@@ -9,6 +9,7 @@ use crate::downstream::connection::{Link, Speaks};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::limits::Permissions;
+use crate::metrics::Feature;
 use crate::policy::Verdict;
 use crate::policy::auth::Standing;
 use crate::policy::suspicion::Offence;
@@ -53,7 +54,10 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
         session.received = session.received.saturating_add(1);
         session.heard = cx.now.mono;
-        match session.bucket.take(&rate, cx.now.mono) {
+        let began = self.meter.begin();
+        let verdict = session.bucket.take(&rate, cx.now.mono);
+        self.meter.end(Feature::RateLimits, began);
+        match verdict {
             Verdict::Allow { .. } => Ok(()),
             Verdict::Deny { retry_after } => {
                 self.stats.limited += 1;
@@ -67,7 +71,11 @@ impl Shard {
     pub(crate) fn put_text(&mut self, token: Token, link: &Link, payload: &[u8], cx: &mut Cx<'_>) {
         let mut deflater = self.deflater.take();
         let deflate = link.deflate_for(payload.len(), &self.config, &mut deflater);
+        let began = deflate.is_some().then(|| self.meter.begin());
         self.put(token, cx, |out| link.write_text(out, payload, deflate));
+        if let Some(began) = began {
+            self.meter.end(Feature::Compression, began);
+        }
         self.deflater = deflater;
         link.traffic(&mut self.stats).messages_out += 1;
     }

@@ -10,8 +10,9 @@ use crate::channels::Plan;
 use crate::downstream::connection::Link;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
-use crate::limits::Effect;
+use crate::limits::{Effect, Role};
 use crate::message::{Publish, TopicContent};
+use crate::metrics::Feature;
 use crate::policy::auth::Principal;
 use crate::policy::rules::{Breach, Law, Message, Sender};
 use crate::policy::suspicion::Offence;
@@ -30,8 +31,8 @@ impl Shard {
             Plan::Publish { event, payload: Payload::Binary(payload) } => Message::Binary { event, payload },
             _ => return Ok(()),
         };
-        let breaches =
-            self.rules.judge(&message, Sender::Client, link.proof.standing().map(|standing| standing.role));
+        let role = link.proof.standing().map(|standing| standing.role);
+        let breaches = self.judge(&message, Sender::Client, role);
         if breaches.is_empty() {
             return Ok(());
         }
@@ -82,7 +83,7 @@ impl Shard {
             },
         };
         let message = Message::Envelope { kind, data };
-        let breaches = self.rules.judge(&message, Sender::Backend, who.map(|who| who.role));
+        let breaches = self.judge(&message, Sender::Backend, who.map(|who| who.role));
         self.breached(breaches, backend, &message, cx.now).map_err(|breach| breach.error())?;
         Ok(publish)
     }
@@ -90,9 +91,16 @@ impl Shard {
     /// Reports what looks like an injection in the parameters of an MCP request; nothing is refused for it.
     pub(crate) fn report_params(&mut self, method: &str, params: &str, cx: &Cx<'_>) {
         let message = Message::Event { event: method, payload: params };
-        let breaches = self.rules.judge(&message, Sender::Mcp, None);
+        let breaches = self.judge(&message, Sender::Mcp, None);
         // None of them refuses.
         let _ = self.breached(breaches, None, &message, cx.now);
+    }
+
+    fn judge(&mut self, message: &Message<'_>, sender: Sender, role: Option<Role>) -> Vec<Breach> {
+        let began = self.meter.begin();
+        let breaches = self.rules.judge(message, sender, role);
+        self.meter.end(Feature::Rules, began);
+        breaches
     }
 
     /// Writes down what a message breaks; the error is what refuses it.

@@ -4,6 +4,7 @@ use weir_ring::op::{Errno, Op};
 use weir_ring::token::Token;
 
 use crate::downstream::connection::{Link, Speaks, Stage, Watch};
+use crate::downstream::control::Circuit;
 use crate::downstream::egress::{Overflow, Stuck, Wrote};
 use crate::tls::Exhausted;
 use crate::turn::{Cx, Shard};
@@ -107,6 +108,8 @@ impl Shard {
         conn.heard = cx.now.mono;
         conn.egress.count(&mut self.queued);
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
+        // The tail was counted when it was sent.
+        self.stats.bytes_out += bytes.len().saturating_sub(tail.len()) as u64;
         cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
         self.hold_input(token, cx);
     }
@@ -127,6 +130,7 @@ impl Shard {
             Ok(None) => {}
             Ok(Some(bytes)) => {
                 conn.egress.count(&mut self.queued);
+                self.stats.bytes_out += bytes.len() as u64;
                 cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
                 return;
             }
@@ -165,13 +169,23 @@ impl Shard {
 
     /// The connection is broken: nothing more can be said on it.
     pub(crate) fn broken(&mut self, token: Token, cx: &mut Cx<'_>) {
-        if let Some(conn) = self.conns.get_mut(token) {
-            match &conn.stage {
-                Stage::WebSocket(_) => self.stats.websocket.errors += 1,
-                Stage::Poll(_) => self.stats.longpoll.errors += 1,
-                Stage::Sse(_) => self.stats.http_sse.errors += 1,
-                _ => {}
+        let fresh = match self.conns.get_mut(token).map(|conn| &mut conn.stage) {
+            Some(Stage::WebSocket(link)) => {
+                self.stats.websocket.errors += 1;
+                (!std::mem::replace(&mut link.lasted, true)).then_some(Circuit::WebSocket)
             }
+            Some(Stage::Sse(feed)) => {
+                self.stats.http_sse.errors += 1;
+                (!std::mem::replace(&mut feed.lasted, true)).then_some(Circuit::HttpSse)
+            }
+            Some(Stage::Poll(_)) => {
+                self.stats.longpoll.errors += 1;
+                None
+            }
+            _ => None,
+        };
+        if let Some(circuit) = fresh {
+            self.circuit_ended(circuit, false, cx);
         }
         self.fail(token, cx);
     }

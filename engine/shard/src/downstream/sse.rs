@@ -8,11 +8,13 @@ use weir_transports::sse;
 use std::time::Duration;
 
 use crate::downstream::connection::{Feed, Filter, Stage, Watch};
+use crate::downstream::control::Circuit;
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::failover::Parting;
 use crate::downstream::identity::{self, Proof};
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::opening::{Opened, Opening};
+use crate::downstream::watching::Watching;
 use crate::error::Error;
 use crate::mail::Mail;
 use crate::policy::routing::Carrier;
@@ -61,19 +63,24 @@ impl Shard {
         }
         let opened = Opening::of_head(head).and_then(|opening| {
             self.recovery(&opening, client, cx)?;
+            let watching = self.watching(head, raw.who())?;
             self.spend_ticket(head, cx)?;
             if !events {
                 self.let_client_in(client, cx.now)?;
+                self.admit_newcomer(client, raw.who())?;
             }
+            self.check_circuit(Circuit::HttpSse, cx)?;
             let session = self.open_session(client, cx)?;
             if !events {
                 self.claim(token, session, raw.who(), cx)?;
             }
-            Ok((session, self.take_stream(token, session, Carrier::Sse, opening, raw.who(), cx)?))
+            Ok((session, self.take_stream(token, session, Carrier::Sse, opening, raw.who(), cx)?, watching))
         });
         let proof = Proof::new(raw.who.cloned(), cx.now.wall);
         match opened {
-            Ok((session, opened)) => self.open_feed(token, head, (session, proof), opened, cx),
+            Ok((session, opened, watching)) => {
+                self.open_feed(token, head, (session, proof, watching), opened, cx);
+            }
             Err(error) => return self.refuse(token, &error, terms, cx),
         }
         Outcome::Gone
@@ -83,7 +90,7 @@ impl Shard {
         &mut self,
         token: Token,
         head: &Head<'_>,
-        (session, proof): (Token, Proof),
+        (session, proof, watching): (Token, Proof, Option<Box<Watching>>),
         opened: Opened,
         cx: &mut Cx<'_>,
     ) {
@@ -97,12 +104,24 @@ impl Shard {
         let filter = filtered.then(|| Box::new(filter));
         let since = cx.now.mono.as_secs();
         self.watch_proof(token, &proof, cx.now);
-        let feed = Feed { session, proof, marks, since, heartbeat, filter, ndjson, encrypted, broke: false };
+        let feed = Feed {
+            session,
+            proof,
+            marks,
+            since,
+            heartbeat,
+            filter,
+            watching,
+            ndjson,
+            encrypted,
+            lasted: false,
+            broke: false,
+        };
         let Some(conn) = self.conns.get_mut(token) else { return };
         conn.stage = Stage::Sse(Box::new(feed));
         conn.heard = cx.now.mono;
         cx.out.ops.push(Watch::Parked.op(token, conn.socket));
-        self.stats.http_sse.connections += 1;
+        self.stats.http_sse.open();
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         let terms = self.terms(head);
         self.put_head(token, headers, &terms, cx, |out, headers| {
@@ -122,6 +141,7 @@ impl Shard {
         if events {
             self.count_handlers(session, cx);
         }
+        self.watch_topics(token, cx);
         self.wake_by(token, heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL)));
         self.hungry.push(token);
     }
@@ -140,7 +160,10 @@ impl Shard {
             feed.heartbeat = cx.now.mono.plus(interval);
         }
         let next = feed.heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL));
-        if conn.egress.is_blocked() {
+        if !std::mem::replace(&mut feed.lasted, true) {
+            self.circuit_ended(Circuit::HttpSse, true, cx);
+        }
+        if self.conns.get(token)?.egress.is_blocked() {
             return Some(next);
         }
         let timestamp = cx.stamp.get().to_owned();
@@ -155,8 +178,14 @@ impl Shard {
     }
 
     /// A stream has ended.
-    pub(crate) fn forget_feed(&mut self, token: Token, feed: Feed, cx: &mut Cx<'_>) {
+    pub(crate) fn forget_feed(&mut self, token: Token, mut feed: Feed, cx: &mut Cx<'_>) {
         self.stats.http_sse.connections -= 1;
+        if let Some(watching) = feed.watching.take() {
+            self.unwatch(*watching, cx);
+        }
+        if !feed.lasted {
+            self.circuit_ended(Circuit::HttpSse, true, cx);
+        }
         let Some(session) = self.sessions.get(feed.session) else { return };
         let events = &*session.client == route::EVENTS;
         let Feed { marks, since, broke, .. } = &feed;

@@ -1,5 +1,7 @@
 //! A client's own stream from its first connection to its end: opened, continued, told about, forgotten in time.
 
+use std::time::Duration;
+
 use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Version};
@@ -188,7 +190,7 @@ impl Shard {
         let age_max = self.config.outbox.age_max;
         let next = if away { session.heard.plus(idle) } else { cx.now.mono.plus(age_max) };
         if session.watched {
-            self.alarm(next.max(cx.now.mono.plus(std::time::Duration::from_secs(1))), Alarm::Session(id));
+            self.alarm(next.max(cx.now.mono.plus(Duration::from_secs(1))), Alarm::Session(id));
         }
     }
 
@@ -214,6 +216,18 @@ impl Shard {
         } else if !std::mem::replace(&mut session.watched, true) {
             self.alarm(now.plus(idle), Alarm::Session(id));
         }
+    }
+
+    /// Forgets clients that are away for as long; says how many.
+    pub(crate) fn clean_up(&mut self, idle: Duration, cx: &mut Cx<'_>) -> usize {
+        let gone = |session: &Session| session.is_away() && cx.now.mono >= session.heard.plus(idle);
+        let gone: Vec<Token> =
+            self.sessions.iter().filter(|(_, session)| gone(session)).map(|(id, _)| id).collect();
+        for id in &gone {
+            self.close_ledger(*id, cx);
+            self.forget_session(*id);
+        }
+        gone.len()
     }
 
     fn forget_session(&mut self, id: Token) {

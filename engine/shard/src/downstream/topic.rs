@@ -8,6 +8,7 @@ use weir_transports::phoenix::{self, Frame, Status};
 use crate::channels::Join;
 use crate::channels::topics::Past;
 use crate::downstream::connection::{Channel, Joined, Link, Presence, Speaks};
+use crate::downstream::control::Circuit;
 use crate::downstream::fan_out::{is_open, serializer};
 use crate::downstream::phoenix::Addressee;
 use crate::downstream::presence::presence_json;
@@ -21,6 +22,7 @@ use crate::message::{Receipt, State};
 use crate::route;
 use crate::stream::Position;
 use crate::turn::{Cx, Shard};
+use crate::vsm::Topic;
 
 /// Bytes of a topic's past sent to a subscriber at once.
 const PAST_BYTES: usize = 64 << 10;
@@ -106,6 +108,9 @@ impl Shard {
     ) {
         let present = tracking.map(|tracking| self.track(from, subscriber, &topic, &tracking, cx));
         self.send_fresh(&topic, cx);
+        if Topic::of_channel(&topic).is_some() {
+            self.tell_audience(Arc::clone(&topic), true, cx);
+        }
         let Shard { topics, random, journal, .. } = self;
         let owned = topics.open(&topic, || begin_topic(random, journal, &topic), cx.now.mono);
         let part = PAST_BYTES.min(self.config.queue_bytes_max / 4);
@@ -122,6 +127,9 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let token = subscriber.token;
+        if self.watch_answered(token, &topic, cx) {
+            return;
+        }
         let lent = self.lend_link(token);
         let current = lent.as_ref().is_some_and(|link| {
             link.channel(&topic).is_some_and(|channel| channel.ticket == subscriber.ticket)
@@ -282,6 +290,9 @@ impl Shard {
     /// A WebSocket has ended: its topics and its session learn of it.
     pub(crate) fn forget_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
         link.traffic(&mut self.stats).connections -= 1;
+        if !link.lasted && !matches!(link.speaks, Speaks::Polled(_)) {
+            self.circuit_ended(Circuit::WebSocket, true, cx);
+        }
         for channel in std::mem::take(&mut link.channels) {
             if let Joined::Mcp { session } = channel.state {
                 self.forget_rpc(session);
@@ -322,20 +333,7 @@ impl Shard {
         outcome: Result<Receipt, Error>,
         cx: &mut Cx<'_>,
     ) {
-        let Some(link) = self.lend_link(token) else { return };
-        // The join may be over by now, and a reply after its `phx_close` is nobody's.
-        let joined = link.channel(&push.topic);
-        if !joined.is_some_and(|channel| push.join_ref.is_none() || channel.join_ref == push.join_ref) {
-            return self.return_link(token, link, cx);
-        }
-        let (status, body) = match outcome {
-            Ok(receipt) => (Status::Ok, delivered_json(receipt)),
-            Err(error) => (Status::Error, self.error_body(&link, &error, cx)),
-        };
-        let (reference, topic) = (&*push.reference, &*push.topic);
-        let to = Addressee { join_ref: push.join_ref.as_deref(), reference, topic };
-        self.reply(token, &link, to, status, &body, cx);
-        self.return_link(token, link, cx);
+        self.answer_push(token, push, outcome.map(delivered_json), cx);
     }
 }
 

@@ -9,6 +9,7 @@ use weir_transports::phoenix::{Version, longpoll};
 use weir_transports::websocket::{self, Deflate, Deflater, Message, Opcode, close, handshake};
 
 use crate::downstream::connection::{Link, Parcel, ParcelStage, Speaks, Stage, Watch};
+use crate::downstream::control::Circuit;
 use crate::downstream::endpoint::Endpoint;
 use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::identity::{self, Proof};
@@ -103,6 +104,7 @@ impl Shard {
         let named = Opening::of_head(head)
             .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
             .and_then(|()| self.spend_ticket(head, cx))
+            .and_then(|()| self.check_circuit(Circuit::WebSocket, cx))
             .and_then(|()| self.name_link(token, &mut link, named, cx));
         if let Err(error) = named {
             return self.refuse(token, &error, terms, cx);
@@ -221,7 +223,7 @@ impl Shard {
         cx.out.ops.push(link.watch.op(token, conn.socket));
         conn.stage = Stage::WebSocket(Box::new(link));
         conn.heard = cx.now.mono;
-        self.stats.websocket.connections += 1;
+        self.stats.websocket.open();
         self.wake_by(token, wake);
     }
 
@@ -233,6 +235,7 @@ impl Shard {
         }
         let flow = self.messages(token, &mut link, bytes, cx);
         if let Some((to, join, rest)) = flow {
+            self.link_lasted(&mut link, cx);
             let Link { speaks, deflate, proof, opening, .. } = *link;
             let stage = ParcelStage::WebSocket { speaks, deflate, who: proof.who, opening, join };
             self.stats.websocket.connections -= 1;
@@ -324,7 +327,10 @@ impl Shard {
                 self.answer_close(token, code, cx);
                 return Flow::Stop;
             }
-            Message::Text(_) | Message::Binary(_) => self.stats.websocket.messages_in += 1,
+            Message::Text(_) | Message::Binary(_) => {
+                self.stats.websocket.messages_in += 1;
+                self.link_lasted(link, cx);
+            }
         }
         match (link.speaks, message) {
             (Speaks::Echo, message) => self.echo(token, link, message, cx),
@@ -337,6 +343,13 @@ impl Shard {
             }
             (Speaks::Undecided, Message::Text(text)) => self.first_text(token, link, text, cx),
             _ => self.close_link(token, close::UNSUPPORTED_DATA, "binary messages are for Phoenix V2", cx),
+        }
+    }
+
+    /// A link has been of use.
+    fn link_lasted(&mut self, link: &mut Link, cx: &mut Cx<'_>) {
+        if !std::mem::replace(&mut link.lasted, true) {
+            self.circuit_ended(Circuit::WebSocket, true, cx);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::downstream::connection::{Connection, Filter, Stage};
 use crate::downstream::egress::{Egress, Overflow, Wrote};
 use crate::encryption::Encryption;
 use crate::limits::Config;
+use crate::metrics::{Feature, Meter};
 use crate::outbox::Entry;
 use crate::route;
 use crate::stream::Epoch;
@@ -38,6 +39,7 @@ pub(crate) struct Pen<'a> {
     pub dirty: &'a mut Vec<Token>,
     pub encryption: &'a mut Encryption,
     pub out: &'a mut Output,
+    pub meter: &'a mut Meter,
 }
 
 /// One connection while it is written to.
@@ -87,7 +89,12 @@ impl Sheet<'_> {
 
     /// False if the connection's filter does not let it through.
     fn put(&mut self, body: &[u8], pen: &mut Pen<'_>) -> Result<bool, Overflow> {
-        let sealed = self.sealed_for.map(|client| seal_data(pen.encryption, client, body));
+        let sealed = self.sealed_for.map(|client| {
+            let began = pen.meter.begin();
+            let sealed = seal_data(pen.encryption, client, body);
+            pen.meter.end(Feature::Encryption, began);
+            sealed
+        });
         let payload = encode(&self.conn.stage, self.epoch, sealed.as_deref().unwrap_or(body));
         if payload.is_empty() {
             return Ok(false);
@@ -147,7 +154,12 @@ fn write(conn: &mut Connection, payload: &[u8], pen: &mut Pen<'_>) -> Result<Wro
     match conn.stage.link() {
         Some(link) => {
             let deflate = link.deflate_for(payload.len(), pen.config, pen.deflater);
-            conn.egress.message(pen.out, max, |out| link.write_text(out, payload, deflate))
+            let began = deflate.is_some().then(|| pen.meter.begin());
+            let wrote = conn.egress.message(pen.out, max, |out| link.write_text(out, payload, deflate));
+            if let Some(began) = began {
+                pen.meter.end(Feature::Compression, began);
+            }
+            wrote
         }
         None => conn.egress.message(pen.out, max, |out| out.extend_from_slice(payload)),
     }

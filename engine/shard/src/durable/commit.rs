@@ -13,7 +13,6 @@ use crate::durable::record::{Kind, Message, Name, Numbers, Place, Record};
 use crate::error::Error;
 use crate::idempotency::{Key, Reply};
 use crate::lane::Lane;
-use crate::mail::Trouble;
 use crate::mailbox::{LaneStream, Mailbox};
 use crate::message::Receipt;
 use crate::outbox::Entry;
@@ -21,6 +20,7 @@ use crate::random::Random;
 use crate::session::Session;
 use crate::stream::Epoch;
 use crate::turn::{Cx, Shard};
+use crate::vsm::{Cause, Feeling};
 
 /// Bytes of one batch that speak of streams only because older segments are to go: others wait for it.
 const SWEEP_BYTES: usize = 64 << 10;
@@ -55,7 +55,7 @@ impl Shard {
         let Some(journal) = &mut self.journal else { return };
         match journal.appended(bytes, errno, cx.now.mono) {
             Outcome::Durable(waiting) => {
-                self.trouble(Trouble::Storage, false, cx);
+                self.feel(Cause::Storage, Feeling::Pleasure, cx);
                 waiting.iter().for_each(|one| self.reveal(one));
                 for one in waiting {
                     self.tell_settled(one, cx);
@@ -63,7 +63,7 @@ impl Shard {
             }
             Outcome::Refused(waiting) => {
                 self.stats.log.refused += 1;
-                self.trouble(Trouble::Storage, true, cx);
+                self.feel(Cause::Storage, Feeling::Pain, cx);
                 for one in &waiting {
                     self.roll_back(&one.stream);
                 }

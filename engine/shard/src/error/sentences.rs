@@ -2,6 +2,12 @@
 
 pub(super) const RATE_LIMITED: &str =
     "The client has used up its request limit; wait for retry_after milliseconds.";
+pub(super) const METHOD_LIMITED: &str =
+    "The client has used up its limit of this method; wait for retry_after milliseconds.";
+pub(super) const ADDRESS_LIMITED: &str =
+    "This network address connects or asks faster than one may; wait for retry_after milliseconds.";
+pub(super) const TOO_MANY_CONNECTIONS: &str =
+    "This network address has as many connections as one may; close one, or wait and try again.";
 pub(super) const BLACKLISTED: &str =
     "The operator of this server keeps this client or address out; ask there.";
 pub(super) const SUSPICIOUS: &str = "The client or its address has lately sent too much that is wrong or too often reconnected; wait for \
@@ -26,8 +32,14 @@ pub(super) const HOST: &str = "The request is for a host that this server is not
     should be.";
 pub(super) const INSUFFICIENT_RESOURCES: &str =
     "The server is at its limit of memory or connections; wait and try again.";
+pub(super) const LOAD_SHED: &str = "The server has more to do than it can, and refuses messages of this priority so that more urgent ones \
+    are in time; wait for retry_after milliseconds.";
+pub(super) const POOL_TIMEOUT: &str =
+    "All connections to the server behind are in use; wait for retry_after milliseconds.";
 pub(super) const STORAGE: &str = "The server's disk is full or fails, so that nothing can be accepted that must outlive the server; \
     tell its operator, wait and try again.";
+pub(super) const HANDLER: &str =
+    "The endpoint that handles these messages does not answer or fails; try again, or ask its operator.";
 pub(super) const DRAINING: &str = "The server is stopping and takes nothing new; wait and connect again.";
 pub(super) const UNACKNOWLEDGED: &str = "The client has not acknowledged the message in timeout_ms; it is in the state this answer names, and \
     stays there.";

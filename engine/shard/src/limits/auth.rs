@@ -120,6 +120,8 @@ pub struct Revocation {
 pub struct Role(pub u8);
 
 impl Role {
+    /// Whose clients come before those of other roles.
+    pub const PREMIUM: Role = Role(1);
     /// Whose token names no role.
     pub const USER: Role = Role(2);
     /// Who proves nothing, or has a role that nobody knows.

@@ -18,6 +18,9 @@ pub struct Upstream {
     pub share: bool,
     /// Connections to it, or children.
     pub pool: Pool,
+    /// Its share of the connections that all upstreams may have together, relative to the others', at least 1.
+    /// Default 1.
+    pub weight: u32,
     /// How long an answer may take; begins again with each sign of progress. Default 60 s.
     pub timeout: Duration,
     /// How long an answer may take, progress or not. Default 600 s.
@@ -62,7 +65,7 @@ pub enum TargetKind {
 }
 
 /// Bounds of one shard's connections to one upstream; the process's are divided already.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Connections or children that may stay, at least 1. Default 100 over all shards.
     pub size: u32,
@@ -76,13 +79,22 @@ pub struct Pool {
     pub queue: u32,
 }
 
-/// When an upstream's circuit breaker opens.
+impl Pool {
+    /// Connections there may be at once.
+    pub fn most(&self) -> u32 {
+        self.size.saturating_add(self.overflow)
+    }
+}
+
+/// When a circuit breaker opens, and closes again.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Breaker {
     /// The part of the requests in `window` that must fail, above 0 and at most 1. Default 0.5.
     pub threshold: f64,
-    /// How long it stays open before one request is let through. Default 30 s.
+    /// How long it stays open before a few requests are let through. Default 30 s.
     pub timeout: Duration,
+    /// How many are let through then; all of them must succeed. At least 1. Default 3.
+    pub probes: u32,
     /// Requests in `window` below which it stays closed. Default 10.
     pub minimum: u32,
     /// How far back requests count. Default 10 s.
@@ -119,6 +131,15 @@ pub enum Prefix {
 /// What the built-in server is called beside others; no upstream may be called so.
 pub const BUILTIN_NAME: &str = "weir";
 
+/// The defaults.
+pub(super) const BREAKER: Breaker = Breaker {
+    threshold: 0.5,
+    timeout: Duration::from_secs(30),
+    probes: 3,
+    minimum: 10,
+    window: Duration::from_secs(10),
+};
+
 impl Default for Upstream {
     /// An upstream that has neither name nor target yet.
     fn default() -> Self {
@@ -137,12 +158,8 @@ impl Default for Upstream {
             timeout_max: Duration::from_secs(600),
             failover_threshold: 3,
             health_check_interval: Duration::from_secs(10),
-            breaker: Breaker {
-                threshold: 0.5,
-                timeout: Duration::from_secs(30),
-                minimum: 10,
-                window: Duration::from_secs(10),
-            },
+            weight: 1,
+            breaker: BREAKER,
             headers: Vec::new(),
             credential: None,
         }

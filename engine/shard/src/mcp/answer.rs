@@ -6,6 +6,7 @@ use weir_transports::mcp::{Era, code};
 use crate::mcp::outlet::{Delivery, Outlet};
 use crate::turn::{Cx, Shard};
 use crate::upstream::{UpstreamFault, UpstreamId};
+use crate::vsm::Step;
 
 /// Why a request is refused, as JSON-RPC has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +62,7 @@ impl Shard {
         let mut message = std::mem::take(&mut self.mcp.message);
         message.clear();
         let Refusal { code, message: sentence, data } = refusal;
+        self.trace_end(Step::Answered, Some(sentence), cx);
         jsonrpc::error(&mut message, Some(&id), *code, sentence, data.as_deref());
         self.mcp_deliver(outlet, Delivery::Answer { status: status_of(era, *code) }, &message, cx);
         self.mcp.message = message;
@@ -68,6 +70,14 @@ impl Shard {
 
     /// What a client is told of a server that did not answer.
     pub(crate) fn fault(&self, server: UpstreamId, why: &UpstreamFault) -> Refusal {
-        Refusal::new(code::INTERNAL_ERROR, format!("the server {} {why}", self.server_name(server)))
+        let timeout =
+            self.config.upstreams.get(usize::from(server.0)).map(|upstream| upstream.breaker.timeout);
+        let data = why.error(timeout.unwrap_or_default()).map(|error| {
+            let mut data = Vec::new();
+            error.write_json(&mut data);
+            data
+        });
+        let message = format!("the server {} {why}", self.server_name(server));
+        Refusal { code: code::INTERNAL_ERROR, message, data }
     }
 }

@@ -11,6 +11,7 @@ use crate::mcp::listen::Listen;
 use crate::mcp::local::Nap;
 use crate::mcp::merge::Merge;
 use crate::mcp::outlet::{Client, Outlet};
+use crate::operation::Traced;
 use crate::policy::auth::Principal;
 use crate::upstream::UpstreamId;
 
@@ -37,6 +38,8 @@ pub(crate) struct Call {
     pub(crate) asked: Option<Box<Unsent>>,
     /// How often the upstream needed input.
     pub(crate) rounds: u32,
+    /// What is told of it.
+    pub(crate) traced: Option<Box<Traced>>,
     /// What has to happen before it is answered.
     pub(crate) work: Work,
 }

@@ -1,8 +1,16 @@
 //! What is under way, in numbers.
 
+use crate::mcp::Mcp;
 use crate::mcp::conversation::Whose;
 use crate::metrics::McpStats;
 use crate::turn::Shard;
+
+impl Mcp {
+    /// Requests of clients under way.
+    pub(crate) fn calls_under_way(&self) -> u32 {
+        self.calls.len()
+    }
+}
 
 impl Shard {
     /// What the shard holds for MCP clients now.

@@ -16,6 +16,7 @@ use crate::mcp::wire_id;
 use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 use crate::upstream::{Ask, UpstreamFault, UpstreamId};
+use crate::vsm::Step;
 
 /// The name of no leg.
 pub(crate) const NO_LEG: Token = Token { index: u32::MAX, generation: 0 };
@@ -76,6 +77,7 @@ impl Shard {
             method: request.method,
             asked: None,
             rounds: 0,
+            traced: self.tracer.take_up(None),
             work,
         };
         let full = |_| {
@@ -98,7 +100,9 @@ impl Shard {
 
     /// Forgets a call. Its legs are none any more.
     pub(crate) fn end_call(&mut self, call: Token) -> Option<Call> {
-        let ended = self.mcp.calls.remove(call)?;
+        let mut ended = self.mcp.calls.remove(call)?;
+        // Its answer, if there is one, comes next.
+        self.tracer.take_up(ended.traced.take());
         if let Client::Session(session) = ended.client
             && let Some(session) = self.mcp.sessions.get_mut(session)
         {
@@ -220,14 +224,16 @@ impl Shard {
     /// Asks a server in a conversation that is ready.
     fn send_leg(&mut self, leg: Token, outgoing: Outgoing<'_>, read: &Params<'_>, cx: &mut Cx<'_>) {
         let Some(held) = self.mcp.legs.get(leg) else { return };
-        let (server, conversation, who) = (held.server, held.conversation, self.asker(held.serves));
+        let (server, conversation, serves) = (held.server, held.conversation, held.serves);
+        let who = self.asker(serves);
+        self.trace_dispatched(serves, server, cx);
         let Some(backing) = self.mcp.conversations.get(conversation).map(|held| held.backing) else { return };
         let own = backing.and_then(|backing| self.backing(backing)).and_then(|backing| backing.era);
         let known = self.mcp.abouts.get(&server).map(|about| about.era);
         let Some(era) = own.or(known) else { return };
         if era == Era::Modern
             && matches!(outgoing.client, Client::Session(_))
-            && let Some(call) = held.serves.call().and_then(|call| self.mcp.calls.get_mut(call))
+            && let Some(call) = serves.call().and_then(|call| self.mcp.calls.get_mut(call))
             && call.asked.is_none()
         {
             call.asked = Some(Box::new(outgoing.kept()));
@@ -254,6 +260,19 @@ impl Shard {
             None => self.ask_remotely(leg, outgoing.method, &message, cx),
         }
         self.mcp.upward = message;
+    }
+
+    /// A call is passed on to a server.
+    fn trace_dispatched(&mut self, serves: Serves, server: UpstreamId, cx: &Cx<'_>) {
+        let call = serves.call().and_then(|call| self.mcp.calls.get_mut(call));
+        let Some(traced) = call.and_then(|call| call.traced.take()) else { return };
+        let name: Box<str> = self.server_name(server).into();
+        self.tracer.take_up(Some(traced));
+        self.trace_step(Step::Dispatched, Some(&name), cx);
+        let traced = self.tracer.take_up(None);
+        if let Some(call) = serves.call().and_then(|call| self.mcp.calls.get_mut(call)) {
+            call.traced = traced;
+        }
     }
 
     /// For whom a server is asked.

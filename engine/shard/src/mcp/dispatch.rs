@@ -9,6 +9,7 @@ use crate::mcp::outlet::{Client, From};
 use crate::mcp::servers::Whose;
 use crate::turn::{Cx, Shard};
 use crate::upstream::UpstreamId;
+use crate::vsm::Step;
 
 /// A request of a client, taken apart.
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +77,13 @@ impl Shard {
     /// # Errors
     /// It is refused: nothing was begun.
     pub(crate) fn serve_request(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        self.may_ask(request.from.who, request.method)?;
+        if let Err(refusal) = self.may_ask(request.from.who, request.method) {
+            self.trace_end(Step::Denied, Some(&refusal.message), cx);
+            return Err(refusal);
+        }
+        if !request.surveyed {
+            self.trace_step(Step::Allowed, None, cx);
+        }
         match request.method {
             Method::Initialize | Method::Discover => self.introduce(request, cx),
             Method::Ping => {

@@ -165,6 +165,7 @@ impl Shard {
             asked: None,
             rounds: 0,
             method: Method::SubscriptionsListen,
+            traced: None,
             work: Work::Listen(Box::new(listen)),
         };
         let Ok(call) = self.mcp.calls.insert(call) else { return };

@@ -41,7 +41,8 @@ impl Shard {
     /// Opens a session for a legacy client whose `initialize` has these parameters.
     ///
     /// # Errors
-    /// The table of sessions is full, or the parameters are not what `initialize` takes.
+    /// The table of sessions is full, newcomers of its class are not let in, or the parameters are not what `initialize`
+    /// takes.
     pub(crate) fn mcp_open(
         &mut self,
         params: Option<&str>,
@@ -49,6 +50,7 @@ impl Shard {
         who: Option<Arc<Principal>>,
         cx: &mut Cx<'_>,
     ) -> Result<Token, Error> {
+        self.admit_newcomer("", who.as_deref())?;
         let keys = ["protocolVersion", "capabilities", "clientInfo"];
         let [version, capabilities, info] = object::find(params.unwrap_or("{}"), keys)
             .map_err(|fault| Error::malformed(fault.to_string()))?;
@@ -135,6 +137,7 @@ impl Shard {
 
     fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
         let ended = self.end_call(call)?;
+        self.tracer.take_up(None);
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }

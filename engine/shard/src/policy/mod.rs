@@ -4,24 +4,31 @@
 use std::time::Duration;
 
 mod addresses;
+pub mod admission;
+pub(crate) mod allocation;
 pub mod auth;
 mod backends;
 pub mod blacklist;
 mod breaker;
 mod census;
+mod held;
+mod ladder;
+pub(crate) mod lateness;
 mod methods;
 mod origin;
 mod pace;
 pub(crate) mod routing;
 pub mod rules;
+pub(crate) mod shedding;
 mod source;
 pub mod suspicion;
 mod token_bucket;
 
 pub use addresses::{Addresses, Peer, Refusal, Whence};
 pub use backends::Backends;
-pub use breaker::CircuitBreaker;
+pub use breaker::{CircuitBreaker, Hold, Phase};
 pub use census::Census;
+pub(crate) use held::Held;
 pub use methods::{Caller, Methods};
 pub use origin::Provenance;
 pub use pace::{Pace, Status};

@@ -1,6 +1,7 @@
 //! How odd somebody behaves: a score for each offence, half of which is forgotten every minute. Who reaches the
 //! threshold is refused for a while. Nothing is kept of those who never offended.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
@@ -35,6 +36,14 @@ pub enum Offence {
 }
 
 impl Offence {
+    const ALL: [Offence; 5] = [
+        Offence::RapidReconnect,
+        Offence::Hoarding,
+        Offence::Malformed,
+        Offence::Forbidden,
+        Offence::Limited,
+    ];
+
     const fn weight(self) -> f32 {
         match self {
             Offence::RapidReconnect | Offence::Limited => 0.5,
@@ -63,6 +72,21 @@ pub enum Who<'a> {
     Address(IpAddr),
 }
 
+/// Somebody with a score.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Suspect {
+    /// A client's name or a network address; of an IPv6 address, the network of 64 bits.
+    pub who: Box<str>,
+    /// `client` or `address`.
+    pub kind: &'static str,
+    /// Half of it is forgotten each minute.
+    pub score: f32,
+    /// It is refused for as long, seconds; 0: it is not.
+    pub refused_for: u64,
+    /// What it did since it was last forgotten, and how often that was counted.
+    pub offences: BTreeMap<&'static str, u16>,
+}
+
 /// The scores of one shard.
 #[derive(Debug)]
 pub struct Suspicion {
@@ -81,6 +105,8 @@ struct Score {
     limited: Instant,
     /// Who has it is refused until then.
     refused: Instant,
+    /// How often each offence was counted, in the order of [`Offence::ALL`].
+    offences: [u16; Offence::ALL.len()],
 }
 
 impl Suspicion {
@@ -125,6 +151,19 @@ impl Suspicion {
         score.map(|score| score.refused.since(now)).filter(|left| !left.is_zero())
     }
 
+    /// The `most` highest scores, the highest first.
+    pub fn worst(&self, most: usize, now: Instant) -> Vec<Suspect> {
+        let clients = self.clients.iter().map(|(client, score)| score.suspect(client.clone(), "client", now));
+        let named = |address: &IpAddr| address.to_string().into_boxed_str();
+        let addresses =
+            self.addresses.iter().map(|(address, score)| score.suspect(named(address), "address", now));
+        let mut suspects: Vec<Suspect> =
+            clients.chain(addresses).filter(|suspect| suspect.score >= NOTHING).collect();
+        suspects.sort_by(|one, other| other.score.total_cmp(&one.score).then(one.who.cmp(&other.who)));
+        suspects.truncate(most);
+        suspects
+    }
+
     /// Forgets scores that have become nothing.
     pub fn sweep(&mut self, now: Instant) {
         self.clients.retain(|_, score| score.counts(NOTHING, now));
@@ -155,6 +194,17 @@ impl Score {
         self.now(now) >= least
     }
 
+    fn suspect(&self, who: Box<str>, kind: &'static str, now: Instant) -> Suspect {
+        let named = Offence::ALL.map(Offence::name).into_iter().zip(self.offences);
+        Suspect {
+            who,
+            kind,
+            score: self.now(now),
+            refused_for: self.refused.since(now).as_secs(),
+            offences: named.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+
     /// True if it is refused from now on.
     fn add(&mut self, offence: Offence, limits: &limits::Suspicion, now: Instant) -> bool {
         if let Offence::Limited | Offence::Hoarding = offence {
@@ -166,6 +216,8 @@ impl Score {
         // No more than twice the threshold, or it would be remembered for hours.
         let points = (self.now(now) + offence.weight()).min(2.0 * limits.threshold);
         (self.points, self.counted) = (points, now);
+        let count = &mut self.offences[offence as usize];
+        *count = count.saturating_add(1);
         let crossed = points >= limits.threshold && self.refused <= now;
         if crossed {
             self.refused = now.plus(limits.refused_for);
@@ -191,13 +243,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn offence() -> impl Strategy<Value = Offence> {
-        prop::sample::select(vec![
-            Offence::RapidReconnect,
-            Offence::Hoarding,
-            Offence::Malformed,
-            Offence::Forbidden,
-            Offence::Limited,
-        ])
+        prop::sample::select(Offence::ALL.to_vec())
     }
 
     proptest! {
@@ -245,6 +291,23 @@ mod tests {
         let score = suspicion.clients.get("a").expect("a score");
         assert_eq!(score.now(Instant(0)), 8.0);
         assert_eq!(score.now(Instant(120 * SECOND)), 2.0);
+    }
+
+    #[test]
+    fn the_worst_are_named_with_what_they_did() {
+        let limits = limits::Suspicion::default();
+        let mut suspicion = Suspicion::new(1);
+        let address = Who::Address("10.0.0.1".parse().expect("an address"));
+        suspicion.offends(Who::Client("a"), Offence::Malformed, &limits, Instant(1));
+        suspicion.offends(Who::Client("a"), Offence::RapidReconnect, &limits, Instant(1));
+        (0..3).for_each(|_| _ = suspicion.offends(address, Offence::Forbidden, &limits, Instant(1)));
+        suspicion.offends(Who::Client("b"), Offence::Limited, &limits, Instant(1));
+        let worst = suspicion.worst(2, Instant(1));
+        let named: Vec<_> =
+            worst.iter().map(|suspect| (&*suspect.who, suspect.kind, suspect.score)).collect();
+        assert_eq!(named, [("10.0.0.1", "address", 3.0), ("a", "client", 1.5)]);
+        assert_eq!(worst[1].offences, [("malformed_input", 1), ("rapid_reconnect", 1)].into());
+        assert_eq!(suspicion.worst(9, Instant(3_600 * SECOND)), []);
     }
 
     #[test]

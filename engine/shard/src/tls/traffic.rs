@@ -8,6 +8,7 @@ use super::session::Opened;
 use super::{Credentials, STEPS_PER_TURN, Tls};
 use crate::downstream::{Stage, Watch};
 use crate::error::Error;
+use crate::metrics::Feature;
 use crate::turn::{Cx, Shard};
 use crate::upstream::UpstreamFault;
 
@@ -71,7 +72,9 @@ impl Shard {
         }
         self.tls.credentials.clock.set(cx.now.wall);
         let mut plain = std::mem::take(&mut self.tls.plain);
+        let began = self.meter.begin();
         let opened = tls.receive(bytes, &mut plain);
+        self.meter.end(Feature::Tls, began);
         if tls.has_outgoing() {
             self.dirty.push(token);
         }

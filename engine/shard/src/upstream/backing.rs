@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
 use weir_transports::mcp::Era;
 
@@ -11,9 +12,9 @@ use super::request::{Headers, Request};
 use super::server::Speaks;
 use super::stream::OwnStream;
 use super::{PATIENCE, UpstreamFault, UpstreamId};
-use crate::limits::TargetKind;
-use crate::policy::Verdict;
+use crate::limits::{Breaker, TargetKind};
 use crate::policy::auth::Principal;
+use crate::policy::{CircuitBreaker, Verdict};
 use crate::turn::{Cx, Shard};
 
 /// A conversation with one upstream on a client's behalf.
@@ -244,13 +245,27 @@ impl Shard {
     }
 
     /// Whether the upstream's breaker lets a request through.
-    pub(super) fn admits(&mut self, upstream: UpstreamId, cx: &Cx<'_>) -> bool {
-        let Some(limits) = self.config.upstreams.get(upstream.index()).map(|config| &config.breaker) else {
-            return false;
-        };
-        let server = self.upstream.servers.get_mut(upstream.index());
-        server
-            .is_some_and(|server| matches!(server.breaker.admit(limits, cx.now.mono), Verdict::Allow { .. }))
+    pub(super) fn admits(&mut self, upstream: UpstreamId, cx: &mut Cx<'_>) -> bool {
+        let verdict = self.with_breaker(upstream, cx, |breaker, limits, now| breaker.admit(limits, now));
+        matches!(verdict, Some(Verdict::Allow { .. }))
+    }
+
+    /// Does something with an upstream's breaker, and tells what has become of that.
+    pub(super) fn with_breaker<T>(
+        &mut self,
+        upstream: UpstreamId,
+        cx: &mut Cx<'_>,
+        deed: impl FnOnce(&mut CircuitBreaker, &Breaker, Instant) -> T,
+    ) -> Option<T> {
+        let Shard { config, upstream: upstreams, .. } = self;
+        let bounds = config.upstreams.get(upstream.index())?;
+        let breaker = &mut upstreams.servers.get_mut(upstream.index())?.breaker;
+        let done = deed(breaker, &bounds.breaker, cx.now.mono);
+        if let Some(phase) = breaker.news(cx.now.mono) {
+            let name = bounds.name.clone();
+            self.breaker_turned(&name, phase, cx);
+        }
+        Some(done)
     }
 
     pub(super) fn upstream_server(&self, upstream: UpstreamId) -> Option<&super::Server> {

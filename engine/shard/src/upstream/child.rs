@@ -17,7 +17,7 @@ impl Shard {
     pub(super) fn start_child(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(backing) = self.upstream.backings.get_mut(token) else { return };
         let (upstream, target) = (backing.upstream, backing.target);
-        let Some(size) = self.pool_of(upstream).map(|pool| pool.size) else { return };
+        let Some(size) = self.pool_of(upstream, cx.now.mono).map(|pool| pool.size) else { return };
         let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
         match (&server.speaks, server.shared) {
             (Speaks::Modern(about), Some(wire)) => {
@@ -33,6 +33,7 @@ impl Shard {
             return self.alarm(at, Alarm::Upstream(Look::Backing(token)));
         }
         if server.children >= size {
+            self.pool_is_exhausted(upstream, cx);
             return self.lose_backing(Some(token), UpstreamFault::Overloaded, cx);
         }
         let Some(wire) = self.dial_wire(Wire::pipe(upstream, target, token), cx) else {
@@ -53,7 +54,7 @@ impl Shard {
 
     /// Whether a child may not be started within the time that a request may wait for one.
     pub(super) fn child_is_far(&self, upstream: UpstreamId, cx: &Cx<'_>) -> bool {
-        let patience = self.pool_of(upstream).map_or(PATIENCE, |pool| pool.checkout_timeout);
+        let patience = self.pool_of(upstream, cx.now.mono).map_or(PATIENCE, |pool| pool.checkout_timeout);
         let server = self.upstream_server(upstream);
         server.is_some_and(|server| server.restarts.not_before() > cx.now.mono.plus(patience))
     }
@@ -100,6 +101,7 @@ impl Shard {
         if failed {
             server.restarts.failed(random, cx.now.mono);
         }
+        self.pool_has_room(upstream, cx);
         for errand in self.errands_in(wire) {
             self.fail_errand(errand, fault.clone(), cx);
         }

@@ -271,7 +271,7 @@ impl Shard {
         &mut self,
         upstream: UpstreamId,
         end: Result<(), &UpstreamFault>,
-        cx: &Cx<'_>,
+        cx: &mut Cx<'_>,
     ) {
         let answered = match end {
             Ok(()) => true,
@@ -283,12 +283,8 @@ impl Shard {
                 }
             }
         };
-        let Some(limits) = self.config.upstreams.get(upstream.index()).map(|config| &config.breaker) else {
-            return;
-        };
-        let Some(server) = self.upstream.servers.get_mut(upstream.index()) else { return };
-        if server.breaker.record(answered, limits, cx.now.mono) {
-            self.stats.upstream.breaker_opened += 1;
-        }
+        let opened =
+            self.with_breaker(upstream, cx, |breaker, limits, now| breaker.record(answered, limits, now));
+        self.stats.upstream.breaker_opened += u64::from(opened == Some(true));
     }
 }

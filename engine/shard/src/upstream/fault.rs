@@ -1,8 +1,14 @@
 //! Why an upstream did not answer.
 
 use std::fmt;
+use std::time::Duration;
 
 use weir_ring::op::Errno;
+
+use crate::error::Error;
+
+/// How long who finds a pool full should wait.
+const OVERLOADED_RETRY: Duration = Duration::from_secs(1);
 
 /// Why an upstream did not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +52,20 @@ impl UpstreamFault {
             | UpstreamFault::BreakerOpen
             | UpstreamFault::SessionLost
             | UpstreamFault::NoToken(_) => None,
+        }
+    }
+}
+
+impl UpstreamFault {
+    /// The error of the table that it is, if it is one: the gateway itself has refused the request, to an upstream whose
+    /// breaker stays open for `timeout`.
+    pub(crate) fn error(&self, timeout: Duration) -> Option<Error> {
+        match self {
+            UpstreamFault::Overloaded => Some(Error::PoolTimeout { retry_after: OVERLOADED_RETRY }),
+            UpstreamFault::BreakerOpen => {
+                Some(Error::BreakerOpen { what: "this server", retry_after: timeout })
+            }
+            _ => None,
         }
     }
 }

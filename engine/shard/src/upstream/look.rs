@@ -78,7 +78,11 @@ impl Shard {
                 let why = "the authorization server did not answer in time; try again later";
                 self.fail_errand(id, UpstreamFault::NoToken(why.into()), cx);
             }
-            Place::Waiting => self.fail_errand(id, UpstreamFault::Overloaded, cx),
+            Place::Waiting => {
+                let upstream = errand.upstream;
+                self.pool_is_exhausted(upstream, cx);
+                self.fail_errand(id, UpstreamFault::Overloaded, cx);
+            }
             Place::Paused(until) if until <= cx.now.mono && cx.now.mono < errand.due => {
                 errand.place = Place::Waiting;
                 self.dispatch_errand(id, cx);

@@ -10,6 +10,7 @@
 mod answer;
 mod ask;
 mod backing;
+mod budget;
 mod child;
 mod credential;
 mod errand;
@@ -30,6 +31,7 @@ mod server;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod view;
 mod wire;
 
 use std::collections::VecDeque;
@@ -46,12 +48,12 @@ pub use credential::{TokenCame, TokenWanted};
 pub(crate) use fault::UpstreamFault;
 pub(crate) use look::Look;
 pub use purse::Fetched;
+pub(crate) use server::Server;
 pub(crate) use wire::Wire;
 
 use self::errand::Errand;
 use self::news::News;
 use self::purse::Purse;
-use self::server::Server;
 use crate::limits::Config;
 use crate::slots::Slots;
 

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use weir_ring::op::Op;
+use weir_ring::time::Instant;
 use weir_ring::token::Token;
 
 use super::errand::Place;
@@ -21,8 +22,8 @@ pub(super) struct Connections {
     pub(super) idle: Vec<Token>,
     /// All of the pool, those being opened included.
     pub(super) open: u32,
-    /// Errands that wait.
-    pub(super) queue: VecDeque<Token>,
+    /// Errands that wait, with the time at which they began to.
+    pub(super) queue: VecDeque<(Token, Instant)>,
 }
 
 impl Upstreams {
@@ -54,22 +55,22 @@ impl Shard {
         if streams {
             return self.dial_wire_for(errand, upstream, target, false, cx);
         }
-        let Some(pool) = self.pool_of(upstream) else { return };
-        let (most, queue_max, wait) =
-            (pool.size.saturating_add(pool.overflow), pool.queue, pool.checkout_timeout);
+        let Some(pool) = self.pool_of(upstream, cx.now.mono) else { return };
         let Some(connections) = self.connections_mut(upstream, target) else { return };
         if let Some(wire) = connections.idle.pop() {
             return self.carry_errand(wire, errand, cx);
         }
-        if connections.open < most {
+        if connections.open < pool.most() && self.has_slot(cx) {
             return self.dial_wire_for(errand, upstream, target, true, cx);
         }
+        let Some(connections) = self.connections_mut(upstream, target) else { return };
         // Those that were given up leave the queue when it is their turn.
-        if connections.queue.len() >= queue_max as usize {
+        if connections.queue.len() >= pool.queue as usize {
+            self.pool_is_exhausted(upstream, cx);
             return self.fail_errand(errand, UpstreamFault::Overloaded, cx);
         }
-        connections.queue.push_back(errand);
-        self.put_off(errand, cx.now.mono.plus(wait));
+        connections.queue.push_back((errand, cx.now.mono));
+        self.put_off(errand, cx.now.mono.plus(pool.checkout_timeout));
     }
 
     /// Opens a connection for one errand.
@@ -123,12 +124,23 @@ impl Shard {
 
     /// A pooled connection has done its work: the next in the queue, or it waits.
     pub(super) fn release_wire(&mut self, wire: Token, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
-        let Some(pool) = self.pool_of(upstream) else { return };
+        let Some(pool) = self.pool_of(upstream, cx.now.mono) else { return };
         let (size, idle_timeout) = (pool.size, pool.idle_timeout);
-        if let Some(errand) = self.next_in_queue(upstream, target) {
+        if self.shares_slots() {
+            // It may be another's turn, who then takes this one's place.
+            let Some(connections) = self.connections_mut(upstream, target) else { return };
+            connections.idle.push(wire);
+            self.serve_waiting(cx);
+            let Some(connections) = self.connections_mut(upstream, target) else { return };
+            if connections.idle.last() != Some(&wire) {
+                return;
+            }
+            connections.idle.pop();
+        } else if let Some(errand) = self.next_in_queue(upstream, target, cx) {
             return self.carry_errand(wire, errand, cx);
         }
         let draining = self.draining.is_some();
+        self.pool_has_room(upstream, cx);
         let Some(connections) = self.connections_mut(upstream, target) else { return };
         if connections.open > size || draining {
             return self.close(wire, cx);
@@ -147,30 +159,42 @@ impl Shard {
     pub(super) fn forget_pooled(&mut self, wire: Token, upstream: UpstreamId, target: u16, cx: &mut Cx<'_>) {
         let Some(connections) = self.connections_mut(upstream, target) else { return };
         connections.open = connections.open.saturating_sub(1);
-        if let Some(at) = connections.idle.iter().position(|idle| *idle == wire) {
+        let idle = connections.idle.iter().position(|idle| *idle == wire);
+        if let Some(at) = idle {
             connections.idle.remove(at);
         }
-        if let Some(errand) = self.next_in_queue(upstream, target) {
-            self.dispatch_errand(errand, cx);
+        if self.shares_slots() {
+            // Nobody waits while one is idle: this one makes room for somebody who has been found already.
+            if idle.is_none() {
+                self.serve_waiting(cx);
+            }
+        } else if let Some(errand) = self.next_in_queue(upstream, target, cx) {
+            return self.dispatch_errand(errand, cx);
         }
+        self.pool_has_room(upstream, cx);
     }
 
     /// The longest-waiting errand that is still wanted.
-    fn next_in_queue(&mut self, upstream: UpstreamId, target: u16) -> Option<Token> {
+    pub(super) fn next_in_queue(&mut self, upstream: UpstreamId, target: u16, cx: &Cx<'_>) -> Option<Token> {
         loop {
-            let errand = self.connections_mut(upstream, target)?.queue.pop_front()?;
+            let (errand, since) = self.connections_mut(upstream, target)?.queue.pop_front()?;
             let waits = |errand: &super::Errand| matches!(errand.place, Place::Waiting);
             if self.upstream.errands.get(errand).is_some_and(waits) {
+                let server = self.upstream.servers.get_mut(upstream.index())?;
+                server.checked_out(cx.now.mono.since(since));
                 return Some(errand);
             }
         }
     }
 
-    pub(super) fn pool_of(&self, upstream: UpstreamId) -> Option<&Pool> {
-        self.config.upstreams.get(upstream.index()).map(|upstream| &upstream.pool)
+    /// The bounds of an upstream's pool at this moment.
+    pub(super) fn pool_of(&self, upstream: UpstreamId, now: Instant) -> Option<Pool> {
+        let pool = self.config.upstreams.get(upstream.index())?.pool;
+        let held = self.upstream.servers.get(upstream.index())?.size.get(now);
+        Some(Pool { size: held.unwrap_or(pool.size), ..pool })
     }
 
-    fn connections_mut(&mut self, upstream: UpstreamId, target: u16) -> Option<&mut Connections> {
+    pub(super) fn connections_mut(&mut self, upstream: UpstreamId, target: u16) -> Option<&mut Connections> {
         self.upstream.servers.get_mut(upstream.index())?.connections(target)
     }
 }

@@ -9,14 +9,14 @@ use super::pool::Connections;
 use super::replicas::Replica;
 use crate::hash_ring::HashRing;
 use crate::limits::Upstream;
-use crate::policy::CircuitBreaker;
+use crate::policy::{CircuitBreaker, Held};
 
 /// The first wait before a child is started again, and the longest.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
 /// One upstream.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(crate) struct Server {
     /// By place in the configuration's `targets`.
     pub(super) replicas: Vec<Replica>,
     /// Chooses among them.
@@ -31,6 +31,13 @@ pub(super) struct Server {
     /// Children, running or being started.
     pub(super) children: u32,
     pub(super) restarts: Restarts,
+    /// What an operator has the pool keep, and be worth beside the others'.
+    pub(crate) size: Held<u32>,
+    pub(crate) weight: Held<u32>,
+    /// A request was refused for want of a connection, and none has been free since.
+    pub(super) exhausted: bool,
+    /// How long requests have waited for one lately, milliseconds.
+    pub(super) checkout: f32,
 }
 
 /// What an upstream speaks.
@@ -71,6 +78,10 @@ impl Server {
             shared: None,
             children: 0,
             restarts: Restarts::default(),
+            size: Held::default(),
+            weight: Held::default(),
+            exhausted: false,
+            checkout: 0.0,
         }
     }
 

@@ -216,7 +216,7 @@ impl Shard {
             _ if conn.egress.is_blocked() => conn.heard.plus(WRITE_STALL),
             Speech::Http(http) if wire.errand.is_none() && http.has_begun() => conn.heard.plus(LINGER),
             Speech::Http(http) if wire.errand.is_none() => {
-                let idle = self.pool_of(wire.upstream).map_or(LINGER, |pool| pool.idle_timeout);
+                let idle = self.pool_of(wire.upstream, now).map_or(LINGER, |pool| pool.idle_timeout);
                 conn.heard.plus(http.idle_max.map_or(idle, |most| most.min(idle)))
             }
             _ => return Some(now.plus(WORK_INTERVAL)),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::body::{channel_name, escaped};
+use super::publisher::reason_in;
 use super::roster::Roster;
 use super::{Heard, Over};
 use crate::history::{Cursor, Delivery, Fact, Pass, Stream, Uid};
@@ -369,7 +370,10 @@ impl Link {
                 let receipt: Receipt = json(reply.response)?;
                 facts.push(Fact::Accepted { uid, position: receipt.position(&mut stage.history)? });
             }
-            Some((_, Question::Publish(uid))) => facts.push(Fact::Refused { uid, status: 0 }),
+            Some((_, Question::Publish(uid))) => {
+                let reason = reason_in(reply.response.get().as_bytes());
+                facts.push(Fact::Refused { uid, status: 0, reason });
+            }
             Some((_, Question::Leave | Question::Other)) | None => {}
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! whatever shard accepted it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 
 use super::{Phase, body, pace};
 use crate::fault::Fault;
@@ -177,6 +178,12 @@ impl Publisher {
     }
 }
 
+/// The reason that an error body has.
+pub(super) fn reason_in(content: &[u8]) -> Rc<str> {
+    let body: serde_json::Value = serde_json::from_slice(content).unwrap_or_default();
+    body["reason"].as_str().unwrap_or_default().into()
+}
+
 impl Link {
     /// Takes one answer; `false` when none is whole.
     fn answer(&mut self, stage: &mut Stage, keyed: &mut BTreeMap<Uid, String>) -> Result<bool, String> {
@@ -202,7 +209,11 @@ impl Link {
                 serde_json::from_slice(&content).map_err(|e| format!("202 with {content:?}: {e}"))?;
             Fact::Accepted { uid, position: receipt.position(&mut stage.history)? }
         } else {
-            Fact::Refused { uid, status }
+            let reason = reason_in(&content);
+            if &*reason == "load_shed" {
+                stage.faults.count(Fault::Shed);
+            }
+            Fact::Refused { uid, status, reason }
         };
         for fact in stage.saboteur.pass(fact) {
             stage.history.add(fact);

@@ -2,10 +2,11 @@
 //! their numbers are those of the project's list: 1 no fabrication, 2 order, 3 contiguity, 4 accepted is
 //! seen, 5 epoch honesty, 6 seam, 7 fencing, 8 retention, 9 upstream once, 10 reply pairing, 11 bounded, 12 priority, 13 job
 //! conservation, 14 drain, 15 authority, 16 presence, 17 liveness; then those of MCP: 18 pairing, 19
-//! questions, 20 once, 21 leases; and 0 the contract with the driver and the wire itself.
+//! questions, 20 once, 21 leases; 22 control; and 0 the contract with the driver and the wire itself.
 
 mod bounds;
 mod calls;
+mod control;
 mod copies;
 mod epochs;
 mod fences;
@@ -30,6 +31,9 @@ pub const QUESTIONS: u8 = 19;
 pub const ONCE: u8 = 20;
 /// Nothing is left over when everyone has left.
 pub const LEASES: u8 = 21;
+
+/// What is refused has a reason, and an end.
+pub const CONTROL: u8 = 22;
 
 /// What the oracle must know beside the record.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +83,7 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     calls::check(history, terms, &mut found);
     questions::check(history, &mut found);
     leases::check(history, terms, &mut found);
+    control::check(history, &mut found);
     found.violations
 }
 

@@ -5,11 +5,12 @@ import { EventSource } from 'eventsource'
 import { deadline, Inbox } from './inbox.js'
 
 const NAMES = [
-  'connected', 'message', 'heartbeat', 'gap', 'shutdown_pending', 'transport_switched', 'connection_status', 'weir_error',
+  'connected', 'message', 'heartbeat', 'gap', 'shutdown_pending', 'transport_switched', 'connection_status', 'vsm_update',
+  'weir_error',
 ]
 
-/** An EventSource; `events` holds `{name, id, data}` in order, `responses` the HTTP answers it got. */
-export function source(url, headers = {}) {
+/** An EventSource; `inbox` holds `{name, id, data}` in order, `responses` the HTTP answers it got. */
+export function source(url, headers = {}, names = NAMES) {
   const responses = new Inbox()
   const events = new Inbox()
   const es = new EventSource(url, {
@@ -19,7 +20,7 @@ export function source(url, headers = {}) {
       return response
     },
   })
-  for (const name of NAMES) {
+  for (const name of names) {
     es.addEventListener(name, event => {
       events.put({ name, id: event.lastEventId, data: JSON.parse(event.data) })
     })

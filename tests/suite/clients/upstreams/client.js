@@ -13,9 +13,10 @@ export class Client {
   /** Answers nobody waits for: second ones, and those to requests that were never sent. */
   #strays = []
 
-  static async open(weir) {
+  /** `name` is what the client is called, if it says so. */
+  static async open(weir, name) {
     const client = new Client()
-    client.#socket = await plain(weir, '/mcp/ws', { protocols: ['mcp'] })
+    client.#socket = await plain(weir, `/mcp/ws${name ? `?client_id=${name}` : ''}`, { protocols: ['mcp'] })
     client.#socket.on('message', text => client.#take(JSON.parse(text)))
     const params = { protocolVersion: '2025-11-25', capabilities: {}, clientInfo: { name: 'weir-suite', version: '1' } }
     const { result } = await client.request('initialize', params)

@@ -59,6 +59,7 @@ const SHARD: [&[&str]; 6] = [
         "hash_ring",
         "lane",
         "limits",
+        "operation",
         "random",
         "recovery",
         "reply_to",
@@ -69,7 +70,19 @@ const SHARD: [&[&str]; 6] = [
         "timers",
     ],
     &["policy"],
-    &["acks", "audit", "dead", "idempotency", "mailbox", "marks", "message", "metrics", "outbox", "session"],
+    &[
+        "acks",
+        "audit",
+        "dead",
+        "idempotency",
+        "mailbox",
+        "marks",
+        "message",
+        "metrics",
+        "outbox",
+        "session",
+        "vsm",
+    ],
     &["channels"],
     &["downstream", "durable", "mail", "mcp", "tls", "upstream"],
     &["fuzzing", "turn"],
@@ -79,7 +92,7 @@ const SHARD: [&[&str]; 6] = [
 const STATE: [&str; 4] = ["Shard", "Cx", "Alarm", "Post"];
 
 /// Modules of the shard that know no codec; `error` writes JSON and may use that one.
-const WITHOUT_CODECS: [&str; 19] = [
+const WITHOUT_CODECS: [&str; 21] = [
     "audit",
     "chunks",
     "encryption",
@@ -89,6 +102,7 @@ const WITHOUT_CODECS: [&str; 19] = [
     "mailbox",
     "marks",
     "metrics",
+    "operation",
     "outbox",
     "policy",
     "random",
@@ -99,6 +113,7 @@ const WITHOUT_CODECS: [&str; 19] = [
     "slots",
     "stream",
     "timers",
+    "vsm",
 ];
 
 #[test]

@@ -204,6 +204,18 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("audit.file", Kind::File(|s, path| s.audit_file = path)),
     key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
 
+    key("intelligence.enabled", Kind::Switch(|s, on| s.alerts.samples = on)),
+    key("intelligence.timed_turns", number(0, 1_000_000_000, |s, n| s.shard.timed_turns = n as u32)),
+    key("alerts.enabled", Kind::Switch(|s, on| s.alerts.enabled = on)),
+    key("alerts.cpu", number(0, 100, |s, n| s.alerts.cpu = n as u8)),
+    key("alerts.memory", number(0, 100, |s, n| s.alerts.memory = n as u8)),
+    key("alerts.connections", number(0, 100, |s, n| s.alerts.connections = n as u8)),
+    key("alerts.bandwidth", number(0, 100, |s, n| s.alerts.bandwidth = n as u8)),
+    key("alerts.link", number(0, 10_000_000, |s, n| s.alerts.link_megabits = n as u32)),
+
+    key("vsm.events", Kind::Switch(|s, on| s.shard.events = on)),
+    key("vsm.sink", Kind::File(|s, path| s.sink = path)),
+
     aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
         Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
     key("encryption.keys", Kind::PayloadKeys { most: 16, set: |s, keys| s.encryption.old_keys = keys }),
@@ -230,8 +242,18 @@ pub(in crate::config) const KEYS: &[Key] = &[
         Kind::Part(|s, part| s.upstream.breaker.threshold = part)),
     aliased("MCP_CIRCUIT_BREAKER_TIMEOUT", "circuit_breaker.timeout",
         time(10, DAY, |s, t| s.upstream.breaker.timeout = t)),
+    key("circuit_breaker.probes", number(1, 1_000, |s, n| s.upstream.breaker.probes = n as u32)),
     key("circuit_breaker.minimum", number(1, 1_000_000, |s, n| s.upstream.breaker.minimum = n as u32)),
     key("circuit_breaker.window", time(SECOND, HOUR, |s, t| s.upstream.breaker.window = t)),
+
+    key("control.admission", Kind::Switch(|s, on| s.shard.control.admission = on)),
+    key("control.shedding", Kind::Switch(|s, on| s.shard.control.shedding = on)),
+    key("control.soft", Kind::Part(|s, part| s.shard.control.thresholds.soft = part)),
+    key("control.hard", Kind::Part(|s, part| s.shard.control.thresholds.hard = part)),
+    key("control.resume", Kind::Part(|s, part| s.shard.control.thresholds.resume = part)),
+    key("control.max_turn", time(1, 10 * SECOND, |s, t| s.shard.control.turn_max = t)),
+    key("control.breaker_minimum", number(1, 1_000_000, |s, n| s.shard.control.breaker.minimum = n as u32)),
+    key("control.pool_total", number(0, 1_000_000, |s, n| s.shard.control.pool_total = n as u32)),
 
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
 ];
@@ -253,6 +275,7 @@ const HEALTH_CHECK_INTERVAL: Kind = time(100, HOUR, |s, t| s.upstream.health_che
 #[rustfmt::skip]
 pub(in crate::config) const UPSTREAM_KEYS: &[Key] = &[
     key("share", Kind::Switch(|s, on| s.upstream.share = on)),
+    key("weight", number(1, 1_000, |s, n| s.upstream.weight = n as u32)),
     key("timeout", time(10, DAY, |s, t| s.upstream.timeout = t)),
     key("timeout_max", time(10, DAY, |s, t| s.upstream.timeout_max = t)),
     key("failover_threshold", number(1, 1_000, |s, n| s.upstream.failover_threshold = n as u32)),

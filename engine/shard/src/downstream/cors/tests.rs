@@ -34,6 +34,16 @@ fn answer(request: &str, headers: &str, change: impl FnOnce(&mut Browser)) -> St
     world.ask(token, &format!("{request}{host}{headers}\r\n{body}"))
 }
 
+/// An answer without the number of bytes that were received, which a longer head changes.
+fn whatever_came(answer: &str) -> String {
+    match answer.split_once("\"bytes_in\":") {
+        Some((before, after)) => {
+            format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()))
+        }
+        None => answer.to_owned(),
+    }
+}
+
 fn status(answer: &str) -> &str {
     answer.split(' ').nth(1).unwrap_or("")
 }
@@ -47,7 +57,8 @@ fn no_endpoint_serves_pages_of_others() {
     for request in REQUESTS {
         let served = answer(request, "", |_| {});
         assert_ne!(status(&served), "403", "{request}");
-        assert_eq!(answer(request, "Origin: http://localhost\r\n", |_| {}), served, "{request}");
+        let same = answer(request, "Origin: http://localhost\r\n", |_| {});
+        assert_eq!(whatever_came(&same), whatever_came(&served), "{request}");
         for headers in [
             "Origin: http://evil.example\r\n",
             "Origin: null\r\n",
@@ -61,7 +72,7 @@ fn no_endpoint_serves_pages_of_others() {
             assert!(!refused.contains("Access-Control-Allow"), "{refused}");
         }
         let listed = answer(request, &format!("Origin: {APP}\r\n"), |browser| browser.origins = one(APP));
-        assert_eq!(listed, served, "{request}");
+        assert_eq!(whatever_came(&listed), whatever_came(&served), "{request}");
     }
 }
 

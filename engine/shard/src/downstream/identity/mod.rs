@@ -17,6 +17,7 @@ mod ticket;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use weir_ring::time::Now;
 use weir_ring::token::Token;
 use weir_transports::http1::{Head, query};
 use weir_transports::websocket::close;
@@ -37,6 +38,7 @@ use crate::downstream::reply::Terms;
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
+use crate::metrics::Feature;
 use crate::policy::auth::{Credential, Denied, Principal, Standing};
 use crate::policy::suspicion::Who;
 use crate::turn::{Cx, Shard};
@@ -143,7 +145,14 @@ impl Shard {
             (None, Mode::Required) if opens_channels && self.config.auth.join_token => return Ok(None),
             (None, _) => return Err(Denied::Missing),
         };
-        self.auth.authenticate(credential, &self.config.auth, cx.now).map(Some)
+        self.authenticate(credential, cx.now).map(Some)
+    }
+
+    fn authenticate(&mut self, credential: Credential<'_>, now: Now) -> Result<Arc<Principal>, Denied> {
+        let began = self.meter.begin();
+        let proved = self.auth.authenticate(credential, &self.config.auth, now);
+        self.meter.end(Feature::Authentication, began);
+        proved
     }
 
     fn check_need(&self, need: &Need<'_>, who: Option<&Principal>) -> Result<(), Error> {
@@ -201,7 +210,7 @@ impl Shard {
         credential: Credential<'_>,
         cx: &mut Cx<'_>,
     ) -> Result<Arc<Principal>, Error> {
-        let proved = self.auth.authenticate(credential, &self.config.auth, cx.now);
+        let proved = self.authenticate(credential, cx.now);
         if let Err(Denied::UnknownKey) = proved {
             self.want_keys(cx);
         }
@@ -260,7 +269,7 @@ impl Shard {
     /// A link is `client` from now on. Its home is this shard.
     ///
     /// # Errors
-    /// There is no room for another client, the name is not a guest's to take, or it is kept out.
+    /// There is no room for another client, or for one of its class, the name is not a guest's to take, or it is kept out.
     pub(crate) fn take_name(
         &mut self,
         token: Token,
@@ -269,6 +278,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<(), Error> {
         self.let_client_in(client, cx.now)?;
+        self.admit_newcomer(client, link.proof.who())?;
         let id = self.open_session(client, cx)?;
         self.claim(token, id, link.proof.who(), cx)?;
         if let Some(session) = self.sessions.get_mut(id) {

@@ -86,7 +86,7 @@ impl Shard {
             Ok(message @ Message::Request { id, method, .. }) => {
                 let asked = (Some(*id), &**method);
                 let charged = self.charge_mcp(exchange, request, Some(session), asked, cx);
-                charged.and_then(|()| self.may_send(request, message)).err()
+                charged.and_then(|()| self.may_send(request, message, cx)).err()
             }
             Ok(_) => None,
         }

@@ -8,6 +8,7 @@ use crate::mcp::outlet::{Delivery, Outlet};
 use crate::mcp::session::Carrier;
 use crate::outbox::Entry;
 use crate::turn::{Cx, Shard};
+use crate::vsm::Step;
 
 /// What an event's bytes are wrapped in, at most: chunk, fields, line ends.
 const EVENT_OVERHEAD: usize = 128;
@@ -24,6 +25,9 @@ impl Shard {
         message: &[u8],
         cx: &mut Cx<'_>,
     ) {
+        if let Delivery::Answer { .. } = delivery {
+            self.trace_end(Step::Answered, None, cx);
+        }
         match outlet {
             Outlet::Post { connection, exchange } => {
                 self.deliver_stateless(connection, exchange, delivery, message, cx);

@@ -62,7 +62,7 @@ impl Shard {
         };
         if !matches!(message, Message::Response { .. }) {
             self.charge_mcp(exchange, request, session, (asked, method_of(&message)), cx)?;
-            self.may_send(request, &message)?;
+            self.may_send(request, &message, cx)?;
         }
         let session = match (session, &message) {
             (Some(session), _) => session,

@@ -94,11 +94,16 @@ impl Shard {
         if !matches!(message, Message::Response { .. })
             && let Some(client) = link.session
         {
+            let kind = method_of(&message);
+            self.trace_session(Some(client), kind, cx);
             let charged = self
                 .may(link.proof.standing(), of_message(&message))
                 .and_then(|()| self.charge(client, link.proof.standing(), cx))
                 .and_then(|()| self.charge_peer(token, cx))
-                .and_then(|()| self.charge_session_method(client, method_of(&message), cx));
+                .and_then(|()| self.charge_session_method(client, kind, cx));
+            if let Err(error) = &charged {
+                self.trace_session_denied(Some(client), kind, error, cx);
+            }
             // A notification too many is left out: nothing can be said about it.
             match (charged, id) {
                 (Err(_), None) => return Ok(()),

@@ -103,7 +103,7 @@ impl Shard {
             return Err(Fault::invalid("Since 2026-07-28 clients send no responses."));
         }
         self.charge_mcp(exchange, request, None, (id, method_of(&message)), cx)?;
-        self.may_send(request, &message)?;
+        self.may_send(request, &message, cx)?;
         let token = request.token;
         let number = self.next_ticket();
         let outlet = Outlet::Post { connection: token, exchange: number };

@@ -18,6 +18,7 @@ use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mcp::outlet::{Client, From, Outlet};
 use crate::mcp::session::{Carrier, same_subject};
+use crate::metrics::Feature;
 use crate::policy::suspicion::Who;
 use crate::policy::{Caller, Verdict};
 use crate::route::CLIENT_ID_BYTES_MAX;
@@ -155,7 +156,7 @@ impl Shard {
                     return Ok(Outcome::Gone);
                 };
                 self.charge_mcp(exchange, request, Some(session), (Some(id), &**method), cx)?;
-                self.may_send(request, &message)?;
+                self.may_send(request, &message, cx)?;
                 Ok(self.ask_of_session(session, request, false, message, cx))
             }
             Message::Notification { .. } | Message::Response { .. } => {
@@ -232,9 +233,17 @@ impl Shard {
     ///
     /// # Errors
     /// 403.
-    pub(crate) fn may_send<'a>(&self, request: &Request<'_>, message: &Message<'a>) -> Result<(), Fault<'a>> {
+    pub(crate) fn may_send<'a>(
+        &mut self,
+        request: &Request<'_>,
+        message: &Message<'a>,
+        cx: &Cx<'_>,
+    ) -> Result<(), Fault<'a>> {
         let allowed = self.may(request.raw.standing(), of_message(message));
-        allowed.map_err(|error| Fault::of(&error, modern::id_of(message)))
+        allowed.map_err(|error| {
+            self.trace_denied(None, "", &error, cx);
+            Fault::of(&error, modern::id_of(message))
+        })
     }
 
     /// Takes a token from the bucket of whoever asks: the client it calls itself, its session, or its
@@ -258,6 +267,8 @@ impl Shard {
             (None, Some(session)) => Caller::Session(session),
             (None, None) => Caller::Connection(request.token),
         };
+        self.trace_received(named, method, cx);
+        let began = self.meter.begin();
         let session = session.and_then(|session| self.mcp.sessions.get_mut(session));
         let (verdict, standing) = match (named, session) {
             (Some(name), _) => self.serving.clients.take(Some(name), &rate, now),
@@ -266,16 +277,19 @@ impl Shard {
                 (bucket.take(&rate, now), bucket.standing(&rate, now))
             }
         };
+        self.meter.end(Feature::RateLimits, began);
         request.terms.standing = standing;
-        match verdict {
-            Verdict::Allow { .. } => {
-                self.charge_method(caller, method, cx).map_err(|error| Fault::of(&error, id))
-            }
+        let charged = match verdict {
+            Verdict::Allow { .. } => self.charge_method(caller, method, cx),
             Verdict::Deny { retry_after } => {
                 self.stats.limited += 1;
-                Err(Fault::of(&Error::RateLimited { retry_after }, id))
+                Err(Error::RateLimited { retry_after })
             }
-        }
+        };
+        charged.map_err(|error| {
+            self.trace_denied(named, method, &error, cx);
+            Fault::of(&error, id)
+        })
     }
 
     /// A request of a session: its answer is a stream of its own.

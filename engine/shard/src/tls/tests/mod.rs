@@ -131,7 +131,10 @@ impl World {
             self.carry_out(at, op, &output);
         }
         for (to, letter) in letters {
-            self.nodes[usize::from(to.0)].post.inbox.push(letter);
+            // Nobody sits in the control thread's place.
+            if let Some(node) = self.nodes.get_mut(usize::from(to.0)) {
+                node.post.inbox.push(letter);
+            }
         }
     }
 

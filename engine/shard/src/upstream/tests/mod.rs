@@ -71,7 +71,7 @@ pub(super) struct World {
     pub(super) shard: Shard,
     post: Post,
     out: Output,
-    now: Instant,
+    pub(super) now: Instant,
     script: Script,
     sockets: u32,
     /// Connections that the shard has asked for and nobody has answered yet, in order.
@@ -170,6 +170,10 @@ impl World {
     }
 
     pub(super) fn try_open(&mut self) -> Result<Token, UpstreamFault> {
+        self.try_open_at(SERVER)
+    }
+
+    pub(super) fn try_open_at(&mut self, upstream: UpstreamId) -> Result<Token, UpstreamFault> {
         let opening = Opening {
             owner: Token { index: 9, generation: 9 },
             affinity: 1,
@@ -177,7 +181,7 @@ impl World {
             capabilities: r#"{"roots":{}}"#.into(),
             who: None,
         };
-        self.act(|shard, cx| shard.open_backing(SERVER, opening, cx))
+        self.act(|shard, cx| shard.open_backing(upstream, opening, cx))
     }
 
     /// A request of `tools/call`, or of `tools/list` if it is idempotent.
@@ -246,7 +250,12 @@ impl World {
 
     /// A modern conversation over HTTP, ready.
     pub(super) fn modern(&mut self) -> Token {
-        let backing = self.open();
+        self.modern_at(SERVER)
+    }
+
+    /// The same with any upstream.
+    pub(super) fn modern_at(&mut self, upstream: UpstreamId) -> Token {
+        let backing = self.try_open_at(upstream).expect("the conversation begins");
         let wire = self.accept();
         self.receive(wire, json(200, DISCOVERED).as_bytes());
         assert_eq!(self.heard(), [Heard::Ready(backing)]);

@@ -85,7 +85,7 @@ fn a_replica_that_fails_is_passed_over_until_it_answers() {
 #[test]
 fn the_breaker_refuses_without_asking() {
     let mut config = server(vec![http(1)]);
-    config.breaker = Breaker { minimum: 3, ..config.breaker };
+    config.breaker = Breaker { minimum: 3, probes: 1, ..config.breaker };
     let mut world = World::new(config);
     let backing = world.modern();
     for n in 0..2 {

@@ -145,6 +145,12 @@ impl World {
         self.read(token)
     }
 
+    /// The peer sends bytes.
+    pub(in crate::downstream) fn receive(&mut self, token: Token, bytes: &[u8]) {
+        self.events.push_back(Event::Received(token, bytes.into()));
+        self.turn();
+    }
+
     /// What `token` was sent since it was last asked for.
     pub(in crate::downstream) fn read(&mut self, token: Token) -> String {
         String::from_utf8(self.read_bytes(token)).expect("text")
@@ -163,6 +169,12 @@ impl World {
 
     pub(in crate::downstream) fn end(&mut self, token: Token) {
         self.events.push_back(Event::Ended(token, None));
+        self.turn();
+    }
+
+    /// The peer breaks the connection off (`ECONNRESET`).
+    pub(in crate::downstream) fn reset(&mut self, token: Token) {
+        self.events.push_back(Event::Ended(token, Some(Errno(104))));
         self.turn();
     }
 

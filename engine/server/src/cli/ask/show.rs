@@ -1,0 +1,101 @@
+//! Answers as tables.
+
+use serde_json::Value;
+
+use crate::cli::admin::{cell, table};
+
+/// Milliseconds as seconds, for what lasts.
+fn seconds(value: &Value) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), |millis| format!("{} s", millis.div_ceil(1_000)))
+}
+
+/// The objects in a list of an answer, each by its named members.
+fn rows(answer: &Value, list: &str, members: &[&str]) -> Vec<Vec<String>> {
+    let objects = answer[list].as_array().map(Vec::as_slice).unwrap_or_default();
+    let row = |object: &Value| {
+        let shown = |member: &&str| {
+            if member.ends_with("_ms") && *member != "avg_checkout_time_ms" {
+                seconds(&object[*member])
+            } else {
+                cell(&object[*member])
+            }
+        };
+        members.iter().map(shown).collect()
+    };
+    objects.iter().map(row).collect()
+}
+
+/// The members of an object, one a line; those of objects in it under both names.
+fn members(lines: &mut Vec<Vec<String>>, prefix: &str, answer: &Value) {
+    for (name, value) in answer.as_object().into_iter().flatten() {
+        match value {
+            Value::Object(_) => members(lines, &format!("{prefix}{name}."), value),
+            // Core by core: with --json.
+            Value::Array(_) => {}
+            value => lines.push(vec![format!("{prefix}{name}"), cell(value)]),
+        }
+    }
+}
+
+pub(super) fn plain(answer: &Value) -> String {
+    let mut lines = Vec::new();
+    members(&mut lines, "", answer);
+    table(&[], &lines)
+}
+
+pub(super) fn ring(answer: &Value) -> String {
+    let mut nodes = rows(answer, "nodes", &["id", "weight", "vnode_count", "key_count"]);
+    nodes.push(vec!["variance".to_owned(), cell(&answer["distribution_variance"])]);
+    table(&["shard", "weight", "virtual nodes", "keys"], &nodes)
+}
+
+pub(super) fn clients(answer: &Value) -> String {
+    let members = &[
+        "client_id",
+        "transport",
+        "connections",
+        "age_seconds",
+        "idle_seconds",
+        "queue",
+        "bytes",
+        "received",
+    ];
+    let names = &["client", "transport", "connections", "age s", "idle s", "queue", "bytes", "received"];
+    table(names, &rows(answer, "clients", members))
+}
+
+pub(super) fn breakers(answer: &Value) -> String {
+    let members = &["name", "state", "succeeded", "failed", "retry_after_ms", "held_ms"];
+    table(
+        &["breaker", "state", "succeeded", "failed", "retry in", "held for"],
+        &rows(answer, "breakers", members),
+    )
+}
+
+pub(super) fn pools(answer: &Value) -> String {
+    let members = &[
+        "name",
+        "status",
+        "size",
+        "available",
+        "in_use",
+        "overflow",
+        "queue_length",
+        "avg_checkout_time_ms",
+        "weight",
+        "allocated",
+    ];
+    let names = &[
+        "upstream",
+        "status",
+        "size",
+        "available",
+        "in use",
+        "overflow",
+        "waiting",
+        "wait ms",
+        "weight",
+        "allocated",
+    ];
+    table(names, &rows(answer, "pools", members))
+}
