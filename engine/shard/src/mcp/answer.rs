@@ -17,7 +17,7 @@ pub(crate) struct Refusal {
     /// JSON.
     pub(crate) data: Option<Vec<u8>>,
     /// Why the gateway itself does not let it pass, if it is that.
-    pub(crate) denied: Option<&'static str>,
+    pub(crate) denied: Option<Box<str>>,
 }
 
 impl Refusal {
@@ -29,7 +29,7 @@ impl Refusal {
     pub(crate) fn denied(code: i32, message: impl Into<String>, error: &Error) -> Refusal {
         let mut data = Vec::new();
         error.write_json(&mut data);
-        Refusal { code, message: message.into(), data: Some(data), denied: Some(error.reason()) }
+        Refusal { code, message: message.into(), data: Some(data), denied: Some(error.reason().into()) }
     }
 }
 

@@ -1,6 +1,7 @@
 // Keeps a gateway as busy as it is told to: compressed pushes, which cost little to send and much to read, at a rate that is
 // set again and again by what the kernel says the gateway's threads have run.
-// Arguments: the port for WebSockets, the gateway's pid, the share of a core. Prints `busy SHARE` twice a second.
+// Arguments: the port for WebSockets, the gateway's pid, the share of a core. Twice a second it prints `busy RAN WAITED`: shares of the
+// time, over all threads.
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -49,16 +50,16 @@ async function connect(number) {
   return client
 }
 
-/** Nanoseconds that the gateway's threads have run. */
-function ran() {
-  const tasks = readdirSync(`/proc/${pid}/task`)
-  return tasks.reduce((sum, id) => sum + Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' ')[0]), 0)
+/** Nanoseconds that the gateway's threads have run, and have waited for a core. */
+function scheduled() {
+  const tasks = readdirSync(`/proc/${pid}/task`).map(id => readFileSync(`/proc/${pid}/task/${id}/schedstat`, 'utf8').split(' '))
+  return [0, 1].map(column => tasks.reduce((sum, task) => sum + Number(task[column]), 0))
 }
 
 const clients = []
 for (let number = 0; number < CONNECTIONS; number++) clients.push(await connect(number))
 
-let [rate, owed, next] = [50, 0, 0]
+let [rate, owed, next, pushes] = [50, 0, 0, 0]
 let ticked = performance.now()
 setInterval(() => {
   const now = performance.now()
@@ -69,15 +70,19 @@ setInterval(() => {
     if (client.sent - client.answered >= UNANSWERED_MAX) continue
     client.socket.write(PUSH)
     client.sent++
+    pushes++
     owed--
   }
 }, TICK_MS)
 
-let [looked, before] = [performance.now(), ran()]
+let [looked, before] = [performance.now(), scheduled()]
 setInterval(() => {
-  const [now, after] = [performance.now(), ran()]
-  const busy = (after - before) / 1e6 / (now - looked)
+  const [now, after] = [performance.now(), scheduled()]
+  const [ran, waited] = after.map((sum, column) => (sum - before[column]) / 1e6 / (now - looked))
   ;[looked, before] = [now, after]
-  console.log(`busy ${busy.toFixed(3)}`)
-  rate *= Math.min(Math.max(wanted / Math.max(busy, 0.01), 0.5), 2)
+  console.log(`busy ${ran.toFixed(3)} ${waited.toFixed(3)}`)
+  // Where the gateway takes no more, it is not owed more for later.
+  const sent = (pushes * 1000) / LOOK_MS
+  pushes = 0
+  rate = Math.min(rate, 2 * sent + 10) * Math.min(Math.max(wanted / Math.max(ran, 0.01), 0.5), 2)
 }, LOOK_MS)
