@@ -1,7 +1,6 @@
 // Keeps a gateway as busy as it is told to: compressed pushes, which cost little to send and much to read, at a rate that is
-// set again and again by what the kernel says the gateway's threads have run.
-// Arguments: the port for WebSockets, the gateway's pid, the share of a core. Twice a second it prints `busy RAN WAITED`: shares of the
-// time, over all threads.
+// set again and again by what the kernel says the gateway's threads have run. Arguments: the port for WebSockets, the
+// gateway's pid, the share of a core. Twice a second it prints `busy RAN WAITED`: shares of the time, over all threads.
 
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
@@ -33,7 +32,8 @@ const PUSH = compressed(['1', '2', 'mcp:gateway', 'note', { text: randomBytes(CH
 async function connect(number) {
   const socket = net.connect(port, '127.0.0.1')
   await once(socket, 'connect')
-  socket.write(upgrade(`/mcp/ws/websocket?vsn=2.0.0&client_id=flood${number}`, 'Sec-WebSocket-Extensions: permessage-deflate\r\n'))
+  const path = `/mcp/ws/websocket?vsn=2.0.0&client_id=flood${number}`
+  socket.write(upgrade(path, 'Sec-WebSocket-Extensions: permessage-deflate\r\n'))
   await once(socket, 'data')
   socket.write(frame(TEXT, '["1","1","mcp:gateway","phx_join",{}]'))
   await once(socket, 'data')

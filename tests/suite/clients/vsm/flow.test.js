@@ -14,7 +14,8 @@ import { Fixture, freePort, upstream } from '../mcp/lib/fixture.js'
 import { text } from '../mcp/lib/lists.js'
 import { connect } from '../mcp/lib/v1.js'
 
-const SERVER = createRequire(new URL('../mcp/lib/v1.js', import.meta.url)).resolve('@modelcontextprotocol/server-everything/dist/index.js')
+const installed = createRequire(new URL('../mcp/lib/v1.js', import.meta.url))
+const SERVER = installed.resolve('@modelcontextprotocol/server-everything/dist/index.js')
 
 const ADMIN = 'the admin token of this suite'
 const OPERATOR = bearer(ADMIN)

@@ -31,7 +31,7 @@ const SETTLED = LONG + 15_000
 
 const JUDGED = process.env.LONG === '1'
 
-const BREAKER = 'timeout = "2s"\ncircuit_breaker = { minimum = 1, probes = 1, timeout = "100ms" }'
+const BREAKER = 'timeout = "2s"\ncircuit_breaker = { threshold = 0.01, minimum = 1, probes = 1, timeout = "100ms" }'
 const behind = servers => servers.map(({ url }, n) => `[[upstream]]\nname = "s${n}"\nurl = "${url}"\n${BREAKER}\n`).join('')
 const hook = (name, { url }, topics) =>
   `[[webhook]]\nname = "${name}"\nurl = "${url}"\ntopics = ${JSON.stringify(topics)}\ntimeout = "1m"\n`
@@ -51,7 +51,8 @@ async function hurt(client, servers, n) {
 class Flood {
   static async start(weir) {
     const flood = new Flood()
-    flood.child = spawn(process.execPath, [FLOOD, weir.ports.ws, weir.pid, BUSY].map(String), { stdio: ['ignore', 'pipe', 'inherit'] })
+    const args = [FLOOD, weir.ports.ws, weir.pid, BUSY].map(String)
+    flood.child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     flood.busy = new Inbox()
     flood.child.stdout.setEncoding('utf8')
     flood.child.stdout.on('data', text => {
@@ -132,8 +133,8 @@ describe('a signal, while the gateway is 90 % busy,', () => {
   /** What each listener hears of that feeling about server `n`. */
   function heard(event, n, ms) {
     const wanted = item => item.event === event && item.data.context.name === `s${n}`
-    const all = Object.entries(listeners).map(async ([name, inbox]) => [name, await inbox.take(`${event} at ${name}`, wanted, ms)])
-    return Promise.all(all)
+    const taken = async ([name, inbox]) => [name, await inbox.take(`${event} at ${name}`, wanted, ms)]
+    return Promise.all(Object.entries(listeners).map(taken))
   }
 
   /** Prints how long each took to hear of it, and in the long run judges that. */
@@ -210,7 +211,8 @@ describe('a signal', () => {
 
   it('is read before events that were said earlier, by a subscriber that did not read for a while', async () => {
     const servers = await start(1)
-    const weir = await Weir.start({ shards: 1, config: `[mcp]\nprefix = "always"\n${behind(servers)}[rate_limiting.backend]\nlimit = 0\n` })
+    const config = `[mcp]\nprefix = "always"\n${behind(servers)}[rate_limiting.backend]\nlimit = 0\n`
+    const weir = await Weir.start({ shards: 1, config })
     assert.equal((await post(weir.url('/mcp/admin/trace/noisy', 'admin'), { for_s: 300 })).status, 200)
     const url = weir.url('/mcp/admin/events?topics=algedonic,client:noisy', 'admin')
     const [response] = await once(http.get(url, { agent: false }), 'response')
