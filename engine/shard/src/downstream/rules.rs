@@ -84,7 +84,8 @@ impl Shard {
         };
         let message = Message::Envelope { kind, data };
         let breaches = self.judge(&message, Sender::Backend, who.map(|who| who.role));
-        self.breached(breaches, backend, &message, cx.now).map_err(|breach| breach.error())?;
+        let judged = self.breached(breaches, backend, &message, cx.now).map_err(|breach| breach.error());
+        judged.inspect_err(|error| self.trace_unpublished(&publish, error, cx))?;
         Ok(publish)
     }
 

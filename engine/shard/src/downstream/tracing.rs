@@ -5,6 +5,7 @@ use weir_ring::token::Token;
 
 use crate::error::Error;
 use crate::lane::Lane;
+use crate::message::Publish;
 use crate::operation::Traced;
 use crate::stream::Sequence;
 use crate::turn::{Cx, Shard};
@@ -71,6 +72,13 @@ impl Shard {
         let session = session.and_then(|id| self.sessions.get(id)).filter(|session| !session.is_minted());
         let client = session.map(|session| session.client.clone());
         self.trace_denied(client.as_deref(), kind, error, cx);
+    }
+
+    /// A publish was refused where it came in, before its receiver's home heard of it.
+    pub(crate) fn trace_unpublished(&mut self, publish: &Publish, error: &Error, cx: &Cx<'_>) {
+        let Publish::Client(publish) = publish else { return };
+        self.trace_received(Some(&publish.client), &publish.kind, cx);
+        self.trace_denied(Some(&publish.client), &publish.kind, error, cx);
     }
 
     /// More of a client's stream may have been written.

@@ -6,6 +6,7 @@ use weir_transports::mcp::{Era, Method, Params, code, object};
 use crate::mcp::answer::Refusal;
 use crate::mcp::catalog::Kind;
 use crate::mcp::outlet::{Client, From};
+use crate::mcp::rights::names_one;
 use crate::mcp::servers::Whose;
 use crate::turn::{Cx, Shard};
 use crate::upstream::UpstreamId;
@@ -77,11 +78,8 @@ impl Shard {
     /// # Errors
     /// It is refused: nothing was begun.
     pub(crate) fn serve_request(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        if let Err(refusal) = self.may_ask(request.from.who, request.method) {
-            self.trace_end(Step::Denied, Some(&refusal.message), cx);
-            return Err(refusal);
-        }
-        if !request.surveyed {
+        self.may_ask(request.from.who, request.method)?;
+        if !request.surveyed && !names_one(request.method) {
             self.trace_step(Step::Allowed, None, cx);
         }
         match request.method {
@@ -118,7 +116,7 @@ impl Shard {
     fn named(&mut self, request: &Request<'_>, kind: Kind, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let Some(name) = request.read.name.and_then(object::string) else { return Err(missing("name")) };
         let whose = self.whose_name(kind, &name);
-        self.permit(request, kind, &whose)?;
+        self.permit(request, kind, &whose, cx)?;
         match whose {
             Whose::Of(server, _) if self.wants_schema(request, server) => {
                 self.survey(request, kind, &[server], cx)
@@ -150,7 +148,7 @@ impl Shard {
     fn located(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let Some(uri) = request.read.uri.and_then(object::string) else { return Err(missing("uri")) };
         let whose = self.whose_uri(&uri);
-        self.permit(request, Kind::Resource, &whose)?;
+        self.permit(request, Kind::Resource, &whose, cx)?;
         match whose {
             Whose::Of(server, _) if self.is_modern(server) && request.method != Method::ResourcesRead => {
                 self.subscribe_modern(request, server, uri.into_owned(), cx);
@@ -164,7 +162,7 @@ impl Shard {
             Whose::Nobodys => {
                 let code = code::resource_not_found(request.era);
                 let data = serde_json::json!({ "uri": uri }).to_string().into_bytes();
-                Err(Refusal { code, message: format!("Resource not found: {uri}"), data: Some(data) })
+                Err(Refusal { data: Some(data), ..Refusal::new(code, format!("Resource not found: {uri}")) })
             }
         }
     }
@@ -179,7 +177,7 @@ impl Shard {
             (None, None) => return Err(missing("ref")),
         };
         let whose = if kind == Kind::Prompt { self.whose_name(kind, &shown) } else { self.whose_uri(&shown) };
-        self.permit(request, kind, &whose)?;
+        self.permit(request, kind, &whose, cx)?;
         match whose {
             Whose::Of(server, own) => {
                 let own = own.into_owned();
@@ -191,11 +189,25 @@ impl Shard {
     }
 
     /// Whether the asker may use what he names, once it is known whose it is.
-    fn permit(&self, request: &Request<'_>, kind: Kind, whose: &Whose<'_>) -> Result<(), Refusal> {
-        match whose {
-            Whose::Of(server, own) => self.may_use(request.from.who, kind, *server, own),
-            Whose::Ask(_) | Whose::Nobodys => Ok(()),
+    fn permit(
+        &mut self,
+        request: &Request<'_>,
+        kind: Kind,
+        whose: &Whose<'_>,
+        cx: &Cx<'_>,
+    ) -> Result<(), Refusal> {
+        let comes_again = match whose {
+            Whose::Of(server, own) => {
+                self.may_use(request.from.who, kind, *server, own)?;
+                self.wants_schema(request, *server)
+            }
+            Whose::Ask(_) => true,
+            Whose::Nobodys => false,
+        };
+        if !comes_again {
+            self.trace_step(Step::Allowed, None, cx);
         }
+        Ok(())
     }
 
     /// What names no server goes to the only one.
