@@ -98,7 +98,8 @@ describe('no more memory for streams', () => {
     const es = source(weir.url('/mcp/sse?client_id=there'))
     await event(es, 'connected')
     const text = 'x'.repeat(60_000)
-    const publish = n => send(weir, `away${n % 10}`, { type: 'chat', data: { n, text } })
+    // What is less urgent is shed before there is no room at all.
+    const publish = n => send(weir, `away${n % 10}`, { type: 'chat', data: { n, text }, priority: 'urgent' })
     let n = 0
     const full = await until(({ status }) => status !== 202, () => publish(n++))
     assert.deepEqual([full.status, full.json.reason], [503, 'insufficient_resources'])
