@@ -196,10 +196,12 @@ impl Shard {
 
     /// Makes sure that a session is looked at once it may be too old.
     pub(crate) fn watch_age(&mut self, id: Token, cx: &Cx<'_>) {
-        let age_max = self.config.outbox.age_max;
+        let (age_max, idle) = (self.config.outbox.age_max, self.config.session_idle_timeout);
         let Some(session) = self.sessions.get_mut(id) else { return };
         if !std::mem::replace(&mut session.watched, true) {
-            self.alarm(cx.now.mono.plus(age_max), Alarm::Session(id));
+            // A client that never came is away from the start.
+            let due = if session.is_away() { session.heard.plus(idle) } else { cx.now.mono.plus(age_max) };
+            self.alarm(due.max(cx.now.mono), Alarm::Session(id));
         }
     }
 
