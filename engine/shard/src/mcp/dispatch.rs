@@ -81,7 +81,9 @@ impl Shard {
             self.trace_end(Step::Denied, Some(&refusal.message), cx);
             return Err(refusal);
         }
-        if !request.surveyed {
+        // A tool's call is judged when it is known whose tool it is.
+        if !request.surveyed && request.method != Method::ToolsCall {
+            self.judge_request(request, None, cx)?;
             self.trace_step(Step::Allowed, None, cx);
         }
         match request.method {
@@ -125,6 +127,10 @@ impl Shard {
             }
             Whose::Of(server, own) => {
                 let own = own.into_owned();
+                if kind == Kind::Tool {
+                    self.judge_request(request, Some((server, &own)), cx)?;
+                    self.trace_step(Step::Allowed, None, cx);
+                }
                 self.direct(request, server, (own != name).then_some(&own), cx)
             }
             Whose::Ask(servers) => self.survey(request, kind, &servers, cx),
