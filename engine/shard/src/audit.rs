@@ -73,7 +73,16 @@ impl Record {
     /// A record of now that says nothing further.
     pub fn new(event: Event, action: Action, now: Wall) -> Record {
         let timestamp = timestamp(now).into();
-        Record { timestamp, event, action, client: None, address: None, reason: None, detail: None, kind: None }
+        Record {
+            timestamp,
+            event,
+            action,
+            client: None,
+            address: None,
+            reason: None,
+            detail: None,
+            kind: None,
+        }
     }
 }
 

@@ -129,20 +129,15 @@ impl Filling<'_> {
 
 /// Whether it is read by [`Document::lists`].
 fn is_list(name: &str) -> bool {
-    [upstream::KEY, hooks::WEBHOOKS, hooks::HANDLERS].contains(&name)
-        || auth::LISTS.contains(&name)
+    [upstream::KEY, hooks::WEBHOOKS, hooks::HANDLERS].contains(&name) || auth::LISTS.contains(&name)
 }
 
 fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    let lists = auth::LISTS.into_iter().chain([
-        upstream::KEY,
-        hooks::WEBHOOKS,
-        hooks::HANDLERS,
-        tls::CERTIFICATES,
-    ]);
+    let lists =
+        auth::LISTS.into_iter().chain([upstream::KEY, hooks::WEBHOOKS, hooks::HANDLERS, tls::CERTIFICATES]);
     let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists);
     Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

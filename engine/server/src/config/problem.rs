@@ -172,7 +172,10 @@ impl fmt::Display for Problem {
                 write!(f, "{place}: {key} cannot stand beside {other}; leave one of them out")
             }
             Fault::Of { effect } => {
-                write!(f, "{place}: {key} is of the effect \"{effect}\" only; take it away, or change the effect")
+                write!(
+                    f,
+                    "{place}: {key} is of the effect \"{effect}\" only; take it away, or change the effect"
+                )
             }
             Fault::Taken(name) => {
                 write!(f, "{place}: {key} is {name:?}, and so is another's; rename one of them")

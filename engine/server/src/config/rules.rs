@@ -29,8 +29,22 @@ const TOP: [&str; 2] = ["dry_run", "rule"];
 
 /// Keys of a rule.
 const KEYS: [&str; 16] = [
-    "name", "roles", "clients", "methods", "tools", "topics", "types", "min_size", "pattern", "rate", "suspicion",
-    "effect", "limit", "required", "max_size", "dry_run",
+    "name",
+    "roles",
+    "clients",
+    "methods",
+    "tools",
+    "topics",
+    "types",
+    "min_size",
+    "pattern",
+    "rate",
+    "suspicion",
+    "effect",
+    "limit",
+    "required",
+    "max_size",
+    "dry_run",
 ];
 
 /// Keys that one effect alone has.
@@ -98,12 +112,8 @@ impl Reading<'_> {
                 self.problem(at, "rule", Fault::Missing(what));
             }
         }
-        let mut rule = Rule {
-            name: "".into(),
-            when: Matchers::default(),
-            effect: Effect::Deny,
-            dry_run: false,
-        };
+        let mut rule =
+            Rule { name: "".into(), when: Matchers::default(), effect: Effect::Deny, dry_run: false };
         let effect = table.get("effect").and_then(|effect| effect.get_ref().as_str());
         for (key, value) in table {
             let (at, name) = (key.span().start, key.get_ref().as_ref());

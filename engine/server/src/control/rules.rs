@@ -77,7 +77,9 @@ impl Rulebook {
     /// # Errors
     /// What is wrong with it; the rules stay as they are.
     pub(super) async fn reload(&self) -> Result<usize, String> {
-        let Some(file) = &self.file else { return Err("there is no rule file; set rules.file and start again".into()) };
+        let Some(file) = &self.file else {
+            return Err("there is no rule file; set rules.file and start again".into());
+        };
         let mut held = self.held.lock().await;
         let roles: Vec<&str> = self.roles.iter().map(|role| &*role.name).collect();
         let set = match config::load_rules(file, &roles) {
@@ -135,7 +137,8 @@ async fn list(State(admin): State<Arc<Admin>>) -> Response {
     });
     let shown: Vec<Shown<'_>> = shown.collect();
     let file = &rulebook.file;
-    Json(json!({ "file": file, "since": held.since, "dry_run": held.set.dry_run, "rules": shown })).into_response()
+    Json(json!({ "file": file, "since": held.since, "dry_run": held.set.dry_run, "rules": shown }))
+        .into_response()
 }
 
 async fn reload(State(admin): State<Arc<Admin>>) -> Response {

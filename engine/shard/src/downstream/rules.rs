@@ -245,3 +245,6 @@ fn record(breach: &Breach, culprit: &Culprit, now: Now) -> Record {
         ..Record::new(event, action, now.wall)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,9 @@ impl Violation {
         match self {
             Violation::Denied => format!("The operator's rule \"{rule}\" does not allow this; ask there."),
             Violation::Throttled { .. } => {
-                format!("The operator's rule \"{rule}\" allows this less often; wait for retry_after milliseconds.")
+                format!(
+                    "The operator's rule \"{rule}\" allows this less often; wait for retry_after milliseconds."
+                )
             }
             Violation::Lacks { field } => {
                 format!("The operator's rule \"{rule}\" demands the field \"{field}\"; add it.")

@@ -34,9 +34,8 @@ impl Names {
 
     /// The same of what has several names: those that may be meant, and those that may be an exception.
     pub fn has_any<S: AsRef<str>>(&self, meant: &[S], excepted: &[S], subject: &str) -> bool {
-        let is_one = |pattern: &Pattern, names: &[S]| {
-            names.iter().any(|name| pattern.matches(name.as_ref(), subject))
-        };
+        let is_one =
+            |pattern: &Pattern, names: &[S]| names.iter().any(|name| pattern.matches(name.as_ref(), subject));
         let is_open = self.these.is_empty() || !self.all_but.is_empty();
         self.these.iter().any(|pattern| is_one(pattern, meant))
             || is_open && !self.all_but.iter().any(|pattern| is_one(pattern, excepted))

@@ -6,7 +6,7 @@ use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::{Asker, Client, From};
 use crate::metrics::Feature;
 use crate::policy::auth::Principal;
-use crate::policy::rules::{Act, Breach, Deed, Doer, Kind, Message, Tool};
+use crate::policy::rules::{Act, Breach, Deed, Doer, Kind, Message};
 use crate::policy::suspicion::Who;
 use crate::policy::{Caller, Standing};
 use crate::turn::{Cx, Shard};

@@ -57,15 +57,24 @@ fn what_is_wrong_with_a_rule_is_said_with_its_line_and_the_mend() {
     for (text, said) in [
         ("effect = \"deny\"", "rules.toml:1: this rule has no name; senders are told it"),
         ("name = \"a\"", "rules.toml:1: this rule has no effect"),
-        ("name = \"a b\"\neffect = \"deny\"", "rules.toml:2: rule.name is \"a b\" and must be 1 to 64 letters"),
-        ("name = \"a\"\neffect = \"drop\"", "rules.toml:3: rule.effect is \"drop\" and must be \"allow\", \"deny\""),
+        (
+            "name = \"a b\"\neffect = \"deny\"",
+            "rules.toml:2: rule.name is \"a b\" and must be 1 to 64 letters",
+        ),
+        (
+            "name = \"a\"\neffect = \"drop\"",
+            "rules.toml:3: rule.effect is \"drop\" and must be \"allow\", \"deny\"",
+        ),
         (
             "name = \"a\"\neffect = \"deny\"\nmin_sise = 1",
             "rules.toml:4: there is no rule.min_sise; did you mean rule.min_size?",
         ),
         ("name = \"a\"\neffect = \"deny\"\nmax_size = 1", "rule.max_size is of the effect \"require\" only"),
         ("name = \"a\"\neffect = \"require\"", "this rule has no required or max_size"),
-        ("name = \"a\"\neffect = \"require\"\nrequired = [\"a..b\"]", "rule.required is a list and must be a list of"),
+        (
+            "name = \"a\"\neffect = \"require\"\nrequired = [\"a..b\"]",
+            "rule.required is a list and must be a list of",
+        ),
         ("name = \"a\"\neffect = \"throttle\"", "this rule has no limit, such as { limit = 10"),
         (
             "name = \"a\"\neffect = \"throttle\"\nlimit = { limits = 1 }",
@@ -75,8 +84,14 @@ fn what_is_wrong_with_a_rule_is_said_with_its_line_and_the_mend() {
             "name = \"a\"\neffect = \"throttle\"\nlimit = { limit = 0 }",
             "rule.limit.limit is 0 and must be a whole number from 1",
         ),
-        ("name = \"a\"\neffect = \"allow\"\ndry_run = true", "rule.dry_run cannot stand beside the effect allow"),
-        ("name = \"a\"\neffect = \"deny\"\nroles = [\"gest\"]", "a list of roles that there are (user, guest)"),
+        (
+            "name = \"a\"\neffect = \"allow\"\ndry_run = true",
+            "rule.dry_run cannot stand beside the effect allow",
+        ),
+        (
+            "name = \"a\"\neffect = \"deny\"\nroles = [\"gest\"]",
+            "a list of roles that there are (user, guest)",
+        ),
         ("name = \"a\"\neffect = \"deny\"\npattern = \"(\"", "which this is not: unclosed group"),
         ("name = \"a\"\neffect = \"deny\"\ntypes = \"chat\"", "must be a list of types"),
         ("name = \"a\"\neffect = \"deny\"\ntopics = [\"\"]", "must be a list of topics"),
@@ -90,7 +105,11 @@ fn what_is_wrong_with_a_rule_is_said_with_its_line_and_the_mend() {
         let found = read(&format!("[[rule]]\n{text}\n")).expect_err(text);
         assert!(found.contains(said), "{found}");
     }
-    assert!(read("rules = 7\n").expect_err("no key").contains("rules.toml:1: there is no rules; did you mean rule?"));
+    assert!(
+        read("rules = 7\n")
+            .expect_err("no key")
+            .contains("rules.toml:1: there is no rules; did you mean rule?")
+    );
     assert!(read("rule = 7\n").expect_err("no list").contains("rule is 7 and must be a list"));
     assert!(read("dry_run = 1\n").expect_err("no switch").contains("dry_run is 1 and must be true or false"));
     assert!(read("[[rule]\n").expect_err("no TOML").contains("this is no TOML"));

@@ -89,7 +89,8 @@ impl Kind {
 }
 
 impl<'a> Act<'a> {
-    pub(super) fn kind(self) -> Kind {
+    /// Of which kind it is.
+    pub fn kind(self) -> Kind {
         match self {
             Act::Push => Kind::Push,
             Act::Publish { .. } => Kind::Publish,

@@ -116,9 +116,7 @@ impl Breach {
     pub fn error(&self) -> Error {
         match &self.law {
             Law::Injection(pattern) => Error::PotentialInjection { pattern: pattern.name() },
-            Law::Rule { name, why } => {
-                Error::PolicyViolation { rule: Arc::clone(name), why: why.clone() }
-            }
+            Law::Rule { name, why } => Error::PolicyViolation { rule: Arc::clone(name), why: why.clone() },
         }
     }
 

@@ -25,13 +25,13 @@ fn deny(name: &str, when: Matchers) -> Rule {
     rule(name, when, Effect::Deny)
 }
 
-fn any() -> Matchers {
+fn everything() -> Matchers {
     Matchers::default()
 }
 
 fn require(name: &str, fields: &[&str], bytes_max: usize) -> Rule {
     let fields = fields.iter().map(|field| (*field).into()).collect();
-    rule(name, any(), Effect::Require { fields, bytes_max })
+    rule(name, everything(), Effect::Require { fields, bytes_max })
 }
 
 fn set(set: RuleSet) -> Rules {
@@ -88,16 +88,34 @@ fn every_matcher_that_is_there_must_hold() {
         who: Doer { caller: Caller::Client("ann"), role: Some(Role::GUEST), used: 0.8, suspicion: 5.0 },
     };
     let (fits, others): (Vec<Matchers>, Vec<Matchers>) = [
-        (Matchers { roles: vec!["guest".into()], ..any() }, Matchers { roles: vec!["admin".into()], ..any() }),
-        (Matchers { clients: names(&["a*"]), ..any() }, Matchers { clients: names(&["!ann"]), ..any() }),
-        (Matchers { methods: names(&["publish"]), ..any() }, Matchers { methods: names(&["push", "tools/*"]), ..any() }),
-        (Matchers { topics: names(&["room:*"]), ..any() }, Matchers { topics: names(&["room:{sub}"]), ..any() }),
-        (Matchers { types: names(&["order.*"]), ..any() }, Matchers { types: names(&["order"]), ..any() }),
-        (Matchers { bytes_min: 10, ..any() }, Matchers { bytes_min: 11, ..any() }),
-        (Matchers { pattern: Some("(?i)IBAN".into()), ..any() }, Matchers { pattern: Some("bic".into()), ..any() }),
-        (Matchers { used: 0.8, ..any() }, Matchers { used: 0.81, ..any() }),
-        (Matchers { suspicion: 5.0, ..any() }, Matchers { suspicion: 5.1, ..any() }),
-        (any(), Matchers { tools: names(&["*"]), ..any() }),
+        (
+            Matchers { roles: vec!["guest".into()], ..everything() },
+            Matchers { roles: vec!["admin".into()], ..everything() },
+        ),
+        (
+            Matchers { clients: names(&["a*"]), ..everything() },
+            Matchers { clients: names(&["!ann"]), ..everything() },
+        ),
+        (
+            Matchers { methods: names(&["publish"]), ..everything() },
+            Matchers { methods: names(&["push", "tools/*"]), ..everything() },
+        ),
+        (
+            Matchers { topics: names(&["room:*"]), ..everything() },
+            Matchers { topics: names(&["room:{sub}"]), ..everything() },
+        ),
+        (
+            Matchers { types: names(&["order.*"]), ..everything() },
+            Matchers { types: names(&["order"]), ..everything() },
+        ),
+        (Matchers { bytes_min: 10, ..everything() }, Matchers { bytes_min: 11, ..everything() }),
+        (
+            Matchers { pattern: Some("(?i)IBAN".into()), ..everything() },
+            Matchers { pattern: Some("bic".into()), ..everything() },
+        ),
+        (Matchers { used: 0.8, ..everything() }, Matchers { used: 0.81, ..everything() }),
+        (Matchers { suspicion: 5.0, ..everything() }, Matchers { suspicion: 5.1, ..everything() }),
+        (everything(), Matchers { tools: names(&["*"]), ..everything() }),
     ]
     .into_iter()
     .unzip();
@@ -109,22 +127,30 @@ fn every_matcher_that_is_there_must_hold() {
 
 #[test]
 fn what_a_message_does_not_have_does_not_fit() {
-    let nameless = Doer { caller: Caller::Connection(weir_ring::token::Token { index: 1, generation: 0 }), ..ann() };
+    let nameless =
+        Doer { caller: Caller::Connection(weir_ring::token::Token { index: 1, generation: 0 }), ..ann() };
     let publish = |topic| Deed { act: Act::Publish { topic }, message: event("a", "{}"), who: nameless };
     let with = |when| rules(vec![deny("r", when)]);
-    assert!(broken(&mut with(Matchers { clients: names(&["!ann"]), ..any() }), &publish(None)).is_empty());
-    assert!(broken(&mut with(Matchers { topics: names(&["!room"]), ..any() }), &publish(None)).is_empty());
-    assert!(broken(&mut with(Matchers { roles: vec!["guest".into()], ..any() }), &publish(None)).is_empty());
+    assert!(
+        broken(&mut with(Matchers { clients: names(&["!ann"]), ..everything() }), &publish(None)).is_empty()
+    );
+    assert!(
+        broken(&mut with(Matchers { topics: names(&["!room"]), ..everything() }), &publish(None)).is_empty()
+    );
+    assert!(
+        broken(&mut with(Matchers { roles: vec!["guest".into()], ..everything() }), &publish(None))
+            .is_empty()
+    );
     let call = Deed {
         act: Act::Call { method: "ping", tool: None },
         message: Message::Call { params: "{}", data: "{}" },
         who: ann(),
     };
-    assert_eq!(broken(&mut with(Matchers { methods: names(&["p*"]), ..any() }), &call), ["r"]);
+    assert_eq!(broken(&mut with(Matchers { methods: names(&["p*"]), ..everything() }), &call), ["r"]);
     for when in [
-        Matchers { tools: names(&["*"]), ..any() },
-        Matchers { types: names(&["*"]), ..any() },
-        Matchers { topics: names(&["*"]), ..any() },
+        Matchers { tools: names(&["*"]), ..everything() },
+        Matchers { types: names(&["*"]), ..everything() },
+        Matchers { topics: names(&["*"]), ..everything() },
     ] {
         assert!(broken(&mut with(when.clone()), &call).is_empty(), "{when:?}");
     }
@@ -132,16 +158,17 @@ fn what_a_message_does_not_have_does_not_fit() {
 
 #[test]
 fn a_tool_is_refused_by_each_of_its_names_and_allowed_by_the_one_that_is_seen() {
-    let tool = Tool { shown: vec!["files__delete".into()], all: vec!["delete".into(), "files__delete".into()] };
+    let tool =
+        Tool { shown: vec!["files__delete".into()], all: vec!["delete".into(), "files__delete".into()] };
     let call = Deed {
         act: Act::Call { method: "tools/call", tool: Some(&tool) },
         message: Message::Call { params: "{}", data: "{}" },
         who: ann(),
     };
-    let of = |tools: &[&str]| Matchers { tools: names(tools), ..any() };
+    let of = |tools: &[&str]| Matchers { tools: names(tools), ..everything() };
     assert_eq!(broken(&mut rules(vec![deny("r", of(&["delete"]))]), &call), ["r"]);
     assert_eq!(broken(&mut rules(vec![deny("r", of(&["*__delete"]))]), &call), ["r"]);
-    let allow = |tools: &[&str]| rules(vec![rule("a", of(tools), Effect::Allow), deny("r", any())]);
+    let allow = |tools: &[&str]| rules(vec![rule("a", of(tools), Effect::Allow), deny("r", everything())]);
     assert_eq!(broken(&mut allow(&["delete"]), &call), ["r"]);
     assert_eq!(broken(&mut allow(&["files__*"]), &call), [""; 0]);
     assert_eq!(broken(&mut allow(&["!delete"]), &call), ["r"]);
@@ -151,7 +178,9 @@ fn a_tool_is_refused_by_each_of_its_names_and_allowed_by_the_one_that_is_seen() 
 fn a_requirement_means_the_same_whichever_way_a_message_comes() {
     let mut order = rules(vec![require("order-fields", &["amount", "to.name"], usize::MAX)]);
     let poor = r#"{"amount":1,"to":{"name":null}}"#;
-    for (data, fine) in [(r#"{"amount":1,"to":{"name":"a"}}"#, true), (poor, false), ("7", false), ("{}", false)] {
+    for (data, fine) in
+        [(r#"{"amount":1,"to":{"name":"a"}}"#, true), (poor, false), ("7", false), ("{}", false)]
+    {
         let enveloped = format!(r#"{{"type":"order","data":{data}}}"#);
         let params = format!(r#"{{"name":"order","arguments":{data}}}"#);
         for message in [
@@ -178,7 +207,7 @@ fn sizes_and_patterns() {
     assert!(pushed(&mut small, event("a", "1234")).is_empty());
     assert_eq!(pushed(&mut small, event("a", "12345")), ["small"]);
     let pattern = Some(r#""(?i:password|пароль)""#.into());
-    let mut secret = rules(vec![deny("no-secrets", Matchers { pattern, ..any() })]);
+    let mut secret = rules(vec![deny("no-secrets", Matchers { pattern, ..everything() })]);
     assert_eq!(pushed(&mut secret, event("a", r#"{"PassWord":1}"#)), ["no-secrets"]);
     assert_eq!(
         pushed(&mut secret, event("a", r#"{"\u043f\u0430\u0440\u043e\u043b\u044c":1}"#)),
@@ -192,7 +221,8 @@ fn sizes_and_patterns() {
 #[test]
 fn who_is_throttled_has_a_bucket_for_each_rule() {
     let rate = Rate { per_second: 1.0, burst: 2 };
-    let mut slow = rules(vec![rule("slow", Matchers { types: names(&["a"]), ..any() }, Effect::Throttle(rate))]);
+    let mut slow =
+        rules(vec![rule("slow", Matchers { types: names(&["a"]), ..everything() }, Effect::Throttle(rate))]);
     let mut at = |caller, kind, now| {
         let deed = Deed { act: Act::Push, message: event(kind, "{}"), who: Doer { caller, ..ann() } };
         slow.judge(&deed, Instant(now)).pop().map(|breach| breach.error().retry_after())
@@ -206,8 +236,8 @@ fn who_is_throttled_has_a_bucket_for_each_rule() {
 
 #[test]
 fn what_is_tried_out_reports_and_goes_on() {
-    let tried = |name| Rule { dry_run: true, ..deny(name, any()) };
-    let list = vec![tried("first"), rule("second", any(), Effect::Close), deny("third", any())];
+    let tried = |name| Rule { dry_run: true, ..deny(name, everything()) };
+    let list = vec![tried("first"), rule("second", everything(), Effect::Close), deny("third", everything())];
     let mut some = rules(list.clone());
     let outcomes = |rules: &mut Rules| {
         let breaches = rules.judge(&push(event("a", "{}")), NOW);
@@ -225,8 +255,8 @@ fn what_is_tried_out_reports_and_goes_on() {
 fn nothing_is_looked_up_that_no_rule_asks_for() {
     assert_eq!(rules(Vec::new()).asks(Kind::Push, Some(ADMIN)), Asks::default());
     let asking = rules(vec![
-        deny("a", Matchers { used: 0.5, roles: vec!["guest".into()], ..any() }),
-        deny("b", Matchers { tools: names(&["x"]), suspicion: 1.0, ..any() }),
+        deny("a", Matchers { used: 0.5, roles: vec!["guest".into()], ..everything() }),
+        deny("b", Matchers { tools: names(&["x"]), suspicion: 1.0, ..everything() }),
     ]);
     let asks = |kind, role| asking.asks(kind, role);
     assert_eq!(asks(Kind::Push, Some(ADMIN)), Asks::default(), "one is of guests, the other of tools");
@@ -246,11 +276,14 @@ fn some_rule() -> impl Strategy<Value = Rule> {
         Just(Effect::Require { fields: vec!["x".into()], bytes_max: usize::MAX }),
     ];
     let roles = prop::sample::select(vec![Vec::new(), vec!["guest".into()], vec!["admin".into()]]);
-    (prop::collection::vec("!?[a-d]", 0..3), roles, effect, any::<bool>()).prop_map(|(types, roles, effect, tried)| {
-        let when = Matchers { types: Names::parse(&types).expect("patterns"), roles, ..Matchers::default() };
-        let dry_run = tried && effect != Effect::Allow;
-        Rule { name: "".into(), when, effect, dry_run }
-    })
+    (prop::collection::vec("!?[a-d]", 0..3), roles, effect, any::<bool>()).prop_map(
+        |(types, roles, effect, tried)| {
+            let when =
+                Matchers { types: Names::parse(&types).expect("patterns"), roles, ..Matchers::default() };
+            let dry_run = tried && effect != Effect::Allow;
+            Rule { name: "".into(), when, effect, dry_run }
+        },
+    )
 }
 
 /// What is refused, by the definition: the first rule that decides does.

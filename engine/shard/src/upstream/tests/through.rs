@@ -25,7 +25,11 @@ impl World {
     fn say(&mut self, client: Client, outlet: Outlet, text: &str) {
         self.act(|shard, cx| {
             let message = jsonrpc::decode(text).expect("a message");
-            shard.mcp_message(From { outlet, client, who: None, asker: Asker::Socket(None), headers: &[] }, message, cx);
+            shard.mcp_message(
+                From { outlet, client, who: None, asker: Asker::Socket(None), headers: &[] },
+                message,
+                cx,
+            );
         });
     }
 
