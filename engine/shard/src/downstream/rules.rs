@@ -49,16 +49,6 @@ impl<'a> Publisher<'a> {
     }
 }
 
-impl Culprit {
-    fn new(caller: Caller<'_>, message: &Message<'_>) -> Culprit {
-        let client = match caller {
-            Caller::Client(name) => Some(name.into()),
-            Caller::Session(_) | Caller::Connection(_) => None,
-        };
-        Culprit { client, kind: message.kind().into() }
-    }
-}
-
 /// The part of its limit that somebody has used.
 pub(crate) fn used(standing: Option<Standing>) -> f64 {
     standing.map_or(0.0, |at| 1.0 - f64::from(at.remaining) / f64::from(at.limit.max(1)))
@@ -104,7 +94,8 @@ impl Shard {
         let asks = self.rules.asks(act.kind(), role);
         let rate = asks.used.then(|| self.rate_of(standing, self.config.client_rate));
         let Shard { rules, meter, sessions, suspicion, .. } = self;
-        let session = link.session.and_then(|id| sessions.get(id));
+        // Where there are no rules, nobody wants to know who it is.
+        let session = link.session.filter(|_| asks.any).and_then(|id| sessions.get(id));
         let caller = session.map_or(Caller::Connection(token), |session| Caller::Client(&session.client));
         let bucket = session.map(|session| session.bucket).zip(rate);
         let who = Doer {
@@ -120,7 +111,8 @@ impl Shard {
         if breaches.is_empty() {
             return Ok(());
         }
-        let culprit = Culprit::new(caller, &message);
+        let client = link.session.and_then(|id| self.sessions.get(id)).map(|session| session.client.clone());
+        let culprit = Culprit { client, kind: message.kind().into() };
         let judged = self.breached(breaches, &culprit, cx.now);
         if let (Err(breach), Some(id)) = (&judged, link.session) {
             self.client_offends(id, breach.offence(), cx.now);
@@ -176,7 +168,11 @@ impl Shard {
         let deed = Deed { act, message, who: Doer { caller, role, used: used(standing), suspicion: score } };
         let breaches = judge(&mut self.rules, &mut self.meter, &deed, Sender::Backend, cx.now);
         if !breaches.is_empty() {
-            let culprit = Culprit::new(caller, &message);
+            let client = match caller {
+                Caller::Client(name) => Some(name.into()),
+                Caller::Session(_) | Caller::Connection(_) => None,
+            };
+            let culprit = Culprit { client, kind: message.kind().into() };
             self.breached(breaches, &culprit, cx.now).map_err(|breach| breach.error())?;
         }
         Ok(publish)

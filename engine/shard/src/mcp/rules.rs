@@ -3,9 +3,8 @@
 use crate::downstream::{Culprit, used};
 use crate::mcp::answer::Refusal;
 use crate::mcp::dispatch::Request;
-use crate::mcp::outlet::{Asker, Client, From};
+use crate::mcp::outlet::{Asker, From, Outlet};
 use crate::metrics::Feature;
-use crate::policy::auth::Principal;
 use crate::policy::rules::{Act, Breach, Deed, Doer, Kind, Message};
 use crate::policy::suspicion::Who;
 use crate::policy::{Caller, Standing};
@@ -98,7 +97,7 @@ impl Shard {
         match from.asker {
             Asker::Http { standing, .. } => standing,
             Asker::Socket(id) => {
-                let proved = from.who.map(|who| Principal::standing(who));
+                let proved = from.who.map(|who| who.standing());
                 let rate = self.rate_of(proved, self.config.client_rate);
                 self.sessions.get(id?)?.bucket.standing(&rate, cx.now.mono)
             }
@@ -108,10 +107,11 @@ impl Shard {
 
 /// Who a sender is, if need be by its session or its connection.
 fn caller<'a>(name: Option<&'a str>, from: &From<'_>) -> Caller<'a> {
-    match (name, from.client, from.outlet.connection()) {
-        (Some(name), ..) => Caller::Client(name),
-        (None, Client::Session(session), _) => Caller::Session(session),
-        (None, Client::Stateless, Some(connection)) => Caller::Connection(connection),
-        (None, Client::Stateless, None) => Caller::Client(""),
+    match (name, from.outlet) {
+        (Some(name), _) => Caller::Client(name),
+        (None, Outlet::Session { session } | Outlet::Stream { session, .. }) => Caller::Session(session),
+        (None, Outlet::Post { connection, .. } | Outlet::Link { connection }) => {
+            Caller::Connection(connection)
+        }
     }
 }

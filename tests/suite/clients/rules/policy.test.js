@@ -129,12 +129,13 @@ describe('a rule file', () => {
     const { error } = await call('tools/call', echo)
     assert.deepEqual([error.code, error.data.error], [403, 'policy_violation'])
     assert.match(error.message, /rule "no-echo"/)
-    const [first, second, third] = [await order(), await order(), await order()]
-    assert.deepEqual([first.status, second.status, third.status], [202, 202, 429])
-    assert.ok(third.json.retry_after > 0 && Number(third.headers['retry-after']) > 0)
-    function order() {
-      return send(weir, 'u1', { type: 'order', data: 1 }, { headers: { 'x-client-id': 'shop' } })
-    }
+    // Each of two cores has two of them for what it takes over HTTP.
+    const order = () => send(weir, 'u1', { type: 'order', data: 1 }, { headers: { 'x-client-id': 'shop' } })
+    const answers = [await order(), await order(), await order(), await order(), await order()]
+    assert.deepEqual(answers.slice(0, 2).map(({ status }) => status), [202, 202])
+    const refused = answers.find(({ status }) => status === 429)
+    assert.deepEqual([refused.json.error, refused.json.reason], ['policy_violation', 'few-orders'])
+    assert.ok(refused.json.retry_after > 0 && Number(refused.headers['retry-after']) > 0)
   })
 
   it('shields whom it allows from the rules below', async () => {
