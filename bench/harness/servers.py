@@ -142,12 +142,12 @@ class Server:
             self.upstream.__exit__()
 
 
-def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None, binary=BINARIES / "weir", tls=False):
+def weir(url="ws://{}/mcp/ws", upstream=None, data_dir=None, env=None, binary=BINARIES / "weir", tls=False, admin=None):
     """With `upstream`, a gateway to that MCP server and no more. With `data_dir` on the disk tier: in that folder, or in
-    its own if it is True. With `tls` it speaks that."""
+    its own if it is True. With `tls` it speaks that. `admin` is the admin port, a free one otherwise."""
     port = free_port()
     command = [binary, "serve", "--shards", 1, "--cores", SERVER_CORE, "--rate-limit", RATE_LIMIT,
-               "--ws-port", port, "--sse-port", free_port(), "--admin-port", free_port()]
+               "--ws-port", port, "--sse-port", free_port(), "--admin-port", admin or free_port()]
     if data_dir:
         command += ["--data-dir", "data" if data_dir is True else data_dir]
     env = (env or {}) | {"MCP_WS_MAX_CONNECTIONS": CONNECTIONS, "MCP_SSE_MAX_CONNECTIONS": CONNECTIONS,

@@ -90,7 +90,7 @@ const TIME: Duration = Duration::from_secs(5);
 
 /// Letters that have every shard trace a client, if it is time for that.
 pub fn trace(asked: u64, clients: usize, shards: usize) -> Vec<(Member, Mail)> {
-    if asked % QUESTIONS != 0 || clients == 0 {
+    if !asked.is_multiple_of(QUESTIONS) || clients == 0 {
         return Vec::new();
     }
     let client = client_name((asked / QUESTIONS) as usize % clients);
@@ -138,17 +138,17 @@ impl Heard {
     /// are not traced are heard of by refusals alone, and those who are from the middle of what is under way.
     fn step(&mut self, operation: String, step: Step) -> Option<String> {
         let before = self.operations.get(&operation).copied();
-        let right = match (before, step) {
-            (None, Step::Received | Step::Denied) => true,
-            (Some(Step::Received), Step::Allowed | Step::Denied | Step::Answered) => true,
-            (Some(Step::Allowed), Step::Dispatched | Step::Answered) => true,
-            (
-                Some(Step::Dispatched),
-                Step::Dispatched | Step::Answered | Step::Delivered | Step::Acknowledged,
-            ) => true,
-            (Some(Step::Delivered), Step::Acknowledged) => true,
-            _ => false,
-        };
+        let right = matches!(
+            (before, step),
+            (None, Step::Received | Step::Denied)
+                | (Some(Step::Received), Step::Allowed | Step::Denied | Step::Answered)
+                | (Some(Step::Allowed), Step::Dispatched | Step::Answered)
+                | (
+                    Some(Step::Dispatched),
+                    Step::Dispatched | Step::Answered | Step::Delivered | Step::Acknowledged
+                )
+                | (Some(Step::Delivered), Step::Acknowledged)
+        );
         self.operations.insert(operation.clone(), step);
         (!right).then(|| format!("operation {operation} is {} after {before:?}", step.name()))
     }

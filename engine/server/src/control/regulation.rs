@@ -206,8 +206,12 @@ async fn set_breaker(State(admin): State<Arc<Admin>>, Path(name): Path<Box<str>>
 }
 
 async fn set_pool(State(admin): State<Arc<Admin>>, Path(name): Path<Box<str>>, body: Bytes) -> Response {
-    let order = read::<PoolOrder>(&body).and_then(|order| Ok((order.checked()?, lasts(order.for_s)?)));
-    let ((size, weight), lasts) = match order {
+    let order = read::<PoolOrder>(&body).and_then(|order| {
+        order.check()?;
+        let lasts = lasts(order.for_s)?;
+        Ok((order, lasts))
+    });
+    let (PoolOrder { size, weight, .. }, lasts) = match order {
         Ok(order) => order,
         Err(error) => return refuse(&error),
     };
@@ -270,13 +274,13 @@ impl ControlOrder {
 }
 
 impl PoolOrder {
-    fn checked(&self) -> Result<(Option<Option<u32>>, Option<Option<u32>>), Error> {
+    fn check(&self) -> Result<(), Error> {
         let right = |number: Option<Option<u32>>| {
             number.flatten().is_none_or(|number| (1..=1_000_000).contains(&number))
         };
         match (self.size, self.weight) {
             (None, None) => Err(Error::MissingField { field: "size" }),
-            (size, weight) if right(size) && right(weight) => Ok((size, weight)),
+            (size, weight) if right(size) && right(weight) => Ok(()),
             _ => Err(Error::malformed("size and weight are numbers from 1 to 1000000, or null")),
         }
     }

@@ -109,8 +109,8 @@ impl Shard {
             return None;
         }
         let kind = Message::Event { event, payload }.kind();
-        let takes = |types: &Box<[Pattern]>| types.iter().any(|pattern| pattern.matches(&kind, ""));
-        self.config.handlers.iter().position(takes).map(|at| at as u16)
+        let takes = |types: &[Pattern]| types.iter().any(|pattern| pattern.matches(&kind, ""));
+        self.config.handlers.iter().position(|types| takes(types)).map(|at| at as u16)
     }
 
     /// Hands a push to its handler, by way of the control thread. Its answer is the push's reply.

@@ -211,7 +211,7 @@ impl Shard {
     ) -> Outcome {
         let sent = publish.and_then(|publish| {
             self.may_publish(publisher.who, &publish)?;
-            self.check_pressure(publish.lane())?;
+            self.check_publish(&publish, cx)?;
             let publish = self.judge_publish(publish, publisher, cx)?;
             let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
             self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
@@ -241,7 +241,7 @@ impl Shard {
                 .take_for_line(at, payer, cx)
                 .and_then(|()| Publish::parse(Receiver::Named, None, line))
                 .and_then(|publish| self.may_publish(raw.who(), &publish).map(|()| publish))
-                .and_then(|publish| self.check_pressure(publish.lane()).map(|()| publish))
+                .and_then(|publish| self.check_publish(&publish, cx).map(|()| publish))
                 .and_then(|publish| self.judge_publish(publish, &publisher, cx))
                 .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
             left += u32::from(sent.is_ok());
@@ -255,6 +255,15 @@ impl Shard {
             return Outcome::Done;
         }
         Outcome::Waiting(Gather { kind: Kind::Lines(results), left, terms }.into())
+    }
+
+    /// Whether a publish may be taken under the load there is.
+    ///
+    /// # Errors
+    /// `LoadShed`.
+    fn check_publish(&mut self, publish: &Publish, cx: &Cx<'_>) -> Result<(), Error> {
+        let checked = self.check_pressure(publish.lane());
+        checked.inspect_err(|error| self.trace_unpublished(publish, error, cx))
     }
 
     /// What a role may publish to topics is what it may join.

@@ -173,7 +173,8 @@ impl Shard {
                 Caller::Session(_) | Caller::Connection(_) => None,
             };
             let culprit = Culprit { client, kind: message.kind().into() };
-            self.breached(breaches, &culprit, cx.now).map_err(|breach| breach.error())?;
+            let judged = self.breached(breaches, &culprit, cx.now).map_err(|breach| breach.error());
+            judged.inspect_err(|error| self.trace_unpublished(&publish, error, cx))?;
         }
         Ok(publish)
     }

@@ -5,6 +5,7 @@ use weir_ring::token::Token;
 
 use crate::error::Error;
 use crate::lane::Lane;
+use crate::message::Publish;
 use crate::operation::Traced;
 use crate::stream::Sequence;
 use crate::turn::{Cx, Shard};
@@ -22,7 +23,7 @@ impl Shard {
     /// The same for a message of a session's client.
     pub(crate) fn trace_session(&mut self, session: Option<Token>, kind: &str, cx: &Cx<'_>) {
         let Shard { tracer, herald, sessions, .. } = self;
-        let session = session.and_then(|id| sessions.get(id));
+        let session = session.filter(|_| !tracer.is_idle()).and_then(|id| sessions.get(id));
         if let Some(traced) = tracer.begin(session.map(|session| &*session.client), kind) {
             herald.say(cx.now.wall, || step(traced, Step::Received, None));
         }
@@ -71,6 +72,13 @@ impl Shard {
         let session = session.and_then(|id| self.sessions.get(id)).filter(|session| !session.is_minted());
         let client = session.map(|session| session.client.clone());
         self.trace_denied(client.as_deref(), kind, error, cx);
+    }
+
+    /// A publish was refused where it came in, before its receiver's home heard of it.
+    pub(crate) fn trace_unpublished(&mut self, publish: &Publish, error: &Error, cx: &Cx<'_>) {
+        let Publish::Client(publish) = publish else { return };
+        self.trace_received(Some(&publish.client), &publish.kind, cx);
+        self.trace_denied(Some(&publish.client), &publish.kind, error, cx);
     }
 
     /// More of a client's stream may have been written.

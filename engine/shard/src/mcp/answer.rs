@@ -3,6 +3,7 @@
 use weir_transports::jsonrpc::{self, Id};
 use weir_transports::mcp::{Era, code};
 
+use crate::error::Error;
 use crate::mcp::outlet::{Delivery, Outlet};
 use crate::turn::{Cx, Shard};
 use crate::upstream::{UpstreamFault, UpstreamId};
@@ -15,11 +16,20 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// JSON.
     pub(crate) data: Option<Vec<u8>>,
+    /// Why the gateway itself does not let it pass, if it is that.
+    pub(crate) denied: Option<Box<str>>,
 }
 
 impl Refusal {
     pub(crate) fn new(code: i32, message: impl Into<String>) -> Refusal {
-        Refusal { code, message: message.into(), data: None }
+        Refusal { code, message: message.into(), data: None, denied: None }
+    }
+
+    /// That of an error of the gateway's own, which goes with it as data.
+    pub(crate) fn denied(code: i32, message: impl Into<String>, error: &Error) -> Refusal {
+        let mut data = Vec::new();
+        error.write_json(&mut data);
+        Refusal { code, message: message.into(), data: Some(data), denied: Some(error.reason().into()) }
     }
 }
 
@@ -61,8 +71,11 @@ impl Shard {
     ) {
         let mut message = std::mem::take(&mut self.mcp.message);
         message.clear();
-        let Refusal { code, message: sentence, data } = refusal;
-        self.trace_end(Step::Answered, Some(sentence), cx);
+        let Refusal { code, message: sentence, data, denied } = refusal;
+        match denied {
+            Some(reason) => self.trace_end(Step::Denied, Some(reason), cx),
+            None => self.trace_end(Step::Answered, Some(sentence), cx),
+        }
         jsonrpc::error(&mut message, Some(&id), *code, sentence, data.as_deref());
         self.mcp_deliver(outlet, Delivery::Answer { status: status_of(era, *code) }, &message, cx);
         self.mcp.message = message;
@@ -72,12 +85,10 @@ impl Shard {
     pub(crate) fn fault(&self, server: UpstreamId, why: &UpstreamFault) -> Refusal {
         let timeout =
             self.config.upstreams.get(usize::from(server.0)).map(|upstream| upstream.breaker.timeout);
-        let data = why.error(timeout.unwrap_or_default()).map(|error| {
-            let mut data = Vec::new();
-            error.write_json(&mut data);
-            data
-        });
         let message = format!("the server {} {why}", self.server_name(server));
-        Refusal { code: code::INTERNAL_ERROR, message, data }
+        match why.error(timeout.unwrap_or_default()) {
+            Some(error) => Refusal::denied(code::INTERNAL_ERROR, message, &error),
+            None => Refusal::new(code::INTERNAL_ERROR, message),
+        }
     }
 }

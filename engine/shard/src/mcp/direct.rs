@@ -226,7 +226,6 @@ impl Shard {
         let Some(held) = self.mcp.legs.get(leg) else { return };
         let (server, conversation, serves) = (held.server, held.conversation, held.serves);
         let who = self.asker(serves);
-        self.trace_dispatched(serves, server, cx);
         let Some(backing) = self.mcp.conversations.get(conversation).map(|held| held.backing) else { return };
         let own = backing.and_then(|backing| self.backing(backing)).and_then(|backing| backing.era);
         let known = self.mcp.abouts.get(&server).map(|about| about.era);
@@ -255,11 +254,17 @@ impl Shard {
             long: outgoing.method == Method::SubscriptionsListen,
             who: who.as_ref(),
         };
-        match backing {
+        let passed_on = match backing {
             Some(backing) => self.ask(backing, leg, ask, cx),
-            None => self.ask_remotely(leg, outgoing.method, &message, cx),
-        }
+            None => {
+                self.ask_remotely(leg, outgoing.method, &message, cx);
+                true
+            }
+        };
         self.mcp.upward = message;
+        if passed_on {
+            self.trace_dispatched(serves, server, cx);
+        }
     }
 
     /// A call is passed on to a server.

@@ -6,6 +6,7 @@ use weir_transports::mcp::{Era, Method, Params, code, object};
 use crate::mcp::answer::Refusal;
 use crate::mcp::catalog::Kind;
 use crate::mcp::outlet::{Client, From};
+use crate::mcp::rights::names_one;
 use crate::mcp::servers::Whose;
 use crate::turn::{Cx, Shard};
 use crate::upstream::UpstreamId;
@@ -77,12 +78,9 @@ impl Shard {
     /// # Errors
     /// It is refused: nothing was begun.
     pub(crate) fn serve_request(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
-        if let Err(refusal) = self.may_ask(request.from.who, request.method) {
-            self.trace_end(Step::Denied, Some(&refusal.message), cx);
-            return Err(refusal);
-        }
-        // A tool's call is judged when it is known whose tool it is.
-        if !request.surveyed && request.method != Method::ToolsCall {
+        self.may_ask(request.from.who, request.method)?;
+        // What names a thing is judged when it is known whose that is.
+        if !request.surveyed && !names_one(request.method) {
             self.judge_request(request, None, cx)?;
             self.trace_step(Step::Allowed, None, cx);
         }
@@ -120,17 +118,13 @@ impl Shard {
     fn named(&mut self, request: &Request<'_>, kind: Kind, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let Some(name) = request.read.name.and_then(object::string) else { return Err(missing("name")) };
         let whose = self.whose_name(kind, &name);
-        self.permit(request, kind, &whose)?;
+        self.permit(request, kind, &whose, cx)?;
         match whose {
             Whose::Of(server, _) if self.wants_schema(request, server) => {
                 self.survey(request, kind, &[server], cx)
             }
             Whose::Of(server, own) => {
                 let own = own.into_owned();
-                if kind == Kind::Tool {
-                    self.judge_request(request, Some((server, &own)), cx)?;
-                    self.trace_step(Step::Allowed, None, cx);
-                }
                 self.direct(request, server, (own != name).then_some(&own), cx)
             }
             Whose::Ask(servers) => self.survey(request, kind, &servers, cx),
@@ -156,7 +150,7 @@ impl Shard {
     fn located(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         let Some(uri) = request.read.uri.and_then(object::string) else { return Err(missing("uri")) };
         let whose = self.whose_uri(&uri);
-        self.permit(request, Kind::Resource, &whose)?;
+        self.permit(request, Kind::Resource, &whose, cx)?;
         match whose {
             Whose::Of(server, _) if self.is_modern(server) && request.method != Method::ResourcesRead => {
                 self.subscribe_modern(request, server, uri.into_owned(), cx);
@@ -170,7 +164,7 @@ impl Shard {
             Whose::Nobodys => {
                 let code = code::resource_not_found(request.era);
                 let data = serde_json::json!({ "uri": uri }).to_string().into_bytes();
-                Err(Refusal { code, message: format!("Resource not found: {uri}"), data: Some(data) })
+                Err(Refusal { data: Some(data), ..Refusal::new(code, format!("Resource not found: {uri}")) })
             }
         }
     }
@@ -185,7 +179,7 @@ impl Shard {
             (None, None) => return Err(missing("ref")),
         };
         let whose = if kind == Kind::Prompt { self.whose_name(kind, &shown) } else { self.whose_uri(&shown) };
-        self.permit(request, kind, &whose)?;
+        self.permit(request, kind, &whose, cx)?;
         match whose {
             Whose::Of(server, own) => {
                 let own = own.into_owned();
@@ -197,11 +191,28 @@ impl Shard {
     }
 
     /// Whether the asker may use what he names, once it is known whose it is.
-    fn permit(&self, request: &Request<'_>, kind: Kind, whose: &Whose<'_>) -> Result<(), Refusal> {
-        match whose {
-            Whose::Of(server, own) => self.may_use(request.from.who, kind, *server, own),
-            Whose::Ask(_) | Whose::Nobodys => Ok(()),
-        }
+    fn permit(
+        &mut self,
+        request: &Request<'_>,
+        kind: Kind,
+        whose: &Whose<'_>,
+        cx: &Cx<'_>,
+    ) -> Result<(), Refusal> {
+        let target = match whose {
+            Whose::Of(server, own) => {
+                self.may_use(request.from.who, kind, *server, own)?;
+                if self.wants_schema(request, *server) {
+                    return Ok(());
+                }
+                Some((*server, &**own)).filter(|_| kind == Kind::Tool)
+            }
+            // It comes again.
+            Whose::Ask(_) => return Ok(()),
+            Whose::Nobodys => None,
+        };
+        self.judge_request(request, target, cx)?;
+        self.trace_step(Step::Allowed, None, cx);
+        Ok(())
     }
 
     /// What names no server goes to the only one.

@@ -26,7 +26,7 @@ pub(crate) struct Nap {
 impl From<Failure> for Refusal {
     fn from(failure: Failure) -> Refusal {
         let Failure { code, message, data } = failure;
-        Refusal { code, message, data: data.map(String::into_bytes) }
+        Refusal { data: data.map(String::into_bytes), ..Refusal::new(code, message) }
     }
 }
 

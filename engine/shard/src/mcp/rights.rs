@@ -67,7 +67,7 @@ fn shows(method: Method) -> bool {
 }
 
 /// Whether a method names the thing it is about, which is then asked about by that.
-fn names_one(method: Method) -> bool {
+pub(super) fn names_one(method: Method) -> bool {
     matches!(
         method,
         Method::ToolsCall
@@ -87,9 +87,7 @@ fn climbs(uri: &str) -> bool {
 
 fn refusal(what: &'static str) -> Refusal {
     let error = Error::NotAllowed { what };
-    let mut data = Vec::new();
-    error.write_json(&mut data);
-    Refusal { code: FORBIDDEN, message: error.message().into_owned(), data: Some(data) }
+    Refusal::denied(FORBIDDEN, error.message(), &error)
 }
 
 impl Names {

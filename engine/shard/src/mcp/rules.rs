@@ -10,7 +10,6 @@ use crate::policy::suspicion::Who;
 use crate::policy::{Caller, Standing};
 use crate::turn::{Cx, Shard};
 use crate::upstream::UpstreamId;
-use crate::vsm::Step;
 
 impl Shard {
     /// Whether the rules let a request pass; `target` is the tool it calls, by its server's name for it.
@@ -21,7 +20,7 @@ impl Shard {
         &mut self,
         request: &Request<'_>,
         target: Option<(UpstreamId, &str)>,
-        cx: &mut Cx<'_>,
+        cx: &Cx<'_>,
     ) -> Result<(), Refusal> {
         let role = request.from.who.map(|who| who.role);
         if !self.rules.asks(Kind::Call, role).any {
@@ -44,11 +43,7 @@ impl Shard {
                 _ => {}
             }
             let error = breach.error();
-            self.trace_end(Step::Denied, Some(error.reason()), cx);
-            let mut data = Vec::new();
-            error.write_json(&mut data);
-            let code = i32::from(error.http_status());
-            Refusal { code, message: error.message().into_owned(), data: Some(data) }
+            Refusal::denied(i32::from(error.http_status()), error.message(), &error)
         })
     }
 

@@ -33,18 +33,18 @@ pub(crate) struct Ask<'a> {
 }
 
 impl Shard {
-    /// Sends a request over a conversation that is ready. What comes of it is told at the end of the turn or
-    /// later.
-    pub(crate) fn ask(&mut self, backing: Token, leg: Token, ask: Ask<'_>, cx: &mut Cx<'_>) {
+    /// Sends a request over a conversation that is ready. What comes of it is told at the end of the turn or later.
+    /// False: it was not passed on, and has failed.
+    pub(crate) fn ask(&mut self, backing: Token, leg: Token, ask: Ask<'_>, cx: &mut Cx<'_>) -> bool {
         self.stats.upstream.asks += 1;
-        let Some(conversation) = self.upstream.backings.get_mut(backing) else { return };
+        let Some(conversation) = self.upstream.backings.get_mut(backing) else { return false };
         if let Some(who) = ask.who {
             // What the conversation says of its own is said for who asked last: his token is the newest.
             conversation.opening.who = Some(who.clone());
         }
-        let Some(conversation) = self.upstream.backings.get(backing) else { return };
+        let Some(conversation) = self.upstream.backings.get(backing) else { return false };
         let (upstream, ready) = (conversation.upstream, conversation.life == Life::Ready);
-        let Some(config) = self.config.upstreams.get(upstream.index()) else { return };
+        let Some(config) = self.config.upstreams.get(upstream.index()) else { return false };
         let now = cx.now.mono;
         let (patience, limit) = (config.timeout, if ask.long { NEVER } else { now.plus(config.timeout_max) });
         let purpose = Purpose::Ask { leg, long: ask.long };
@@ -61,7 +61,7 @@ impl Shard {
                     let target = self.choose_replica(upstream, conversation.affinity(), &[]);
                     errand.target = target.unwrap_or(errand.target);
                 }
-                let Some(site) = self.site(upstream, errand.target) else { return };
+                let Some(site) = self.site(upstream, errand.target) else { return false };
                 errand.request = Request::post(&site, &headers(conversation, Some(&ask)), ask.message);
             }
             Way::Pipe(wire) => {
@@ -71,14 +71,19 @@ impl Shard {
             Way::NoChild => {}
         }
         let admitted = self.admits(upstream, cx);
-        let Some(id) = self.enrol_errand(errand) else { return };
-        match line {
-            _ if !ready => self.fail_errand(id, UpstreamFault::SessionLost, cx),
-            _ if !admitted => self.fail_errand(id, UpstreamFault::BreakerOpen, cx),
-            Some(wire) if self.put_line(wire, ask.message, cx) => {}
-            Some(_) => self.fail_errand(id, UpstreamFault::Overloaded, cx),
-            None => self.dispatch_errand(id, cx),
-        }
+        let Some(id) = self.enrol_errand(errand) else { return false };
+        let fault = match line {
+            _ if !ready => UpstreamFault::SessionLost,
+            _ if !admitted => UpstreamFault::BreakerOpen,
+            Some(wire) if self.put_line(wire, ask.message, cx) => return true,
+            Some(_) => UpstreamFault::Overloaded,
+            None => {
+                self.dispatch_errand(id, cx);
+                return true;
+            }
+        };
+        self.fail_errand(id, fault, cx);
+        false
     }
 
     /// Sends a notification, or the response to a request of the upstream.

@@ -74,7 +74,7 @@ pub enum Step {
     Received,
     /// Limits, permissions and rules let it pass.
     Allowed,
-    /// They do not; `detail` is the reason.
+    /// The gateway itself refuses it, by them or for want of what it takes; `detail` is the reason.
     Denied,
     /// It was passed on; `detail` says whom to.
     Dispatched,

@@ -111,29 +111,25 @@ impl Tracer {
     }
 
     /// Messages to `client` were written up to here: those of them that are new.
-    pub(crate) fn delivered(&mut self, client: &str, reached: &Reached) -> Vec<Box<Traced>> {
+    pub(crate) fn delivered(&mut self, client: &str, reached: &Reached) -> Vec<Traced> {
         let sent = self.clients.get_mut(client).into_iter().flat_map(|trace| trace.sent.iter_mut());
         let fresh = sent.filter(|it| !it.delivered && it.sequence <= reached[it.lane as usize]);
         fresh
             .map(|it| {
                 it.delivered = true;
-                it.traced.clone()
+                (*it.traced).clone()
             })
             .collect()
     }
 
     /// `client` has acknowledged what `has` says yes to: forgets those.
-    pub(crate) fn acknowledged(
-        &mut self,
-        client: &str,
-        has: impl Fn(Lane, Sequence) -> bool,
-    ) -> Vec<Box<Traced>> {
+    pub(crate) fn acknowledged(&mut self, client: &str, has: impl Fn(Lane, Sequence) -> bool) -> Vec<Traced> {
         let Some(trace) = self.clients.get_mut(client) else { return Vec::new() };
         let (known, left) =
             std::mem::take(&mut trace.sent).into_iter().partition(|it: &Sent| has(it.lane, it.sequence));
         trace.sent = left;
         let known: VecDeque<Sent> = known;
-        known.into_iter().map(|it| it.traced).collect()
+        known.into_iter().map(|it| *it.traced).collect()
     }
 
     /// Operations so far.
@@ -161,7 +157,7 @@ mod tests {
         Instant(seconds * 1_000_000_000)
     }
 
-    fn names(traced: &[Box<Traced>]) -> Vec<String> {
+    fn names(traced: &[Traced]) -> Vec<String> {
         traced.iter().map(|it| it.operation.to_string()).collect()
     }
 

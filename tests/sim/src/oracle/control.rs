@@ -23,10 +23,10 @@ pub(super) fn check(history: &History, found: &mut Found) {
             Fact::Refused { reason, .. } if reason.is_empty() => {
                 found.add(CONTROL, *at, || format!("a refusal without a reason: {fact:?}"));
             }
-            Fact::Refused { uid, reason, .. } => {
-                if &**reason == "load_shed" && history.bodies[*uid].lane == Lane::Urgent {
-                    found.add(CONTROL, *at, || format!("an urgent message was shed: {fact:?}"));
-                }
+            Fact::Refused { uid, reason, .. }
+                if &**reason == "load_shed" && history.bodies[*uid].lane == Lane::Urgent =>
+            {
+                found.add(CONTROL, *at, || format!("an urgent message was shed: {fact:?}"));
             }
             Fact::Mcp(mcp::Fact::Healed) => healed = true,
             Fact::Controlled { shard, admission, shedding, load } if healed => {

@@ -45,17 +45,32 @@ async function streams(weir, from, to) {
   return all
 }
 
+/** One more stream with each second of the gateway's, whatever that says, until one is refused: those that were served. */
+async function ramp(weir, bus, from) {
+  const open = await streams(weir, 0, from)
+  for (;;) {
+    await bus.inbox.take('a second', ({ name }) => name === 'gateway_performance')
+    const { tcp, status } = await stream(weir, `c${open.length}`)
+    if (status === 503) return open
+    open.push(tcp)
+  }
+}
+
+/** Whether it has said so by now. */
+const alerted = bus => bus.inbox.items.some(({ name, data: { data } }) => name === 'alert' && data.metric === 'connections')
+
 describe('alerts', () => {
   it('are raised before connections run out, and cleared when there is room again', async () => {
     const weir = await Weir.start({ shards: 1, config: CONFIG })
     const bus = intelligence(weir)
-    const open = await streams(weir, 0, SERVED - 6)
+    // The rise does not wait for the alert: whoever reads it has seconds left to do something.
+    const open = await ramp(weir, bus, SERVED - 12)
+    assert.equal(open.length, SERVED)
+    assert.ok(alerted(bus), 'at the first refusal it has been said')
     const raised = await finding(bus, 'alert', 'raised')
     assert.equal(raised.threshold, 90)
     assert.ok(raised.value >= 90 && raised.value < 100, `${raised.value}`)
     assert.match(raised.suggested_action, /connections_per_shard/)
-    open.push(...(await streams(weir, SERVED - 6, SERVED)))
-    assert.equal((await stream(weir, 'late')).status, 503, 'the limit came after the alert')
 
     const { json: { active } } = await get(weir.url('/mcp/admin/intelligence', 'admin'))
     assert.deepEqual(active.filter(({ metric }) => metric === 'connections').map(({ kind }) => kind), ['alert'])
@@ -73,8 +88,9 @@ describe('alerts', () => {
   it('are not raised where they are off, and the limit is reached unannounced', async () => {
     const weir = await Weir.start({ shards: 1, config: `${CONFIG}[alerts]\nenabled = false\n` })
     const bus = intelligence(weir)
-    const open = await streams(weir, 0, SERVED)
-    assert.equal((await stream(weir, 'late')).status, 503)
+    const open = await ramp(weir, bus, SERVED - 12)
+    assert.equal(open.length, SERVED)
+    assert.ok(!alerted(bus), 'at the first refusal nothing has been said')
     // Each second it says how it performs: three such seconds would have been enough for an alert.
     const full = item => item.name === 'gateway_performance' && item.data.data.active_connections >= SERVED
     await bus.inbox.takeMany(3, 'a second at the limit', full)
@@ -90,20 +106,15 @@ describe('alerts', () => {
   it('come after a forecast where connections rise steadily', { skip: process.env.LONG !== '1' && 'long' }, async () => {
     const weir = await Weir.start({ shards: 1, config: CONFIG })
     const bus = intelligence(weir)
-    const [open, seconds] = [[], intelligence(weir)]
-    const rise = (async () => {
-      while (open.length < SERVED - 4) {
-        await seconds.inbox.take('a second', ({ name }) => name === 'gateway_performance')
-        open.push(...(await streams(weir, open.length, open.length + 1)))
-      }
-    })()
+    const seconds = intelligence(weir)
+    const rise = ramp(weir, seconds, 0)
     const forecast = await finding(bus, 'forecast', 'raised', 60_000)
     assert.ok(forecast.value < 90, `${forecast.value}`)
     assert.ok(forecast.limit_in_s > 0 && forecast.limit_in_s < 60, `${forecast.limit_in_s}`)
     assert.match(forecast.message, /connections: the limit is reached in \d+ s/)
-    const alert = await finding(bus, 'alert', 'raised', 60_000)
-    assert.ok(alert.value >= 90)
-    await rise
+    const open = await rise
+    assert.ok(alerted(bus), 'at the first refusal it has been said')
+    assert.ok((await finding(bus, 'alert', 'raised')).value >= 90)
     for (const tcp of open) tcp.socket.destroy()
     for (const stream of [bus, seconds]) stream.close()
     await weir.close()

@@ -88,7 +88,7 @@ describe('switched off', () => {
 })
 
 describe('a signal', () => {
-  const BOUNDS = 'timeout = "2s"\ncircuit_breaker = { minimum = 2, timeout = "100ms" }'
+  const BOUNDS = 'timeout = "2s"\ncircuit_breaker = { minimum = 2, timeout = "100ms", probes = 1 }'
   let server, receiver, weir, deaf
 
   before(async () => {
