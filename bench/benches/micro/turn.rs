@@ -2,7 +2,7 @@
 
 use criterion::{Criterion, Throughput};
 use weir_bench::repeat::Repeat;
-use weir_shard::limits::{Injection, Rules};
+use weir_shard::limits::{Effect, Injection, Matchers, Names, Rule, RuleSet, Rules};
 
 /// Subscribers of the topic.
 const SUBSCRIBERS: usize = 1_000;
@@ -15,8 +15,23 @@ pub(crate) fn benches(c: &mut Criterion) {
     bench(c, "publish to a client", 1, Repeat::publish_to_client);
     bench(c, "a push, default rules", 1, || Repeat::push(Rules::default()));
     let off = Injection::Off;
-    let none = Rules { injection: off, backend_injection: off, messages: Vec::new() };
+    let none = Rules { injection: off, backend_injection: off, set: RuleSet::default() };
     bench(c, "a push, no rules", 1, || Repeat::push(none.clone()));
+    let twenty = Rules { set: others(20), ..Rules::default() };
+    bench(c, "a push, default rules and 20 about other types", 1, || Repeat::push(twenty.clone()));
+}
+
+/// Rules that are asked about each push and are about none.
+fn others(count: usize) -> RuleSet {
+    let types = Names::parse(&["order.*"]).expect("a pattern");
+    let when = Matchers { types, ..Matchers::default() };
+    let rule = |at: usize| Rule {
+        name: format!("rule-{at}").into(),
+        when: when.clone(),
+        effect: Effect::Deny,
+        dry_run: false,
+    };
+    RuleSet { dry_run: false, rules: (0..count).map(rule).collect() }
 }
 
 /// Measures a turn that handles `messages`.

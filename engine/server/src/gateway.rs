@@ -112,6 +112,7 @@ impl Gateway {
             handlers: settings.handlers.clone(),
             revocations,
             tls: settings.tls_files(),
+            rules: settings.rules_file.clone(),
             alerts: settings.alerts,
             data_dir: settings.data_dir.clone(),
         };
@@ -163,6 +164,8 @@ struct Office {
     revocations: Revocations,
     /// What TLS is made from.
     tls: Files,
+    /// The rule file.
+    rules: Option<PathBuf>,
     alerts: Alerts,
     data_dir: Option<PathBuf>,
 }
@@ -269,6 +272,7 @@ fn start_threads(
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
         tls: office.tls,
+        rules: office.rules,
         alerts: office.alerts,
         data_dir: office.data_dir,
         config: config.clone(),

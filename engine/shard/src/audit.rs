@@ -33,6 +33,9 @@ pub struct Record {
     /// The rule's name, the pattern's, the last offence's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Box<str>>,
+    /// What the rule found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub detail: Option<Box<str>>,
     /// The type of the message it is about.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<Box<str>>,
@@ -70,7 +73,16 @@ impl Record {
     /// A record of now that says nothing further.
     pub fn new(event: Event, action: Action, now: Wall) -> Record {
         let timestamp = timestamp(now).into();
-        Record { timestamp, event, action, client: None, address: None, reason: None, kind: None }
+        Record {
+            timestamp,
+            event,
+            action,
+            client: None,
+            address: None,
+            reason: None,
+            detail: None,
+            kind: None,
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The error table: the same names, sentences and numbers on every transport.
 
 mod sentences;
+mod violation;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use weir_transports::json;
 
+pub use self::violation::Violation;
 use crate::limits::Permissions;
 
 /// Why something was refused. What was refused has had no effect.
@@ -45,8 +47,8 @@ pub enum Error {
     TokenExpired,
     /// A message with what becomes script where a page shows it.
     PotentialInjection { pattern: &'static str },
-    /// A message that breaks the rule of this name.
-    PolicyViolation { rule: Arc<str> },
+    /// The rule of this name refuses it.
+    PolicyViolation { rule: Arc<str>, why: Violation },
     /// A payload that is not encrypted as it must be; `what` says in one clause which part has which fault.
     DecryptionFailed { what: &'static str },
     /// The operator keeps this client or address out.
@@ -177,7 +179,7 @@ impl Error {
             Error::MissingField { .. } => "missing_fields",
             Error::Malformed { .. } => "malformed",
             Error::PotentialInjection { .. } => "potential_injection",
-            Error::PolicyViolation { rule } => rule,
+            Error::PolicyViolation { rule, .. } => rule,
             Error::Blacklisted => "blacklisted",
             Error::Suspicious { .. } => "suspicious_behavior",
             Error::ClientIdMismatch => "client_id_mismatch",
@@ -226,7 +228,6 @@ impl Error {
             | Error::Origin
             | Error::Host
             | Error::Loopback
-            | Error::PolicyViolation { .. }
             | Error::Blacklisted
             | Error::Suspicious { .. }
             | Error::InsufficientScope { .. }
@@ -235,7 +236,11 @@ impl Error {
             Error::MethodNotAllowed { .. } => 405,
             Error::Superseded | Error::KeyReused | Error::KeyBusy { .. } | Error::NoSigningKey => 409,
             Error::MessageTooLarge { .. } => 413,
-            Error::RateLimited { .. } | Error::MethodLimited { .. } | Error::AddressLimited { .. } => 429,
+            Error::RateLimited { .. }
+            | Error::MethodLimited { .. }
+            | Error::AddressLimited { .. }
+            | Error::PolicyViolation { why: Violation::Throttled { .. }, .. } => 429,
+            Error::PolicyViolation { .. } => 403,
             Error::InsufficientResources { .. }
             | Error::LoadShed { .. }
             | Error::PoolTimeout { .. }
@@ -267,9 +272,7 @@ impl Error {
                  have the operator set rules.injection."
             )
             .into(),
-            Error::PolicyViolation { rule } => {
-                format!("The message breaks the operator's rule \"{rule}\"; see what it demands.").into()
-            }
+            Error::PolicyViolation { rule, why } => why.message(rule).into(),
             Error::DecryptionFailed { what } => {
                 format!("The payload cannot be decrypted: {what}; see that key, key_id and client_id are right.")
                     .into()
@@ -326,6 +329,7 @@ impl Error {
             | Error::AddressLimited { retry_after }
             | Error::TooManyConnections { retry_after }
             | Error::Suspicious { retry_after }
+            | Error::PolicyViolation { why: Violation::Throttled { retry_after }, .. }
             | Error::InsufficientResources { retry_after }
             | Error::LoadShed { retry_after }
             | Error::PoolTimeout { retry_after }
@@ -374,7 +378,11 @@ mod tests {
 
     const WAIT: Duration = Duration::from_micros(1_500_500);
 
-    fn table() -> [(Error, &'static str, &'static str, u16); 39] {
+    fn violation(why: Violation) -> Error {
+        Error::PolicyViolation { rule: "no-spam".into(), why }
+    }
+
+    fn table() -> [(Error, &'static str, &'static str, u16); 42] {
         [
             (Error::RateLimited { retry_after: WAIT }, "rate_limit_exceeded", "client", 429),
             (Error::MethodLimited { retry_after: WAIT }, "rate_limit_exceeded", "method", 429),
@@ -394,7 +402,10 @@ mod tests {
                 "potential_injection",
                 400,
             ),
-            (Error::PolicyViolation { rule: "no-spam".into() }, "policy_violation", "no-spam", 403),
+            (violation(Violation::Denied), "policy_violation", "no-spam", 403),
+            (violation(Violation::Throttled { retry_after: WAIT }), "policy_violation", "no-spam", 429),
+            (violation(Violation::Lacks { field: "a".into() }), "policy_violation", "no-spam", 403),
+            (violation(Violation::TooLarge { bytes_max: 7 }), "policy_violation", "no-spam", 403),
             (Error::DecryptionFailed { what: "x" }, "decryption_failed", "decryption_failed", 400),
             (Error::Blacklisted, "forbidden", "blacklisted", 403),
             (Error::Suspicious { retry_after: WAIT }, "forbidden", "suspicious_behavior", 403),

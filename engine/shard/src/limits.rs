@@ -9,6 +9,7 @@ mod durability;
 mod encryption;
 mod keys;
 mod mcp;
+mod names;
 mod network;
 mod pattern;
 mod permissions;
@@ -30,12 +31,13 @@ pub use self::encryption::{Encryption, PayloadKey};
 pub use self::keys::{Algorithm, Key, KeySet, Material};
 use self::mcp::BREAKER;
 pub use self::mcp::{BUILTIN_NAME, Breaker, Mcp, Pool, Prefix, Target, TargetKind, Upstream};
+pub use self::names::Names;
 pub use self::network::Network;
 pub use self::pattern::Pattern;
 pub use self::permissions::Permissions;
 pub use self::resource::Resource;
 pub use self::routing::Routing;
-pub use self::rules::{Effect, Injection, MessageRule, Rules};
+pub use self::rules::{Effect, Injection, Matchers, Rule, RuleSet, Rules};
 pub use self::secret::Secret;
 pub use self::security::{Audit, Subject, Suspicion};
 
@@ -110,7 +112,7 @@ pub struct Config {
     pub upstreams: Vec<Upstream>,
     /// What the gateway is as an MCP server.
     pub mcp: Mcp,
-    /// What messages of applications must be.
+    /// What may be sent and asked for.
     pub rules: Rules,
     /// Who may not come in from the start on. Default nobody.
     pub blacklist: Vec<Subject>,

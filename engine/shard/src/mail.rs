@@ -21,6 +21,7 @@ use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Behaviour, ClientView, ControlView, Costs, Health, Stats};
 use crate::policy::auth::Principal;
 use crate::policy::blacklist::Change;
+use crate::policy::rules::{RuleCount, Rules};
 pub use crate::policy::{Source, Whence};
 pub use crate::reply_to::{PushRef, ReplyTo};
 use crate::stream::Position;
@@ -94,6 +95,8 @@ pub enum Mail {
     Override(Box<Override>),
     /// The operator has changed the blacklist.
     Blacklist(Box<Change>),
+    /// The rules that hold from the next message on.
+    Rules(Box<Rules>),
     /// For the audit log; sent to the control thread.
     Audit(Vec<Record>),
     /// A push for a handler; sent to the control thread.
@@ -165,6 +168,8 @@ pub enum Question {
     Control,
     /// All clients whose home the shard is.
     Clients,
+    /// What the rules have done since they hold.
+    Rules,
     /// Forget those who are away for as long: how many?
     Cleanup { idle: Duration },
 }
@@ -201,6 +206,8 @@ pub enum Answer {
     Control(Box<ControlView>),
     /// To `Question::Clients`, in no order.
     Clients(Vec<ClientView>),
+    /// To `Question::Rules`, in their order.
+    Rules(Box<[RuleCount]>),
     /// To `Question::Cleanup`.
     Cleaned(usize),
     /// To `Question::Presence`: how many clients, and the payload of `presence_state`.

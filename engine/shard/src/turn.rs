@@ -131,7 +131,7 @@ pub struct Shard {
     pub(crate) control: Control,
     /// Clients whose messages are followed.
     pub(crate) tracer: Tracer,
-    /// What messages must be.
+    /// What may be sent and asked for.
     pub(crate) rules: Rules,
     /// Who may not come in.
     pub(crate) blacklist: Blacklist,
@@ -219,7 +219,7 @@ impl Shard {
             herald: Herald::new(config.events),
             control: Control::default(),
             tracer: Tracer::new(me.0, seed),
-            rules: Rules::new(&config.rules, &config.auth.roles),
+            rules: Rules::new(&config.rules, &config.auth.roles, seed),
             blacklist: Blacklist::with(&config.blacklist, seed),
             suspicion: Suspicion::new(seed),
             encryption: Encryption::new(&config.encryption, seed),

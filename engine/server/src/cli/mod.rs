@@ -93,6 +93,9 @@ struct Serve {
     /// Folder for what must outlive the process [default: none, all is kept in memory]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
+    /// Rule file: what may be sent and asked for [default: none]
+    #[arg(long, value_name = "FILE")]
+    rules: Option<String>,
     /// Requests a second of each client; 0: no limit [default: 100]
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     rate_limit: Option<String>,
@@ -169,6 +172,7 @@ impl Serve {
             ("--tls-cert", "tls.cert", &self.tls_cert),
             ("--tls-key", "tls.key", &self.tls_key),
             ("--data-dir", "durability.dir", &self.data_dir),
+            ("--rules", "rules.file", &self.rules),
             ("--rate-limit", "rate_limiting.default.limit", &self.rate_limit),
             ("--backend-rate-limit", "rate_limiting.backend.limit", &self.backend_rate_limit),
             ("--test-endpoints", "server.test_endpoints", &test_endpoints),

@@ -1,4 +1,4 @@
-//! A configuration file: a tree of sections whose leaves are keys, and lists of upstreams, rules, roles and API keys.
+//! A configuration file: a tree of sections whose leaves are keys, and lists of upstreams, hooks, roles and API keys.
 
 use std::path::Path;
 
@@ -11,7 +11,6 @@ use super::keys::{self, KEYS};
 use super::methods;
 use super::nearest::nearest;
 use super::problem::{Fault, Place, Problem};
-use super::rules;
 use super::settings::Settings;
 use super::value::Value;
 use super::{tls, upstream};
@@ -45,12 +44,9 @@ impl<'a> Document<'a> {
         filling.section("", self.root.get_ref());
     }
 
-    /// Adds the upstreams, rules, roles and keys it lists; `settings` says what holds where they say nothing.
+    /// Adds the upstreams, hooks, roles and keys it lists; `settings` says what holds where they say nothing.
     pub(super) fn lists(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
         auth::apply(self, settings, problems);
-        if let Some((at, list)) = self.find(rules::KEY) {
-            rules::apply(self, at, list, settings, problems);
-        }
         if let Some((at, list)) = self.find(hooks::WEBHOOKS) {
             hooks::apply(self, at, list, settings, problems);
         }
@@ -60,6 +56,11 @@ impl<'a> Document<'a> {
         if let Some((at, list)) = self.find(upstream::KEY) {
             upstream::apply(self, at, list, settings, problems);
         }
+    }
+
+    /// All of it.
+    pub(super) fn root(&self) -> &DeTable<'a> {
+        self.root.get_ref()
     }
 
     /// What stands under `name`, in which dots lead into sections, and where.
@@ -128,21 +129,15 @@ impl Filling<'_> {
 
 /// Whether it is read by [`Document::lists`].
 fn is_list(name: &str) -> bool {
-    [upstream::KEY, rules::KEY, hooks::WEBHOOKS, hooks::HANDLERS].contains(&name)
-        || auth::LISTS.contains(&name)
+    [upstream::KEY, hooks::WEBHOOKS, hooks::HANDLERS].contains(&name) || auth::LISTS.contains(&name)
 }
 
 fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
-    let lists = auth::LISTS.into_iter().chain([
-        upstream::KEY,
-        rules::KEY,
-        hooks::WEBHOOKS,
-        hooks::HANDLERS,
-        tls::CERTIFICATES,
-    ]);
+    let lists =
+        auth::LISTS.into_iter().chain([upstream::KEY, hooks::WEBHOOKS, hooks::HANDLERS, tls::CERTIFICATES]);
     let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists);
     Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
 }

@@ -36,37 +36,52 @@ pub(super) fn apply(
     problems: &mut Vec<Problem>,
 ) {
     for (name, value) in table {
-        let (at, name) = (name.span().start, name.get_ref());
-        let key = format!("{KEY}.{name}");
-        let DeValue::Table(bounds) = value.get_ref() else {
-            let wanted = "a section such as { limit = 10, per = \"1s\" }".to_owned();
-            let fault = Fault::Value { value: Value::of_toml(value.get_ref()), wanted };
-            problems.push(document.problem(at, key, fault));
-            continue;
-        };
-        settings.method = Limit::default();
-        if !bounds.contains_key("limit") {
-            problems.push(document.problem(at, key.clone(), Fault::Missing("limit")));
+        let key = format!("{KEY}.{}", name.get_ref());
+        let place = (name.span().start, value.get_ref());
+        if let Some(limit) = limit(document, (&key, &format!("{KEY}.*")), place, problems) {
+            settings.methods.push(Method { name: name.get_ref().as_ref().into(), limit });
         }
-        for (bound, value) in bounds {
-            if let Err(fault) = set(settings, bound.get_ref(), value) {
-                problems.push(document.problem(
-                    bound.span().start,
-                    format!("{key}.{}", bound.get_ref()),
-                    fault,
-                ));
-            }
-        }
-        settings.methods.push(Method { name: name.as_ref().into(), limit: settings.method });
     }
 }
 
-fn set(settings: &mut Settings, name: &str, value: &Spanned<DeValue<'_>>) -> Result<(), Fault> {
+/// A limit such as `{ limit = 10, per = "1s" }` at a byte of `document`. The key it is of is called one thing where it
+/// is wrong, and another where a better one is named. `None`: it is none.
+pub(super) fn limit(
+    document: &Document<'_>,
+    (key, kind): (&str, &str),
+    (at, value): (usize, &DeValue<'_>),
+    problems: &mut Vec<Problem>,
+) -> Option<Limit> {
+    let DeValue::Table(bounds) = value else {
+        let wanted = "a section such as { limit = 10, per = \"1s\" }".to_owned();
+        let fault = Fault::Value { value: Value::of_toml(value), wanted };
+        problems.push(document.problem(at, key.to_owned(), fault));
+        return None;
+    };
+    // Keys set what they are of in settings.
+    let mut settings = Settings::default();
+    if !bounds.contains_key("limit") {
+        problems.push(document.problem(at, key.to_owned(), Fault::Missing("limit")));
+    }
+    for (bound, value) in bounds {
+        let name = bound.get_ref();
+        if let Err(fault) = set(&mut settings, (name, kind), value) {
+            problems.push(document.problem(bound.span().start, format!("{key}.{name}"), fault));
+        }
+    }
+    Some(settings.method)
+}
+
+fn set(
+    settings: &mut Settings,
+    (name, kind): (&str, &str),
+    value: &Spanned<DeValue<'_>>,
+) -> Result<(), Fault> {
     match METHOD_KEYS.iter().find(|key| key.name == name) {
         Some(key) => key.set(settings, Value::of_toml(value.get_ref())),
         None => {
             let nearest = nearest(name, METHOD_KEYS.iter().map(|key| key.name));
-            Err(Fault::Unknown { nearest: nearest.map(|near| format!("{KEY}.*.{near}")) })
+            Err(Fault::Unknown { nearest: nearest.map(|near| format!("{kind}.{near}")) })
         }
     }
 }

@@ -25,6 +25,7 @@ use std::path::Path;
 pub(crate) use self::alerts::Alerts;
 pub(crate) use self::hooks::{Handler, Hook, Webhook};
 pub(crate) use self::problem::ConfigError;
+pub(crate) use self::rules::load as load_rules;
 pub(crate) use self::settings::{Server, Settings};
 #[cfg(test)]
 pub(crate) use self::tls::Pair;
@@ -86,6 +87,7 @@ pub(crate) fn read(
     if !problems.is_empty() {
         return Err(ConfigError::Problems(problems));
     }
+    settings.read_rules()?;
     let contradictions = settings.contradictions();
     if contradictions.is_empty() { Ok(settings) } else { Err(ConfigError::Contradictions(contradictions)) }
 }

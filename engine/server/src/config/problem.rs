@@ -54,6 +54,8 @@ pub(super) enum Fault {
     Missing(&'static str),
     /// The key contradicts another one of its section.
     Beside(&'static str),
+    /// The key belongs to another effect of a rule.
+    Of { effect: &'static str },
     /// Another section has this name.
     Taken(String),
     /// There are more of them than may be.
@@ -168,6 +170,12 @@ impl fmt::Display for Problem {
             Fault::Missing(what) => write!(f, "{place}: this {key} has no {what}"),
             Fault::Beside(other) => {
                 write!(f, "{place}: {key} cannot stand beside {other}; leave one of them out")
+            }
+            Fault::Of { effect } => {
+                write!(
+                    f,
+                    "{place}: {key} is of the effect \"{effect}\" only; take it away, or change the effect"
+                )
             }
             Fault::Taken(name) => {
                 write!(f, "{place}: {key} is {name:?}, and so is another's; rename one of them")

@@ -12,6 +12,7 @@ use super::auth::Auth;
 use super::encryption::Encryption;
 use super::hooks::{Handler, Webhook};
 use super::methods::Method;
+use super::problem::ConfigError;
 use super::rules;
 use super::tls::{Files, Tls};
 use super::upstream::{Command, Upstream};
@@ -39,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) admin_token: Option<Secret>,
     /// Where the audit log goes. None: to the log.
     pub(crate) audit_file: Option<PathBuf>,
+    /// What may be sent and asked for. None: nothing is said about it.
+    pub(crate) rules_file: Option<PathBuf>,
     /// When the operator is told that something is near its limit.
     pub(crate) alerts: Alerts,
     /// Where the bus is written to. None: nowhere.
@@ -113,6 +116,7 @@ impl Default for Settings {
             tls: Tls::default(),
             durability: limits::Durability::default(),
             audit_file: None,
+            rules_file: None,
             alerts: Alerts::default(),
             sink: None,
             webhooks: Vec::new(),
@@ -174,6 +178,18 @@ impl Settings {
         *pool_total = pool_total.div_ceil(u32::from(shards));
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
+    }
+
+    /// Reads the rule file, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(super) fn read_rules(&mut self) -> Result<(), ConfigError> {
+        if let Some(path) = &self.rules_file {
+            let roles: Vec<&str> = self.auth.roles.iter().map(|role| &*role.rules.name).collect();
+            self.shard.rules.set = rules::load(path, &roles)?;
+        }
+        Ok(())
     }
 
     /// Whether anything depends on who connects.
@@ -248,7 +264,6 @@ impl Settings {
         }
         found.extend(self.auth.contradictions());
         found.extend(self.encryption.contradictions());
-        found.extend(rules::contradictions(&shard.rules.messages, &self.auth.roles));
         found.extend(self.inverted());
         found.extend(self.crowded());
         found.extend(self.tls.contradictions());

@@ -26,7 +26,8 @@ use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
-use super::{dlq, pages, regulation, tokens};
+use super::rules::Rulebook;
+use super::{dlq, pages, regulation, rules, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -48,6 +49,7 @@ pub(super) struct Insight {
     /// What traced clients went through.
     pub(super) traces: Traces,
     pub(super) intelligence: Intelligence,
+    pub(super) rules: Arc<Rulebook>,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -153,6 +155,11 @@ impl Admin {
         &self.insight.intelligence
     }
 
+    /// What may be sent and asked for.
+    pub(super) fn rules(&self) -> &Rulebook {
+        &self.insight.rules
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
@@ -173,6 +180,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(tokens::router())
         .merge(intelligence::router())
         .merge(regulation::router())
+        .merge(rules::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -202,6 +210,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
             "/mcp/admin/ring": "which shard is home to how many",
+            "/mcp/admin/rules": "what may be sent and asked for, and how often it was refused; POST /reload reads the file again",
             "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",

@@ -20,6 +20,7 @@ mod pages;
 mod regulation;
 mod reload;
 mod revocations;
+mod rules;
 mod tokens;
 mod troubles;
 
@@ -52,6 +53,7 @@ use self::intelligence::Intelligence;
 use self::jwks::Keeper;
 use self::mailbox::{Desks, Mailbox};
 pub(crate) use self::revocations::Revocations;
+use self::rules::Rulebook;
 use crate::config::{Alerts, Files, Handler, Webhook};
 
 /// What the control thread is born with.
@@ -69,6 +71,8 @@ pub(crate) struct Control {
     pub(crate) ring: HashRing,
     /// What TLS is made from, again with each SIGHUP.
     pub(crate) tls: Files,
+    /// The rule file.
+    pub(crate) rules: Option<PathBuf>,
     /// What the shards have.
     pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
@@ -133,14 +137,15 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     if control.alerts.samples {
         tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone()));
     }
-    let insight = Insight { bus, desks: webhooks, traces, intelligence };
+    let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
+    let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     tokio::spawn(memory::watch(mailbox.clone(), memory_budget));
-    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, mailbox));
+    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, rules, mailbox));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;

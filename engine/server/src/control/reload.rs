@@ -1,4 +1,4 @@
-//! SIGHUP: certificates, keys and trusted CAs are read again. Open connections are not touched.
+//! SIGHUP: certificates, keys, trusted CAs and rules are read again. Open connections are not touched.
 
 use std::sync::Arc;
 
@@ -9,12 +9,13 @@ use weir_shard::mail::Mail;
 use weir_shard::tls::Credentials;
 
 use super::mailbox::Mailbox;
+use super::rules::Rulebook;
 use crate::config::Files;
 use crate::tls::{self, Loaded};
 
-/// Reads the files again with each signal and gives them to the shards. If one of them cannot be used, all that was
-/// read before stays.
-pub(super) async fn on_hangup(mut hangup: Signal, files: Files, mailbox: Mailbox) {
+/// Reads the files again with each signal and gives them to the shards. If one of those for TLS cannot be used, all
+/// that was read of them before stays; so do the rules if theirs cannot.
+pub(super) async fn on_hangup(mut hangup: Signal, files: Files, rules: Arc<Rulebook>, mailbox: Mailbox) {
     while hangup.recv().await.is_some() {
         match tls::load(&files) {
             Ok(Loaded { credentials, warnings }) => {
@@ -23,6 +24,10 @@ pub(super) async fn on_hangup(mut hangup: Signal, files: Files, mailbox: Mailbox
                 info!("SIGHUP: certificates are read again; connections that are open keep theirs");
             }
             Err(error) => error!("SIGHUP: certificates stay as they are: {error}"),
+        }
+        if rules.has_file() {
+            // It says itself what has become of it.
+            let _ = rules.reload().await;
         }
     }
 }

@@ -54,6 +54,7 @@ impl Shard {
             Mail::Credentials(credentials) => self.set_credentials(credentials),
             Mail::Override(by_hand) => self.override_by_hand(*by_hand, cx),
             Mail::Blacklist(change) => self.change_blacklist(*change, cx),
+            Mail::Rules(rules) => self.rules = *rules,
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}
             Mail::Keys(keys) => self.keys_arrived(keys, cx),
@@ -91,6 +92,7 @@ impl Shard {
             Question::Behaviour { most } => Answer::Behaviour(self.behaviour(*most, cx)),
             Question::Control => Answer::Control(Box::new(self.control_view(cx))),
             Question::Clients => Answer::Clients(self.clients(cx)),
+            Question::Rules => Answer::Rules(self.rules.counts().into()),
             Question::Cleanup { idle } => Answer::Cleaned(self.clean_up(*idle, cx)),
             Question::Presence { topic } => {
                 let clients = self.rosters.clients(topic);

@@ -19,7 +19,7 @@ impl Shard {
         cx: &Cx<'_>,
     ) -> Result<(), Error> {
         let began = self.meter.begin();
-        let verdict = self.methods.take(caller, method, &self.config.method_limits, cx.now.mono);
+        let verdict = self.methods.take(caller, method, cx.now.mono);
         self.meter.end(Feature::RateLimits, began);
         judged(verdict, &mut self.stats)
     }
@@ -40,7 +40,7 @@ impl Shard {
         let Some(session) = self.sessions.get(id) else { return Ok(()) };
         let caller = Caller::Client(&session.client);
         let began = self.meter.begin();
-        let verdict = self.methods.take(caller, method, &self.config.method_limits, cx.now.mono);
+        let verdict = self.methods.take(caller, method, cx.now.mono);
         self.meter.end(Feature::RateLimits, began);
         judged(verdict, &mut self.stats)
     }

@@ -62,3 +62,4 @@ pub use longpoll::PollLetter;
 pub(crate) use mcp::{McpStreams, Serving};
 pub(crate) use poll::Polls;
 pub(crate) use resource::Address;
+pub(crate) use rules::{Culprit, used};

@@ -94,7 +94,7 @@ impl Shard {
             }
         };
         let plan = with_payload(plan, opened.as_deref());
-        if let Err(breach) = self.judge_plan(link, &plan, cx) {
+        if let Err(breach) = self.judge_plan(token, link, &frame.topic, &plan, cx) {
             self.trace_session_denied(link.session, &frame.event, &breach.error(), cx);
             return self.refuse_frame(token, link, frame, &breach, cx);
         }

@@ -10,6 +10,7 @@ use crate::downstream::exchange::{Outcome, Raw};
 use crate::downstream::gather::{Gather, Kind, ask_of, reply_to};
 use crate::downstream::identity::{Unadmitted, is_guest};
 use crate::downstream::reply::Terms;
+use crate::downstream::rules::Publisher;
 use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question};
@@ -146,14 +147,15 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let (backend, _) = self.payer(head, raw.who());
+        let publisher = Publisher::new(token, backend, raw.who(), terms.standing);
         match endpoint {
             Endpoint::Client(name) => {
                 let publish = Publish::parse(Receiver::Client(name), head.header(IDEMPOTENCY_KEY), raw.body);
-                self.publish_request(token, publish, (raw.who(), backend), terms, cx)
+                self.publish_request(token, publish, &publisher, terms, cx)
             }
             Endpoint::Topic(name) => {
                 let publish = Publish::parse(Receiver::Topic(name), head.header(IDEMPOTENCY_KEY), raw.body);
-                self.publish_request(token, publish, (raw.who(), backend), terms, cx)
+                self.publish_request(token, publish, &publisher, terms, cx)
             }
             Endpoint::Batch => self.batch_request(token, head, raw, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, raw, terms, cx),
@@ -203,14 +205,14 @@ impl Shard {
         &mut self,
         token: Token,
         publish: Result<Publish, Error>,
-        (who, backend): (Option<&Principal>, Option<&str>),
+        publisher: &Publisher<'_>,
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let sent = publish.and_then(|publish| {
-            self.may_publish(who, &publish)?;
+            self.may_publish(publisher.who, &publish)?;
             self.check_publish(&publish, cx)?;
-            let publish = self.judge_publish(publish, who, backend, cx)?;
+            let publish = self.judge_publish(publish, publisher, cx)?;
             let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
             self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
         });
@@ -230,6 +232,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let payer = self.payer(head, raw.who());
+        let publisher = Publisher::new(token, payer.0, raw.who(), terms.standing);
         let lines = raw.body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
         let mut results = Vec::new();
         let mut left = 0;
@@ -239,7 +242,7 @@ impl Shard {
                 .and_then(|()| Publish::parse(Receiver::Named, None, line))
                 .and_then(|publish| self.may_publish(raw.who(), &publish).map(|()| publish))
                 .and_then(|publish| self.check_publish(&publish, cx).map(|()| publish))
-                .and_then(|publish| self.judge_publish(publish, raw.who(), payer.0, cx))
+                .and_then(|publish| self.judge_publish(publish, &publisher, cx))
                 .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
             left += u32::from(sent.is_ok());
             results.push(sent.err().map(Err));

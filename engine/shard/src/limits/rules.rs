@@ -1,15 +1,17 @@
-//! What messages of applications must be, and must not.
+//! What may be sent and asked for, and what may not.
+
+use super::{Names, Rate};
 
 /// The rules of a process.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// What injection patterns do in what clients push and publish. Default `Enforce`. In the arguments of MCP
     /// requests they are reported at the most: tools are called with code.
     pub injection: Injection,
     /// The same in what backends publish. Default `Enforce`.
     pub backend_injection: Injection,
-    /// Rules of its own, in order. Default none.
-    pub messages: Vec<MessageRule>,
+    /// The operator's own.
+    pub set: RuleSet,
 }
 
 /// What follows from an injection pattern.
@@ -24,34 +26,82 @@ pub enum Injection {
     Off,
 }
 
-/// A rule: which messages it is about, and what they must be. One that demands nothing is broken by every message
-/// that it is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct MessageRule {
-    /// What it is called where it is broken.
-    pub name: Box<str>,
-    /// Types of messages, as [`super::Pattern`]; with a `!` before them all others. Empty: all.
-    pub types: Vec<Box<str>>,
-    /// Roles of their senders. Empty: all, and those without one.
-    pub roles: Vec<Box<str>>,
-    /// Fields of their data; a dot leads into an object.
-    pub required: Vec<Box<str>>,
-    /// Bytes of their payload.
-    pub bytes_max: Option<usize>,
-    /// A regular expression that their payload must not match.
-    pub pattern: Option<Box<str>>,
-    /// What becomes of those that break it.
-    pub effect: Effect,
+/// The operator's rules: what a rule file says. They are replaced as a whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuleSet {
+    /// Nothing is refused; what would have been is reported. Default false.
+    pub dry_run: bool,
+    /// In order: the first that decides counts. Default none; at most 65,535.
+    pub rules: Vec<Rule>,
 }
 
-/// What becomes of a message that breaks a rule.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A rule: what it is about, and what follows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// What it is called where it refuses something; no other of the set is.
+    pub name: Box<str>,
+    /// All of these must hold.
+    pub when: Matchers,
+    /// What follows.
+    pub effect: Effect,
+    /// It refuses nothing; what it would have refused is reported, and the next rules are asked.
+    pub dry_run: bool,
+}
+
+/// What a rule is about. What is empty or 0 always holds; what a message does not have does not fit.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Matchers {
+    /// Roles of whoever sends it.
+    pub roles: Vec<Box<str>>,
+    /// Names of whoever sends it.
+    pub clients: Names,
+    /// `push`, `publish`, or MCP's methods.
+    pub methods: Names,
+    /// Tools that are called.
+    pub tools: Names,
+    /// Topics that something is published to.
+    pub topics: Names,
+    /// Types of application messages.
+    pub types: Names,
+    /// Bytes of the payload, at least.
+    pub bytes_min: usize,
+    /// A regular expression that is in the payload.
+    pub pattern: Option<Box<str>>,
+    /// The part of its limit that the sender has used, at least: 1 is all of it.
+    pub used: f64,
+    /// The sender's suspicion score, at least.
+    pub suspicion: f32,
+}
+
+/// What follows from a rule.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
+    /// It passes, and no further rule is asked.
+    Allow,
     /// It is refused.
-    #[default]
     Deny,
-    /// It passes, and the audit log has it.
-    Report,
-    /// It is refused, and so is its connection.
+    /// It is refused, and the WebSocket that it came on is closed.
     Close,
+    /// It is refused while its sender does this more often; else the next rules are asked.
+    Throttle(Rate),
+    /// It is refused unless it is so; else the next rules are asked.
+    Require {
+        /// Fields of its data that are there and not null; a dot leads into an object.
+        fields: Vec<Box<str>>,
+        /// Most bytes of its payload.
+        bytes_max: usize,
+    },
+}
+
+impl Effect {
+    /// What it is called.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Effect::Allow => "allow",
+            Effect::Deny => "deny",
+            Effect::Close => "close",
+            Effect::Throttle(_) => "throttle",
+            Effect::Require { .. } => "require",
+        }
+    }
 }

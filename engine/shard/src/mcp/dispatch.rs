@@ -79,7 +79,9 @@ impl Shard {
     /// It is refused: nothing was begun.
     pub(crate) fn serve_request(&mut self, request: &Request<'_>, cx: &mut Cx<'_>) -> Result<(), Refusal> {
         self.may_ask(request.from.who, request.method)?;
+        // What names a thing is judged when it is known whose that is.
         if !request.surveyed && !names_one(request.method) {
+            self.judge_request(request, None, cx)?;
             self.trace_step(Step::Allowed, None, cx);
         }
         match request.method {
@@ -196,17 +198,20 @@ impl Shard {
         whose: &Whose<'_>,
         cx: &Cx<'_>,
     ) -> Result<(), Refusal> {
-        let comes_again = match whose {
+        let target = match whose {
             Whose::Of(server, own) => {
                 self.may_use(request.from.who, kind, *server, own)?;
-                self.wants_schema(request, *server)
+                if self.wants_schema(request, *server) {
+                    return Ok(());
+                }
+                Some((*server, &**own)).filter(|_| kind == Kind::Tool)
             }
-            Whose::Ask(_) => true,
-            Whose::Nobodys => false,
+            // It comes again.
+            Whose::Ask(_) => return Ok(()),
+            Whose::Nobodys => None,
         };
-        if !comes_again {
-            self.trace_step(Step::Allowed, None, cx);
-        }
+        self.judge_request(request, target, cx)?;
+        self.trace_step(Step::Allowed, None, cx);
         Ok(())
     }
 

@@ -27,6 +27,7 @@ pub(crate) mod outlet;
 mod remote;
 mod reverse;
 mod rights;
+mod rules;
 mod servers;
 pub(crate) mod session;
 mod sessions;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_ring::token::Token;
 
+use crate::policy::Standing;
 use crate::policy::auth::Principal;
 
 /// Where a message to a client goes.
@@ -49,6 +50,15 @@ pub(crate) enum Client {
     Stateless,
 }
 
+/// What is known of whoever sends a message, beside what is proved.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Asker<'a> {
+    /// Over HTTP: what it calls itself, and where it stands with its limit.
+    Http { name: Option<&'a str>, standing: Option<Standing> },
+    /// On a WebSocket: the session of the client that it is.
+    Socket(Option<Token>),
+}
+
 /// Where a message came from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct From<'a> {
@@ -58,6 +68,8 @@ pub(crate) struct From<'a> {
     pub(crate) client: Client,
     /// Who that is, as proved; `None`: nobody is asked.
     pub(crate) who: Option<&'a Arc<Principal>>,
+    /// What else is known of it.
+    pub(crate) asker: Asker<'a>,
     /// `Mcp-Param-*`, `traceparent`, `tracestate` and `baggage` as they came.
     pub(crate) headers: &'a [(Box<str>, Box<str>)],
 }

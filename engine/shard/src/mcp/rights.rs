@@ -14,6 +14,7 @@ use crate::limits::RoleRules;
 use crate::mcp::answer::Refusal;
 use crate::mcp::catalog::Kind;
 use crate::policy::auth::Principal;
+use crate::policy::rules::Tool;
 use crate::turn::Shard;
 use crate::upstream::UpstreamId;
 
@@ -154,6 +155,12 @@ impl Shard {
         let kind = Kind::listed_by(method).unwrap_or(Kind::Resource);
         let Some(own) = list::name_of(method, item) else { return false };
         self.names(kind, server, &own).allowed(rules, subject)
+    }
+
+    /// What a tool is called.
+    pub(crate) fn tool(&self, server: UpstreamId, own: &str) -> Tool {
+        let Names { shown, all, .. } = self.names(Kind::Tool, server, own);
+        Tool { shown, all }
     }
 
     fn names(&self, kind: Kind, server: UpstreamId, own: &str) -> Names {

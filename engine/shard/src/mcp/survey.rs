@@ -11,7 +11,8 @@ use crate::mcp::call::{Call, Work};
 use crate::mcp::catalog::Kind;
 use crate::mcp::dispatch::Request;
 use crate::mcp::merge::{Merge, PartState};
-use crate::mcp::outlet::From;
+use crate::mcp::outlet::{Asker, From};
+use crate::policy::Standing;
 use crate::turn::{Alarm, Cx, Shard};
 use crate::upstream::UpstreamId;
 
@@ -27,6 +28,10 @@ pub(crate) struct Survey {
     kind: Kind,
     method: Method,
     params: Option<Box<str>>,
+    /// What it called itself.
+    name: Option<Box<str>>,
+    /// Where it stood with its limit.
+    standing: Option<Standing>,
     headers: Vec<(Box<str>, Box<str>)>,
     pages: u32,
 }
@@ -47,10 +52,14 @@ impl Shard {
         servers: &[UpstreamId],
         cx: &mut Cx<'_>,
     ) -> Result<(), Refusal> {
+        let name = self.asker_name(request.from.asker).map(Box::from);
+        let standing = self.asker_standing(&request.from, cx);
         let survey = Survey {
             kind,
             method: request.method,
             params: request.params.map(Box::from),
+            name,
+            standing,
             headers: request.from.headers.to_vec(),
             pages: 0,
         };
@@ -107,7 +116,8 @@ impl Shard {
         let params = survey_params.as_deref();
         let meta = Params::read(method, params).map_or(Meta::default(), |read| read.meta);
         let read = Params { meta, ..Params::default() };
-        let from = From { outlet, client, who: who.as_ref(), headers: &[] };
+        let asker = Asker::Http { name: None, standing: None };
+        let from = From { outlet, client, who: who.as_ref(), asker, headers: &[] };
         let Some(id) = Id::from_json("0") else { return false };
         let request =
             Request { from, era, id, method: kind.list(), params: None, read: &read, surveyed: true };
@@ -125,7 +135,8 @@ impl Shard {
         // It was read when it came.
         let Ok(read) = Params::read(survey.method, survey.params.as_deref()) else { return };
         let Call { outlet, client, .. } = call;
-        let from = From { outlet, client, who: call.who.as_ref(), headers: &survey.headers };
+        let asker = Asker::Http { name: survey.name.as_deref(), standing: survey.standing };
+        let from = From { outlet, client, who: call.who.as_ref(), asker, headers: &survey.headers };
         let request = Request {
             from,
             era: call.era,

@@ -142,13 +142,22 @@ impl Suspicion {
 
     /// How long somebody is still refused, if it is.
     pub fn refuses(&self, who: Who<'_>, now: Instant) -> Option<Duration> {
-        let score = match who {
+        let left = self.find(who).map(|score| score.refused.since(now));
+        left.filter(|left| !left.is_zero())
+    }
+
+    /// The points somebody has.
+    pub fn score(&self, who: Who<'_>, now: Instant) -> f32 {
+        self.find(who).map_or(0.0, |score| score.now(now))
+    }
+
+    fn find(&self, who: Who<'_>) -> Option<&Score> {
+        match who {
             Who::Client(_) if self.clients.is_empty() => None,
             Who::Client(client) => self.clients.get(client),
             Who::Address(_) if self.addresses.is_empty() => None,
             Who::Address(address) => self.addresses.get(&neighbourhood(address)),
-        };
-        score.map(|score| score.refused.since(now)).filter(|left| !left.is_zero())
+        }
     }
 
     /// The `most` highest scores, the highest first.
@@ -288,9 +297,9 @@ mod tests {
         for _ in 0..8 {
             suspicion.offends(Who::Client("a"), Offence::Malformed, &limits, Instant(0));
         }
-        let score = suspicion.clients.get("a").expect("a score");
-        assert_eq!(score.now(Instant(0)), 8.0);
-        assert_eq!(score.now(Instant(120 * SECOND)), 2.0);
+        assert_eq!(suspicion.score(Who::Client("a"), Instant(0)), 8.0);
+        assert_eq!(suspicion.score(Who::Client("a"), Instant(120 * SECOND)), 2.0);
+        assert_eq!(suspicion.score(Who::Client("b"), Instant(0)), 0.0);
     }
 
     #[test]

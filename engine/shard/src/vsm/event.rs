@@ -41,6 +41,12 @@ pub enum Event {
     Connections { websocket: Opened, http_sse: Opened, longpoll: Opened },
     /// What was refused since it was last said.
     Refused(Refusals),
+    /// What a rule refused since it was last said, and what it would have refused.
+    Judged { rule: Box<str>, denied: u64, reported: u64 },
+    /// Other rules hold from now on: so many.
+    RulesReloaded { rules: u64, dry_run: bool },
+    /// A rule file cannot be used; the rules stay as they are.
+    RulesRejected { message: Box<str> },
     /// How the gateway performed in a second.
     GatewayPerformance(Box<Performance>),
     /// Something is found in the gateway's figures, or is over.
@@ -128,7 +134,10 @@ impl Event {
             | Event::PoolExhausted { .. } => Topic::Control,
             Event::Drain { .. } | Event::Dropped { .. } => Topic::Operations,
             Event::TransportSwitched { .. } | Event::Connections { .. } => Topic::Transport,
-            Event::Refused(_) => Topic::Policy,
+            Event::Refused(_)
+            | Event::Judged { .. }
+            | Event::RulesReloaded { .. }
+            | Event::RulesRejected { .. } => Topic::Policy,
             Event::GatewayPerformance(_) | Event::Noticed(_) => Topic::Intelligence,
             Event::Step { client, .. } => Topic::Client(client.clone()),
         }
@@ -147,6 +156,9 @@ impl Event {
             Event::TransportSwitched { .. } => "transport_switched",
             Event::Connections { .. } => "connections",
             Event::Refused(_) => "refused",
+            Event::Judged { .. } => "judged",
+            Event::RulesReloaded { .. } => "rules_reloaded",
+            Event::RulesRejected { .. } => "rules_rejected",
             Event::GatewayPerformance(_) => "gateway_performance",
             Event::Noticed(notice) => notice.finding.name(),
             Event::Step { step, .. } => step.name(),

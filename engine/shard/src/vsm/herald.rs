@@ -1,5 +1,7 @@
 //! What a shard has to tell the bus: events of the turn, and what has been counted since it was last said.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_ring::time::{Instant, Now, Wall};
@@ -23,8 +25,17 @@ pub(crate) struct Herald {
     dropped: u64,
     /// As it was last said.
     told: Tally,
+    /// What rules have refused and reported since it was last said. As many as there are rules at most.
+    judged: BTreeMap<Arc<str>, Judged>,
     /// When counters may be said again.
     next: Instant,
+}
+
+/// What one rule has done.
+#[derive(Clone, Copy, Debug, Default)]
+struct Judged {
+    denied: u64,
+    reported: u64,
 }
 
 /// What is counted.
@@ -39,7 +50,14 @@ struct Tally {
 impl Herald {
     /// One that says nothing unless it is `on`.
     pub(crate) fn new(on: bool) -> Herald {
-        Herald { on, facts: Vec::new(), dropped: 0, told: Tally::default(), next: Instant::default() }
+        Herald {
+            on,
+            facts: Vec::new(),
+            dropped: 0,
+            told: Tally::default(),
+            judged: BTreeMap::new(),
+            next: Instant::default(),
+        }
     }
 
     /// Says an event, unless nothing is said or too much is. It costs its place in a list, and nobody waits.
@@ -51,10 +69,22 @@ impl Herald {
         }
     }
 
+    /// A rule has refused something, or would have.
+    pub(crate) fn judged(&mut self, rule: &Arc<str>, refused: bool) {
+        if !self.on {
+            return;
+        }
+        let judged = self.judged.entry(Arc::clone(rule)).or_default();
+        match refused {
+            true => judged.denied += 1,
+            false => judged.reported += 1,
+        }
+    }
+
     /// Says what was counted, once in a while.
     pub(crate) fn count(&mut self, stats: &Stats, now: Now) {
         let tally = Tally::of(stats);
-        if !self.on || tally == self.told || now.mono < self.next {
+        if !self.on || now.mono < self.next || tally == self.told && self.judged.is_empty() {
             return;
         }
         let told = std::mem::replace(&mut self.told, tally);
@@ -69,6 +99,9 @@ impl Herald {
         }
         if tally.refused != told.refused {
             self.say(now.wall, || Event::Refused(tally.refused.since(told.refused)));
+        }
+        for (rule, Judged { denied, reported }) in std::mem::take(&mut self.judged) {
+            self.say(now.wall, || Event::Judged { rule: (&*rule).into(), denied, reported });
         }
     }
 
@@ -87,7 +120,7 @@ impl Herald {
     /// When there is something to say, if nothing else happens.
     pub(crate) fn due(&self, stats: &Stats, now: Instant) -> Option<Instant> {
         let waits = !self.facts.is_empty() || self.dropped > 0;
-        let counted = self.on && Tally::of(stats) != self.told;
+        let counted = self.on && (Tally::of(stats) != self.told || !self.judged.is_empty());
         (waits || counted).then(|| if waits { now.plus(PAUSE) } else { self.next.max(now) })
     }
 }
@@ -174,5 +207,22 @@ mod tests {
         herald.count(&stats, at(1_100));
         assert_eq!(events(&mut herald), [Event::Refused(Refusals { limited: 9, ..Refusals::default() })]);
         assert_eq!(herald.due(&stats, at(1_100).mono), None);
+    }
+
+    #[test]
+    fn rules_are_counted_each_for_itself() {
+        let (mut herald, stats) = (Herald::new(true), Stats::default());
+        let rules: [Arc<str>; 2] = ["a".into(), "b".into()];
+        for (rule, refused) in [(0, true), (1, false), (0, true), (0, false)] {
+            herald.judged(&rules[rule], refused);
+        }
+        assert_eq!(herald.due(&stats, at(1_000).mono), Some(at(1_000).mono));
+        herald.count(&stats, at(1_000));
+        let event = |rule: &str, denied, reported| Event::Judged { rule: rule.into(), denied, reported };
+        assert_eq!(events(&mut herald), [event("a", 2, 1), event("b", 0, 1)]);
+        assert_eq!(herald.due(&stats, at(1_000).mono), None);
+        let mut silent = Herald::new(false);
+        silent.judged(&rules[0], true);
+        assert_eq!(silent.due(&stats, at(0).mono), None);
     }
 }

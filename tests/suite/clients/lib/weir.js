@@ -28,6 +28,7 @@ export class Weir {
    *
    * @param {object} options
    * @param {string} [options.config] TOML text handed over with `-c`
+   * @param {Record<string, string>} [options.files] further files in its folder, which is where it runs
    * @param {string[]} [options.flags] further flags of `weir serve`
    * @param {number} [options.shards] two unless said otherwise, so that clients live on different ones
    * @param {boolean} [options.testEndpoints] whether /mcp/ws/echo is there; it is unless said otherwise
@@ -48,7 +49,7 @@ export class Weir {
   }
 
   constructor({
-    config, flags = [], shards = 2, testEndpoints = true, ports = { sse: 0, ws: 0, admin: 0 }, host = '127.0.0.1', inside = [],
+    config, files = {}, flags = [], shards = 2, testEndpoints = true, ports = { sse: 0, ws: 0, admin: 0 }, host = '127.0.0.1', inside = [],
     tls,
   } = {}) {
     this.output = ''
@@ -67,6 +68,7 @@ export class Weir {
       writeFileSync(file, config)
       args.push('-c', file)
     }
+    for (const [name, text] of Object.entries(files)) writeFileSync(join(this.folder, name), text)
     // A clean environment: every variable named WEIR_ or MCP_ is a setting.
     const env = { PATH: process.env.PATH, RUST_BACKTRACE: '1' }
     const [command, ...rest] = [...inside, BINARY, ...args, ...flags]

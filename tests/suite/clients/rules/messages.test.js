@@ -8,24 +8,27 @@ import { disconnect, join, phoenix, push } from '../lib/channel.js'
 import { send } from '../lib/http.js'
 import { Weir } from '../lib/weir.js'
 
-const RULES = `${CONFIG}
-[[rules.message]]
+const RULES = `
+[[rule]]
 name = "order-fields"
 types = ["order"]
+effect = "require"
 required = ["amount", "customer.id"]
 
-[[rules.message]]
+[[rule]]
 name = "small-chats"
 types = ["chat", "chat.*"]
+effect = "require"
 max_size = 64
 
-[[rules.message]]
+[[rule]]
 name = "watch-numbers"
 types = ["chat"]
 pattern = '\\d{16}'
-effect = "report"
+effect = "deny"
+dry_run = true
 
-[[rules.message]]
+[[rule]]
 name = "no-shutdown"
 types = ["admin.shutdown"]
 effect = "close"
@@ -33,7 +36,7 @@ effect = "close"
 
 describe('message rules', () => {
   let weir
-  before(async () => { weir = await Weir.start({ config: RULES }) })
+  before(async () => { weir = await Weir.start({ config: CONFIG, files: { 'rules.toml': RULES }, flags: ['--rules', 'rules.toml'] }) })
   after(() => weir.close())
 
   it('refuse by their name, whichever way a message comes', async () => {
@@ -53,6 +56,7 @@ describe('message rules', () => {
     }
     const found = await record(weir, 'the order', ({ reason }) => reason === 'order-fields')
     assert.deepEqual([found.event, found.action, found.client, found.type], ['policy_violation', 'denied', 'customer', 'order'])
+    assert.equal(found.detail, 'without customer.id')
     await disconnect(socket)
   })
 
@@ -66,7 +70,7 @@ describe('message rules', () => {
     await disconnect(socket)
   })
 
-  it('report and let pass, where that is their effect', async () => {
+  it('report and let pass, where they are tried out', async () => {
     const socket = phoenix(weir, { client_id: 'payer' })
     const { channel } = await join(socket, 'mcp:gateway')
     assert.equal((await push(channel, 'chat', { text: 'card 4111111111111111' })).status, 'ok')

@@ -29,12 +29,16 @@ token = "${ADMIN}"
 permissions = ["read", "write"]
 mcp_allow = ["tools/call:*"]
 mcp_deny = ["tools/call:*get-env"]
-[[rules.message]]
-name = "orders-have-amounts"
-types = ["order"]
-required = ["amount"]
+[rules]
+file = "rules.toml"
 [mcp]
 prefix = "always"
+`
+const RULES = `[[rule]]
+name = "orders-have-amounts"
+types = ["order"]
+effect = "require"
+required = ["amount"]
 `
 
 /** S3: two failures open the breaker, which stays so for as long as the test lasts. */
@@ -48,7 +52,8 @@ describe('a message on its way through the systems', () => {
   before(async () => {
     server = await Fixture.launch([SERVER, 'streamableHttp'], /listening on port (\d+)/, { PORT: String(await freePort()) })
     // One shard: what it says is in the order in which it happened.
-    weir = await Weir.start({ shards: 1, config: required({ rest: POLICY + upstream('everything', server.url, BREAKER) }) })
+    const config = required({ rest: POLICY + upstream('everything', server.url, BREAKER) })
+    weir = await Weir.start({ shards: 1, config, files: { 'rules.toml': RULES } })
     const credential = token(CLIENT, { role: 'clerk' })
     client = await connect(weir, 'http', { headers: bearer(credential) })
     socket = phoenix(weir, { token: credential })

@@ -26,6 +26,8 @@ pub(super) enum Command {
     Pool(Pool),
     /// Which shard is home to how many clients and topics
     HashRing(Target),
+    /// What the rules have allowed, refused and reported; reads their file again
+    Rules(Rules),
     /// Forget clients that are away
     Cleanup(Cleanup),
     /// Begin the orderly stop
@@ -110,6 +112,15 @@ pub(super) struct Cleanup {
     at: Target,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct Rules {
+    /// Read the rule file again first
+    #[arg(long)]
+    reload: bool,
+    #[command(flatten)]
+    at: Target,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -135,6 +146,7 @@ fn ask<'a>(
         Command::Clients(order) => (caller(&order.at)?.get(&order.path()?)?, show::clients, &order.at),
         Command::Breakers(order) => (order.ask(&caller(&order.at)?)?, show::breakers, &order.at),
         Command::Pool(order) => (order.ask(&caller(&order.at)?)?, show::pools, &order.at),
+        Command::Rules(order) => (order.ask(&caller(&order.at)?)?, show::rules, &order.at),
         Command::Cleanup(order) => {
             let idle = json!({ "max_idle_s": seconds("--max-idle", &order.max_idle)? });
             (caller(&order.at)?.post("/mcp/admin/cleanup", &idle)?, show::plain, &order.at)
@@ -205,6 +217,15 @@ impl Pool {
             (false, None, None) => return caller.get("/mcp/admin/pools"),
         };
         caller.put(&format!("/mcp/admin/pools/{}", segment(upstream)), &self.term.of(order)?)
+    }
+}
+
+impl Rules {
+    fn ask(&self, caller: &Admin) -> Result<Value, AdminFailure> {
+        match self.reload {
+            true => caller.post("/mcp/admin/rules/reload", &json!({})),
+            false => caller.get("/mcp/admin/rules"),
+        }
     }
 }
 

@@ -49,6 +49,11 @@ pub(super) fn ring(answer: &Value) -> String {
     table(&["shard", "weight", "virtual nodes", "keys"], &nodes)
 }
 
+pub(super) fn rules(answer: &Value) -> String {
+    let members = &["name", "effect", "dry_run", "allowed", "refused", "reported"];
+    table(&["rule", "effect", "dry run", "allowed", "refused", "reported"], &rows(answer, "rules", members))
+}
+
 pub(super) fn clients(answer: &Value) -> String {
     let members = &[
         "client_id",

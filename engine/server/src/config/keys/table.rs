@@ -193,6 +193,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("cors.headers", Kind::Tokens(|s, headers| s.shard.browser.cors.headers = headers)),
     key("cors.max_age", timeout(SECOND, DAY, |s, t| s.shard.browser.cors.max_age = if t < NEVER { t } else { Duration::ZERO })),
 
+    key("rules.file", Kind::File(|s, path| s.rules_file = path)),
     key("rules.injection", Kind::Choice { words: INJECTION, set: |s, word| s.shard.rules.injection = injection(word) }),
     key("rules.backend_injection", Kind::Choice { words: INJECTION, set: |s, word| {
         s.shard.rules.backend_injection = injection(word);

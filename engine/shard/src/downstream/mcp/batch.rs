@@ -59,7 +59,7 @@ impl Shard {
                 (Ok(message), None) if is_request(&message) => {
                     let headers = &request.headers.passed;
                     let (client, who) = (Client::Session(session), request.raw.who);
-                    let from = From { outlet, client, who, headers };
+                    let from = From { outlet, client, who, asker: request.asker(), headers };
                     self.mcp_message(from, message, cx);
                 }
                 (Ok(message), None) => self.tell_hub(session, request, message, cx),

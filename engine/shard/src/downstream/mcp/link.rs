@@ -11,7 +11,7 @@ use crate::downstream::connection::{Joined, Link};
 use crate::downstream::identity::of_message;
 use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::modern::{id_of, method_of, says_stateless};
-use crate::mcp::outlet::{Client, From, Outlet};
+use crate::mcp::outlet::{Asker, Client, From, Outlet};
 use crate::mcp::session::Carrier;
 use crate::turn::{Cx, Shard};
 
@@ -121,7 +121,9 @@ impl Shard {
         if topic.is_none() && (says_stateless(&message) || notifies && session.is_none()) {
             let outlet = Outlet::Link { connection: token };
             let who = link.proof.who.as_ref();
-            self.mcp_message(From { outlet, client: Client::Stateless, who, headers: &[] }, message, cx);
+            let client = Client::Stateless;
+            let from = From { outlet, client, who, asker: Asker::Socket(link.session), headers: &[] };
+            self.mcp_message(from, message, cx);
             return Ok(());
         }
         let Some(session) = self.link_session(token, link, topic, session, &message, cx)? else {
@@ -129,7 +131,8 @@ impl Shard {
         };
         let outlet = Outlet::Session { session };
         let (client, who) = (Client::Session(session), link.proof.who.as_ref());
-        self.mcp_message(From { outlet, client, who, headers: &[] }, message, cx);
+        let from = From { outlet, client, who, asker: Asker::Socket(link.session), headers: &[] };
+        self.mcp_message(from, message, cx);
         Ok(())
     }
 

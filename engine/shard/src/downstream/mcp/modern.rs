@@ -108,7 +108,8 @@ impl Shard {
         let number = self.next_ticket();
         let outlet = Outlet::Post { connection: token, exchange: number };
         let headers = &request.headers.passed;
-        let from = From { outlet, client: Client::Stateless, who: request.raw.who, headers };
+        let from =
+            From { outlet, client: Client::Stateless, who: request.raw.who, asker: request.asker(), headers };
         let Message::Request { ref method, .. } = message else {
             self.mcp_message(from, message, cx);
             return Ok(self.accept_post(request, cx));

@@ -16,7 +16,7 @@ use crate::downstream::mcp::modern;
 use crate::downstream::mcp::pending::{COMMENT_INTERVAL, Form, Pending, Source};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
-use crate::mcp::outlet::{Client, From, Outlet};
+use crate::mcp::outlet::{Asker, Client, From, Outlet};
 use crate::mcp::session::{Carrier, same_subject};
 use crate::metrics::Feature;
 use crate::policy::suspicion::Who;
@@ -48,7 +48,20 @@ pub(crate) struct Request<'a> {
     pub(crate) now: Wall,
 }
 
-impl Request<'_> {
+impl<'a> Request<'a> {
+    /// The client it is from: the one that is proved, else the one that it calls itself.
+    fn named(&self) -> Option<&'a str> {
+        match self.raw.who() {
+            Some(who) if !is_guest(who) => Some(&*who.subject),
+            _ => self.headers.client.filter(|name| name.len() <= CLIENT_ID_BYTES_MAX),
+        }
+    }
+
+    /// What is known of who asks.
+    pub(crate) fn asker(&self) -> Asker<'a> {
+        Asker::Http { name: self.named(), standing: self.terms.standing }
+    }
+
     /// As a request that waits.
     pub(crate) fn pending(&self, source: Source) -> Pending {
         Pending {
@@ -257,11 +270,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Result<(), Fault<'a>> {
         let (rate, now) = (self.rate_of(request.raw.standing(), self.config.client_rate), cx.now.mono);
-        let claimed = request.headers.client.filter(|name| name.len() <= CLIENT_ID_BYTES_MAX);
-        let named = match request.raw.who() {
-            Some(who) if !is_guest(who) => Some(&*who.subject),
-            _ => claimed,
-        };
+        let named = request.named();
         let caller = match (named, session) {
             (Some(name), _) => Caller::Client(name),
             (None, Some(session)) => Caller::Session(session),
@@ -305,7 +314,7 @@ impl Shard {
         let pending = Pending { opens, ..request.pending(Source::Stream { session, stream, cursor: 0 }) };
         let headers = &request.headers.passed;
         let (outlet, client) = (Outlet::Stream { session, stream }, Client::Session(session));
-        let from = From { outlet, client, who: request.raw.who, headers };
+        let from = From { outlet, client, who: request.raw.who, asker: request.asker(), headers };
         self.serving.request = Some((request.token, pending));
         self.mcp_message(from, message, cx);
         self.asked_hub(request.token, cx)
@@ -328,7 +337,7 @@ impl Shard {
     ) {
         let headers = &request.headers.passed;
         let (outlet, client) = (Outlet::Session { session }, Client::Session(session));
-        let from = From { outlet, client, who: request.raw.who, headers };
+        let from = From { outlet, client, who: request.raw.who, asker: request.asker(), headers };
         self.mcp_message(from, message, cx);
     }
 

@@ -1,4 +1,4 @@
-//! Messages of applications, as rules see them.
+//! Messages, as rules see them.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,10 +19,12 @@ pub enum Message<'a> {
     Binary { event: &'a str, payload: &'a [u8] },
     /// What is published as a type and JSON data.
     Envelope { kind: &'a str, data: &'a str },
+    /// The parameters of an MCP request, and what of them is data: the arguments where there are some.
+    Call { params: &'a str, data: &'a str },
 }
 
 impl<'a> Message<'a> {
-    /// What it is called: the type in the payload of an event `message`, else the event's name.
+    /// What it is called: the type in the payload of an event `message`, else the event's name; nothing if it is MCP's.
     pub fn kind(&self) -> Cow<'a, str> {
         self.envelope().0
     }
@@ -38,6 +40,7 @@ impl<'a> Message<'a> {
         }
         match *self {
             Message::Envelope { kind, data } => (kind.into(), Some(data)),
+            Message::Call { data, .. } => ("".into(), Some(data)),
             Message::Binary { event, .. } => (event.into(), None),
             Message::Event { event, payload } if event == ENVELOPED => {
                 match serde_json::from_str::<Enveloped<'a>>(payload) {
@@ -55,6 +58,7 @@ impl<'a> Message<'a> {
             Message::Event { event, payload } => (event, payload),
             Message::Binary { event, .. } => (event, ""),
             Message::Envelope { kind, data } => (kind, data),
+            Message::Call { params, .. } => ("", params),
         };
         [text, name].into_iter()
     }
@@ -64,15 +68,16 @@ impl<'a> Message<'a> {
             Message::Event { payload, .. } => payload.len(),
             Message::Binary { payload, .. } => payload.len(),
             Message::Envelope { data, .. } => data.len(),
+            Message::Call { params, .. } => params.len(),
         }
     }
 
     /// Whether a pattern is in its JSON, where characters are not written as `\u`.
     pub(super) fn matches(&self, pattern: &Regex) -> bool {
         match self {
-            Message::Event { payload: text, .. } | Message::Envelope { data: text, .. } => {
-                pattern.is_match(&readable(text))
-            }
+            Message::Event { payload: text, .. }
+            | Message::Envelope { data: text, .. }
+            | Message::Call { params: text, .. } => pattern.is_match(&readable(text)),
             Message::Binary { .. } => false,
         }
     }

@@ -1,7 +1,9 @@
-//! Which messages of applications pass: injection patterns, and the rules that the operator wrote.
+//! What may be sent and asked for: injection patterns, and the rules that the operator wrote.
 
+mod deed;
 pub mod injection;
 mod message;
+mod rule;
 #[cfg(test)]
 mod tests;
 
@@ -9,61 +11,75 @@ use std::cell::LazyCell;
 use std::sync::Arc;
 
 use regex::Regex;
+use weir_ring::time::Instant;
 
+pub use self::deed::{Act, Asks, Deed, Doer, Kind, Tool};
 pub use self::message::Message;
-use crate::error::Error;
-use crate::limits::{self, Effect, Injection, MessageRule, Pattern, Role, RoleRules};
+use self::rule::{Compiled, missing};
+use super::{Buckets, Verdict};
+use crate::error::{Error, Violation};
+use crate::limits::{self, Effect, Injection, Rate, Role, RoleRules};
 
-/// The rules of one shard, ready to be asked.
-#[derive(Debug)]
+/// The rules of one shard, ready to be asked. Clones have the same rules, and what they count is their own.
+#[derive(Clone, Debug)]
 pub struct Rules {
     /// What injection patterns do, by [`Sender`].
     injection: [Injection; 3],
-    rules: Box<[Rule]>,
-    /// Which rules are about clients of each role.
-    of_role: Box<[Box<[u16]>]>,
-    /// Which are about everybody, and those without a role among them.
-    of_all: Box<[u16]>,
+    dry_run: bool,
+    rules: Box<[Compiled]>,
+    /// What each has done.
+    counts: Box<[RuleCount]>,
+    /// By [`Kind`].
+    about: [About; 3],
+    /// Of rules that throttle; of others nobody asks.
+    buckets: Buckets,
 }
 
-/// A rule with its expressions compiled.
-#[derive(Debug)]
-struct Rule {
-    name: Arc<str>,
-    types: Box<[Types]>,
-    required: Box<[Box<str>]>,
-    bytes_max: usize,
-    pattern: Option<Regex>,
-    effect: Effect,
-    /// It demands nothing.
-    bare: bool,
+/// Which rules may be about deeds of one kind: what depends on who it is alone is not asked for each message.
+#[derive(Clone, Debug)]
+struct About {
+    /// Done by clients of each role.
+    of_role: Box<[Few]>,
+    /// By those without a role.
+    of_all: Few,
 }
 
-/// Types of messages that a rule is about.
-#[derive(Debug)]
-enum Types {
-    These(Pattern),
-    AllBut(Pattern),
+/// Some of the rules, in order.
+#[derive(Clone, Debug)]
+struct Few {
+    places: Box<[u16]>,
+    asks: Asks,
 }
 
-/// Where a message comes from.
+/// What a rule has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RuleCount {
+    /// What it let pass before other rules were asked.
+    pub allowed: u64,
+    /// What it refused.
+    pub refused: u64,
+    /// What it would have refused.
+    pub reported: u64,
+}
+
+/// Where a message comes from that may have injection patterns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sender {
     /// What a client pushes or publishes.
     Client,
     /// What a backend publishes.
     Backend,
-    /// The arguments of an MCP request, which only injection patterns are about.
+    /// The arguments of an MCP request.
     Mcp,
 }
 
-/// A rule that a message breaks.
+/// What is wrong with a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// Which.
+    /// What it breaks.
     pub law: Law,
-    /// What becomes of the message.
-    pub effect: Effect,
+    /// What becomes of it.
+    pub outcome: Outcome,
 }
 
 /// What can be broken.
@@ -72,7 +88,27 @@ pub enum Law {
     /// An injection pattern.
     Injection(injection::Pattern),
     /// The rule of this name.
-    Rule(Arc<str>),
+    Rule { name: Arc<str>, why: Violation },
+}
+
+/// What becomes of a message that breaks something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It passes.
+    Reported,
+    /// It is refused.
+    Denied,
+    /// It is refused, and the WebSocket it came on is closed.
+    Closed,
+}
+
+impl RuleCount {
+    /// Adds what another shard has counted.
+    pub fn add(&mut self, other: &RuleCount) {
+        self.allowed += other.allowed;
+        self.refused += other.refused;
+        self.reported += other.reported;
+    }
 }
 
 impl Breach {
@@ -80,61 +116,100 @@ impl Breach {
     pub fn error(&self) -> Error {
         match &self.law {
             Law::Injection(pattern) => Error::PotentialInjection { pattern: pattern.name() },
-            Law::Rule(name) => Error::PolicyViolation { rule: Arc::clone(name) },
+            Law::Rule { name, why } => Error::PolicyViolation { rule: Arc::clone(name), why: why.clone() },
         }
     }
 
     /// Whether the message goes no further.
     pub fn refuses(&self) -> bool {
-        self.effect != Effect::Report
+        self.outcome != Outcome::Reported
     }
 }
 
 impl Rules {
-    /// The rules that `limits` says, for clients of these roles. A pattern that is none, which a configuration
-    /// does not have, matches nothing.
-    pub fn new(limits: &limits::Rules, roles: &[RoleRules]) -> Rules {
+    /// The rules that `limits` says, for clients of these roles. `seed` keeps the order of tables out of an attacker's
+    /// reach.
+    pub fn new(limits: &limits::Rules, roles: &[RoleRules], seed: u64) -> Rules {
         let reported = match limits.injection {
             Injection::Enforce => Injection::Report,
             other => other,
         };
-        let about = |role: Option<&str>| {
-            let is_about = |rule: &MessageRule| {
-                rule.roles.is_empty() || role.is_some_and(|role| rule.roles.iter().any(|one| **one == *role))
-            };
-            let rules = (0..).zip(&limits.messages).filter(|(_, rule)| is_about(rule));
-            rules.map(|(at, _)| at).collect::<Box<[u16]>>()
+        let rules: Box<[Compiled]> = limits.set.rules.iter().map(Compiled::new).collect();
+        let rate = |rule: &Compiled| match rule.effect {
+            Effect::Throttle(rate) => rate,
+            _ => Rate { per_second: 0.0, burst: 0 },
         };
         Rules {
             injection: [limits.injection, limits.backend_injection, reported],
-            rules: limits.messages.iter().map(Rule::new).collect(),
-            of_role: roles.iter().map(|role| about(Some(&role.name))).collect(),
-            of_all: about(None),
+            dry_run: limits.set.dry_run,
+            counts: vec![RuleCount::default(); rules.len()].into(),
+            about: Kind::ALL.map(|kind| About::new(&rules, kind, roles)),
+            buckets: Buckets::new(rules.iter().map(rate).collect(), seed),
+            rules,
         }
     }
 
-    /// Which rules a message breaks, in order, up to the first that refuses it: injection patterns first. `role` is
-    /// that of the sender, if it has one.
-    pub fn judge(&self, message: &Message<'_>, sender: Sender, role: Option<Role>) -> Vec<Breach> {
+    /// What must be looked up before [`Rules::judge`].
+    pub fn asks(&self, kind: Kind, role: Option<Role>) -> Asks {
+        self.about[kind as usize].of(role).asks
+    }
+
+    /// What each rule has done, by its place.
+    pub fn counts(&self) -> &[RuleCount] {
+        &self.counts
+    }
+
+    /// The injection pattern in a message, if that is looked for.
+    pub fn injected(&self, message: &Message<'_>, sender: Sender) -> Option<Breach> {
+        let outcome = match self.injection[sender as usize] {
+            Injection::Off => return None,
+            Injection::Report => Outcome::Reported,
+            Injection::Enforce => Outcome::Denied,
+        };
+        let pattern = message.texts().find_map(|text| injection::find(text.as_bytes()))?;
+        Some(Breach { law: Law::Injection(pattern), outcome })
+    }
+
+    /// Which rules a deed breaks, in order, up to the first that decides: one that refuses, or one that allows.
+    pub fn judge(&mut self, deed: &Deed<'_>, now: Instant) -> Vec<Breach> {
         let mut breaches = Vec::new();
-        let injection = self.injection[sender as usize];
-        if injection != Injection::Off
-            && let Some(pattern) = message.texts().find_map(|text| injection::find(text.as_bytes()))
-        {
-            let effect = if injection == Injection::Enforce { Effect::Deny } else { Effect::Report };
-            breaches.push(Breach { law: Law::Injection(pattern), effect });
-        }
-        let rules = role.and_then(|role| self.of_role.get(usize::from(role.0))).unwrap_or(&self.of_all);
-        if rules.is_empty() || sender == Sender::Mcp || breaches.iter().any(Breach::refuses) {
-            return breaches;
-        }
-        let envelope = LazyCell::new(|| message.envelope());
-        for rule in rules.iter().filter_map(|at| self.rules.get(usize::from(*at))) {
-            if !rule.is_about(&envelope.0) || rule.is_kept(message, envelope.1) {
+        let Rules { about, rules, counts, buckets, dry_run, .. } = self;
+        let few = about[deed.act.kind() as usize].of(deed.who.role);
+        let envelope = LazyCell::new(|| deed.message.envelope());
+        for &at in &few.places {
+            let place = usize::from(at);
+            let (Some(rule), Some(count)) = (rules.get(place), counts.get_mut(place)) else { continue };
+            if !rule.is_about(deed, || rule.types().has(&envelope.0, "")) {
                 continue;
             }
-            breaches.push(Breach { law: Law::Rule(Arc::clone(&rule.name)), effect: rule.effect });
-            if rule.effect != Effect::Report {
+            let (why, outcome) = match &rule.effect {
+                Effect::Allow => {
+                    count.allowed += 1;
+                    break;
+                }
+                Effect::Deny => (Violation::Denied, Outcome::Denied),
+                Effect::Close => (Violation::Denied, Outcome::Closed),
+                Effect::Throttle(_) => match buckets.take(deed.who.caller, at, now) {
+                    Verdict::Allow { .. } => continue,
+                    Verdict::Deny { retry_after } => (Violation::Throttled { retry_after }, Outcome::Denied),
+                },
+                Effect::Require { fields, bytes_max } => {
+                    match missing(&deed.message, envelope.1, (fields, *bytes_max)) {
+                        None => continue,
+                        Some(why) => (why, Outcome::Denied),
+                    }
+                }
+            };
+            let law = Law::Rule { name: Arc::clone(&rule.name), why };
+            if rule.dry_run || *dry_run {
+                count.reported += 1;
+                breaches.push(Breach { law, outcome: Outcome::Reported });
+            } else {
+                count.refused += 1;
+                breaches.push(Breach { law, outcome });
+            }
+            // A rule that is tried out changes nothing for the next ones; where all are, the first that would decide does.
+            if !rule.dry_run {
                 break;
             }
         }
@@ -142,55 +217,24 @@ impl Rules {
     }
 }
 
-impl Rule {
-    fn new(rule: &MessageRule) -> Rule {
-        let MessageRule { name, types, required, bytes_max, pattern, effect, .. } = rule;
-        Rule {
-            name: (&**name).into(),
-            types: types.iter().filter_map(|text| Types::parse(text)).collect(),
-            required: required.clone().into(),
-            bytes_max: bytes_max.unwrap_or(usize::MAX),
-            pattern: pattern.as_ref().and_then(|pattern| Regex::new(pattern).ok()),
-            effect: *effect,
-            bare: required.is_empty() && bytes_max.is_none() && pattern.is_none(),
-        }
+impl About {
+    fn new(rules: &[Compiled], kind: Kind, roles: &[RoleRules]) -> About {
+        let about = |role: Option<&str>| {
+            let few = (0..).zip(rules).filter(|(_, rule)| rule.may_be_about(kind, role));
+            Few {
+                places: few.clone().map(|(at, _)| at).collect(),
+                asks: few.fold(Asks::default(), |all, (_, rule)| all.and(rule.asks())),
+            }
+        };
+        About { of_role: roles.iter().map(|role| about(Some(&role.name))).collect(), of_all: about(None) }
     }
 
-    /// Whether it is about messages of this type: one of those it names, or none of those it excepts.
-    fn is_about(&self, kind: &str) -> bool {
-        let is_named = |types: &Types| matches!(types, Types::These(these) if these.matches(kind, ""));
-        let is_excepted = |types: &Types| matches!(types, Types::AllBut(these) if these.matches(kind, ""));
-        let mut exceptions = self.types.iter().filter(|types| matches!(types, Types::AllBut(_))).peekable();
-        self.types.is_empty()
-            || self.types.iter().any(is_named)
-            || exceptions.peek().is_some() && !exceptions.any(is_excepted)
-    }
-
-    /// Whether a message that it is about is as it demands.
-    fn is_kept(&self, message: &Message<'_>, data: Option<&str>) -> bool {
-        let has = |field: &str| data.is_some_and(|data| message::has_field(data, field));
-        !self.bare
-            && message.payload_bytes() <= self.bytes_max
-            && self.required.iter().all(|field| has(field))
-            && self.pattern.as_ref().is_none_or(|pattern| !message.matches(pattern))
+    fn of(&self, role: Option<Role>) -> &Few {
+        role.and_then(|role| self.of_role.get(usize::from(role.0))).unwrap_or(&self.of_all)
     }
 }
 
 /// Why `pattern` is no regular expression, in the words of whoever reads them.
 pub fn pattern_fault(pattern: &str) -> Option<String> {
     Some(Regex::new(pattern).err()?.to_string())
-}
-
-/// Whether `types` can be read as types of messages.
-pub fn is_types(text: &str) -> bool {
-    Types::parse(text).is_some()
-}
-
-impl Types {
-    fn parse(text: &str) -> Option<Types> {
-        match text.strip_prefix('!') {
-            Some(others) => Pattern::parse(others).map(Types::AllBut),
-            None => Pattern::parse(text).map(Types::These),
-        }
-    }
 }

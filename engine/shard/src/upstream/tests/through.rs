@@ -3,7 +3,7 @@
 use weir_transports::jsonrpc;
 
 use super::*;
-use crate::mcp::outlet::{Client, From, Outlet};
+use crate::mcp::outlet::{Asker, Client, From, Outlet};
 use crate::mcp::session::Carrier;
 
 const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -25,7 +25,11 @@ impl World {
     fn say(&mut self, client: Client, outlet: Outlet, text: &str) {
         self.act(|shard, cx| {
             let message = jsonrpc::decode(text).expect("a message");
-            shard.mcp_message(From { outlet, client, who: None, headers: &[] }, message, cx);
+            shard.mcp_message(
+                From { outlet, client, who: None, asker: Asker::Socket(None), headers: &[] },
+                message,
+                cx,
+            );
         });
     }
 
