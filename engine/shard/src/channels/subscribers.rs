@@ -1,6 +1,7 @@
 //! The local side of topics: who on this shard takes a topic's live messages.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
@@ -276,6 +277,15 @@ impl Round {
         1 + self.messages.iter().map(|message| message.body.len()).sum::<usize>() / SEND_BYTES
     }
 
+    /// At most `most` of those who are still to be sent it: which group, and where in it they are. They count as served.
+    pub(crate) fn next_part(&mut self, most: usize) -> Option<(usize, Range<usize>)> {
+        let group = self.left.iter().position(|left| *left > 0)?;
+        let left = self.left[group] as usize;
+        let rest = left.saturating_sub(most);
+        self.left[group] = rest as u32;
+        Some((group, rest..left))
+    }
+
     /// Whether everybody has been sent it.
     fn is_done(&self) -> bool {
         self.left.iter().all(|left| *left == 0)
@@ -288,27 +298,4 @@ fn weight(messages: &[TopicMessage]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_closes_while_the_list_is_lent_takes_nobody_along() {
-        let (slow, other) = (Token { index: 1, generation: 0 }, Token { index: 2, generation: 0 });
-        let topic: Arc<str> = "topic:a".into();
-        let message = TopicMessage { sequence: 1, body: [].into(), binary: false, except: None };
-        let mut subscribers = Subscribers::new(1);
-        for token in [slow, other] {
-            subscribers.add(&topic, SERIALIZERS[0], token);
-        }
-        subscribers.enqueue(&topic, vec![message.clone()]);
-        let (_, lent) = subscribers.next_dirty().expect("a list");
-        subscribers.forget(&topic, |token| token == other);
-        subscribers.put_back(&topic, lent, |token| token == other);
-        subscribers.enqueue(&topic, vec![message]);
-        let (_, lent) = subscribers.next_dirty().expect("the list of those who are still here");
-        assert!(lent.groups[0].contains(&other));
-        subscribers.forget(&topic, |_| false);
-        subscribers.put_back(&topic, lent, |_| false);
-        assert!(subscribers.topics.is_empty());
-    }
-}
+mod tests;

@@ -117,8 +117,9 @@ impl Shard {
 
     fn continue_batch(&mut self, token: Token, since: Instant, cx: &mut Cx<'_>) {
         let Some(Gather { kind: Kind::Lines(batch), .. }) = self.gather(token) else { return };
-        let (rest, sender, first) = (std::mem::take(&mut batch.rest), batch.sender.clone(), batch.results.len());
-        let read = self.read_lines((token, first), &rest[batch.at..], PART, &sender, cx);
+        let (rest, sender) = (std::mem::take(&mut batch.rest), batch.sender.clone());
+        let (at, first) = (batch.at, batch.results.len());
+        let read = self.read_lines((token, first), &rest[at..], PART, &sender, cx);
         if let Some(conn) = self.conns.get_mut(token) {
             conn.heard = cx.now.mono;
         }

@@ -11,7 +11,7 @@ use weir_transports::phoenix::{self, Frame, Payload, Version, longpoll};
 use weir_transports::sse;
 use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 
-use crate::channels::subscribers::{Framing, Groups, Round, SERIALIZERS, Serializer, Subscribers};
+use crate::channels::subscribers::{Framing, Groups, Round, SERIALIZERS, Serializer};
 use crate::channels::topics::{Fresh, TopicMessage};
 use crate::downstream::connection::{Connection, Link, Speaks, Stage};
 use crate::mail::Mail;
@@ -45,11 +45,11 @@ impl Shard {
         }
         self.send_diffs(cx);
         self.local_letters(cx);
-        self.deliver(cx);
+        self.deliver_topics(cx);
     }
 
     /// What waits leaves for those who are subscribed here, topic by topic, as much of it as this turn still may send.
-    fn deliver(&mut self, cx: &mut Cx<'_>) {
+    fn deliver_topics(&mut self, cx: &mut Cx<'_>) {
         while self.deliveries_left > 0 {
             let messages = self.deliver_part(List::Subscribers, cx);
             let diffs = self.deliver_part(List::Watchers, cx);
@@ -80,7 +80,11 @@ impl Shard {
 
     /// The next topic's part; false: nothing waits.
     fn deliver_part(&mut self, list: List, cx: &mut Cx<'_>) -> bool {
-        let Some((topic, mut local)) = self.list(list).next_waiting() else { return false };
+        let waiting = match list {
+            List::Subscribers => &mut self.subscribers,
+            List::Watchers => &mut self.watchers,
+        };
+        let Some((topic, mut local)) = waiting.next_waiting() else { return false };
         let Some(mut round) = local.next_round() else { return false };
         let each = round.cost();
         let most = (PART.min(self.deliveries_left) / each).max(1);
@@ -93,13 +97,6 @@ impl Shard {
         };
         list.put_back(topic, local, round, |token| is_open(conns, token));
         true
-    }
-
-    fn list(&mut self, list: List) -> &mut Subscribers {
-        match list {
-            List::Subscribers => &mut self.subscribers,
-            List::Watchers => &mut self.watchers,
-        }
     }
 
     pub(crate) fn send_fresh(&mut self, topic: &str, cx: &mut Cx<'_>) {
@@ -119,17 +116,11 @@ impl Shard {
     /// per serializer, one send per subscriber.
     fn fan(&mut self, groups: &Groups, round: &mut Round, most: usize, cx: &mut Cx<'_>) -> usize {
         let mut sent = 0;
-        for (at, group) in groups.iter().enumerate() {
-            let left = round.left[at] as usize;
-            let rest = left.saturating_sub(most - sent);
-            if rest < left {
-                round.left[at] = rest as u32;
-                self.fan_group(&group[rest..left], at, round, cx);
-                sent += left - rest;
-            }
-            if rest > 0 {
-                break;
-            }
+        while sent < most
+            && let Some((group, part)) = round.next_part(most - sent)
+        {
+            sent += part.len();
+            self.fan_group(&groups[group][part], group, round, cx);
         }
         sent
     }
