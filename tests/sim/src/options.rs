@@ -305,7 +305,7 @@ fn network(rng: &mut Rng) -> Network {
 
 /// What a turn does of what may be much: as much as there is, or so little that there is always some left.
 fn turn(rng: &mut Rng) -> Turn {
-    let mut few = || if rng.chance(300) { usize::MAX } else { rng.between(1, 6) as usize };
+    let mut few = || if rng.chance(300) { usize::MAX } else { rng.between(1, 3) as usize };
     Turn { deliveries_max: few(), lines_max: few() }
 }
 

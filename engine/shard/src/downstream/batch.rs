@@ -207,3 +207,6 @@ impl Shard {
         self.respond_as(token, 200, &headers, &body, terms, cx);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,8 @@ const SHARED_BYTES: usize = 256 << 10;
 /// What a topic may deliver before it is another's turn.
 const PART: usize = 256;
 
-/// Of the largest messages so many may wait for those who are subscribed, all topics together; others accordingly more.
-const WAITING_MESSAGES: usize = 16;
+/// For so many of the largest messages that wait, of all topics together, a turn delivers as much again.
+const WAITING_MESSAGES: usize = 2;
 
 /// Those who are sent what happens on a topic.
 #[derive(Clone, Copy)]
@@ -59,12 +59,13 @@ impl Shard {
         }
     }
 
-    /// The turn has so much left to deliver. Once too much waits, it takes as long as it takes, which is what refuses
-    /// further publishes.
+    /// What this turn may deliver: the more waits, the more, so that what waits stays within bounds. Turns that get long
+    /// by it are what makes the shard refuse publishes.
     pub(crate) fn begin_deliveries(&mut self) {
         let waiting = self.subscribers.bytes() + self.watchers.bytes();
-        let most = WAITING_MESSAGES.saturating_mul(self.config.message_bytes_max);
-        self.deliveries_left = if waiting > most { usize::MAX } else { self.config.turn.deliveries_max };
+        let unit = WAITING_MESSAGES.saturating_mul(self.config.message_bytes_max);
+        let most = self.config.turn.deliveries_max;
+        self.deliveries_left = most.saturating_add((most as f64 * waiting as f64 / unit as f64) as usize);
     }
 
     /// Whether the next turn has some of this one's to deliver.
