@@ -17,6 +17,7 @@ mod routing;
 mod rules;
 mod secret;
 mod security;
+mod turn;
 
 use std::time::Duration;
 
@@ -38,6 +39,7 @@ pub use self::routing::Routing;
 pub use self::rules::{Effect, Injection, MessageRule, Rules};
 pub use self::secret::Secret;
 pub use self::security::{Audit, Subject, Suspicion};
+pub use self::turn::Turn;
 
 /// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
 pub const SLOTS_RESERVED: u32 = 64;
@@ -98,6 +100,8 @@ pub struct Config {
     pub routing: Routing,
     /// Topics one connection may join. Default 100.
     pub topics_per_connection_max: usize,
+    /// What one turn does of what may be much.
+    pub turn: Turn,
     /// Virtual nodes of one core on the hash ring. Default 150.
     pub vnodes: u16,
     /// How long a stop may take. Default 30 s.
@@ -295,6 +299,7 @@ impl Default for Config {
             recovery_window: Duration::from_secs(3_600),
             routing: Routing::default(),
             topics_per_connection_max: 100,
+            turn: Turn::default(),
             vnodes: 150,
             drain_timeout: Duration::from_secs(30),
             control: Control::default(),

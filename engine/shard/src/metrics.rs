@@ -68,6 +68,8 @@ pub struct Stats {
     pub operations: u64,
     /// Turns taken.
     pub turns: u64,
+    /// Turns that left some of a topic's subscribers to the next.
+    pub spread: u64,
     /// The log.
     pub log: LogStats,
     /// TLS, of clients and of upstreams.
@@ -271,6 +273,7 @@ impl Stats {
         self.handed_over += other.handed_over;
         self.operations += other.operations;
         self.turns += other.turns;
+        self.spread += other.spread;
         self.log.bytes += other.log.bytes;
         self.log.batches += other.log.batches;
         self.log.refused += other.log.refused;
@@ -359,11 +362,11 @@ impl Transport {
         self.delivery.add(&other.delivery);
     }
 
-    /// A message has waited that long in its stream.
-    pub(crate) fn delivered(&mut self, waited: Duration) {
+    /// So many messages have waited that long.
+    pub(crate) fn delivered(&mut self, waited: Duration, messages: u32) {
         match waited {
-            Duration::ZERO => self.at_once = self.at_once.saturating_add(1),
-            waited => self.delivery.record(waited),
+            Duration::ZERO => self.at_once = self.at_once.saturating_add(messages),
+            waited => self.delivery.record_many(waited, messages),
         }
     }
 }

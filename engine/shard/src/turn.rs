@@ -13,7 +13,7 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Address, Arrivals, Connection, Control, Polls, Prolonged, Serving};
+use crate::downstream::{Address, Arrivals, Batches, Connection, Control, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
@@ -160,6 +160,10 @@ pub struct Shard {
     pub(crate) queued: usize,
     /// Connections with more of their stream to send.
     pub(crate) hungry: Vec<Token>,
+    /// What this turn may still deliver of topics.
+    pub(crate) deliveries_left: usize,
+    /// Batches with more lines to read.
+    pub(crate) batches: Batches,
     /// Sessions of clients that acknowledge in which something has changed.
     pub(crate) reviews: Vec<Token>,
     /// What their clients did not acknowledge.
@@ -235,6 +239,8 @@ impl Shard {
             leaving: Vec::new(),
             queued: 0,
             hungry: Vec::new(),
+            deliveries_left: 0,
+            batches: Batches::default(),
             reviews: Vec::new(),
             dead: DeadLetters::default(),
             tickets: 0,
@@ -283,6 +289,7 @@ impl Shard {
         }
         cx.post.inbox = inbox;
         self.continue_handshakes(&mut cx);
+        self.continue_batches(&mut cx);
         while let Some(completion) = completions.next() {
             self.completion(completion, &mut cx);
         }
@@ -394,6 +401,7 @@ impl Shard {
         self.tell_news(cx);
         self.feed_hungry(cx);
         self.local_letters(cx);
+        self.begin_deliveries();
         self.fan_out(cx);
         self.review_ledgers(cx);
         self.serve_freed(cx);
@@ -402,6 +410,7 @@ impl Shard {
             self.local_letters(cx);
             self.fan_out(cx);
         }
+        self.stats.spread += u64::from(self.is_spread());
         self.finish_pending(cx);
         self.leave_pending(cx);
         self.drain_wires(cx);
@@ -439,7 +448,7 @@ impl Shard {
 
     fn next_deadline(&self, now: Instant) -> Instant {
         let idle = self.hungry.is_empty() && self.finishing.is_empty() && self.leaving.is_empty();
-        let idle = idle && !self.tls.is_waiting();
+        let idle = idle && !self.tls.is_waiting() && !self.is_spread() && self.batches.is_done();
         if !idle || !self.serving.is_done() || self.has_news() || self.mcp.has_freed() {
             return now;
         }

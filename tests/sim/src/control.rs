@@ -37,6 +37,9 @@ pub fn note(stage: &mut Stage, shard: usize, answer: Answer) {
             if stats.turned_away > 0 {
                 stage.faults.count(Fault::TurnedAway);
             }
+            if stats.spread > 0 {
+                stage.faults.count(Fault::Spread);
+            }
             let counted = history::Fact::Counted {
                 shard,
                 queue_bytes_peak: stats.queue_bytes_peak,

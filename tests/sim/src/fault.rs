@@ -114,10 +114,12 @@ pub enum Fault {
     Overload,
     /// A publish was refused for its priority.
     Shed,
+    /// A turn left some of a topic's subscribers to the next.
+    Spread,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 55] = [
+pub const NAMES: [&str; 56] = [
     "cut",
     "delay",
     "short-send",
@@ -173,6 +175,7 @@ pub const NAMES: [&str; 55] = [
     "squeeze",
     "overload",
     "shed",
+    "spread",
 ];
 
 /// Counts of one run.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weir_shard::limits::{
     Backpressure, Breaker, Config, Control, Delivery, Durability, Http, Network, Outbox, Rate, Sse,
-    Suspicion, WebSocket,
+    Suspicion, Turn, WebSocket,
 };
 
 use crate::disaster::{self, Disaster};
@@ -151,6 +151,8 @@ pub struct Cast {
     pub ttl: u32,
     /// Requests a publisher sends without waiting for answers.
     pub pipeline: usize,
+    /// A request of a publisher has several messages.
+    pub batches: u32,
 }
 
 impl Options {
@@ -159,7 +161,7 @@ impl Options {
         let roomy = rng.chance(350);
         let turns = rng.between(5_000, 7_000);
         let drains = rng.chance(250);
-        let (mut config, mut weather, cast) = (config(rng, roomy), weather(rng), cast(rng));
+        let (mut config, mut weather, mut cast) = (config(rng, roomy), weather(rng), cast(rng));
         let hosts = rng.between(2, 5) as usize;
         config.network = network(rng);
         weather.squeeze = if roomy { 0 } else { strength(rng, 500, 30) };
@@ -167,6 +169,8 @@ impl Options {
         let disasters = disaster::draw(rng, turns);
         let disk = rng.chance(600).then(|| Habits::draw(rng));
         config.durability = disk.as_ref().map(|_| durability(rng, roomy));
+        config.turn = turn(rng);
+        cast.batches = strength(rng, 500, 500);
         Options { config, roomy, turns, disasters, disk, drains, hosts, weather, cast, mcp }
     }
 }
@@ -280,6 +284,7 @@ fn cast(rng: &mut Rng) -> Cast {
         lanes: strength(rng, 400, 1000),
         ttl: strength(rng, 600, 400),
         pipeline: rng.pick(&[1, 2, 8, 32]),
+        batches: 0,
     }
 }
 
@@ -296,6 +301,12 @@ fn network(rng: &mut Rng) -> Network {
         exempt_loopback: false,
         ..Network::default()
     }
+}
+
+/// What a turn does of what may be much: as much as there is, or so little that there is always some left.
+fn turn(rng: &mut Rng) -> Turn {
+    let mut few = || if rng.chance(300) { usize::MAX } else { rng.between(1, 3) as usize };
+    Turn { deliveries_max: few(), lines_max: few() }
 }
 
 fn durability(rng: &mut Rng, roomy: bool) -> Durability {

@@ -21,6 +21,7 @@ impl Shard {
         for listener in 0..self.config.listeners {
             cx.out.ops.push(Op::StopAccept { listener: Listener(listener) });
         }
+        self.deliver_all(cx);
         let tokens: Vec<Token> = self.conns.iter().map(|(token, _)| token).collect();
         for token in tokens {
             self.send_away(token, cx);

@@ -6,7 +6,6 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::{self, Frame, Payload, Version};
 
 use crate::audit::{Action, Event, Record};
-use crate::channels::subscribers::Local;
 use crate::channels::topics::TopicMessage;
 use crate::channels::{Join, Plan};
 use crate::downstream::connection::{Joined, Link};
@@ -68,13 +67,13 @@ impl Shard {
     }
 
     /// Sends a topic's pending messages to one subscriber, each encrypted for it alone.
-    pub(crate) fn fan_sealed(&mut self, local: &Local, token: Token, cx: &mut Cx<'_>) {
+    pub(crate) fn fan_sealed(&mut self, messages: &[TopicMessage], token: Token, cx: &mut Cx<'_>) {
         let mut frames = Vec::new();
         let Shard { conns, sessions, encryption, me, .. } = self;
         let Some(link) = conns.get(token).and_then(|conn| conn.stage.link()) else { return };
         let session = link.session.and_then(|id| sessions.get(id));
         let client = session.map_or("", |session| &session.client);
-        for message in local.pending.iter().filter(|message| message.except != Some((*me, token))) {
+        for message in messages.iter().filter(|message| message.except != Some((*me, token))) {
             write_sealed(encryption, link, client, message, &mut frames);
         }
         if !frames.is_empty() {

@@ -1,5 +1,6 @@
 //! Messages of topics on their way out: from the topic's home to the shards of its subscribers, and there
-//! to all of them at the end of the turn, encoded once for each serializer.
+//! to all of them, encoded once for each serializer. A turn delivers so much and no more; the next ones go on, and
+//! whoever else wants something is served between.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use weir_transports::phoenix::{self, Frame, Payload, Version, longpoll};
 use weir_transports::sse;
 use weir_transports::websocket::{self, Deflate, DeflateParams, Opcode};
 
-use crate::channels::subscribers::{Framing, Local, SERIALIZERS, Serializer};
+use crate::channels::subscribers::{Framing, Groups, Round, SERIALIZERS, Serializer};
 use crate::channels::topics::{Fresh, TopicMessage};
 use crate::downstream::connection::{Connection, Link, Speaks, Stage};
 use crate::mail::Mail;
@@ -21,6 +22,21 @@ use crate::turn::{Cx, Shard};
 /// Bytes of one shared frame, roughly.
 const SHARED_BYTES: usize = 256 << 10;
 
+/// What a topic may deliver before it is another's turn.
+const PART: usize = 256;
+
+/// For so many of the largest messages that wait, of all topics together, a turn delivers as much again.
+const WAITING_MESSAGES: usize = 2;
+
+/// Those who are sent what happens on a topic.
+#[derive(Clone, Copy)]
+enum List {
+    /// Its messages.
+    Subscribers,
+    /// Who is there.
+    Watchers,
+}
+
 impl Shard {
     /// Messages of the turn leave for the shards of their subscribers, then for the subscribers here.
     pub(crate) fn fan_out(&mut self, cx: &mut Cx<'_>) {
@@ -29,21 +45,59 @@ impl Shard {
         }
         self.send_diffs(cx);
         self.local_letters(cx);
-        while let Some((topic, local)) = self.subscribers.next_dirty() {
-            self.fan(&local, cx);
-            let Shard { subscribers, conns, .. } = self;
-            subscribers.put_back(&topic, local, |token| is_open(conns, token));
-        }
-        self.fan_diffs(cx);
+        self.deliver_topics(cx);
     }
 
-    /// The same for one topic, before somebody joins it.
-    pub(crate) fn fan_out_topic(&mut self, topic: &str, cx: &mut Cx<'_>) {
-        if let Some(local) = self.subscribers.take(topic) {
-            self.fan(&local, cx);
-            let Shard { subscribers, conns, .. } = self;
-            subscribers.put_back(topic, local, |token| is_open(conns, token));
+    /// What waits leaves for those who are subscribed here, topic by topic, as much of it as this turn still may send.
+    fn deliver_topics(&mut self, cx: &mut Cx<'_>) {
+        while self.deliveries_left > 0 {
+            let messages = self.deliver_part(List::Subscribers, cx);
+            let diffs = self.deliver_part(List::Watchers, cx);
+            if !messages && !diffs {
+                return;
+            }
         }
+    }
+
+    /// What this turn may deliver: the more waits, the more, so that what waits stays within bounds. Turns that get long
+    /// by it are what makes the shard refuse publishes.
+    pub(crate) fn begin_deliveries(&mut self) {
+        let waiting = self.subscribers.bytes() + self.watchers.bytes();
+        let unit = WAITING_MESSAGES.saturating_mul(self.config.message_bytes_max);
+        let most = self.config.turn.deliveries_max;
+        self.deliveries_left = most.saturating_add((most as f64 * waiting as f64 / unit as f64) as usize);
+    }
+
+    /// Whether the next turn has some of this one's to deliver.
+    pub(crate) fn is_spread(&self) -> bool {
+        !self.subscribers.is_done() || !self.watchers.is_done()
+    }
+
+    /// Nobody is to wait for another turn: there may be none.
+    pub(crate) fn deliver_all(&mut self, cx: &mut Cx<'_>) {
+        self.deliveries_left = usize::MAX;
+        self.fan_out(cx);
+    }
+
+    /// The next topic's part; false: nothing waits.
+    fn deliver_part(&mut self, list: List, cx: &mut Cx<'_>) -> bool {
+        let waiting = match list {
+            List::Subscribers => &mut self.subscribers,
+            List::Watchers => &mut self.watchers,
+        };
+        let Some((topic, mut local)) = waiting.next_waiting() else { return false };
+        let Some(mut round) = local.next_round() else { return false };
+        let each = round.cost();
+        let most = (PART.min(self.deliveries_left) / each).max(1);
+        let sent = self.fan(&local.groups, &mut round, most, cx);
+        self.deliveries_left = self.deliveries_left.saturating_sub(sent.max(1) * each);
+        let Shard { subscribers, watchers, conns, .. } = self;
+        let list = match list {
+            List::Subscribers => subscribers,
+            List::Watchers => watchers,
+        };
+        list.put_back(topic, local, round, |token| is_open(conns, token));
+        true
     }
 
     pub(crate) fn send_fresh(&mut self, topic: &str, cx: &mut Cx<'_>) {
@@ -59,56 +113,76 @@ impl Shard {
         }
     }
 
-    /// Sends a topic's pending messages: encoded once per serializer, one send per subscriber.
-    pub(crate) fn fan(&mut self, local: &Local, cx: &mut Cx<'_>) {
-        for (group, serializer) in local.groups.iter().zip(SERIALIZERS) {
-            if group.is_empty() {
-                continue;
-            }
-            let sealed = serializer.framing == Framing::Sealed;
-            let frames = if sealed { 0..0 } else { self.share(serializer, local, cx) };
-            for token in group {
-                if sealed {
-                    self.fan_sealed(local, *token, cx);
-                    continue;
-                }
-                let own = local.pending.iter().any(|message| message.except == Some((self.me, *token)));
-                if own {
-                    self.fan_others(serializer, local, *token, cx);
-                } else {
-                    for index in frames.clone() {
-                        self.put_shared(*token, cx, index);
-                    }
-                }
-            }
-            let transport = match serializer.framing {
-                Framing::Poll => &mut self.stats.longpoll,
-                Framing::Event => &mut self.stats.http_sse,
-                Framing::Plain | Framing::Deflated | Framing::Sealed => &mut self.stats.websocket,
-            };
-            let sent = group.len() * local.pending.len();
-            transport.messages_out += sent as u64;
-            transport.at_once = transport.at_once.saturating_add(sent as u32);
+    /// Sends a topic's messages to at most `most` of those who still wait for them, and says to how many: encoded once
+    /// per serializer, one send per subscriber.
+    fn fan(&mut self, groups: &Groups, round: &mut Round, most: usize, cx: &mut Cx<'_>) -> usize {
+        let mut sent = 0;
+        while sent < most
+            && let Some((group, part)) = round.next_part(most - sent)
+        {
+            sent += part.len();
+            self.fan_group(&groups[group][part], group, round, cx);
         }
+        sent
     }
 
-    /// Encodes a topic's pending messages into frames of this turn: one, unless they are many or large.
-    fn share(&mut self, serializer: Serializer, local: &Local, cx: &mut Cx<'_>) -> std::ops::Range<u32> {
-        let first = cx.out.frames.len() as u32;
-        let mut frames = Vec::new();
-        for (at, message) in local.pending.iter().enumerate() {
-            self.encode(serializer, message, &mut frames);
-            if frames.len() >= SHARED_BYTES || at + 1 == local.pending.len() {
-                cx.out.frames.push(std::mem::take(&mut frames).into());
+    /// Sends a round to these subscribers of one group.
+    fn fan_group(&mut self, tokens: &[Token], group: usize, round: &mut Round, cx: &mut Cx<'_>) {
+        let serializer = SERIALIZERS[group];
+        let sealed = serializer.framing == Framing::Sealed;
+        let frames = if sealed { 0..0 } else { self.share(group, round, cx) };
+        for token in tokens {
+            if sealed {
+                self.fan_sealed(&round.messages, *token, cx);
+            } else if round.messages.iter().any(|message| message.except == Some((self.me, *token))) {
+                self.fan_others(serializer, &round.messages, *token, cx);
+            } else {
+                for index in frames.clone() {
+                    self.put_shared(*token, cx, index);
+                }
             }
         }
-        first..cx.out.frames.len() as u32
+        let transport = match serializer.framing {
+            Framing::Poll => &mut self.stats.longpoll,
+            Framing::Event => &mut self.stats.http_sse,
+            Framing::Plain | Framing::Deflated | Framing::Sealed => &mut self.stats.websocket,
+        };
+        let sent = tokens.len() * round.messages.len();
+        transport.messages_out += sent as u64;
+        transport.delivered(cx.now.mono.since(round.since), sent as u32);
+    }
+
+    /// Encodes a round's messages into frames of this turn: one, unless they are many or large. A later turn finds them
+    /// in the round.
+    fn share(&mut self, group: usize, round: &mut Round, cx: &mut Cx<'_>) -> std::ops::Range<u32> {
+        let first = cx.out.frames.len();
+        if let Some((_, encoded)) = round.encoded.as_ref().filter(|(of, _)| *of == group) {
+            cx.out.frames.extend_from_slice(encoded);
+        } else {
+            let mut frames = Vec::new();
+            for (at, message) in round.messages.iter().enumerate() {
+                self.encode(SERIALIZERS[group], message, &mut frames);
+                if frames.len() >= SHARED_BYTES || at + 1 == round.messages.len() {
+                    cx.out.frames.push(std::mem::take(&mut frames).into());
+                }
+            }
+            if round.left[group] > 0 {
+                round.encoded = Some((group, cx.out.frames[first..].to_vec()));
+            }
+        }
+        first as u32..cx.out.frames.len() as u32
     }
 
     /// For a subscriber that published some of the messages itself.
-    fn fan_others(&mut self, serializer: Serializer, local: &Local, token: Token, cx: &mut Cx<'_>) {
+    fn fan_others(
+        &mut self,
+        serializer: Serializer,
+        messages: &[TopicMessage],
+        token: Token,
+        cx: &mut Cx<'_>,
+    ) {
         let mut frames = Vec::new();
-        for message in &local.pending {
+        for message in messages {
             if message.except != Some((self.me, token)) {
                 self.encode(serializer, message, &mut frames);
             }

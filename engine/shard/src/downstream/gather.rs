@@ -3,6 +3,7 @@
 use weir_ring::token::Token;
 use weir_transports::json;
 
+use crate::downstream::batch::Batch;
 use crate::downstream::connection::{Stage, Waiting};
 use crate::downstream::reply::Terms;
 use crate::error::Error;
@@ -29,8 +30,8 @@ pub(crate) enum Kind {
     Receipt,
     /// One publish: that the client has it is the answer.
     Acknowledgement,
-    /// A batch: a line for each, in order.
-    Lines(Vec<Option<Result<Receipt, Error>>>),
+    /// A batch: a line for each, in order. The parts are publishes under way.
+    Lines(Batch),
     /// The counters of every shard, added up.
     Stats(Box<Stats>),
     /// One client's state.
@@ -51,14 +52,14 @@ impl Shard {
         let Some(gather) = self.gather(token) else { return };
         let terms = gather.terms;
         match &mut gather.kind {
-            Kind::Lines(lines) => {
-                if let Some(slot) = lines.get_mut(line as usize) {
+            Kind::Lines(batch) => {
+                if let Some(slot) = batch.results.get_mut(line as usize) {
                     *slot = Some(outcome);
                 }
                 gather.left -= 1;
-                if gather.left == 0 {
-                    let lines = std::mem::take(lines);
-                    self.respond_lines(token, &lines, terms, cx);
+                if gather.left == 0 && batch.is_read() {
+                    let results = std::mem::take(&mut batch.results);
+                    self.answer_batch(token, &results, terms, cx);
                     self.request_done(token, terms.keep_alive, cx);
                 }
             }
@@ -78,26 +79,6 @@ impl Shard {
                 self.request_done(token, terms.keep_alive, cx);
             }
         }
-    }
-
-    /// The answer to a batch: a line for each of its lines.
-    pub(crate) fn respond_lines(
-        &mut self,
-        token: Token,
-        lines: &[Option<Result<Receipt, Error>>],
-        terms: Terms,
-        cx: &mut Cx<'_>,
-    ) {
-        let mut body = Vec::with_capacity(lines.len() * 80);
-        for line in lines.iter().flatten() {
-            match line {
-                Ok(receipt) => receipt.write_json(&mut body),
-                Err(error) => error.write_json(&mut body),
-            }
-            body.push(b'\n');
-        }
-        let headers = [("Content-Type", "application/x-ndjson"), ("Cache-Control", "no-store")];
-        self.respond_as(token, 200, &headers, &body, terms, cx);
     }
 
     /// A shard answered a question.
@@ -129,7 +110,7 @@ impl Shard {
         }
     }
 
-    fn gather(&mut self, token: Token) -> Option<&mut Gather> {
+    pub(crate) fn gather(&mut self, token: Token) -> Option<&mut Gather> {
         match &mut self.conns.get_mut(token)?.stage {
             Stage::Http(exchange) => match &mut exchange.waiting {
                 Some(Waiting::Gather(gather)) => Some(gather),

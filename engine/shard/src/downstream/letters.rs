@@ -36,9 +36,9 @@ impl Shard {
             Mail::Unsubscribe { from, topic } => self.unsubscribe(from, topic, cx),
             Mail::Watch { from, subscriber, topic } => self.watch(from, subscriber, topic, cx),
             Mail::Watched { subscriber, topic, state } => self.watched(subscriber, &topic, &state, cx),
-            Mail::PresenceDiff { topic, frame } => self.presence_diff(&topic, frame),
+            Mail::PresenceDiff { topic, frame } => self.presence_diff(&topic, frame, cx.now.mono),
             Mail::Untrack { from, subscriber, topic } => self.rosters.untrack(&topic, seat(from, subscriber)),
-            Mail::Fanout { topic, messages } => self.subscribers.enqueue(&topic, messages),
+            Mail::Fanout { topic, messages } => self.subscribers.enqueue(&topic, messages, cx.now.mono),
             Mail::Acknowledge { from, reply_to, client, ack } => {
                 self.acknowledge((from, reply_to), &client, ack, cx);
             }

@@ -2,6 +2,7 @@
 
 mod acknowledge;
 mod admission;
+mod batch;
 mod behaviour;
 mod connection;
 mod control;
@@ -51,6 +52,7 @@ mod watching;
 mod websocket;
 mod writing;
 
+pub(crate) use batch::Batches;
 pub use connection::Parcel;
 pub(crate) use connection::{Connection, Stage, Watch};
 pub(crate) use control::{Control, breaker_view};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use weir_ring::time::Instant;
 use weir_ring::token::{Member, Token};
 use weir_transports::phoenix;
 
@@ -9,7 +10,7 @@ use crate::channels::Join;
 use crate::channels::presence::{Diff, Seat};
 use crate::channels::topics::TopicMessage;
 use crate::downstream::connection::{Channel, Link, Presence};
-use crate::downstream::fan_out::{is_open, serializer};
+use crate::downstream::fan_out::serializer;
 use crate::error::Error;
 use crate::mail::{Full, Mail, Reference, Subscriber, Tracking};
 use crate::route;
@@ -96,9 +97,8 @@ impl Shard {
                 let mut push = Vec::with_capacity(len);
                 let join_ref = join_ref.as_deref();
                 phoenix::push(link.version(), &mut push, join_ref, topic, "presence_state", state, None);
-                // Others here get what is pending; this one has it in the state.
-                self.fan_diff(topic, cx);
                 self.put_text(token, &link, &push, cx);
+                // What others here still wait for, this one has in the state.
                 self.watchers.add(topic, serializer(&link), token);
             }
             self.hungry.push(token);
@@ -107,10 +107,10 @@ impl Shard {
     }
 
     /// At a watcher's shard: what has changed, kept for the end of the turn.
-    pub(crate) fn presence_diff(&mut self, topic: &Arc<str>, frame: Arc<[u8]>) {
+    pub(crate) fn presence_diff(&mut self, topic: &Arc<str>, frame: Arc<[u8]>, now: Instant) {
         // Not part of the topic's stream: no number.
         let message = TopicMessage { sequence: 0, body: frame, binary: false, except: None };
-        self.watchers.enqueue(topic, vec![message]);
+        self.watchers.enqueue(topic, vec![message], now);
     }
 
     /// The turn's changes leave for the shards of those who watch.
@@ -124,24 +124,6 @@ impl Shard {
         for to in &diff.to {
             let (topic, frame) = (Arc::clone(&diff.topic), Arc::clone(&diff.frame));
             self.send(*to, Mail::PresenceDiff { topic, frame }, cx);
-        }
-    }
-
-    /// The turn's changes leave for those who watch here.
-    pub(crate) fn fan_diffs(&mut self, cx: &mut Cx<'_>) {
-        while let Some((topic, local)) = self.watchers.next_dirty() {
-            self.fan(&local, cx);
-            let Shard { watchers, conns, .. } = self;
-            watchers.put_back(&topic, local, |token| is_open(conns, token));
-        }
-    }
-
-    /// The same for one topic, before somebody joins those who watch.
-    fn fan_diff(&mut self, topic: &str, cx: &mut Cx<'_>) {
-        if let Some(local) = self.watchers.take(topic) {
-            self.fan(&local, cx);
-            let Shard { watchers, conns, .. } = self;
-            watchers.put_back(topic, local, |token| is_open(conns, token));
         }
     }
 }

@@ -9,13 +9,11 @@ use crate::durable::{Kind, Name, Place, StreamRef, Unsettled, begin_topic, clien
 use crate::error::Error;
 use crate::idempotency::{Key, Reply};
 use crate::lane::Lane;
-use crate::limits::Rate;
 use crate::mail::{Mail, ReplyTo};
 use crate::mailbox::Mailbox;
 use crate::message::{ClientPublish, Publish, Receipt, State, TopicPublish, write_envelope};
 use crate::metrics::Feature;
 use crate::outbox::Entry;
-use crate::policy::Verdict;
 use crate::route;
 use crate::stream::{Position, Sequence};
 use crate::turn::{Cx, Shard};
@@ -207,22 +205,6 @@ impl Shard {
     ) {
         if !matches!(reply_to, ReplyTo::Nobody) {
             self.send(to, Mail::Published { reply_to, outcome }, cx);
-        }
-    }
-
-    /// Takes a token for line `at` of a batch. The request itself has paid for the first.
-    pub(crate) fn take_for_line(
-        &mut self,
-        at: usize,
-        (name, rate): (Option<&str>, Rate),
-        cx: &Cx<'_>,
-    ) -> Result<(), Error> {
-        if at == 0 {
-            return Ok(());
-        }
-        match self.backends.take(name, &rate, cx.now.mono).0 {
-            Verdict::Deny { retry_after } => Err(Error::RateLimited { retry_after }),
-            Verdict::Allow { .. } => Ok(()),
         }
     }
 }

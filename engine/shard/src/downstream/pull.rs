@@ -159,7 +159,7 @@ impl Shard {
             }
             // What came in the second in which the connection began may have waited for it.
             if !again && !replayed && sheet.conn.since().is_some_and(|since| entry.at.as_secs() > since) {
-                sheet.conn.stage.traffic(stats).delivered(now.since(entry.at));
+                sheet.conn.stage.traffic(stats).delivered(now.since(entry.at), 1);
             }
             stream.written = stream.written.max(sequence);
             if let Some(ledger) = &mut ledger {

@@ -155,7 +155,7 @@ impl Shard {
                 let publish = Publish::parse(Receiver::Topic(name), head.header(IDEMPOTENCY_KEY), raw.body);
                 self.publish_request(token, publish, (raw.who(), backend), terms, cx)
             }
-            Endpoint::Batch => self.batch_request(token, head, raw, terms, cx),
+            Endpoint::Batch => self.batch_request(token, self.payer(head, raw.who()), raw, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, raw, terms, cx),
             Endpoint::Ticket | Endpoint::Refresh if self.config.auth.mode == Mode::Off => {
                 self.refuse(token, &Error::NotFound { what: "path" }, terms, cx)
@@ -220,42 +220,8 @@ impl Shard {
         }
     }
 
-    /// One publish a line; each succeeds or fails by itself.
-    fn batch_request(
-        &mut self,
-        token: Token,
-        head: &Head<'_>,
-        raw: Raw<'_>,
-        terms: Terms,
-        cx: &mut Cx<'_>,
-    ) -> Outcome {
-        let payer = self.payer(head, raw.who());
-        let lines = raw.body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-        let mut results = Vec::new();
-        let mut left = 0;
-        for (at, line) in lines.enumerate() {
-            let sent = self
-                .take_for_line(at, payer, cx)
-                .and_then(|()| Publish::parse(Receiver::Named, None, line))
-                .and_then(|publish| self.may_publish(raw.who(), &publish).map(|()| publish))
-                .and_then(|publish| self.check_pressure(publish.lane()).map(|()| publish))
-                .and_then(|publish| self.judge_publish(publish, raw.who(), payer.0, cx))
-                .and_then(|publish| self.send_publish(publish, reply_to(token, at), cx));
-            left += u32::from(sent.is_ok());
-            results.push(sent.err().map(Err));
-        }
-        if results.is_empty() {
-            return self.refuse(token, &Error::malformed("a batch has one JSON object a line"), terms, cx);
-        }
-        if left == 0 {
-            self.respond_lines(token, &results, terms, cx);
-            return Outcome::Done;
-        }
-        Outcome::Waiting(Gather { kind: Kind::Lines(results), left, terms }.into())
-    }
-
     /// What a role may publish to topics is what it may join.
-    fn may_publish(&self, who: Option<&Principal>, publish: &Publish) -> Result<(), Error> {
+    pub(crate) fn may_publish(&self, who: Option<&Principal>, publish: &Publish) -> Result<(), Error> {
         match publish {
             Publish::Topic(publish) => self.may_join(who, &publish.topic),
             Publish::Client(_) => Ok(()),

@@ -127,7 +127,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let token = subscriber.token;
-        if self.watch_answered(token, &topic, cx) {
+        if self.watch_answered(token, &topic) {
             return;
         }
         let lent = self.lend_link(token);
@@ -153,8 +153,6 @@ impl Shard {
         past: Past,
         cx: &mut Cx<'_>,
     ) {
-        // Others on this shard get what is pending; this one has it in its past.
-        self.fan_out_topic(topic, cx);
         let from = Position { epoch: past.epoch, sequence: past.at };
         let state = if past.live { Joined::Live } else { Joined::CatchingUp { from, asked: false } };
         let Some(channel) = link.channel_mut(topic) else { return };
@@ -209,6 +207,7 @@ impl Shard {
             self.put(token, cx, |out| out.extend_from_slice(&frames));
         }
         if past.live {
+            // What others here still wait for, this one has in its past.
             self.subscribers.add(topic, serializer, token);
         }
     }

@@ -96,7 +96,7 @@ impl Shard {
     }
 
     /// A topic's home has subscribed this shard for an SSE stream. False: there is no such stream.
-    pub(crate) fn watch_answered(&mut self, token: Token, topic: &Arc<str>, cx: &mut Cx<'_>) -> bool {
+    pub(crate) fn watch_answered(&mut self, token: Token, topic: &Arc<str>) -> bool {
         let stage = self.conns.get_mut(token).map(|conn| &mut conn.stage);
         let Some(Stage::Sse(feed)) = stage else { return false };
         let watched = feed.watching.as_deref_mut().map(|Watching(watched)| watched);
@@ -104,8 +104,6 @@ impl Shard {
             return false;
         };
         watched.live = true;
-        // Others here get what came before.
-        self.fan_out_topic(topic, cx);
         self.subscribers.add(topic, EVENTS, token);
         true
     }

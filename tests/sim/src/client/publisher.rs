@@ -33,9 +33,37 @@ struct Link {
     conn: usize,
     reader: http::Reader,
     head: Option<http::Head>,
-    /// Publishes without an answer, in the order of their requests.
-    asked: VecDeque<Uid>,
+    /// Requests without an answer, in order.
+    asked: VecDeque<Asked>,
 }
+
+/// The publishes of a request.
+#[derive(Debug)]
+enum Asked {
+    One(Uid),
+    Batch(Vec<Uid>),
+}
+
+impl Asked {
+    fn uids(&self) -> &[Uid] {
+        match self {
+            Asked::One(uid) => std::slice::from_ref(uid),
+            Asked::Batch(uids) => uids,
+        }
+    }
+}
+
+/// A publish, as one request and as a line of a batch say it.
+struct Content {
+    uid: Uid,
+    stream: Stream,
+    /// Its fields, without the receiver's.
+    fields: String,
+    keyed: bool,
+}
+
+/// Most lines of a batch.
+const LINES_MAX: u64 = 12;
 
 impl Publisher {
     /// A backend that is not connected.
@@ -46,7 +74,7 @@ impl Publisher {
     /// What it waits for.
     pub fn waits_for(&self) -> Option<String> {
         let link = self.link.as_ref()?;
-        link.asked.front().map(|uid| format!("publisher on conn {} waits for the answer to {uid}", link.conn))
+        link.asked.front().map(|it| format!("publisher on conn {} waits for the answer to {it:?}", link.conn))
     }
 
     /// Closes.
@@ -60,7 +88,8 @@ impl Publisher {
     /// for again.
     fn lose(&mut self) -> Option<usize> {
         let link = self.link.take()?;
-        self.again.extend(link.asked.iter().filter(|uid| self.keyed.contains_key(uid)));
+        let unanswered = link.asked.iter().flat_map(Asked::uids);
+        self.again.extend(unanswered.filter(|uid| self.keyed.contains_key(uid)));
         Some(link.conn)
     }
 
@@ -78,6 +107,7 @@ impl Publisher {
         for _ in 0..self.rng.below(room as u64 + 1) {
             match self.again.pop_front() {
                 Some(uid) => self.repeat(stage, uid),
+                None if self.rng.chance(stage.options.cast.batches) => self.batch(stage),
                 None => self.publish(stage),
             }
         }
@@ -93,6 +123,44 @@ impl Publisher {
     }
 
     fn publish(&mut self, stage: &mut Stage) {
+        let content = self.content(stage);
+        let request = self.single(stage, &content);
+        let Some(link) = &mut self.link else { return };
+        link.asked.push_back(Asked::One(content.uid));
+        net::send(stage, link.conn, request.as_bytes());
+    }
+
+    /// Several in one request.
+    fn batch(&mut self, stage: &mut Stage) {
+        let (mut uids, mut lines) = (Vec::new(), String::new());
+        for _ in 0..self.rng.between(1, LINES_MAX) {
+            let content = self.content(stage);
+            // What is not answered is said again by itself.
+            self.single(stage, &content);
+            uids.push(content.uid);
+            lines.push_str(&content.line());
+        }
+        let Some(link) = &mut self.link else { return };
+        link.asked.push_back(Asked::Batch(uids));
+        net::send(stage, link.conn, post("batch", &lines).as_bytes());
+    }
+
+    /// The request that a publish is by itself, which is kept if it may be said again.
+    fn single(&mut self, stage: &mut Stage, content: &Content) -> String {
+        let Content { uid, stream, fields, keyed } = content;
+        let path = match stream {
+            Stream::Own(client) => format!("clients/{}", body::escaped(&body::client_name(*client))),
+            Stream::Topic(topic) => format!("topics/{}", body::escaped(&body::topic_name(*topic))),
+        };
+        let request = post(&format!("{path}/messages"), &format!("{{{fields}}}"));
+        if *keyed {
+            self.keyed.insert(*uid, request.clone());
+            stage.history.bodies[*uid].keyed = true;
+        }
+        request
+    }
+
+    fn content(&mut self, stage: &mut Stage) -> Content {
         let cast = stage.options.cast.clone();
         let stream = if self.rng.chance(cast.favourite) {
             Stream::Own(0)
@@ -103,14 +171,9 @@ impl Publisher {
         };
         let (lane, ttl_ms) = self.urgency(&cast, stream);
         let uid = body::attempt(&mut stage.history, &mut self.rng, cast.padding, (stream, lane, ttl_ms));
-        let (path, mut more) = match stream {
-            Stream::Own(client) => {
-                let transport = self.rng.pick(&["", "", "", r#","transport":"all""#]);
-                (format!("clients/{}", body::escaped(&body::client_name(client))), transport.to_owned())
-            }
-            Stream::Topic(topic) => {
-                (format!("topics/{}", body::escaped(&body::topic_name(topic))), String::new())
-            }
+        let mut more = match stream {
+            Stream::Own(_) => self.rng.pick(&["", "", "", r#","transport":"all""#]).to_owned(),
+            Stream::Topic(_) => String::new(),
         };
         if lane != Lane::Normal {
             more.push_str(&format!(r#","priority":"{}""#, lane.name()));
@@ -123,28 +186,15 @@ impl Publisher {
             more.push_str(&format!(r#","ttl_ms":{ttl_ms}"#));
         }
         let it = &stage.history.bodies[uid];
-        let data = String::from_utf8_lossy(&it.data);
-        let content =
-            format!(r#"{{"type":{},"data":{data}{more}}}"#, serde_json::Value::from(it.kind.as_str()));
-        let request = format!(
-            "POST /mcp/{path}/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n{content}",
-            content.len()
-        );
-        let Some(link) = &mut self.link else { return };
-        link.asked.push_back(uid);
-        net::send(stage, link.conn, request.as_bytes());
-        if keyed {
-            self.keyed.insert(uid, request);
-            stage.history.bodies[uid].keyed = true;
-        }
+        let (kind, data) = (serde_json::Value::from(it.kind.as_str()), String::from_utf8_lossy(&it.data));
+        Content { uid, stream, fields: format!(r#""type":{kind},"data":{data}{more}"#), keyed }
     }
 
     /// Says the same again.
     fn repeat(&mut self, stage: &mut Stage, uid: Uid) {
         let (Some(link), Some(request)) = (&mut self.link, self.keyed.get(&uid)) else { return };
         stage.faults.count(Fault::Repeat);
-        link.asked.push_back(uid);
+        link.asked.push_back(Asked::One(uid));
         net::send(stage, link.conn, request.as_bytes());
     }
 
@@ -178,6 +228,26 @@ impl Publisher {
     }
 }
 
+impl Content {
+    /// As a line of a batch.
+    fn line(&self) -> String {
+        let (field, name) = match self.stream {
+            Stream::Own(client) => ("client", body::client_name(client)),
+            Stream::Topic(topic) => ("topic", body::topic_name(topic)),
+        };
+        let name = serde_json::Value::from(&*name);
+        format!("{{\"{field}\":{name},{}}}\n", self.fields)
+    }
+}
+
+fn post(path: &str, content: &str) -> String {
+    let length = content.len();
+    format!(
+        "POST /mcp/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+         Content-Length: {length}\r\n\r\n{content}"
+    )
+}
+
 /// The reason that an error body has.
 pub(super) fn reason_in(content: &[u8]) -> Rc<str> {
     let body: serde_json::Value = serde_json::from_slice(content).unwrap_or_default();
@@ -195,7 +265,7 @@ impl Link {
         let status = head.status;
         self.head = None;
         stage.history.note(|| format!("conn {} < {status} {}", self.conn, String::from_utf8_lossy(&content)));
-        let Some(uid) = self.asked.pop_front() else {
+        let Some(asked) = self.asked.pop_front() else {
             // Late with the first request, or one connection too many or too soon: told without having asked.
             return if matches!(status, 408 | 429 | 503) {
                 Ok(true)
@@ -203,21 +273,39 @@ impl Link {
                 Err(format!("{status} without a request"))
             };
         };
-        keyed.remove(&uid);
-        let fact = if status == 202 {
-            let receipt: Receipt =
-                serde_json::from_slice(&content).map_err(|e| format!("202 with {content:?}: {e}"))?;
-            Fact::Accepted { uid, position: receipt.position(&mut stage.history)? }
-        } else {
-            let reason = reason_in(&content);
-            if &*reason == "load_shed" {
-                stage.faults.count(Fault::Shed);
+        let each = match &asked {
+            Asked::Batch(uids) if status == 200 => {
+                let lines: Vec<&[u8]> = content.split_inclusive(|byte| *byte == b'\n').collect();
+                if lines.len() != uids.len() {
+                    return Err(format!("{} lines for a batch of {}", lines.len(), uids.len()));
+                }
+                lines
             }
-            Fact::Refused { uid, status, reason }
+            one => vec![&content[..]; one.uids().len()],
         };
-        for fact in stage.saboteur.pass(fact) {
-            stage.history.add(fact);
+        for (uid, content) in asked.uids().iter().zip(each) {
+            keyed.remove(uid);
+            result(stage, *uid, status, content)?;
         }
         Ok(true)
     }
+}
+
+/// What became of a publish.
+fn result(stage: &mut Stage, uid: Uid, status: u16, content: &[u8]) -> Result<(), String> {
+    let wrong = |e| format!("{status} with {:?}: {e}", String::from_utf8_lossy(content));
+    let reason = reason_in(content);
+    let fact = if status == 202 || status == 200 && reason.is_empty() {
+        let receipt: Receipt = serde_json::from_slice(content).map_err(wrong)?;
+        Fact::Accepted { uid, position: receipt.position(&mut stage.history)? }
+    } else {
+        if &*reason == "load_shed" {
+            stage.faults.count(Fault::Shed);
+        }
+        Fact::Refused { uid, status, reason }
+    };
+    for fact in stage.saboteur.pass(fact) {
+        stage.history.add(fact);
+    }
+    Ok(())
 }

@@ -106,6 +106,9 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("idempotency.window", time(SECOND, DAY, |s, t| s.shard.idempotency.window = t)),
     key("idempotency.max_keys", number(1, 100_000_000, |s, n| s.shard.idempotency.keys_max = n as usize)),
 
+    key("turn.deliveries", number(1, 1_000_000_000, |s, n| s.shard.turn.deliveries_max = n as usize)),
+    key("turn.lines", number(1, 1_000_000_000, |s, n| s.shard.turn.lines_max = n as usize)),
+
     key("presence.max_per_topic", number(1, 1_000_000, |s, n| s.shard.presence.per_topic_max = n as usize)),
     key("presence.max_bytes_per_shard", number(KIB, 1024 * GIB, |s, n| s.shard.presence.bytes_total_max = n as usize)),
 

@@ -55,7 +55,7 @@ impl Shard {
     /// Once a turn, before anything else: how much is there to do, and what is refused for it?
     pub(crate) fn regulate(&mut self, cx: &mut Cx<'_>) {
         let now = cx.now.mono;
-        self.control.lateness.note(self.control.took, now);
+        self.control.lateness.note(self.control.took.max(self.waited(now)), now);
         let load = self.load();
         let limits = &self.config.control;
         let admission = if limits.admission { load.of_newcomers() } else { 0.0 };
@@ -70,6 +70,13 @@ impl Shard {
             self.herald.say(cx.now.wall, || Event::SheddingChanged { level });
         }
         self.look_again(now);
+    }
+
+    /// How long that has been waiting which one turn leaves to the next.
+    fn waited(&self, now: Instant) -> Duration {
+        let Shard { subscribers, watchers, batches, .. } = self;
+        let since = [subscribers.waiting_since(), watchers.waiting_since(), batches.waiting_since()];
+        since.into_iter().flatten().map(|since| now.since(since)).max().unwrap_or_default()
     }
 
     /// While something is refused there is a next look even if nothing else happens.

@@ -145,6 +145,11 @@ impl World {
         self.read(token)
     }
 
+    /// The peer sends bytes, which the next turn reads.
+    pub(in crate::downstream) fn send(&mut self, token: Token, bytes: &str) {
+        self.events.push_back(Event::Received(token, bytes.into()));
+    }
+
     /// The peer sends bytes.
     pub(in crate::downstream) fn receive(&mut self, token: Token, bytes: &[u8]) {
         self.events.push_back(Event::Received(token, bytes.into()));
