@@ -45,7 +45,7 @@ impl Habits {
             return Habits { slow: 5 * MS, fails: 0, fills: 0, damage: 700 };
         }
         let slow = rng.pick(&[1, 5, 60]) * MS;
-        Habits { slow, fails: some(rng, 300, 30), fills: some(rng, 400, 15), damage: 0 }
+        Habits { slow, fails: some(rng, 300, 30), fills: some(rng, 200, 15), damage: 0 }
     }
 }
 

@@ -30,7 +30,7 @@ pub const TURNS_MIN: u64 = 5_000;
 const SEEDS_FOR_RATES: u64 = 100;
 
 /// Seeds within which a canary must be caught.
-const CANARY_SEEDS: u64 = 30;
+const CANARY_SEEDS: u64 = 60;
 
 /// Violations shown of one seed.
 const SHOWN: usize = 5;
