@@ -56,7 +56,7 @@ impl Default for Control {
             shedding: true,
             turn_max: Duration::from_millis(100),
             // Some clients with bad lines, or a crash of some, are no reason to keep everybody out.
-            breaker: Breaker { minimum: 1_000, ..BREAKER },
+            breaker: Breaker { minimum: 100_000, ..BREAKER },
             pool_total: 0,
         }
     }

@@ -73,7 +73,11 @@ async function serve(when, names) {
 async function attack(seconds) {
   await pause(HEAD_START)
   const { silent, slow, reconnects } = ATTACK
-  await Promise.all([run('storm', { silent, slow, seconds }), run('storm', { reconnects, flood: FLOOD, seconds })])
+  const [, storm] = await Promise.all([
+    run('storm', { silent, slow, seconds }), run('storm', { reconnects, flood: FLOOD, seconds }),
+  ])
+  // A storm may not shut the door for newcomers.
+  assert.ok(storm.reconnects_upgraded > storm.reconnects_refused, `${storm.reconnects_refused} newcomers were refused`)
 }
 
 function report(before, during) {
