@@ -15,6 +15,14 @@ use weir_ring::time::Now;
 /// Records that wait for the end of the turn.
 const RECORDS_MAX: usize = 1_024;
 
+/// Whose message broke something, and of which type it was.
+pub(crate) struct Culprit {
+    /// Its name, if it has one.
+    pub(crate) client: Option<Box<str>>,
+    /// The message's type, or MCP's method.
+    pub(crate) kind: Box<str>,
+}
+
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Record {

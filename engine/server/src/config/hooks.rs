@@ -105,9 +105,7 @@ pub(super) fn apply(
     let mut reading = Reading { document, list: WEBHOOKS, problems };
     for (at, table) in reading.tables(at, list) {
         let webhook = reading.webhook(at, table);
-        if settings.webhooks.iter().any(|other| other.hook.name == webhook.hook.name) {
-            reading.problem(at, "name", Fault::Taken(webhook.hook.name.clone().into()));
-        }
+        reading.names_one(at, &webhook.hook, settings.webhooks.iter().map(|other| &other.hook));
         settings.webhooks.push(webhook);
     }
 }
@@ -123,9 +121,7 @@ pub(super) fn apply_handlers(
     let mut reading = Reading { document, list: HANDLERS, problems };
     for (at, table) in reading.tables(at, list) {
         let handler = reading.handler(at, table);
-        if settings.handlers.iter().any(|other| other.hook.name == handler.hook.name) {
-            reading.problem(at, "name", Fault::Taken(handler.hook.name.clone().into()));
-        }
+        reading.names_one(at, &handler.hook, settings.handlers.iter().map(|other| &other.hook));
         settings.handlers.push(handler);
     }
 }
@@ -151,6 +147,13 @@ impl Reading<'_> {
             self.problem(at, "", refused(list, &wanted));
             Vec::new()
         })
+    }
+
+    /// No two of a list have one name.
+    fn names_one<'h>(&mut self, at: usize, hook: &Hook, mut others: impl Iterator<Item = &'h Hook>) {
+        if others.any(|other| other.name == hook.name) {
+            self.problem(at, "name", Fault::Taken(hook.name.clone().into()));
+        }
     }
 
     fn webhook(&mut self, at: usize, table: &DeTable<'_>) -> Webhook {

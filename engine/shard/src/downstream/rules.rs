@@ -5,7 +5,7 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::{Frame, Payload};
 use weir_transports::websocket::close;
 
-use crate::audit::{Action, Event, Record};
+use crate::audit::{Action, Culprit, Event, Record};
 use crate::channels::Plan;
 use crate::downstream::connection::Link;
 use crate::downstream::websocket::Flow;
@@ -29,14 +29,6 @@ pub(crate) struct Publisher<'a> {
     pub(crate) standing: Option<Standing>,
 }
 
-/// Whose message broke something, and of which type it was: for the audit log.
-pub(crate) struct Culprit {
-    /// Its name, if it has one.
-    pub(crate) client: Option<Box<str>>,
-    /// The message's type, or MCP's method.
-    pub(crate) kind: Box<str>,
-}
-
 impl<'a> Publisher<'a> {
     /// Whoever calls itself `name` on a connection.
     pub(crate) fn new(
@@ -47,11 +39,6 @@ impl<'a> Publisher<'a> {
     ) -> Publisher<'a> {
         Publisher { who, caller: name.map_or(Caller::Connection(token), Caller::Client), standing }
     }
-}
-
-/// The part of its limit that somebody has used.
-pub(crate) fn used(standing: Option<Standing>) -> f64 {
-    standing.map_or(0.0, |at| 1.0 - f64::from(at.remaining) / f64::from(at.limit.max(1)))
 }
 
 /// What is wrong with a message, in order, up to what refuses it: injection patterns first.
@@ -101,7 +88,9 @@ impl Shard {
         let who = Doer {
             caller,
             role,
-            used: used(bucket.and_then(|(bucket, rate)| bucket.standing(&rate, cx.now.mono))),
+            used: bucket
+                .and_then(|(bucket, rate)| bucket.standing(&rate, cx.now.mono))
+                .map_or(0.0, Standing::used),
             suspicion: match caller {
                 Caller::Client(name) if asks.suspicion => suspicion.score(Who::Client(name), cx.now.mono),
                 _ => 0.0,
@@ -165,7 +154,11 @@ impl Shard {
             }
             _ => 0.0,
         };
-        let deed = Deed { act, message, who: Doer { caller, role, used: used(standing), suspicion: score } };
+        let deed = Deed {
+            act,
+            message,
+            who: Doer { caller, role, used: standing.map_or(0.0, Standing::used), suspicion: score },
+        };
         let breaches = judge(&mut self.rules, &mut self.meter, &deed, Sender::Backend, cx.now);
         if !breaches.is_empty() {
             let client = match caller {

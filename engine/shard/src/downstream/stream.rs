@@ -11,6 +11,7 @@ use crate::downstream::connection::{Link, Speaks, Stage};
 use crate::durable::{client_name, log_forgotten, log_opened};
 use crate::error::Error;
 use crate::lane::Lane;
+use crate::limits::Config;
 use crate::mailbox::Mailbox;
 use crate::marks::{Mark, Marks};
 use crate::outbox::{Gap, GapReason};
@@ -187,8 +188,7 @@ impl Shard {
         let Some(session) = self.sessions.get_mut(id) else { return };
         let keeps = session.mailbox.as_ref().is_some_and(|mailbox| mailbox.len() > 0);
         session.watched = away || keeps;
-        let age_max = self.config.outbox.age_max;
-        let next = if away { session.heard.plus(idle) } else { cx.now.mono.plus(age_max) };
+        let next = look_at(session, &self.config, cx.now.mono);
         if session.watched {
             self.alarm(next.max(cx.now.mono.plus(Duration::from_secs(1))), Alarm::Session(id));
         }
@@ -196,11 +196,9 @@ impl Shard {
 
     /// Makes sure that a session is looked at once it may be too old.
     pub(crate) fn watch_age(&mut self, id: Token, cx: &Cx<'_>) {
-        let (age_max, idle) = (self.config.outbox.age_max, self.config.session_idle_timeout);
         let Some(session) = self.sessions.get_mut(id) else { return };
         if !std::mem::replace(&mut session.watched, true) {
-            // A client that never came is away from the start.
-            let due = if session.is_away() { session.heard.plus(idle) } else { cx.now.mono.plus(age_max) };
+            let due = look_at(session, &self.config, cx.now.mono);
             self.alarm(due.max(cx.now.mono), Alarm::Session(id));
         }
     }
@@ -249,6 +247,15 @@ impl Shard {
                 return name;
             }
         }
+    }
+}
+
+/// When a session, or something it keeps, may be too old. A client that never came is away from the start.
+fn look_at(session: &Session, config: &Config, now: Instant) -> Instant {
+    if session.is_away() {
+        session.heard.plus(config.session_idle_timeout)
+    } else {
+        now.plus(config.outbox.age_max)
     }
 }
 

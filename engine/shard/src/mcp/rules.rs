@@ -1,6 +1,6 @@
 //! What the operator's rules say to a request: once for each, when it is known which tool it calls.
 
-use crate::downstream::{Culprit, used};
+use crate::audit::Culprit;
 use crate::mcp::answer::Refusal;
 use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::{Asker, From, Outlet};
@@ -8,6 +8,7 @@ use crate::metrics::Feature;
 use crate::policy::rules::{Act, Breach, Deed, Doer, Kind, Message};
 use crate::policy::suspicion::Who;
 use crate::policy::{Caller, Standing};
+use crate::session::Sessions;
 use crate::turn::{Cx, Shard};
 use crate::upstream::UpstreamId;
 
@@ -60,15 +61,12 @@ impl Shard {
         let tool = target.filter(|_| asks.tools).map(|(server, own)| self.tool(server, own));
         let standing = if asks.used { self.asker_standing(from, cx) } else { None };
         let Shard { rules, sessions, suspicion, .. } = self;
-        let name = match from.asker {
-            Asker::Http { name, .. } => name,
-            Asker::Socket(id) => id.and_then(|id| sessions.get(id)).map(|session| &*session.client),
-        };
+        let name = name_of(from.asker, sessions);
         let score = |name| suspicion.score(Who::Client(name), cx.now.mono);
         let who = Doer {
             caller: caller(name, from),
             role,
-            used: used(standing),
+            used: standing.map_or(0.0, Standing::used),
             suspicion: name.filter(|_| asks.suspicion).map_or(0.0, score),
         };
         let params = request.params.unwrap_or("{}");
@@ -81,10 +79,7 @@ impl Shard {
 
     /// What a sender calls itself, or is called.
     pub(crate) fn asker_name<'a>(&'a self, asker: Asker<'a>) -> Option<&'a str> {
-        match asker {
-            Asker::Http { name, .. } => name,
-            Asker::Socket(id) => self.sessions.get(id?).map(|session| &*session.client),
-        }
+        name_of(asker, &self.sessions)
     }
 
     /// Where a sender stands with its limit.
@@ -97,6 +92,13 @@ impl Shard {
                 self.sessions.get(id?)?.bucket.standing(&rate, cx.now.mono)
             }
         }
+    }
+}
+
+fn name_of<'a>(asker: Asker<'a>, sessions: &'a Sessions) -> Option<&'a str> {
+    match asker {
+        Asker::Http { name, .. } => name,
+        Asker::Socket(id) => sessions.get(id?).map(|session| &*session.client),
     }
 }
 

@@ -297,7 +297,9 @@ impl Shard {
             who: None,
         };
         match backing {
-            Some(backing) => drop(self.ask(backing, leg, ask, cx)),
+            Some(backing) => {
+                self.ask(backing, leg, ask, cx);
+            }
             None => self.ask_remotely(leg, method, message.as_bytes(), cx),
         }
         Some(leg)

@@ -1,6 +1,10 @@
 //! What a shard shows of how it controls itself.
 
 use serde::Serialize;
+use weir_ring::time::Instant;
+
+use crate::limits::Breaker;
+use crate::policy::CircuitBreaker;
 
 /// Counters of what was refused so that the rest could be done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -174,6 +178,20 @@ impl Load {
 }
 
 impl BreakerView {
+    /// What is seen of a breaker.
+    pub(crate) fn of(name: &str, breaker: &CircuitBreaker, limits: &Breaker, now: Instant) -> BreakerView {
+        let millis = |until: Instant| until.since(now).as_millis() as u64;
+        let (succeeded, failed) = breaker.counted(limits, now);
+        BreakerView {
+            name: name.into(),
+            state: breaker.phase(now).name(),
+            succeeded,
+            failed,
+            retry_after_ms: millis(breaker.retry_at(now)),
+            held_ms: breaker.held_until(now).map(millis),
+        }
+    }
+
     fn add(&mut self, other: &BreakerView) {
         let strictness = |name: &str| ["closed", "half_open", "open"].iter().position(|it| *it == name);
         if strictness(other.state) > strictness(self.state) {

@@ -56,3 +56,10 @@ pub struct Standing {
     /// `X-RateLimit-Reset`: seconds until `remaining` is `limit` again, rounded up.
     pub reset_seconds: u64,
 }
+
+impl Standing {
+    /// The part of the limit that is used, from 0 to 1.
+    pub(crate) fn used(self) -> f64 {
+        1.0 - f64::from(self.remaining) / f64::from(self.limit.max(1))
+    }
+}

@@ -6,7 +6,6 @@ use weir_ring::time::Instant;
 
 use super::UpstreamId;
 use super::server::Server;
-use crate::downstream::breaker_view;
 use crate::limits::TargetKind;
 use crate::metrics::{BreakerView, PoolView};
 use crate::policy::{Held, Hold};
@@ -26,7 +25,7 @@ impl Shard {
     pub(crate) fn upstream_breakers(&self, now: Instant) -> impl Iterator<Item = BreakerView> {
         let upstreams = self.upstream.servers.iter().zip(&self.config.upstreams);
         upstreams
-            .map(move |(server, config)| breaker_view(&config.name, &server.breaker, &config.breaker, now))
+            .map(move |(server, config)| BreakerView::of(&config.name, &server.breaker, &config.breaker, now))
     }
 
     pub(crate) fn pools(&self, now: Instant) -> Vec<PoolView> {

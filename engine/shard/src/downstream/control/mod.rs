@@ -14,7 +14,6 @@ use weir_ring::time::Instant;
 
 pub(crate) use breakers::Circuit;
 pub use levers::{Lever, Override};
-pub(crate) use view::breaker_view;
 
 use crate::error::Error;
 use crate::lane::Lane;

@@ -3,9 +3,7 @@
 use weir_ring::time::Instant;
 
 use crate::downstream::control::breakers::Circuit;
-use crate::limits::Breaker;
 use crate::metrics::{BreakerView, ClientView, ControlView};
-use crate::policy::CircuitBreaker;
 use crate::policy::routing::Up;
 use crate::session::Session;
 use crate::turn::{Cx, Shard};
@@ -15,24 +13,6 @@ fn millis(now: Instant, until: Instant) -> u64 {
     until.since(now).as_millis() as u64
 }
 
-/// What is seen of a breaker.
-pub(crate) fn breaker_view(
-    name: &str,
-    breaker: &CircuitBreaker,
-    limits: &Breaker,
-    now: Instant,
-) -> BreakerView {
-    let (succeeded, failed) = breaker.counted(limits, now);
-    BreakerView {
-        name: name.into(),
-        state: breaker.phase(now).name(),
-        succeeded,
-        failed,
-        retry_after_ms: millis(now, breaker.retry_at(now)),
-        held_ms: breaker.held_until(now).map(|until| millis(now, until)),
-    }
-}
-
 impl Shard {
     /// The whole of it.
     pub(crate) fn control_view(&self, cx: &Cx<'_>) -> ControlView {
@@ -40,7 +20,7 @@ impl Shard {
         let control = &self.control;
         let limits = &self.config.control.breaker;
         let of_circuit =
-            |circuit: Circuit| breaker_view(circuit.name(), control.breaker(circuit), limits, now);
+            |circuit: Circuit| BreakerView::of(circuit.name(), control.breaker(circuit), limits, now);
         ControlView {
             admission: control.door.state().name(),
             admission_held_ms: control.door.held_until(now).map(|until| millis(now, until)),
