@@ -1,7 +1,7 @@
 //! Passing over JSON (RFC 8259): each function starts at a byte of the text, judges what begins there
 //! and returns where it ends. No recursion, no copies.
 
-use super::string::{hex, plain_len};
+use super::string::{hex, plain_end};
 use super::{DEPTH_MAX, Fault, Why};
 
 /// Passes over space.
@@ -106,7 +106,7 @@ pub(super) fn string(bytes: &[u8], at: usize) -> Result<(usize, bool), Fault> {
     if bytes.get(at) != Some(&b'"') {
         return Err(Fault { at, why: Why::Key });
     }
-    let end = at + 1 + plain_len(bytes.get(at + 1..).unwrap_or_default());
+    let end = plain_end(bytes, at + 1);
     match bytes.get(end) {
         Some(b'"') => Ok((end + 1, false)),
         _ => Ok((escaped(bytes, end)?, true)),
@@ -123,7 +123,7 @@ fn escaped(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
             Some(_) => return Err(Fault { at, why: Why::Control }),
             None => return Err(Fault { at, why: Why::Unterminated }),
         };
-        at += plain_len(bytes.get(at..).unwrap_or_default());
+        at = plain_end(bytes, at);
     }
 }
 

@@ -36,7 +36,11 @@ impl<'a> Raw<'a> {
     /// What it says, if it is a string; borrowed where that holds no escape.
     #[inline(always)]
     pub(crate) fn string(self) -> Option<Cow<'a, str>> {
-        let inner = self.text.strip_prefix('"')?.strip_suffix('"')?;
+        if !self.text.starts_with('"') {
+            return None;
+        }
+        // What begins with a quote was passed over as a string, and ends with one.
+        let inner = self.text.get(1..self.text.len() - 1)?;
         if self.escaped { unescape(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
     }
 }

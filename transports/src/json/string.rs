@@ -1,59 +1,65 @@
 //! What is inside of strings: runs that stand for themselves, and escapes.
 
-/// Length of the run before the first quote, backslash or control character.
+/// Where the run of bytes that stand for themselves ends, which begins at `start`: at the first quote, backslash or
+/// control character, or at the end of `bytes`.
 #[inline]
-pub(super) fn plain_len(bytes: &[u8]) -> usize {
-    let mut len = 0;
-    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk) {
-        match special(*chunk) {
-            Some(at) => return len + at,
-            None if len == 8 => return long_plain_len(bytes),
-            None => len += 8,
+pub(super) fn plain_end(bytes: &[u8], start: usize) -> usize {
+    let mut at = start;
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        match special(u64::from_le_bytes(*chunk)) {
+            Some(found) => return at + found,
+            None if at == start + 8 => return long_plain_end(bytes, at + 8),
+            None => at += 8,
         }
     }
-    len + tail_len(bytes, len)
+    tail_end(bytes, at)
 }
 
-/// What [`plain_len`] finds, of a run of 16 bytes or more.
+/// What [`plain_end`] finds, of a run that goes on at `at`.
 #[inline(never)]
-fn long_plain_len(bytes: &[u8]) -> usize {
-    let mut len = 16;
-    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk::<32>) {
+fn long_plain_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
         // Without an early exit the compiler looks at all of them at once.
         if chunk.iter().fold(false, |any, &byte| any | is_special(byte)) {
             break;
         }
-        len += 32;
+        at += 32;
     }
-    while let Some(chunk) = bytes.get(len..).and_then(<[u8]>::first_chunk) {
-        match special(*chunk) {
-            Some(at) => return len + at,
-            None => len += 8,
+    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        match special(u64::from_le_bytes(*chunk)) {
+            Some(found) => return at + found,
+            None => at += 8,
         }
     }
-    len + tail_len(bytes, len)
+    tail_end(bytes, at)
 }
 
-/// The first special byte of eight.
+/// What [`plain_end`] finds in the last bytes, from `at` on, which are fewer than eight.
 #[inline(always)]
-fn special(chunk: [u8; 8]) -> Option<usize> {
+fn tail_end(bytes: &[u8], at: usize) -> usize {
+    let left = bytes.len().saturating_sub(at);
+    match bytes.last_chunk() {
+        // The last eight bytes without those before `at`; the zeros behind them are as special as any control character.
+        Some(chunk) if (1..8).contains(&left) => {
+            let tail = u64::from_le_bytes(*chunk) >> (8 * (8 - left));
+            at + special(tail).unwrap_or(left)
+        }
+        _ => at + bytes.iter().skip(at).take_while(|&&byte| !is_special(byte)).count(),
+    }
+}
+
+/// The first special byte of eight, of which the first is the lowest.
+#[inline(always)]
+fn special(word: u64) -> Option<usize> {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
     const HIGH: u64 = ONES << 7;
     // The high bit of each byte below `bound`; bytes after the first such byte may be wrong.
     let below = |word: u64, bound: u64| word.wrapping_sub(ONES * bound) & !word & HIGH;
 
-    let word = u64::from_le_bytes(chunk);
     let quote = below(word ^ (ONES * u64::from(b'"')), 1);
     let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
     let special = below(word, 0x20) | quote | backslash;
     (special != 0).then_some(special.trailing_zeros() as usize / 8)
-}
-
-/// Length of the run in the last bytes, from `at` on, which are fewer than eight.
-#[inline(always)]
-fn tail_len(bytes: &[u8], at: usize) -> usize {
-    let tail = bytes.get(at..).unwrap_or_default();
-    tail.iter().take_while(|&&byte| !is_special(byte)).count()
 }
 
 /// Whether a byte does not stand for itself in a string.

@@ -123,9 +123,11 @@ fn finds_the_first_special_byte_wherever_it_stands() {
         for at in 0..len {
             for (special, neighbour) in [(b'"', b'#'), (b'\\', b']'), (0x1f, b' '), (0, 0xff), (b'"', b'!')] {
                 let mut bytes = vec![neighbour; len];
-                assert_eq!(string::plain_len(&bytes), len);
+                bytes[..at.min(9)].fill(special);
+                let start = at.min(9);
+                assert_eq!(string::plain_end(&bytes, start), len);
                 bytes[at..].fill(special);
-                assert_eq!(string::plain_len(&bytes), at);
+                assert_eq!(string::plain_end(&bytes, start), at);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Strings on their way out.
 
-use super::string::plain_len;
+use super::string::plain_end;
 
 /// Appends `text` as a JSON string, quotes included. Escapes what RFC 8259 section 7 says must be
 /// escaped and nothing else.
@@ -9,7 +9,7 @@ pub fn write_str(out: &mut Vec<u8>, text: &str) {
     out.reserve(rest.len() + 2);
     out.push(b'"');
     loop {
-        let (plain, special) = rest.split_at(plain_len(rest));
+        let (plain, special) = rest.split_at(plain_end(rest, 0));
         out.extend_from_slice(plain);
         let Some((&byte, after)) = special.split_first() else { break };
         write_escape(out, byte);

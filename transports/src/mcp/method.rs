@@ -45,56 +45,68 @@ pub enum Method {
     Other,
 }
 
-/// Each method and its name.
-const NAMES: [(Method, &str); 35] = [
-    (Method::ToolsCall, "tools/call"),
-    (Method::ToolsList, "tools/list"),
-    (Method::PromptsList, "prompts/list"),
-    (Method::PromptsGet, "prompts/get"),
-    (Method::ResourcesList, "resources/list"),
-    (Method::ResourceTemplatesList, "resources/templates/list"),
-    (Method::ResourcesRead, "resources/read"),
-    (Method::ResourcesSubscribe, "resources/subscribe"),
-    (Method::ResourcesUnsubscribe, "resources/unsubscribe"),
-    (Method::Initialize, "initialize"),
-    (Method::Ping, "ping"),
-    (Method::Discover, "server/discover"),
-    (Method::CompletionComplete, "completion/complete"),
-    (Method::LoggingSetLevel, "logging/setLevel"),
-    (Method::SubscriptionsListen, "subscriptions/listen"),
-    (Method::TasksGet, "tasks/get"),
-    (Method::TasksUpdate, "tasks/update"),
-    (Method::TasksCancel, "tasks/cancel"),
-    (Method::TasksList, "tasks/list"),
-    (Method::TasksResult, "tasks/result"),
-    (Method::RootsList, "roots/list"),
-    (Method::SamplingCreateMessage, "sampling/createMessage"),
-    (Method::ElicitationCreate, "elicitation/create"),
-    (Method::NotificationInitialized, "notifications/initialized"),
-    (Method::NotificationCancelled, "notifications/cancelled"),
-    (Method::NotificationProgress, "notifications/progress"),
-    (Method::NotificationMessage, "notifications/message"),
-    (Method::NotificationRootsListChanged, "notifications/roots/list_changed"),
-    (Method::NotificationToolsListChanged, "notifications/tools/list_changed"),
-    (Method::NotificationPromptsListChanged, "notifications/prompts/list_changed"),
-    (Method::NotificationResourcesListChanged, "notifications/resources/list_changed"),
-    (Method::NotificationResourcesUpdated, "notifications/resources/updated"),
-    (Method::NotificationElicitationComplete, "notifications/elicitation/complete"),
-    (Method::NotificationTasksStatus, "notifications/tasks/status"),
-    (Method::NotificationSubscriptionsAcknowledged, "notifications/subscriptions/acknowledged"),
-];
+/// Both ways between methods and their names, from one list. `match` compares lengths first, then few bytes.
+macro_rules! names {
+    ($($method:ident => $name:literal,)*) => {
+        impl Method {
+            /// From its name.
+            pub fn of(name: &str) -> Method {
+                match name {
+                    $($name => Method::$method,)*
+                    _ => Method::Other,
+                }
+            }
+
+            /// Its name; `None` for [`Method::Other`].
+            pub const fn name(self) -> Option<&'static str> {
+                match self {
+                    $(Method::$method => Some($name),)*
+                    Method::Other => None,
+                }
+            }
+        }
+    };
+}
+
+names! {
+    ToolsCall => "tools/call",
+    ToolsList => "tools/list",
+    PromptsList => "prompts/list",
+    PromptsGet => "prompts/get",
+    ResourcesList => "resources/list",
+    ResourceTemplatesList => "resources/templates/list",
+    ResourcesRead => "resources/read",
+    ResourcesSubscribe => "resources/subscribe",
+    ResourcesUnsubscribe => "resources/unsubscribe",
+    Initialize => "initialize",
+    Ping => "ping",
+    Discover => "server/discover",
+    CompletionComplete => "completion/complete",
+    LoggingSetLevel => "logging/setLevel",
+    SubscriptionsListen => "subscriptions/listen",
+    TasksGet => "tasks/get",
+    TasksUpdate => "tasks/update",
+    TasksCancel => "tasks/cancel",
+    TasksList => "tasks/list",
+    TasksResult => "tasks/result",
+    RootsList => "roots/list",
+    SamplingCreateMessage => "sampling/createMessage",
+    ElicitationCreate => "elicitation/create",
+    NotificationInitialized => "notifications/initialized",
+    NotificationCancelled => "notifications/cancelled",
+    NotificationProgress => "notifications/progress",
+    NotificationMessage => "notifications/message",
+    NotificationRootsListChanged => "notifications/roots/list_changed",
+    NotificationToolsListChanged => "notifications/tools/list_changed",
+    NotificationPromptsListChanged => "notifications/prompts/list_changed",
+    NotificationResourcesListChanged => "notifications/resources/list_changed",
+    NotificationResourcesUpdated => "notifications/resources/updated",
+    NotificationElicitationComplete => "notifications/elicitation/complete",
+    NotificationTasksStatus => "notifications/tasks/status",
+    NotificationSubscriptionsAcknowledged => "notifications/subscriptions/acknowledged",
+}
 
 impl Method {
-    /// From its name.
-    pub fn of(name: &str) -> Method {
-        NAMES.iter().find(|(_, known)| *known == name).map_or(Method::Other, |(method, _)| *method)
-    }
-
-    /// Its name; `None` for [`Method::Other`].
-    pub fn name(self) -> Option<&'static str> {
-        NAMES.iter().find(|(method, _)| *method == self).map(|(_, name)| *name)
-    }
-
     /// Under which key the result of a list, which comes in pages, has its items.
     pub const fn list_key(self) -> Option<&'static str> {
         match self {
