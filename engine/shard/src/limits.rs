@@ -174,7 +174,8 @@ pub struct Http {
     pub head_bytes_max: usize,
     /// Bytes of a request line. Default 8 KiB.
     pub line_bytes_max: usize,
-    /// From accept or the request's first byte to the end of its head, absolute. Default 5 s.
+    /// From accept or the request's first byte to the end of its head, absolute. Default 5 s. A connection is cut off
+    /// up to a quarter later, each at another time.
     pub head_deadline: Duration,
     /// How long a keep-alive connection may wait for its next request. Default 120 s.
     pub keep_alive_timeout: Duration,

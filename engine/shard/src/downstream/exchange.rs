@@ -311,7 +311,7 @@ impl Shard {
         } else if let Some(body) = &exchange.body {
             (body_time(http, body.bytes.len()), Some(408))
         } else if exchange.partial || !exchange.served {
-            (http.head_deadline, Some(408))
+            (http.head_deadline + spread(http.head_deadline, token), Some(408))
         } else {
             (http.keep_alive_timeout, None)
         };
@@ -338,6 +338,13 @@ impl Shard {
         }
         None
     }
+}
+
+/// What a head may take beyond its deadline: up to a quarter, by the connection's slot. A crowd that came at once is not
+/// cut off at once, and does not come back at once.
+fn spread(deadline: Duration, token: Token) -> Duration {
+    let scattered = (token.index ^ token.generation.rotate_left(16)).wrapping_mul(0x9E37_79B9);
+    deadline.mul_f64(f64::from(scattered) / f64::from(u32::MAX) / 4.0)
 }
 
 /// How long a body may take of which so many bytes have come.
