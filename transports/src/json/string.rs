@@ -2,22 +2,19 @@
 
 /// Where the run of bytes that stand for themselves ends, which begins at `start`: at the first quote, backslash or
 /// control character, or at the end of `bytes`.
-#[inline]
+#[inline(always)]
 pub(super) fn plain_end(bytes: &[u8], start: usize) -> usize {
-    let mut at = start;
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
-        match special(u64::from_le_bytes(*chunk)) {
-            Some(found) => return at + found,
-            None if at == start + 8 => return long_plain_end(bytes, at + 8),
-            None => at += 8,
-        }
+    // Most strings of a message are short: they end here.
+    let first = bytes.get(start..).and_then(<[u8]>::first_chunk);
+    match first.and_then(|chunk| special(u64::from_le_bytes(*chunk))) {
+        Some(found) => start + found,
+        None => further_end(bytes, start),
     }
-    tail_end(bytes, at)
 }
 
-/// What [`plain_end`] finds, of a run that goes on at `at`.
+/// What [`plain_end`] finds, of a run that is longer than eight bytes or among the last of `bytes`.
 #[inline(never)]
-fn long_plain_end(bytes: &[u8], mut at: usize) -> usize {
+fn further_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {
         // Without an early exit the compiler looks at all of them at once.
         if chunk.iter().fold(false, |any, &byte| any | is_special(byte)) {
