@@ -85,6 +85,46 @@ const NAMES: [(Method, &str); 35] = [
 ];
 
 impl Method {
+    /// All there are, in their order.
+    pub const ALL: [Method; 36] = [
+        Method::Initialize,
+        Method::Ping,
+        Method::Discover,
+        Method::ToolsList,
+        Method::ToolsCall,
+        Method::PromptsList,
+        Method::PromptsGet,
+        Method::ResourcesList,
+        Method::ResourceTemplatesList,
+        Method::ResourcesRead,
+        Method::ResourcesSubscribe,
+        Method::ResourcesUnsubscribe,
+        Method::CompletionComplete,
+        Method::LoggingSetLevel,
+        Method::SubscriptionsListen,
+        Method::TasksGet,
+        Method::TasksUpdate,
+        Method::TasksCancel,
+        Method::TasksList,
+        Method::TasksResult,
+        Method::RootsList,
+        Method::SamplingCreateMessage,
+        Method::ElicitationCreate,
+        Method::NotificationInitialized,
+        Method::NotificationCancelled,
+        Method::NotificationProgress,
+        Method::NotificationMessage,
+        Method::NotificationRootsListChanged,
+        Method::NotificationToolsListChanged,
+        Method::NotificationPromptsListChanged,
+        Method::NotificationResourcesListChanged,
+        Method::NotificationResourcesUpdated,
+        Method::NotificationElicitationComplete,
+        Method::NotificationTasksStatus,
+        Method::NotificationSubscriptionsAcknowledged,
+        Method::Other,
+    ];
+
     /// From its name.
     pub fn of(name: &str) -> Method {
         NAMES.iter().find(|(_, known)| *known == name).map_or(Method::Other, |(method, _)| *method)
@@ -134,6 +174,12 @@ impl Method {
             Method::TasksGet | Method::TasksUpdate | Method::TasksCancel => Some("taskId"),
             _ => None,
         }
+    }
+
+    /// Whether it is a request that clients of some revision send to servers, or none of these methods.
+    pub fn is_request_of_clients(self) -> bool {
+        let notifies = self.name().is_some_and(|name| name.starts_with("notifications/"));
+        self == Method::Other || self.life().is_some() && !notifies
     }
 
     /// Whether a client of `version` may send it to a server.
