@@ -1,10 +1,11 @@
 //! The outside world of a shard, and the only crate with `unsafe`. It knows no protocol.
 //!
-//! `op`, `token`, `mesh` and `time` are plain values that the shard and the simulator share;
+//! `op`, `counters`, `token`, `mesh` and `time` are plain values that the shard and the simulator share;
 //! `uring`, `log`, `mapped`, `waker`, `socket`, `sockaddr`, `clock`, `memory` and `affinity` are the kernel's side.
 
 pub mod affinity;
 pub mod clock;
+pub mod counters;
 pub mod log;
 pub mod mapped;
 pub mod memory;

@@ -87,6 +87,8 @@ impl Gateway {
         let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
         let admin = Port::admin(server).listen(1, options)?;
         addresses.push((admin.address, "admin"));
+        let probe = Port::probe(server).map(|port| port.listen(1, options)).transpose()?;
+        addresses.extend(probe.iter().map(|probe| (probe.address, "probe")));
         let connections_per_shard = connections_max(server)?;
         let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
         config.auth.audiences = settings.audiences(&ports);
@@ -103,6 +105,7 @@ impl Gateway {
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
         let office = Office {
             admin: admin.sockets,
+            probe: probe.map(|probe| probe.sockets).unwrap_or_default(),
             guard: guard(settings, admin.address.port())?,
             spawners,
             public_key_refresh: settings.public_key_refresh(),
@@ -154,6 +157,7 @@ fn connections_max(server: &Server) -> Result<u32, StartError> {
 struct Office {
     /// The admin port's listening sockets.
     admin: Vec<OwnedFd>,
+    probe: Vec<OwnedFd>,
     guard: Guard,
     spawners: Vec<Spawner>,
     public_key_refresh: Duration,
@@ -258,6 +262,7 @@ fn start_threads(
     let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
     Ok(Control {
         admin: office.admin,
+        probe: office.probe,
         guard: office.guard,
         spawners: office.spawners,
         auth: config.auth.clone(),

@@ -28,6 +28,11 @@ impl Port {
         Port { name: "admin", flag: "--admin-port", address: SocketAddr::new(server.bind, server.admin_port) }
     }
 
+    /// The listener of `admin.probe_bind`.
+    pub(crate) fn probe(server: &Server) -> Option<Port> {
+        server.probe_bind.map(|address| Port { name: "probe", flag: "admin.probe_bind", address })
+    }
+
     /// Listens with one socket for each shard, after a probe that nobody else does.
     ///
     /// # Errors

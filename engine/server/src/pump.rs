@@ -59,6 +59,7 @@ impl Pump {
             }
             let end = Clock::mono();
             self.shard.took(end.since(now.mono));
+            self.shard.drove(self.uring.counters());
             self.uring.wait(Some(due), end)?;
         }
         // No ring goes while another thread may still wake it.

@@ -1,5 +1,6 @@
 //! The error table: the same names, sentences and numbers on every transport.
 
+mod row;
 mod sentences;
 mod violation;
 
@@ -457,6 +458,12 @@ mod tests {
                 json!({"error": name, "reason": reason, "message": message, "retry_after": retry_after})
             );
             assert_eq!(error.http_status(), status);
+            let counted = match &error {
+                Error::PolicyViolation { .. } => (name, "rule"),
+                Error::Storage { .. } => (name, "storage"),
+                _ => (name, reason),
+            };
+            assert_eq!(Error::ROWS[error.row()], counted);
             assert_eq!(error.retry_after_seconds(), error.retry_after().map(|_| 2));
             assert!(message.ends_with('.') && !message.contains("  "), "{message}");
         }

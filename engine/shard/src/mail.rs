@@ -15,7 +15,7 @@ pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
 pub use crate::downstream::{Lever, Override, Parcel, PollLetter};
 use crate::error::Error;
-use crate::limits::KeySet;
+use crate::limits::{KeySet, Switches};
 pub use crate::mcp::Letter;
 use crate::message::{ClientPublish, Receipt, TopicPublish};
 use crate::metrics::{Behaviour, ClientView, ControlView, Costs, Health, Stats};
@@ -105,6 +105,8 @@ pub enum Mail {
     Handled { connection: Token, push: Box<PushRef>, outcome: Result<Box<str>, Error> },
     /// A client is to be traced for so long; zero: not any more.
     Trace { client: Box<str>, time: Duration },
+    /// What is on from now on.
+    Switch(Switches),
     /// How many backends read the clients' pushes now.
     Handlers(u32),
     /// What TLS connections are begun with from now on.

@@ -2,16 +2,22 @@
 
 mod behaviour;
 mod control;
+mod flow;
 mod histogram;
 mod meter;
 
 use std::time::Duration;
 
+use weir_ring::counters::Counters;
+
 pub use self::behaviour::{Ages, Behaviour};
 pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView};
+pub use self::flow::{Bytes, Gaps, Medium, Messages, Received, Refused, Sent};
 pub use self::histogram::Histogram;
 pub(crate) use self::meter::Meter;
 pub use self::meter::{Cost, Costs, Feature};
+use crate::error::Error;
+use crate::outbox::Gap;
 
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -92,10 +98,39 @@ pub struct Stats {
     pub bytes_out: u64,
     /// How long turns take, from the reading of the clock until their operations are with the driver, as
     /// [`crate::Shard::took`] is told.
-    #[serde(skip)]
+    #[serde(rename = "turn_times")]
     pub turn: Histogram,
     /// What was refused so that the rest could be done.
     pub control: Control,
+    /// Messages by what they are.
+    #[serde(skip)]
+    pub messages: Messages,
+    /// Bytes by what carries them.
+    #[serde(skip)]
+    pub bytes: Bytes,
+    /// What clients were told they will not get.
+    #[serde(skip)]
+    pub missed: Gaps,
+    /// What somebody was told an error for.
+    #[serde(skip)]
+    pub refused: Refused,
+    /// Requests of MCP clients by their method.
+    #[serde(skip)]
+    pub methods: Vec<(&'static str, u64)>,
+    /// How long the log's disk takes for a batch, to within a turn.
+    #[serde(skip)]
+    pub appends: Histogram,
+    /// Bytes that wait for slow connections, now.
+    pub queued_bytes: u64,
+    /// Letters read.
+    pub letters_in: u64,
+    /// Letters to other members, written.
+    pub letters_out: u64,
+    /// Letters that a full queue did not take in the turn before, now.
+    pub letters_waiting: u64,
+    /// What the driver has done.
+    #[serde(skip)]
+    pub driver: Counters,
 }
 
 /// Counters of the audit log.
@@ -289,6 +324,37 @@ impl Stats {
         self.bytes_out += other.bytes_out;
         self.turn.add(&other.turn);
         self.control.add(&other.control);
+        self.messages.add(&other.messages);
+        self.bytes.add(&other.bytes);
+        self.missed.add(&other.missed);
+        self.refused.add(&other.refused);
+        // All shards have the same methods, in the same order; one that was not asked yet has none.
+        match self.methods.is_empty() {
+            true => self.methods.clone_from(&other.methods),
+            false => self.methods.iter_mut().zip(&other.methods).for_each(|(one, (_, more))| one.1 += more),
+        }
+        self.appends.add(&other.appends);
+        self.queued_bytes += other.queued_bytes;
+        self.letters_in += other.letters_in;
+        self.letters_out += other.letters_out;
+        self.letters_waiting += other.letters_waiting;
+    }
+
+    /// So many bytes were handed to the driver.
+    pub(crate) fn sent(&mut self, medium: Medium, bytes: usize) {
+        self.bytes_out += bytes as u64;
+        self.bytes.sent(medium, bytes);
+    }
+
+    /// Somebody was told that he will not get some messages.
+    pub(crate) fn gap(&mut self, gap: Gap) {
+        self.gaps += 1;
+        self.missed.told(gap);
+    }
+
+    /// Somebody was told an error.
+    pub(crate) fn refuse(&mut self, error: &Error) {
+        self.refused.count(error);
     }
 
     /// The turn has taken that long, and so has what went at once.

@@ -104,6 +104,17 @@ pub enum GapReason {
 }
 
 impl GapReason {
+    /// All there are.
+    pub const ALL: [GapReason; 7] = [
+        GapReason::EpochChanged,
+        GapReason::Evicted,
+        GapReason::Acknowledged,
+        GapReason::Ahead,
+        GapReason::Draining,
+        GapReason::Expired,
+        GapReason::Dead,
+    ];
+
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {

@@ -18,7 +18,7 @@ use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
 use crate::idempotency::Keys;
-use crate::limits::Config;
+use crate::limits::{Config, Switches};
 use crate::mail::Mail;
 use crate::mcp::Mcp;
 use crate::message::Stamp;
@@ -131,6 +131,8 @@ pub struct Shard {
     pub(crate) control: Control,
     /// Clients whose messages are followed.
     pub(crate) tracer: Tracer,
+    /// What is on.
+    pub(crate) switches: Switches,
     /// What may be sent and asked for.
     pub(crate) rules: Rules,
     /// Who may not come in.
@@ -221,6 +223,7 @@ impl Shard {
             squeezed: None,
             pains: Vec::new(),
             herald: Herald::new(config.events),
+            switches: Switches::of(&config),
             control: Control::default(),
             tracer: Tracer::new(me.0, seed),
             rules: Rules::new(&config.rules, &config.auth.roles, seed),
@@ -284,6 +287,8 @@ impl Shard {
         }
         self.timed(Feature::LoadControl, &mut cx, Shard::regulate);
         let mut inbox = std::mem::take(&mut cx.post.inbox);
+        self.stats.letters_in += inbox.len() as u64;
+        self.stats.letters_waiting = cx.post.outbox.len() as u64;
         for letter in inbox.drain(..) {
             self.letter(letter, &mut cx);
         }
@@ -325,6 +330,7 @@ impl Shard {
         let mut timers = Timers::new(tick, 4096, cx.now.mono);
         timers.schedule(cx.now.mono.plus(SWEEP_INTERVAL), Alarm::Sweep);
         self.timers = Some(timers);
+        self.switch(self.switches);
         self.open_log(cx);
         self.accepting = true;
         for listener in 0..self.config.listeners {
@@ -434,7 +440,7 @@ impl Shard {
             let Some(conn) = self.conns.get_mut(token) else { continue };
             let began = conn.tls.is_some().then(|| self.meter.begin());
             match conn.flush(token, cx.out) {
-                Ok(bytes) => self.stats.bytes_out += bytes as u64,
+                Ok(bytes) => self.stats.sent(conn.stage.medium(), bytes),
                 Err(Exhausted) => exhausted.push(token),
             }
             if let Some(began) = began {
@@ -467,6 +473,7 @@ impl Shard {
             if let Some(room) = cx.post.room.get_mut(usize::from(to.0)) {
                 *room = room.saturating_sub(1);
             }
+            self.stats.letters_out += 1;
             cx.post.outbox.push((to, letter));
         }
     }

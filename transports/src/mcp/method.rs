@@ -3,52 +3,21 @@
 use super::Version;
 use super::Version::{V2024_11_05, V2025_11_25, V2026_07_28};
 
-/// A method of some revision of MCP. Which side may send it: [`Method::is_for_servers`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Method {
-    Initialize,
-    Ping,
-    Discover,
-    ToolsList,
-    ToolsCall,
-    PromptsList,
-    PromptsGet,
-    ResourcesList,
-    ResourceTemplatesList,
-    ResourcesRead,
-    ResourcesSubscribe,
-    ResourcesUnsubscribe,
-    CompletionComplete,
-    LoggingSetLevel,
-    SubscriptionsListen,
-    TasksGet,
-    TasksUpdate,
-    TasksCancel,
-    TasksList,
-    TasksResult,
-    RootsList,
-    SamplingCreateMessage,
-    ElicitationCreate,
-    NotificationInitialized,
-    NotificationCancelled,
-    NotificationProgress,
-    NotificationMessage,
-    NotificationRootsListChanged,
-    NotificationToolsListChanged,
-    NotificationPromptsListChanged,
-    NotificationResourcesListChanged,
-    NotificationResourcesUpdated,
-    NotificationElicitationComplete,
-    NotificationTasksStatus,
-    NotificationSubscriptionsAcknowledged,
-    /// None of these.
-    Other,
-}
-
-/// Both ways between methods and their names, from one list. `match` compares lengths first, then few bytes.
-macro_rules! names {
+/// The methods, and both ways between them and their names, from one list. `match` compares lengths first, then few bytes.
+macro_rules! methods {
     ($($method:ident => $name:literal,)*) => {
+        /// A method of some revision of MCP. Which side may send it: [`Method::is_for_servers`].
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Method {
+            $(#[doc = concat!("`", $name, "`")] $method,)*
+            /// None of these.
+            Other,
+        }
+
         impl Method {
+            /// All there are, in their order.
+            pub const ALL: &[Method] = &[$(Method::$method,)* Method::Other];
+
             /// From its name.
             pub fn of(name: &str) -> Method {
                 match name {
@@ -68,9 +37,12 @@ macro_rules! names {
     };
 }
 
-names! {
-    ToolsCall => "tools/call",
+methods! {
+    Initialize => "initialize",
+    Ping => "ping",
+    Discover => "server/discover",
     ToolsList => "tools/list",
+    ToolsCall => "tools/call",
     PromptsList => "prompts/list",
     PromptsGet => "prompts/get",
     ResourcesList => "resources/list",
@@ -78,9 +50,6 @@ names! {
     ResourcesRead => "resources/read",
     ResourcesSubscribe => "resources/subscribe",
     ResourcesUnsubscribe => "resources/unsubscribe",
-    Initialize => "initialize",
-    Ping => "ping",
-    Discover => "server/discover",
     CompletionComplete => "completion/complete",
     LoggingSetLevel => "logging/setLevel",
     SubscriptionsListen => "subscriptions/listen",
@@ -146,6 +115,12 @@ impl Method {
             Method::TasksGet | Method::TasksUpdate | Method::TasksCancel => Some("taskId"),
             _ => None,
         }
+    }
+
+    /// Whether it is a request that clients of some revision send to servers, or none of these methods.
+    pub fn is_request_of_clients(self) -> bool {
+        let notifies = self.name().is_some_and(|name| name.starts_with("notifications/"));
+        self == Method::Other || self.life().is_some() && !notifies
     }
 
     /// Whether a client of `version` may send it to a server.

@@ -49,6 +49,7 @@ use self::peers::Peers;
 use self::queue::Queue;
 use self::table::Table;
 use self::tag::Turn;
+use crate::counters::Counters;
 use crate::op::Output;
 use crate::time::Instant;
 use crate::token::Member;
@@ -78,6 +79,8 @@ pub struct Uring {
     turn: Turn,
     /// Some of its sends may still be queued.
     sends_queued: bool,
+    /// Times a socket found no receive buffer.
+    starved: u64,
     table: Table,
     accepting: Vec<Accepting>,
     /// By socket: those whose watch has not ended yet.
@@ -106,6 +109,7 @@ impl Uring {
             held: Output::default(),
             turn: Turn::default(),
             sends_queued: false,
+            starved: 0,
             table: Table::new(settings.sockets),
             accepting: settings.listeners.into_iter().map(Accepting::new).collect(),
             departures: BTreeMap::new(),
@@ -120,6 +124,12 @@ impl Uring {
     /// Names this ring to others, for [`Peer::Ring`].
     pub fn fd(&self) -> RawFd {
         self.queue.fd()
+    }
+
+    /// What it has done so far.
+    pub fn counters(&self) -> Counters {
+        let (starved, starving) = (self.starved, self.table.starving() as u64);
+        Counters { starved, starving, ..self.queue.counters() }
     }
 
     /// Makes the members of the mesh known, by their numbers. Needed before the first `wake` or

@@ -9,6 +9,7 @@ use io_uring::{EnterFlags, IoUring, Submitter, cqueue, squeue};
 
 use super::entry::Detached;
 use super::settings::Settings;
+use crate::counters::Counters;
 
 /// One io_uring, of the thread that made it (`SINGLE_ISSUER`). Completions are posted only while it
 /// enters the kernel (`DEFER_TASKRUN`), bad requests fail alone (`SUBMIT_ALL`).
@@ -16,6 +17,7 @@ pub(super) struct Queue {
     ring: IoUring,
     /// The error number that made an `enter` fail for good. Nothing is submitted from then on.
     broken: Option<i32>,
+    counters: Counters,
 }
 
 impl Queue {
@@ -27,7 +29,7 @@ impl Queue {
             .setup_cqsize(settings.completions)
             .build(settings.entries)?;
         ring.submitter().register_files_sparse(settings.sockets)?;
-        Ok(Queue { ring, broken: None })
+        Ok(Queue { ring, broken: None, counters: Counters::default() })
     }
 
     pub(super) fn submitter(&self) -> Submitter<'_> {
@@ -36,6 +38,11 @@ impl Queue {
 
     pub(super) fn fd(&self) -> RawFd {
         self.ring.as_raw_fd()
+    }
+
+    /// What it has done.
+    pub(super) fn counters(&self) -> Counters {
+        self.counters
     }
 
     /// Queues a request, entering the kernel first if there is no room.
@@ -86,6 +93,7 @@ impl Queue {
         let flags = (flags | EnterFlags::EXT_ARG).bits();
         loop {
             let queued = self.ring.submission().len() as u32;
+            self.counters.enters += 1;
             // SAFETY: `queued` requests are in the queue, each pushed under `push_lending`'s contract;
             // `args` is what EXT_ARG calls for and outlives the call.
             let result = unsafe { self.ring.submitter().enter(queued, want, flags, Some(&args)) };
@@ -99,7 +107,9 @@ impl Queue {
                     }
                 }
             }
-            if self.ring.submission().is_empty() {
+            let left = self.ring.submission().len() as u32;
+            self.counters.submitted += u64::from(queued.saturating_sub(left));
+            if left == 0 {
                 return Ok(());
             }
         }
@@ -109,9 +119,14 @@ impl Queue {
     pub(super) fn pop(&mut self) -> Option<cqueue::Entry> {
         loop {
             if let Some(completion) = self.ring.completion().next() {
+                self.counters.completed += 1;
                 return Some(completion);
             }
-            if !self.ring.submission().cq_overflow() || self.enter(0, None).is_err() {
+            if !self.ring.submission().cq_overflow() {
+                return None;
+            }
+            self.counters.overflowed += 1;
+            if self.enter(0, None).is_err() {
                 return None;
             }
         }

@@ -131,6 +131,7 @@ impl Uring {
         match errno {
             libc::ENOBUFS if !self.table.slot(socket).closing => {
                 self.table.starve(socket);
+                self.starved += 1;
                 None
             }
             // Cancelled for another mode, or interrupted: the mode that is wanted gets armed.

@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -44,6 +44,8 @@ pub(super) enum Kind {
     /// Above 0 and up to 1.
     Part(fn(&mut Settings, f64)),
     Address(fn(&mut Settings, IpAddr)),
+    /// An address with a port; "" is none.
+    Socket(fn(&mut Settings, Option<SocketAddr>)),
     Cores(fn(&mut Settings, Vec<usize>)),
     Hosts(fn(&mut Settings, Vec<Box<str>>)),
     Networks(fn(&mut Settings, Vec<IpNet>)),
@@ -109,6 +111,11 @@ impl Key {
             (Kind::Part(set), Value::Number(1)) => set(settings, 1.0),
             (Kind::Address(set), Value::Text(text)) => match text.parse() {
                 Ok(address) => set(settings, address),
+                Err(_) => return Err(self.refuses(value)),
+            },
+            (Kind::Socket(set), Value::Text(text)) if text.is_empty() => set(settings, None),
+            (Kind::Socket(set), Value::Text(text)) => match text.parse() {
+                Ok(address) => set(settings, Some(address)),
                 Err(_) => return Err(self.refuses(value)),
             },
             (Kind::Cores(set), Value::Text(text)) => match cores(text) {

@@ -82,6 +82,9 @@ impl Kind {
                 )
             }
             Kind::Address(_) => "an IP address such as \"127.0.0.1\" or \"::1\"".into(),
+            Kind::Socket(_) => {
+                "an IP address with a port, such as \"0.0.0.0:9100\" or \"[::]:9100\", or \"\" for none".into()
+            }
             Kind::Cores(_) => "core numbers and ranges such as \"0,2-5\"".into(),
             Kind::Hosts(_) => {
                 "a list of host names or addresses without port, such as [\"weir.example.com\", \"[::1]\"]"

@@ -1,7 +1,7 @@
 //! The settings of a process, and what a shard is given of them.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -77,6 +77,8 @@ pub(crate) struct Settings {
 pub(crate) struct Server {
     pub(crate) bind: IpAddr,
     pub(crate) admin_port: u16,
+    /// Where health, readiness and metrics are for everybody. None: nowhere.
+    pub(crate) probe_bind: Option<SocketAddr>,
     pub(crate) sse_port: u16,
     pub(crate) ws_port: u16,
     /// 0: one for each of `cores`.
@@ -105,6 +107,7 @@ impl Default for Settings {
             server: Server {
                 bind: IpAddr::V4(Ipv4Addr::LOCALHOST),
                 admin_port: 4000,
+                probe_bind: None,
                 sse_port: 4001,
                 ws_port: 4002,
                 shards: 0,

@@ -22,12 +22,14 @@ use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
 use super::bus::{self, Bus, Desk, Traces};
+use super::features::{self, Features};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
+use super::profile::{self, Profiles};
 use super::revocations::{Revocations, Unrevoked};
 use super::rules::Rulebook;
-use super::{dlq, pages, regulation, rules, tokens};
+use super::{dlq, metrics, pages, regulation, rules, tokens};
 
 /// What the endpoints work with.
 pub(super) struct Admin {
@@ -50,6 +52,10 @@ pub(super) struct Insight {
     pub(super) traces: Traces,
     pub(super) intelligence: Intelligence,
     pub(super) rules: Arc<Rulebook>,
+    /// What is switched on.
+    pub(super) features: Features,
+    /// Where CPU time goes.
+    pub(super) profiles: Profiles,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -155,6 +161,16 @@ impl Admin {
         &self.insight.intelligence
     }
 
+    /// What is switched on.
+    pub(super) fn features(&self) -> &Features {
+        &self.insight.features
+    }
+
+    /// The profile that may be under way.
+    pub(super) fn profiles(&self) -> &Profiles {
+        &self.insight.profiles
+    }
+
     /// What may be sent and asked for.
     pub(super) fn rules(&self) -> &Rulebook {
         &self.insight.rules
@@ -178,7 +194,10 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(blacklist::router())
         .merge(bus::router())
         .merge(tokens::router())
+        .merge(features::router())
         .merge(intelligence::router())
+        .merge(metrics::router())
+        .merge(profile::router())
         .merge(regulation::router())
         .merge(rules::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
@@ -195,6 +214,7 @@ async fn index() -> Json<serde_json::Value> {
         "endpoints": {
             "/health": "200 while the process lives",
             "/ready": "200 while it takes clients, 503 once it is stopping",
+            "/metrics": "the same and more, for Prometheus",
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/stats/features": "what each feature costs, as measured",
             "/mcp/health/client/{client_id}": "one client",
@@ -207,18 +227,20 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/admin/trace/{client}": "what single messages of a client go through; GET, POST {for_s}, DELETE",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
             "/mcp/admin/drain": "POST: the orderly stop",
+            "/mcp/admin/features": "what can be switched while the gateway runs, with its cost; GET, PUT {name: true or false}",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
             "/mcp/admin/ring": "which shard is home to how many",
             "/mcp/admin/rules": "what may be sent and asked for, and how often it was refused; POST /reload reads the file again",
             "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
+            "/debug/pprof/profile": "where CPU time goes, as a flame graph; ?seconds=",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",
         },
     }))
 }
 
-async fn health(State(admin): State<Arc<Admin>>) -> Json<serde_json::Value> {
+pub(super) async fn health(State(admin): State<Arc<Admin>>) -> Json<serde_json::Value> {
     Json(json!({
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
@@ -226,7 +248,7 @@ async fn health(State(admin): State<Arc<Admin>>) -> Json<serde_json::Value> {
     }))
 }
 
-async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     if admin.is_draining() {
         (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "draining"}))).into_response()
     } else {

@@ -13,7 +13,7 @@ use weir_shard::limits::Secret;
 use super::api::refuse;
 
 /// Where the endpoints are that only operators may use.
-const ADMIN: &str = "/mcp/admin/";
+const ADMIN: [&str; 2] = ["/mcp/admin/", "/debug/"];
 
 /// What everybody may ask: whether the gateway lives.
 const PUBLIC: [&str; 3] = ["/", "/health", "/ready"];
@@ -31,7 +31,7 @@ impl Guard {
     fn admit(&self, peer: IpAddr, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), Error> {
         let reads = method == Method::GET || method == Method::HEAD;
         let near = peer.to_canonical().is_loopback();
-        let admin = path.starts_with(ADMIN);
+        let admin = ADMIN.iter().any(|prefix| path.starts_with(prefix));
         match self {
             Guard::Loopback if reads || near => Ok(()),
             Guard::Loopback => Err(Error::Loopback),
@@ -105,6 +105,9 @@ mod tests {
             (Method::GET, "/mcp/stats", "10.0.0.1", None, 401),
             (Method::GET, "/mcp/stats", "10.0.0.1", right, 200),
             (Method::GET, "/mcp/admin/dlq", "127.0.0.1", None, 401),
+            (Method::GET, "/debug/pprof/profile", "127.0.0.1", None, 401),
+            (Method::GET, "/metrics", "127.0.0.1", None, 200),
+            (Method::GET, "/metrics", "10.0.0.1", None, 401),
             (Method::POST, "/mcp/admin/token", "127.0.0.1", None, 401),
             (Method::POST, "/mcp/admin/token", "127.0.0.1", Some("Bearer operators only her"), 401),
             (Method::POST, "/mcp/admin/token", "127.0.0.1", Some("Basic operators only here"), 401),

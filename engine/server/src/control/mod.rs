@@ -6,7 +6,9 @@ mod blacklist;
 pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
+mod debug_log;
 mod dlq;
+mod features;
 mod guard;
 mod handlers;
 mod hook;
@@ -16,7 +18,10 @@ pub(crate) mod jwks;
 mod lines;
 mod mailbox;
 pub(crate) mod memory;
+mod metrics;
 mod pages;
+mod probe;
+mod profile;
 mod regulation;
 mod reload;
 mod revocations;
@@ -32,6 +37,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
 use tracing::{info, warn};
@@ -47,11 +53,14 @@ use self::blacklist::Listed;
 use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
+use self::debug_log::DebugLog;
+use self::features::Features;
 pub(crate) use self::guard::Guard;
 use self::handlers::Handlers;
 use self::intelligence::Intelligence;
 use self::jwks::Keeper;
 use self::mailbox::{Desks, Mailbox};
+use self::profile::Profiles;
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
 use crate::config::{Alerts, Files, Handler, Webhook};
@@ -60,6 +69,8 @@ use crate::config::{Alerts, Files, Handler, Webhook};
 pub(crate) struct Control {
     /// The admin port's listening sockets.
     pub(crate) admin: Vec<OwnedFd>,
+    /// Those of `admin.probe_bind`; none without.
+    pub(crate) probe: Vec<OwnedFd>,
     /// The upstreams that are children.
     pub(crate) spawners: Vec<Spawner>,
     pub(crate) links: Links<Mail>,
@@ -119,7 +130,8 @@ pub(crate) fn run(control: Control, memory_budget: u64) -> End {
 
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
-    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks);
+    let features = Features::new(&control.config, &control.alerts);
+    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks, &features);
     let (wanted, asked_for_keys) = unbounded_channel();
     let (tokens_wanted, asked_for_tokens) = unbounded_channel();
     let (watched, changes) = unbounded_channel();
@@ -134,11 +146,11 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let listed = Listed::new(&control.config.blacklist);
     let data_dir = control.data_dir.as_deref();
     let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
-    if control.alerts.samples {
-        tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone()));
-    }
+    tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone(), features.clone()));
     let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
-    let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
+    let profiles = Profiles::default();
+    let insight =
+        Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone(), features, profiles };
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
@@ -147,12 +159,10 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     tokio::spawn(memory::watch(mailbox.clone(), memory_budget));
     tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, rules, mailbox));
     for socket in control.admin {
-        let listener = TcpListener::from(socket);
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let router = api::router(admin.clone(), guard.clone(), &control.config.browser);
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(axum::serve(listener, service).into_future());
+        listen(socket, api::router(admin.clone(), guard.clone(), &control.config.browser))?;
+    }
+    for socket in control.probe {
+        listen(socket, probe::router(admin.clone()))?;
     }
     let mut signals = Signals::new()?;
     let mut children = Children::start(control.spawners, GRACE)?;
@@ -170,14 +180,25 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     Ok(end)
 }
 
+/// Serves `router` from now on.
+fn listen(socket: OwnedFd, router: Router) -> io::Result<()> {
+    let listener = TcpListener::from(socket);
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(axum::serve(listener, service).into_future());
+    Ok(())
+}
+
 /// The bus, and those who hear it from the start.
-fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>) -> (Bus, Vec<Desk>, Traces) {
+fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>, features: &Features) -> (Bus, Vec<Desk>, Traces) {
     let traces = Traces::default();
     let desks: Vec<Desk> = webhooks.into_iter().map(bus::open).collect();
     let sink = sink.map(|sink| Box::new(sink) as Box<dyn Observer>);
     let told = desks.iter().map(|desk| Box::new(desk.clone()) as Box<dyn Observer>);
     let traced = Box::new(traces.clone()) as Box<dyn Observer>;
-    (Bus::new(sink.into_iter().chain(told).chain([traced]).collect()), desks, traces)
+    let debug = Box::new(DebugLog::new(features.clone())) as Box<dyn Observer>;
+    (Bus::new(sink.into_iter().chain(told).chain([traced, debug]).collect()), desks, traces)
 }
 
 /// Waits until the shards have ended, or must be left.

@@ -72,6 +72,11 @@ impl Rulebook {
         self.file.is_some()
     }
 
+    /// What the rules are called, in their order.
+    pub(super) async fn names(&self) -> Vec<Box<str>> {
+        self.held.lock().await.set.rules.iter().map(|rule| rule.name.clone()).collect()
+    }
+
     /// Reads the file again. When this returns each shard has its rules, or none has.
     ///
     /// # Errors

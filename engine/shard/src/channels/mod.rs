@@ -11,6 +11,7 @@ use crate::acks::Named;
 use crate::channels::presence::Wish;
 use crate::error::Error;
 use crate::lane::Lane;
+use crate::metrics::Received;
 use crate::policy::routing::Carrier;
 use crate::route;
 use crate::stream::{Cursor, Epoch, Position};
@@ -49,6 +50,22 @@ pub(crate) enum Plan<'a> {
     Unmatched,
     /// Cannot be served.
     Refuse(Error),
+}
+
+impl Plan<'_> {
+    /// What it is counted as. None: the hub of MCP counts it.
+    pub(crate) fn kind(&self) -> Option<Received> {
+        Some(match self {
+            Plan::Rpc { .. } => return None,
+            Plan::JoinGateway(_) | Plan::JoinTopic(_) | Plan::JoinMcp(_) => Received::Join,
+            Plan::Leave | Plan::LeaveNothing => Received::Leave,
+            Plan::Heartbeat | Plan::Ping => Received::Heartbeat,
+            Plan::Acknowledge(_) => Received::Acknowledgement,
+            Plan::Push { .. } => Received::Push,
+            Plan::Publish { .. } => Received::Event,
+            Plan::Refresh { .. } | Plan::Ignore | Plan::Unmatched | Plan::Refuse(_) => Received::Other,
+        })
+    }
 }
 
 /// What a join payload may say. Other fields are the application's.

@@ -144,6 +144,7 @@ impl Shard {
         };
         for token in tokens {
             self.stats.kept_out += 1;
+            self.stats.refuse(&Error::Blacklisted);
             self.expel_connection(token, cx);
         }
     }

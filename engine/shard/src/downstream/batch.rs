@@ -14,6 +14,7 @@ use crate::downstream::rules::Publisher;
 use crate::error::Error;
 use crate::limits::Rate;
 use crate::message::{Publish, Receipt, Receiver};
+use crate::metrics::Received;
 use crate::policy::auth::Principal;
 use crate::policy::{Standing, Verdict};
 use crate::turn::{Cx, Shard};
@@ -185,6 +186,7 @@ impl Shard {
         self.check_publish(&publish, cx)?;
         let publisher = Publisher::new(token, payer, who, sender.standing);
         let publish = self.judge_publish(publish, &publisher, cx)?;
+        self.stats.messages.received(Received::Publish);
         self.send_publish(publish, reply_to(token, at), cx)
     }
 
@@ -204,7 +206,10 @@ impl Shard {
         for result in results.iter().flatten() {
             match result {
                 Ok(receipt) => receipt.write_json(&mut body),
-                Err(error) => error.write_json(&mut body),
+                Err(error) => {
+                    self.stats.refuse(error);
+                    error.write_json(&mut body);
+                }
             }
             body.push(b'\n');
         }

@@ -9,6 +9,7 @@ use weir_transports::http1::{self, BodyKind, BodyReader, Head, parse_head, respo
 
 use crate::downstream::connection::{Exchange, PartialBody, Stage, Waiting, Watch};
 use crate::downstream::reply::Terms;
+use crate::error::Error;
 use crate::limits;
 use crate::policy::auth::{Principal, Standing};
 use crate::policy::suspicion::Offence;
@@ -245,6 +246,10 @@ impl Shard {
         if status != 408 {
             self.peer_offends(token, Offence::Malformed, cx.now);
         }
+        self.stats.refuse(&match status {
+            413 => Error::MessageTooLarge { bytes_max: 0 },
+            _ => Error::malformed(""),
+        });
         let error = if status == 413 { "message_too_large" } else { "malformed" };
         let body = serde_json::json!({
             "error": "invalid_message", "reason": error, "message": reason, "retry_after": null

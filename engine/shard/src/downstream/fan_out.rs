@@ -15,7 +15,7 @@ use crate::channels::subscribers::{Framing, Groups, Round, SERIALIZERS, Serializ
 use crate::channels::topics::{Fresh, TopicMessage};
 use crate::downstream::connection::{Connection, Link, Speaks, Stage};
 use crate::mail::Mail;
-use crate::metrics::Feature;
+use crate::metrics::{Feature, Sent};
 use crate::slots::Slots;
 use crate::turn::{Cx, Shard};
 
@@ -150,6 +150,7 @@ impl Shard {
         let sent = tokens.len() * round.messages.len();
         transport.messages_out += sent as u64;
         transport.delivered(cx.now.mono.since(round.since), sent as u32);
+        self.stats.messages.sent(Sent::Event, sent as u64);
     }
 
     /// Encodes a round's messages into frames of this turn: one, unless they are many or large. A later turn finds them

@@ -122,7 +122,7 @@ impl Shard {
     ) {
         let Some(session) = self.sessions.get(id) else { return };
         let payload = crate::downstream::stream::gap_json(session.epoch, lane, gap);
-        self.stats.gaps += 1;
+        self.stats.gap(gap);
         let mut push = Vec::new();
         phoenix::push(link.version(), &mut push, None, route::GATEWAY, "gap", &payload, None);
         self.put_text(token, link, &push, cx);

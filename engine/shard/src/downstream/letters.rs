@@ -47,6 +47,7 @@ impl Shard {
                 self.push_handled(connection, &push, outcome, cx);
             }
             Mail::Trace { client, time } => self.tracer.trace(&client, time, cx.now.mono),
+            Mail::Switch(switches) => self.switch(switches),
             Mail::Handlers(count) => self.handlers = count,
             Mail::Connections(changes) => self.count_connections(&changes),
             Mail::Crowded(news) => self.crowded(&news, cx),
@@ -72,20 +73,7 @@ impl Shard {
 
     fn asked(&mut self, from: Member, ask: u64, question: &Question, cx: &mut Cx<'_>) {
         let answer = match question {
-            Question::Stats => {
-                self.stats.sessions = self.sessions.len().into();
-                self.stats.topics = self.topics.len() as u64;
-                self.stats.idempotency_keys = self.keys.len() as u64;
-                self.stats.present = self.rosters.len() as u64;
-                self.stats.addressed = self.addresses.connections();
-                self.stats.census = self.census.connections();
-                self.stats.mcp = self.mcp_stats();
-                self.stats.operations = self.tracer.count();
-                self.stats.audit = self.trail.stats();
-                self.stats.delivery.letters = self.dead.len() as u64;
-                self.stats.delivery.letter_bytes = self.dead.bytes() as u64;
-                Answer::Stats(Box::new(self.stats.clone()))
-            }
+            Question::Stats => Answer::Stats(Box::new(self.figures())),
             Question::Health { client } => Answer::Health(self.health(client, cx)),
             Question::Dead(question) => self.dead_question(question, cx),
             Question::Costs => Answer::Costs(Box::new(self.meter.costs().clone())),

@@ -11,6 +11,7 @@ use crate::downstream::connection::{Connection, Stage, Watch};
 use crate::downstream::egress::Egress;
 use crate::error::Error;
 use crate::limits::SLOTS_RESERVED;
+use crate::metrics::Medium;
 use crate::policy::Peer;
 use crate::tls::Tls;
 use crate::turn::{Alarm, Cx, Shard};
@@ -125,8 +126,10 @@ impl Shard {
 
     /// Input, as it came.
     pub(crate) fn received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
+        let conn = self.conns.get(token);
         self.stats.bytes_in += bytes.len() as u64;
-        match self.conns.get(token) {
+        self.stats.bytes.received(conn.map_or(Medium::Http, |conn| conn.stage.medium()), bytes.len());
+        match conn {
             // What a proxy says of its client stands before the client's own bytes.
             Some(conn) if matches!(conn.stage, Stage::Preface(_)) => self.preface_received(token, bytes, cx),
             Some(conn) if conn.tls.is_some() => self.tls_received(token, bytes, cx),

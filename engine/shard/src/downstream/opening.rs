@@ -223,6 +223,7 @@ impl Shard {
     /// Ends a connection in whose place another is now: what it says from here on is not heard.
     fn fence(&mut self, holder: Token, cx: &mut Cx<'_>) {
         self.stats.fenced += 1;
+        self.stats.refuse(&Error::Superseded);
         let Some(conn) = self.conns.get(holder) else { return };
         if let Stage::Sse(_) = conn.stage {
             let mut error = Vec::new();

@@ -73,6 +73,9 @@ impl Shard {
             }
             plan => plan,
         };
+        if let Some(kind) = plan.kind() {
+            self.stats.messages.received(kind);
+        }
         let told = matches!(plan, Plan::Push { .. } | Plan::Publish { .. });
         match told {
             true => self.trace_session(link.session, &frame.event, cx),
@@ -298,7 +301,8 @@ impl Shard {
     }
 
     /// The error's fields; for a limit, also where the client stands with it.
-    pub(crate) fn error_body(&self, link: &Link, error: &Error, cx: &Cx<'_>) -> Vec<u8> {
+    pub(crate) fn error_body(&mut self, link: &Link, error: &Error, cx: &Cx<'_>) -> Vec<u8> {
+        self.stats.refuse(error);
         let mut body = Vec::new();
         error.write_json(&mut body);
         let session = link.session.and_then(|id| self.sessions.get(id));

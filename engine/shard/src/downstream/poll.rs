@@ -15,7 +15,7 @@ use crate::downstream::reply::Terms;
 use crate::downstream::writing::{REDELIVERY, flagged};
 use crate::lane::Lane;
 use crate::marks::Marks;
-use crate::metrics::{Stats, Transport};
+use crate::metrics::{Medium, Stats, Transport};
 use crate::policy::routing::Carrier;
 use crate::route;
 use crate::seal::Purpose;
@@ -116,6 +116,16 @@ impl Polls {
 }
 
 impl Stage {
+    /// What its bytes are counted as.
+    pub(crate) fn medium(&self) -> Medium {
+        match self {
+            Stage::WebSocket(_) => Medium::WebSocket,
+            Stage::Sse(_) => Medium::HttpSse,
+            Stage::Upstream(_) => Medium::Upstream,
+            _ => Medium::Http,
+        }
+    }
+
     /// The counters of the transport that carries its client's stream.
     pub(crate) fn traffic<'a>(&self, stats: &'a mut Stats) -> &'a mut Transport {
         match self.link() {
@@ -126,6 +136,14 @@ impl Stage {
 }
 
 impl Link {
+    /// What its transport is called.
+    pub(crate) fn transport(&self) -> &'static str {
+        match self.speaks {
+            Speaks::Polled(_) => "longpoll",
+            _ => "websocket",
+        }
+    }
+
     /// The counters of its transport.
     pub(crate) fn traffic<'a>(&self, stats: &'a mut Stats) -> &'a mut Transport {
         match self.speaks {
@@ -154,6 +172,7 @@ impl Shard {
         let token = self.conns.insert(conn).ok()?;
         self.polls.put(key, Whereabouts::Here(token));
         self.stats.longpoll.open();
+        self.tell_connection(true, "longpoll", None, cx);
         self.alarm(wake, Alarm::Connection(token));
         Some(token)
     }

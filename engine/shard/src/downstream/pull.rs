@@ -13,6 +13,7 @@ use crate::downstream::failover::wants;
 use crate::downstream::writing::{Pen, Sheet, fits, flagged};
 use crate::lane::Lane;
 use crate::message::State;
+use crate::metrics::Sent;
 use crate::outbox::{Entry, Gap, GapReason};
 use crate::policy::routing::Carrier;
 use crate::session::Session;
@@ -172,6 +173,7 @@ impl Shard {
         };
         let ended = sheet.end(&mut pen);
         sheet.conn.stage.traffic(stats).messages_out += sheet.sent;
+        stats.messages.sent(Sent::Message, sheet.sent);
         if let (Some(ledger), 1.., Ok(Rest::Nothing)) = (&mut ledger, sheet.sent, &rest) {
             ledger.pace.wrote(now);
         }

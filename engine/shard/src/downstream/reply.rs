@@ -45,6 +45,7 @@ impl Shard {
         terms: Terms,
         cx: &mut Cx<'_>,
     ) {
+        self.stats.refuse(error);
         if error.error() == "rate_limit_exceeded" {
             self.stats.limited += 1;
         }

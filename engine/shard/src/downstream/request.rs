@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question};
 use crate::message::{Publish, Receiver};
-use crate::metrics::Feature;
+use crate::metrics::{Feature, Received};
 use crate::policy::auth::Principal;
 use crate::policy::suspicion::Who;
 use crate::policy::{Provenance, Verdict};
@@ -214,6 +214,7 @@ impl Shard {
             self.check_publish(&publish, cx)?;
             let publish = self.judge_publish(publish, publisher, cx)?;
             let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
+            self.stats.messages.received(Received::Publish);
             self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
         });
         match sent {

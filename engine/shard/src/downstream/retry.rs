@@ -8,6 +8,7 @@ use crate::downstream::failover::wants;
 use crate::downstream::writing::{Pen, Sheet, fits, flagged};
 use crate::lane::Lane;
 use crate::message::State;
+use crate::metrics::Sent;
 use crate::outbox::{Entry, Gap, GapReason};
 use crate::policy::routing::Carrier;
 use crate::session::{LinkRef, Session};
@@ -146,6 +147,7 @@ impl Shard {
             let mut sheet = Sheet { token, sealed_for, conn, epoch: None, bundle: None, bytes: 0, sent: 0 };
             if sheet.message(&flagged(&entry.body, true), &mut pen).is_ok() {
                 sheet.conn.stage.traffic(stats).messages_out += 1;
+                stats.messages.sent(Sent::Redelivery, 1);
                 went = Some(carrier);
             }
         }

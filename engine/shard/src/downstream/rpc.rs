@@ -9,7 +9,7 @@ use crate::downstream::connection::{Link, Speaks};
 use crate::downstream::websocket::Flow;
 use crate::error::Error;
 use crate::limits::Permissions;
-use crate::metrics::Feature;
+use crate::metrics::{Feature, Sent};
 use crate::policy::Verdict;
 use crate::policy::auth::Standing;
 use crate::policy::suspicion::Offence;
@@ -78,5 +78,7 @@ impl Shard {
         }
         self.deflater = deflater;
         link.traffic(&mut self.stats).messages_out += 1;
+        let kind = if link.speaks == Speaks::Mcp { Sent::Mcp } else { Sent::Reply };
+        self.stats.messages.sent(kind, 1);
     }
 }

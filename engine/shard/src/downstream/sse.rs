@@ -122,6 +122,7 @@ impl Shard {
         conn.heard = cx.now.mono;
         cx.out.ops.push(Watch::Parked.op(token, conn.socket));
         self.stats.http_sse.open();
+        self.tell_connection(true, "http_sse", Some(session), cx);
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         let terms = self.terms(head);
         self.put_head(token, headers, &terms, cx, |out, headers| {
@@ -180,6 +181,7 @@ impl Shard {
     /// A stream has ended.
     pub(crate) fn forget_feed(&mut self, token: Token, mut feed: Feed, cx: &mut Cx<'_>) {
         self.stats.http_sse.connections -= 1;
+        self.tell_connection(false, "http_sse", Some(feed.session), cx);
         if let Some(watching) = feed.watching.take() {
             self.unwatch(*watching, cx);
         }

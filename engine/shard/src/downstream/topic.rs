@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::lane::Lane;
 use crate::mail::{Mail, PushRef, Subscriber, Tracking};
 use crate::message::{Receipt, State};
+use crate::metrics::Sent;
 use crate::route;
 use crate::stream::Position;
 use crate::turn::{Cx, Shard};
@@ -167,7 +168,7 @@ impl Shard {
             self.reply(token, link, to, Status::Ok, &body, cx);
         }
         if let Some(gap) = past.gap {
-            self.stats.gaps += 1;
+            self.stats.gap(gap);
             let payload = gap_json(past.epoch, Lane::Normal, gap);
             let mut push = Vec::new();
             phoenix::push(link.version(), &mut push, None, topic, "gap", &payload, None);
@@ -203,6 +204,7 @@ impl Shard {
             return;
         }
         link.traffic(&mut self.stats).messages_out += past.messages.len() as u64;
+        self.stats.messages.sent(Sent::Event, past.messages.len() as u64);
         if !frames.is_empty() {
             self.put(token, cx, |out| out.extend_from_slice(&frames));
         }
@@ -289,6 +291,7 @@ impl Shard {
     /// A WebSocket has ended: its topics and its session learn of it.
     pub(crate) fn forget_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
         link.traffic(&mut self.stats).connections -= 1;
+        self.tell_connection(false, link.transport(), link.session, cx);
         if !link.lasted && !matches!(link.speaks, Speaks::Polled(_)) {
             self.circuit_ended(Circuit::WebSocket, true, cx);
         }

@@ -6,6 +6,7 @@ use weir_ring::token::Token;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::message::Publish;
+use crate::metrics::Feature;
 use crate::operation::Traced;
 use crate::stream::Sequence;
 use crate::turn::{Cx, Shard};
@@ -14,27 +15,33 @@ use crate::vsm::{Event, Step};
 impl Shard {
     /// A message was accepted, of `client` or for it.
     pub(crate) fn trace_received(&mut self, client: Option<&str>, kind: &str, cx: &Cx<'_>) {
+        let began = self.meter.begin();
         let Shard { tracer, herald, .. } = self;
         if let Some(traced) = tracer.begin(client, kind) {
             herald.say(cx.now.wall, || step(traced, Step::Received, None));
         }
+        self.meter.end(Feature::Tracing, began);
     }
 
     /// The same for a message of a session's client.
     pub(crate) fn trace_session(&mut self, session: Option<Token>, kind: &str, cx: &Cx<'_>) {
+        let began = self.meter.begin();
         let Shard { tracer, herald, sessions, .. } = self;
         let session = session.filter(|_| !tracer.is_idle()).and_then(|id| sessions.get(id));
         if let Some(traced) = tracer.begin(session.map(|session| &*session.client), kind) {
             herald.say(cx.now.wall, || step(traced, Step::Received, None));
         }
+        self.meter.end(Feature::Tracing, began);
     }
 
     /// The operation at hand has got further. `detail` says where to or with what.
     pub(crate) fn trace_step(&mut self, to: Step, detail: Option<&str>, cx: &Cx<'_>) {
+        let began = self.meter.begin();
         let Shard { tracer, herald, .. } = self;
         if let Some(traced) = tracer.at_hand() {
             herald.say(cx.now.wall, || step(traced, to, detail));
         }
+        self.meter.end(Feature::Tracing, began);
     }
 
     /// The operation at hand is over.

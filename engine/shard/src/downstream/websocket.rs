@@ -18,6 +18,7 @@ use crate::downstream::opening::Opening;
 use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::limits::{Config, Permissions};
+use crate::metrics::{Received, Sent};
 use crate::route;
 use crate::turn::{Cx, Shard};
 
@@ -219,6 +220,7 @@ impl Shard {
         link.since = cx.now.mono.as_secs();
         let wake = cx.now.mono.plus(self.config.websocket.park_after);
         self.watch_proof(token, &link.proof, cx.now);
+        self.tell_connection(true, "websocket", link.session, cx);
         let Some(conn) = self.conns.get_mut(token) else { return };
         cx.out.ops.push(link.watch.op(token, conn.socket));
         conn.stage = Stage::WebSocket(Box::new(link));
@@ -364,6 +366,8 @@ impl Shard {
         self.put_echo(token, cx, |out| websocket::write_message(out, opcode, payload, deflate));
         self.deflater = deflater;
         self.stats.websocket.messages_out += 1;
+        self.stats.messages.received(Received::Other);
+        self.stats.messages.sent(Sent::Reply, 1);
         Flow::Go
     }
 
@@ -433,6 +437,7 @@ impl Shard {
 
     /// Answers with a status that the table has no row for.
     fn respond_status(&mut self, token: Token, status: u16, error: &Error, terms: Terms, cx: &mut Cx<'_>) {
+        self.stats.refuse(error);
         let mut body = Vec::new();
         error.write_json(&mut body);
         self.respond(token, status, &body, terms, cx);
@@ -446,6 +451,7 @@ impl Shard {
         terms: Terms,
         cx: &mut Cx<'_>,
     ) {
+        self.stats.refuse(error);
         let mut body = Vec::new();
         error.write_json(&mut body);
         let headers = [&[("Content-Type", "application/json")], headers].concat();

@@ -53,6 +53,7 @@ impl Shard {
     /// The log has a batch, or has not.
     pub(crate) fn log_appended(&mut self, bytes: Vec<u8>, errno: Option<Errno>, cx: &mut Cx<'_>) {
         let Some(journal) = &mut self.journal else { return };
+        self.stats.appends.record(journal.taken(cx.now.mono));
         match journal.appended(bytes, errno, cx.now.mono) {
             Outcome::Durable(waiting) => {
                 self.feel(Cause::Storage, Feeling::Pleasure, cx);

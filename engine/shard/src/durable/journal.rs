@@ -119,6 +119,8 @@ pub(crate) struct Journal {
     newest: Instant,
     collected: Collected,
     under_way: Option<UnderWay>,
+    /// When that was asked for.
+    asked: Instant,
     spare: Vec<u8>,
     ends: Vec<End>,
     /// Oldest first.
@@ -186,6 +188,7 @@ impl Journal {
             newest: Instant::default(),
             collected: Collected::default(),
             under_way: None,
+            asked: Instant::default(),
             spare: Vec::new(),
             ends,
             closed,
@@ -241,6 +244,7 @@ impl Journal {
         if self.under_way.is_some() {
             return None;
         }
+        self.asked = now;
         let full = self.bytes + self.collected.bytes.len() as u64 > self.limits.segment_bytes;
         match self.stage {
             Stage::Failed { until } if now < until => None,
@@ -257,6 +261,11 @@ impl Journal {
                 due.then(|| self.append())
             }
         }
+    }
+
+    /// How long the append under way has taken.
+    pub(crate) fn taken(&self, now: Instant) -> Duration {
+        now.since(self.asked)
     }
 
     /// When the next batch is due without anything happening.

@@ -17,7 +17,7 @@ pub(crate) struct Refusal {
     /// JSON.
     pub(crate) data: Option<Vec<u8>>,
     /// Why the gateway itself does not let it pass, if it is that.
-    pub(crate) denied: Option<Box<str>>,
+    pub(crate) denied: Option<Error>,
 }
 
 impl Refusal {
@@ -29,7 +29,7 @@ impl Refusal {
     pub(crate) fn denied(code: i32, message: impl Into<String>, error: &Error) -> Refusal {
         let mut data = Vec::new();
         error.write_json(&mut data);
-        Refusal { code, message: message.into(), data: Some(data), denied: Some(error.reason().into()) }
+        Refusal { code, message: message.into(), data: Some(data), denied: Some(error.clone()) }
     }
 }
 
@@ -73,7 +73,10 @@ impl Shard {
         message.clear();
         let Refusal { code, message: sentence, data, denied } = refusal;
         match denied {
-            Some(reason) => self.trace_end(Step::Denied, Some(reason), cx),
+            Some(error) => {
+                self.stats.refuse(error);
+                self.trace_end(Step::Denied, Some(error.reason()), cx);
+            }
             None => self.trace_end(Step::Answered, Some(sentence), cx),
         }
         jsonrpc::error(&mut message, Some(&id), *code, sentence, data.as_deref());

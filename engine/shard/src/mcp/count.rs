@@ -1,9 +1,34 @@
 //! What is under way, in numbers.
 
+use weir_transports::mcp::Method;
+
 use crate::mcp::Mcp;
 use crate::mcp::conversation::Whose;
 use crate::metrics::McpStats;
 use crate::turn::Shard;
+
+/// Requests of clients, by their method.
+#[derive(Debug)]
+pub(crate) struct Asked([u64; Method::ALL.len()]);
+
+impl Default for Asked {
+    fn default() -> Asked {
+        Asked([0; _])
+    }
+}
+
+impl Asked {
+    /// One more.
+    pub(super) fn count(&mut self, method: Method) {
+        self.0[method as usize] += 1;
+    }
+
+    /// Those that clients may send, by name; all that nobody knows together.
+    pub(crate) fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let asked = Method::ALL.iter().copied().zip(self.0).filter(|(method, _)| method.is_request_of_clients());
+        asked.map(|(method, count)| (method.name().unwrap_or("other"), count))
+    }
+}
 
 impl Mcp {
     /// Requests of clients under way.

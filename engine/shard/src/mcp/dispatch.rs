@@ -50,6 +50,7 @@ impl Shard {
     fn mcp_request(&mut self, from: From<'_>, id: Id<'_>, name: &str, params: Option<&str>, cx: &mut Cx<'_>) {
         let Some(era) = self.era_of(from.client) else { return };
         let method = Method::of(name);
+        self.mcp.asked.count(method);
         if !method.is_for_servers(era.version()) {
             let refusal = Refusal::new(
                 code::METHOD_NOT_FOUND,

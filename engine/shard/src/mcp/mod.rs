@@ -51,6 +51,7 @@ use crate::mcp::cache::Cache;
 use crate::mcp::call::{Call, Leg};
 use crate::mcp::catalog::Catalog;
 use crate::mcp::conversation::{About, Conversation};
+use crate::mcp::count::Asked;
 use crate::mcp::hold::Hold;
 use crate::mcp::session::Session;
 use crate::slots::Slots;
@@ -103,6 +104,8 @@ pub(crate) struct Mcp {
     catalog: Catalog,
     /// What upstreams let be kept for everyone.
     cache: Cache,
+    /// Requests of clients so far.
+    pub(crate) asked: Asked,
     /// Where messages to clients are put together.
     message: Vec<u8>,
     /// Where requests to upstreams are put together.
@@ -134,6 +137,7 @@ impl Mcp {
             listeners: Vec::new(),
             catalog: Catalog::default(),
             cache: Cache::default(),
+            asked: Asked::default(),
             message: Vec::new(),
             upward: Vec::new(),
         }

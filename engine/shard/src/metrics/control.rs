@@ -3,6 +3,7 @@
 use serde::Serialize;
 use weir_ring::time::Instant;
 
+use super::histogram::Histogram;
 use crate::limits::Breaker;
 use crate::policy::CircuitBreaker;
 
@@ -109,6 +110,14 @@ pub struct PoolView {
     pub weight: u32,
     /// What that share comes to now; none where there is no such bound.
     pub allocated: Option<u32>,
+    /// How long requests that had to wait for a connection did.
+    #[serde(skip)]
+    pub waits: Box<Histogram>,
+    /// How long requests took until they were answered, to within a turn.
+    #[serde(skip)]
+    pub answers: Box<Histogram>,
+    /// Requests that failed.
+    pub failures: u64,
 }
 
 /// One client, as lists of them show it.
@@ -223,6 +232,9 @@ impl PoolView {
         self.overflow += other.overflow;
         self.queue_length += other.queue_length;
         self.avg_checkout_time_ms = self.avg_checkout_time_ms.max(other.avg_checkout_time_ms);
+        self.waits.add(&other.waits);
+        self.answers.add(&other.answers);
+        self.failures += other.failures;
         self.allocated = self.allocated.zip(other.allocated).map(|(one, other)| one + other);
         self.status = PoolView::status_of(self.in_use, self.overflow, self.queue_length);
     }

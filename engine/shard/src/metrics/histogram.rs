@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
 /// Buckets of one power of two: a time is known to one part in this many.
 const PER_OCTAVE: usize = 16;
 
@@ -13,11 +16,13 @@ const OCTAVES: usize = 26;
 
 const BUCKETS: usize = PER_OCTAVE * (OCTAVES + 1);
 
-/// Times, counted: an array that never grows. Counters run on for ever and wrap; what is read from them is the
-/// difference of two readings, [`Histogram::since`].
+/// Buckets of one power of two are shown together, from this one on.
+const SHOWN_FROM: usize = PER_OCTAVE;
+
+/// Times, counted: an array that never grows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Histogram {
-    counts: [u32; BUCKETS],
+    counts: [u64; BUCKETS],
     /// All of them, nanoseconds.
     sum: u64,
 }
@@ -38,11 +43,11 @@ impl Histogram {
     pub fn record_many(&mut self, time: Duration, times: u32) {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let count = &mut self.counts[bucket(nanos)];
-        *count = count.wrapping_add(times);
+        *count = count.wrapping_add(times.into());
         self.sum = self.sum.wrapping_add(nanos.wrapping_mul(u64::from(times)));
     }
 
-    /// What was counted after `earlier`, an older reading, if that were fewer than 2³² in a bucket.
+    /// What was counted after `earlier`, an older reading.
     #[must_use]
     pub fn since(&self, earlier: &Histogram) -> Histogram {
         let mut later = self.clone();
@@ -55,7 +60,7 @@ impl Histogram {
 
     /// How many times were counted.
     pub fn len(&self) -> u64 {
-        self.counts.iter().map(|count| u64::from(*count)).sum()
+        self.counts.iter().sum()
     }
 
     /// Whether none was.
@@ -73,10 +78,26 @@ impl Histogram {
         let rank = ((self.len() as f64 * part).ceil() as u64).max(1);
         let mut seen = 0;
         let at = self.counts.iter().position(|count| {
-            seen += u64::from(*count);
+            seen += count;
             seen >= rank
         })?;
         Some(Duration::from_nanos(end(at)))
+    }
+
+    /// All times together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum)
+    }
+
+    /// How many times did not exceed each power of two of a microsecond (1.024 µs), up to 34 s; those that did are only
+    /// in [`Histogram::len`].
+    pub fn cumulated(&self) -> impl Iterator<Item = (Duration, u64)> {
+        let mut seen = self.counts[..SHOWN_FROM].iter().sum();
+        (SHOWN_FROM..BUCKETS).step_by(PER_OCTAVE).map(move |at| {
+            let below = (Duration::from_nanos(end(at - 1) + 1), seen);
+            seen += self.counts[at..at + PER_OCTAVE].iter().sum::<u64>();
+            below
+        })
     }
 
     /// Adds what another shard counted.
@@ -85,6 +106,26 @@ impl Histogram {
             *count = count.wrapping_add(*more);
         }
         self.sum = self.sum.wrapping_add(other.sum);
+    }
+}
+
+/// As `/mcp/stats` shows it: `buckets` are pairs of a bound in seconds and how many times did not exceed it, those left
+/// out that say nothing.
+impl Serialize for Histogram {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let millis = |part| self.quantile(part).map(|time| time.as_secs_f64() * 1e3);
+        let all = self.len();
+        let mut told = 0;
+        let buckets = self.cumulated().filter(|(_, count)| std::mem::replace(&mut told, *count) < *count);
+        let buckets: Vec<(f64, u64)> = buckets.map(|(bound, count)| (bound.as_secs_f64(), count)).collect();
+        let mut shown = serializer.serialize_struct("Histogram", 6)?;
+        shown.serialize_field("count", &all)?;
+        shown.serialize_field("sum_seconds", &self.sum().as_secs_f64())?;
+        shown.serialize_field("p50_ms", &millis(0.5))?;
+        shown.serialize_field("p99_ms", &millis(0.99))?;
+        shown.serialize_field("max_ms", &millis(1.0))?;
+        shown.serialize_field("buckets", &buckets)?;
+        shown.end()
     }
 }
 
@@ -128,6 +169,22 @@ mod tests {
         assert_eq!(Histogram::default().mean(), None);
     }
 
+    #[test]
+    fn powers_of_two_are_shown_together() {
+        let mut histogram = Histogram::default();
+        for nanos in [0, 1_023, 1_024, 2_047, 1_000_000, u64::MAX] {
+            histogram.record(Duration::from_nanos(nanos));
+        }
+        let shown: Vec<_> = histogram.cumulated().map(|(bound, count)| (bound.as_nanos(), count)).collect();
+        assert_eq!((shown[0], shown[1]), ((1_024, 2), (2_048, 4)));
+        assert_eq!(shown.iter().find(|(bound, _)| *bound >= 1_000_000), Some(&(1_048_576, 5)));
+        assert_eq!(shown.last(), Some(&(1_024 << 25, 5)), "what is longer than that is counted all the same");
+        assert_eq!(histogram.len(), 6);
+        let json = serde_json::to_value(&histogram).expect("a value");
+        assert_eq!(json["count"], 6);
+        assert_eq!(json["buckets"].as_array().map(Vec::len), Some(3), "{json}");
+    }
+
     proptest! {
         /// A quantile is the sorted list's, and at most a sixteenth more (and 64 ns).
         #[test]
@@ -147,12 +204,12 @@ mod tests {
         /// What was counted since is what was counted since, however often the counters have wrapped.
         #[test]
         fn differences_forget_what_was_before(
-            start in any::<u32>(),
+            start in any::<u64>(),
             before in prop::collection::vec(0..u64::MAX, 0..20),
             after in prop::collection::vec(0..60_000_000_000u64, 0..20),
         ) {
             let mut fresh = Histogram::default();
-            let mut old = Histogram { counts: [start; BUCKETS], sum: start.into() };
+            let mut old = Histogram { counts: [start; BUCKETS], sum: start };
             before.iter().for_each(|nanos| old.record(Duration::from_nanos(*nanos)));
             let earlier = old.clone();
             for nanos in &after {

@@ -36,6 +36,8 @@ pub enum Feature {
     Events,
     /// Counting how long turns and deliveries take.
     Latency,
+    /// Following messages, those of traced clients or all.
+    Tracing,
 }
 
 /// What one feature has taken.
@@ -81,7 +83,7 @@ pub(crate) struct Began(Option<Instant>);
 
 impl Feature {
     /// All there are.
-    pub const ALL: [Feature; 14] = [
+    pub const ALL: [Feature; 15] = [
         Feature::Authentication,
         Feature::RateLimits,
         Feature::NetworkLimits,
@@ -96,6 +98,7 @@ impl Feature {
         Feature::Audit,
         Feature::Events,
         Feature::Latency,
+        Feature::Tracing,
     ];
 
     /// What it is called.
@@ -115,12 +118,14 @@ impl Feature {
             Feature::Audit => "audit",
             Feature::Events => "events",
             Feature::Latency => "latency",
+            Feature::Tracing => "tracing",
         }
     }
 }
 
 impl Cost {
-    fn count(&mut self, took: Duration) {
+    /// One more piece.
+    pub fn count(&mut self, took: Duration) {
         let nanos = took.as_nanos() as u64;
         self.pieces += 1;
         self.nanos += nanos;
@@ -158,6 +163,11 @@ impl Meter {
     /// Times one turn of `every`, by `clock`.
     pub(crate) fn set(&mut self, every: u32, clock: fn() -> Instant) {
         *self = Meter { clock: Some(clock), every, left: every, on: false, costs: Costs::default() };
+    }
+
+    /// Times one turn of `every` from now on; 0: none. What was measured stays.
+    pub(crate) fn time_every(&mut self, every: u32) {
+        (self.every, self.left) = (every, every);
     }
 
     /// A turn begins.
@@ -235,6 +245,10 @@ mod tests {
             meter.end(Feature::Rules, began);
             meter.took(Duration::from_nanos(1_000));
         }
+        meter.time_every(0);
+        meter.turn();
+        meter.time_every(10);
+        meter.turn();
         let costs = meter.costs();
         assert_eq!((costs.turns, costs.nanos, costs.clock.pieces), (10, 10_000, 10));
         let rules = costs.features[Feature::Rules as usize];

@@ -157,6 +157,11 @@ impl Shard {
     /// The answer to a leg: its last message.
     pub(super) fn errand_done(&mut self, id: Token, text: &str, cx: &mut Cx<'_>) {
         let Some(errand) = self.dismiss_errand(id) else { return };
+        if let (Some(server), Purpose::Ask { long: false, .. }) =
+            (self.upstream.servers.get_mut(errand.upstream.index()), errand.purpose)
+        {
+            server.answers.record(cx.now.mono.since(errand.since));
+        }
         self.judge_upstream(errand.upstream, Ok(()), cx);
         if let Purpose::Ask { leg, .. } = errand.purpose {
             self.tell_leg(leg, text, cx);

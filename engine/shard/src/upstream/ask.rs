@@ -51,7 +51,7 @@ impl Shard {
         let mut errand = Errand::new(purpose, upstream, conversation.target, limit);
         errand.backing = Some(backing);
         errand.who = ask.who.cloned();
-        errand.patience = patience;
+        (errand.since, errand.patience) = (now, patience);
         errand.due = if ask.long { NEVER } else { now.plus(patience).min(limit) };
         let mut line = None;
         match conversation.way {

@@ -35,6 +35,8 @@ pub(super) struct Errand {
     /// Replicas that failed it.
     pub(super) tried: Vec<u16>,
     pub(super) place: Place,
+    /// When it was taken up.
+    pub(super) since: Instant,
     /// How long it may take without a sign of progress.
     pub(super) patience: Duration,
     /// When its time is up, as things stand.
@@ -101,6 +103,7 @@ impl Errand {
             resumed: false,
             tried: Vec::new(),
             place: Place::Waiting,
+            since: Instant::default(),
             patience: PATIENCE,
             due: limit,
             limit,
@@ -277,6 +280,9 @@ impl Shard {
             Ok(()) => true,
             Err(fault) => {
                 self.stats.upstream.failures += 1;
+                if let Some(server) = self.upstream.servers.get_mut(upstream.index()) {
+                    server.failures += 1;
+                }
                 match fault.tells_against() {
                     Some(against) => !against,
                     None => return,

@@ -9,6 +9,7 @@ use super::pool::Connections;
 use super::replicas::Replica;
 use crate::hash_ring::HashRing;
 use crate::limits::Upstream;
+use crate::metrics::Histogram;
 use crate::policy::{CircuitBreaker, Held};
 
 /// The first wait before a child is started again, and the longest.
@@ -38,6 +39,12 @@ pub(crate) struct Server {
     pub(super) exhausted: bool,
     /// How long requests have waited for one lately, milliseconds.
     pub(super) checkout: f32,
+    /// All of them.
+    pub(super) waits: Box<Histogram>,
+    /// How long requests took until they were answered, to within a turn.
+    pub(super) answers: Box<Histogram>,
+    /// Requests that failed.
+    pub(super) failures: u64,
 }
 
 /// What an upstream speaks.
@@ -82,6 +89,9 @@ impl Server {
             weight: Held::default(),
             exhausted: false,
             checkout: 0.0,
+            waits: Box::default(),
+            answers: Box::default(),
+            failures: 0,
         }
     }
 

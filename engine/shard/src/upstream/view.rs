@@ -17,6 +17,7 @@ const CHECKOUT_SHARE: f32 = 0.125;
 impl Server {
     /// A request has waited so long for its connection.
     pub(super) fn checked_out(&mut self, waited: Duration) {
+        self.waits.record(waited);
         self.checkout += (waited.as_secs_f32() * 1e3 - self.checkout) * CHECKOUT_SHARE;
     }
 }
@@ -51,6 +52,9 @@ impl Shard {
             overflow,
             queue_length,
             avg_checkout_time_ms: server.checkout,
+            waits: server.waits.clone(),
+            answers: server.answers.clone(),
+            failures: server.failures,
             weight: server.weight.get(now).unwrap_or(config.weight),
             allocated: allocation.and_then(|all| all.get(id.index())).copied(),
         })

@@ -39,6 +39,18 @@ pub enum Event {
     TransportSwitched { client: Box<str>, from: &'static str, to: &'static str, reason: &'static str },
     /// Connections that came and went since it was last said.
     Connections { websocket: Opened, http_sse: Opened, longpoll: Opened },
+    /// A connection that carries a client's messages was opened, which is said while somebody looks for a fault.
+    ConnectionOpened {
+        transport: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client: Option<Box<str>>,
+    },
+    /// It has ended.
+    ConnectionClosed {
+        transport: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        client: Option<Box<str>>,
+    },
     /// What was refused since it was last said.
     Refused(Refusals),
     /// What a rule refused since it was last said, and what it would have refused.
@@ -133,7 +145,10 @@ impl Event {
             | Event::SheddingChanged { .. }
             | Event::PoolExhausted { .. } => Topic::Control,
             Event::Drain { .. } | Event::Dropped { .. } => Topic::Operations,
-            Event::TransportSwitched { .. } | Event::Connections { .. } => Topic::Transport,
+            Event::TransportSwitched { .. }
+            | Event::Connections { .. }
+            | Event::ConnectionOpened { .. }
+            | Event::ConnectionClosed { .. } => Topic::Transport,
             Event::Refused(_)
             | Event::Judged { .. }
             | Event::RulesReloaded { .. }
@@ -155,6 +170,8 @@ impl Event {
             Event::Drain { .. } => "drain",
             Event::TransportSwitched { .. } => "transport_switched",
             Event::Connections { .. } => "connections",
+            Event::ConnectionOpened { .. } => "connection_opened",
+            Event::ConnectionClosed { .. } => "connection_closed",
             Event::Refused(_) => "refused",
             Event::Judged { .. } => "judged",
             Event::RulesReloaded { .. } => "rules_reloaded",

@@ -29,6 +29,8 @@ pub(crate) struct Tracer {
     /// Operations so far.
     count: u64,
     clients: HashMap<Box<str>, Trace, FixedState>,
+    /// All others are followed, too, as far as they are told what they send and what is done with it.
+    all: bool,
     /// The operation that the code at hand works on, if it is traced.
     at_hand: Option<Box<Traced>>,
     errors: TokenBucket,
@@ -56,7 +58,7 @@ impl Tracer {
     /// Nobody is traced. `seed` is of the shard's randomness.
     pub(crate) fn new(shard: u16, seed: u64) -> Tracer {
         let clients = HashMap::with_hasher(FixedState::with_seed(seed));
-        Tracer { shard, count: 0, clients, at_hand: None, errors: TokenBucket::new() }
+        Tracer { shard, count: 0, clients, all: false, at_hand: None, errors: TokenBucket::new() }
     }
 
     /// Traces a client from now on, or for longer or shorter than before; zero: not any more. More than there may be
@@ -79,7 +81,9 @@ impl Tracer {
     /// A message was accepted, of `client` or for it: what is told of it, if that is traced. It is at hand.
     pub(crate) fn begin(&mut self, client: Option<&str>, kind: &str) -> Option<&Traced> {
         let operation = self.next();
-        let client = client.filter(|client| !self.is_idle() && self.clients.contains_key(*client));
+        let follows =
+            |client: &&str| self.all || !self.clients.is_empty() && self.clients.contains_key(*client);
+        let client = client.filter(follows);
         self.at_hand =
             client.map(|client| Box::new(Traced { client: client.into(), operation, kind: kind.into() }));
         self.at_hand.as_deref()
@@ -139,7 +143,12 @@ impl Tracer {
 
     /// Whether nobody is traced.
     pub(crate) fn is_idle(&self) -> bool {
-        self.clients.is_empty()
+        self.clients.is_empty() && !self.all
+    }
+
+    /// Follows everybody from now on, or only who is traced.
+    pub(crate) fn follow_all(&mut self, all: bool) {
+        self.all = all;
     }
 
     /// The next operation.
@@ -171,6 +180,10 @@ mod tests {
         let traced = tracer.begin(Some("u1"), "chat").expect("traced");
         assert_eq!(traced.operation.to_string(), "0003000000000004");
         assert_eq!(tracer.count(), 4);
+        tracer.follow_all(true);
+        assert!(tracer.begin(Some("u2"), "chat").is_some() && tracer.begin(None, "chat").is_none());
+        tracer.follow_all(false);
+        assert_eq!(tracer.begin(Some("u2"), "chat"), None);
         tracer.trace("u1", Duration::ZERO, at(1));
         assert!(tracer.is_idle());
     }

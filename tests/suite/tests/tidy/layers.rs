@@ -36,7 +36,7 @@ const OUTSIDE: [&str; 11] = [
 ];
 
 /// Modules of the ring that are plain values, and the kernel's side.
-const RING_VALUES: [&str; 5] = ["op", "token", "buffer", "mesh", "time"];
+const RING_VALUES: [&str; 6] = ["counters", "op", "token", "buffer", "mesh", "time"];
 
 /// Codecs are siblings: each may use these others.
 const CODECS: [(&str, &[&str]); 8] = [

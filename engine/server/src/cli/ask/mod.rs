@@ -1,5 +1,6 @@
 //! Commands that ask a running gateway by its admin port.
 
+mod features;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
+use self::features::Features;
 use super::Failure;
 use super::admin::{Admin, AdminFailure, Target, segment};
 use crate::config::duration;
@@ -28,6 +30,8 @@ pub(super) enum Command {
     HashRing(Target),
     /// What the rules have allowed, refused and reported; reads their file again
     Rules(Rules),
+    /// What can be switched while the gateway runs, and what it costs; switches one
+    Features(Features),
     /// Forget clients that are away
     Cleanup(Cleanup),
     /// Begin the orderly stop
@@ -147,6 +151,7 @@ fn ask<'a>(
         Command::Breakers(order) => (order.ask(&caller(&order.at)?)?, show::breakers, &order.at),
         Command::Pool(order) => (order.ask(&caller(&order.at)?)?, show::pools, &order.at),
         Command::Rules(order) => (order.ask(&caller(&order.at)?)?, show::rules, &order.at),
+        Command::Features(order) => (order.ask(&caller(&order.at)?)?, features::show, &order.at),
         Command::Cleanup(order) => {
             let idle = json!({ "max_idle_s": seconds("--max-idle", &order.max_idle)? });
             (caller(&order.at)?.post("/mcp/admin/cleanup", &idle)?, show::plain, &order.at)

@@ -164,6 +164,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("auth.jwt.leeway", time(0, 10 * MINUTE, |s, t| s.auth.leeway = t)),
     key("auth.jwt.cache_ttl", time(0, DAY, |s, t| s.auth.cache_ttl = t)),
 
+    key("admin.probe_bind", Kind::Socket(|s, address| s.server.probe_bind = address)),
     key("admin.token", Kind::Secret { min: 16, set: |s, token| s.admin_token = token }),
 
     key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| {
@@ -216,6 +217,10 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("alerts.connections", number(0, 100, |s, n| s.alerts.connections = n as u8)),
     key("alerts.bandwidth", number(0, 100, |s, n| s.alerts.bandwidth = n as u8)),
     key("alerts.link", number(0, 10_000_000, |s, n| s.alerts.link_megabits = n as u32)),
+
+    key("debug.log_connections", Kind::Switch(|s, on| s.shard.debug.connections = on)),
+    key("debug.log_messages", Kind::Switch(|s, on| s.shard.debug.messages = on)),
+    key("debug.trace_routing", Kind::Switch(|s, on| s.shard.debug.routing = on)),
 
     key("vsm.events", Kind::Switch(|s, on| s.shard.events = on)),
     key("vsm.sink", Kind::File(|s, path| s.sink = path)),

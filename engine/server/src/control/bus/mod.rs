@@ -8,11 +8,12 @@ mod stream;
 mod traces;
 mod webhook;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender, channel};
-use weir_shard::vsm::Topics;
+use weir_shard::vsm::{Event, Topics};
 
 pub(super) use self::audience::{Audience, Change};
 pub(super) use self::published::{Matter, Published};
@@ -39,6 +40,18 @@ pub(crate) struct Bus {
     events: Sender<Arc<Published>>,
     signals: Sender<Arc<Published>>,
     observers: Arc<Mutex<Vec<Box<dyn Observer>>>>,
+    flow: Arc<Mutex<Flow>>,
+}
+
+/// What has been on the bus, counted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flow {
+    /// By topic and name; all clients are one topic.
+    pub(super) published: BTreeMap<(&'static str, &'static str), u64>,
+    /// Lost by subscribers that did not keep up.
+    pub(super) missed: u64,
+    /// Left out by shards.
+    pub(super) dropped: u64,
 }
 
 /// What one subscriber has yet to hear.
@@ -46,6 +59,7 @@ pub(super) struct Subscription {
     topics: Topics,
     events: Receiver<Arc<Published>>,
     signals: Receiver<Arc<Published>>,
+    flow: Arc<Mutex<Flow>>,
 }
 
 /// What a subscriber hears.
@@ -60,12 +74,13 @@ impl Bus {
     /// A bus that these observers hear.
     pub(crate) fn new(observers: Vec<Box<dyn Observer>>) -> Bus {
         let (events, signals) = (channel(EVENTS_MAX).0, channel(SIGNALS_MAX).0);
-        Bus { events, signals, observers: Arc::new(Mutex::new(observers)) }
+        Bus { events, signals, observers: Arc::new(Mutex::new(observers)), flow: Arc::default() }
     }
 
     /// Passes something on to who wants to hear it.
     pub(super) fn publish(&self, published: Published) {
         let published = Arc::new(published);
+        lock(&self.flow).count(&published);
         for observer in self.observers.lock().unwrap_or_else(PoisonError::into_inner).iter_mut() {
             observer.observe(&published);
         }
@@ -79,8 +94,32 @@ impl Bus {
 
     /// Hears `topics` from now on.
     pub(super) fn subscribe(&self, topics: Topics) -> Subscription {
-        Subscription { topics, events: self.events.subscribe(), signals: self.signals.subscribe() }
+        let (events, signals) = (self.events.subscribe(), self.signals.subscribe());
+        Subscription { topics, events, signals, flow: Arc::clone(&self.flow) }
     }
+
+    /// What has been on it.
+    pub(super) fn flow(&self) -> Flow {
+        lock(&self.flow).clone()
+    }
+
+    /// How many hear it now.
+    pub(super) fn subscribers(&self) -> usize {
+        self.events.receiver_count()
+    }
+}
+
+impl Flow {
+    fn count(&mut self, published: &Published) {
+        *self.published.entry((published.topic().system(), published.name())).or_default() += 1;
+        if let Matter::Event(Event::Dropped { count }) = published.matter {
+            self.dropped += count;
+        }
+    }
+}
+
+fn lock(flow: &Mutex<Flow>) -> MutexGuard<'_, Flow> {
+    flow.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Subscription {
@@ -97,7 +136,10 @@ impl Subscription {
                     return Some(Heard::Published(published));
                 }
                 Ok(_) => {}
-                Err(RecvError::Lagged(missed)) => return Some(Heard::Missed(missed)),
+                Err(RecvError::Lagged(missed)) => {
+                    lock(&self.flow).missed += missed;
+                    return Some(Heard::Missed(missed));
+                }
                 Err(RecvError::Closed) => return None,
             }
         }

@@ -51,17 +51,17 @@ struct Queue {
 
 /// What has become of what a webhook was to be told.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Figures {
+pub(in crate::control) struct Figures {
     /// Not sent yet, now.
-    waiting: usize,
+    pub(in crate::control) waiting: usize,
     /// Taken by the receiver.
-    delivered: u64,
+    pub(in crate::control) delivered: u64,
     /// Given up after all tries, or refused for good.
-    lost: u64,
+    pub(in crate::control) lost: u64,
     /// Dropped, as too many waited.
-    dropped: u64,
+    pub(in crate::control) dropped: u64,
     /// Requests that were sent again.
-    retried: u64,
+    pub(in crate::control) retried: u64,
 }
 
 /// Sends what is in one queue.
@@ -101,6 +101,23 @@ impl Desk {
     pub(in crate::control) fn figures(&self) -> serde_json::Value {
         let (events, signals) = (self.events.figures(), self.signals.figures());
         serde_json::json!({"name": self.webhook.hook.name, "events": events, "signals": signals})
+    }
+
+    /// What the configuration calls it.
+    pub(in crate::control) fn name(&self) -> &str {
+        &self.webhook.hook.name
+    }
+
+    /// Events and signals together.
+    pub(in crate::control) fn counts(&self) -> Figures {
+        let (events, signals) = (self.events.figures(), self.signals.figures());
+        Figures {
+            waiting: events.waiting + signals.waiting,
+            delivered: events.delivered + signals.delivered,
+            lost: events.lost + signals.lost,
+            dropped: events.dropped + signals.dropped,
+            retried: events.retried + signals.retried,
+        }
     }
 }
 

@@ -94,6 +94,11 @@ impl Board {
         }
     }
 
+    /// Whether anything found is told from now on.
+    pub(super) fn set_tells(&mut self, tells: bool) {
+        self.tells = tells;
+    }
+
     /// A second has passed. Says what is to be told.
     pub(super) fn note(&mut self, second: u64, values: &Values, at: Wall) -> Vec<Notice> {
         let mut news = self.odd(values);

@@ -1,5 +1,7 @@
 //! What features cost: what the shards have timed, with what the timing itself takes subtracted.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use weir_shard::metrics::{Cost, Costs, Feature};
 
@@ -23,8 +25,8 @@ pub(super) struct Bill {
 
 /// What one feature costs. Without a piece of work in the timed turns nothing is known but that.
 #[derive(Debug, Serialize)]
-struct Item {
-    feature: &'static str,
+pub(in crate::control) struct Item {
+    pub(in crate::control) feature: &'static str,
     /// Pieces of its work that were timed.
     pieces: u64,
     ns_per_piece: Option<f64>,
@@ -61,6 +63,36 @@ impl Bill {
             clock_ns: clock,
             features: Feature::ALL.into_iter().zip(&costs.features).map(item).collect(),
         }
+    }
+
+    /// All items; then that of timing, which is one turn of `every`, and that of what the control thread does each
+    /// `interval`.
+    pub(super) fn items(self, costs: &Costs, every: u32, looks: &Cost, interval: Duration) -> Vec<Item> {
+        let clock = self.clock_ns.unwrap_or(0.0);
+        let pieces: u64 = costs.features.iter().map(|cost| cost.pieces).sum::<u64>() + costs.clock.pieces;
+        let per_turn = (costs.turns > 0).then(|| 2.0 * clock * pieces as f64 / costs.turns as f64);
+        let share = per_turn.zip(self.turn_ns).map(|(taken, turn)| taken / turn / f64::from(every.max(1)));
+        let timing = Item {
+            feature: "timing",
+            pieces,
+            ns_per_piece: costs.clock.mean().map(|(nanos, _)| nanos),
+            standard_error_ns: costs.clock.mean().map(|(_, error)| error),
+            share,
+        };
+        let look = looks.mean();
+        let intelligence = Item {
+            feature: "intelligence",
+            pieces: looks.pieces,
+            ns_per_piece: look.map(|(nanos, _)| nanos),
+            standard_error_ns: look.map(|(_, error)| error),
+            share: look.map(|(nanos, _)| nanos / interval.as_nanos() as f64),
+        };
+        self.features.into_iter().chain([timing, intelligence]).collect()
+    }
+
+    /// The share of each feature, where it is known.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.features.iter().filter_map(|item| Some((item.feature, item.share?)))
     }
 }
 

@@ -10,7 +10,7 @@ mod features;
 mod forecast;
 mod metric;
 mod notice;
-mod process;
+pub(super) mod process;
 #[cfg(test)]
 mod recorded;
 mod sample;
@@ -31,15 +31,18 @@ use weir_ring::clock::Clock;
 use weir_ring::token::Member;
 use weir_shard::limits::{Config, SLOTS_RESERVED};
 use weir_shard::mail::{Answer, Question};
-use weir_shard::metrics::Stats;
+use weir_shard::metrics::{Cost, Costs, Stats};
 use weir_shard::vsm::{Distribution, Event, Finding, Notice, NoticeState, Performance, Source};
 
 use self::board::Board;
 pub(super) use self::endpoints::router;
+use self::features::Bill;
+pub(super) use self::features::Item;
 use self::process::Cpu;
 use self::sample::{Capacity, Reading};
 use self::transports::Minute;
 use super::bus::{Bus, Published};
+use super::features::Features;
 use super::mailbox::Mailbox;
 use super::memory;
 use crate::config::Alerts;
@@ -58,6 +61,10 @@ struct Mind {
     cpu: Cpu,
     started: Instant,
     last: Option<Reading>,
+    /// What looking takes.
+    looks: Cost,
+    /// One turn of so many is timed.
+    timed_turns: u32,
 }
 
 impl Intelligence {
@@ -85,15 +92,21 @@ impl Intelligence {
             cpu: Cpu::default(),
             started: Instant::now(),
             last: None,
+            looks: Cost::default(),
+            timed_turns: config.timed_turns,
         })))
     }
 
     /// Asks the shards each second, as long as the process lives.
-    pub(super) async fn watch(self, mailbox: Mailbox, bus: Bus) {
+    pub(super) async fn watch(self, mailbox: Mailbox, bus: Bus, features: Features) {
         let mut ticks = time::interval(INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             ticks.tick().await;
+            let (on, tells) = features.watches();
+            if !self.lock().goes_on(on, tells) {
+                continue;
+            }
             // A shard that does not answer leaves a second without values.
             let Some(shards) = ask(&mailbox).await else { continue };
             let (news, performance) = self.lock().note(&shards);
@@ -127,15 +140,43 @@ impl Intelligence {
         figures["alerts"] = json!(mind.board.active().collect::<Vec<_>>());
     }
 
+    /// What each feature costs, those of the control thread and timing itself included.
+    pub(super) fn costs(&self, costs: &Costs) -> Vec<Item> {
+        let mind = self.lock();
+        Bill::of(costs).items(costs, mind.timed_turns, &mind.looks, INTERVAL)
+    }
+
+    /// Bytes that the process may use, and how many findings were raised and are not over.
+    pub(super) fn brief(&self) -> (u64, usize) {
+        let mind = self.lock();
+        (mind.capacity.memory, mind.board.active().count())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Mind> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Mind {
+    /// Whether figures are taken, and whether what is found in them is told. What was taken before a pause is no
+    /// beginning of a second.
+    fn goes_on(&mut self, on: bool, tells: bool) -> bool {
+        self.board.set_tells(tells);
+        if !on {
+            self.last = None;
+        }
+        on
+    }
+
     /// The shards have said this. Says what is to be told, and how the gateway performs.
     fn note(&mut self, shards: &[Box<Stats>]) -> (Vec<Notice>, Option<Performance>) {
         let now = Instant::now();
+        let found = self.look(shards, now);
+        self.looks.count(now.elapsed());
+        found
+    }
+
+    fn look(&mut self, shards: &[Box<Stats>], now: Instant) -> (Vec<Notice>, Option<Performance>) {
         let reading = Reading::of(shards, now);
         let usage = self.capacity.usage(&mut self.cpu, memory::resident(), now);
         self.minute.keep(&reading);
@@ -153,6 +194,11 @@ impl Mind {
         let busy = (mcp.connections > 0).then(|| mcp.busy as f32 / mcp.connections as f32);
         (news, self.board.performance(distribution, busy))
     }
+}
+
+/// The part of the timed turns that each feature takes, where any was timed.
+pub(super) fn shares(costs: &Costs) -> Vec<(&'static str, f64)> {
+    Bill::of(costs).shares().collect()
 }
 
 /// What every shard counts; none if one of them does not answer.

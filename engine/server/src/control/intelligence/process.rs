@@ -17,11 +17,11 @@ pub(super) struct Cpu {
 
 /// A data thread.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Thread {
+pub(in crate::control) struct Thread {
     /// Of CPU time, in user space and in the kernel.
-    ticks: u64,
+    pub(in crate::control) ticks: u64,
     /// Where it last ran; it is pinned there.
-    core: u16,
+    pub(in crate::control) core: u16,
 }
 
 impl Cpu {
@@ -47,7 +47,7 @@ fn most(before: &BTreeMap<u16, Thread>, now: &BTreeMap<u16, Thread>) -> Option<u
 }
 
 /// The data threads by their numbers.
-fn data_threads() -> BTreeMap<u16, Thread> {
+pub(in crate::control) fn data_threads() -> BTreeMap<u16, Thread> {
     let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     let texts = tasks.filter_map(|task| fs::read_to_string(task.path().join("stat")).ok());
     texts.filter_map(|text| thread(&text)).collect()

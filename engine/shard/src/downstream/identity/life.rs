@@ -158,6 +158,7 @@ impl Shard {
     /// Ends what nobody stands for any longer. What waits for one answer still gets that.
     pub(super) fn end_unproved(&mut self, token: Token, denied: Denied, cx: &mut Cx<'_>) -> Option<Instant> {
         let error = denied.error();
+        self.stats.refuse(&error);
         match self.conns.get(token).map(|conn| &conn.stage)? {
             Stage::Sse(_) => {
                 let mut body = Vec::new();

@@ -113,6 +113,9 @@ impl Shard {
         fault.write(&mut body);
         let mut own = vec![("Content-Type", "application/json")];
         let error = fault.error.as_ref();
+        if let Some(error) = error {
+            self.stats.refuse(error);
+        }
         let retry_after = error.and_then(Error::retry_after_seconds).map(|seconds| seconds.to_string());
         own.extend(retry_after.as_deref().map(|seconds| ("Retry-After", seconds)));
         let challenge = error.and_then(|error| self.challenge(error));

@@ -13,6 +13,7 @@ use crate::downstream::mcp::fault::Fault;
 use crate::downstream::mcp::modern::{id_of, method_of, says_stateless};
 use crate::mcp::outlet::{Asker, Client, From, Outlet};
 use crate::mcp::session::Carrier;
+use crate::metrics::Received;
 use crate::turn::{Cx, Shard};
 
 /// The event that carries MCP messages over a channel.
@@ -53,6 +54,7 @@ impl Shard {
         text: &str,
         cx: &mut Cx<'_>,
     ) {
+        self.stats.messages.received(Received::Mcp);
         self.serving.link = Some(token);
         match jsonrpc::decode(text) {
             Ok(message) => {

@@ -14,6 +14,7 @@ use crate::downstream::identity::Proof;
 use crate::downstream::lifecycle::WRITE_STALL;
 use crate::downstream::reply::Terms;
 use crate::mcp::outlet::Outlet;
+use crate::metrics::Sent;
 use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 
@@ -183,6 +184,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         self.stats.http_requests += 1;
+        self.stats.messages.sent(Sent::Mcp, 1);
         let session = self.opened(pending);
         let keep_alive = pending.terms.keep_alive;
         let json = ("Content-Type", "application/json");
@@ -254,6 +256,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         self.stats.http_sse.messages_out += 1;
+        self.stats.messages.sent(Sent::Mcp, 1);
         let id = id.map(|EventId { stream, sequence }| format!("{stream}-{sequence}"));
         let message = String::from_utf8_lossy(message);
         self.write_part(connection, pending, cx, |out| {

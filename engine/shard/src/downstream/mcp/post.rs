@@ -18,7 +18,7 @@ use crate::downstream::reply::Terms;
 use crate::error::Error;
 use crate::mcp::outlet::{Asker, Client, From, Outlet};
 use crate::mcp::session::{Carrier, same_subject};
-use crate::metrics::Feature;
+use crate::metrics::{Feature, Received};
 use crate::policy::suspicion::Who;
 use crate::policy::{Caller, Verdict};
 use crate::route::CLIENT_ID_BYTES_MAX;
@@ -113,6 +113,9 @@ impl Shard {
     ) -> Result<Outcome, Fault<'a>> {
         if let Some(name) = request.headers.client {
             self.let_in(Who::Client(name), cx.now).map_err(|error| Fault::of(&error, None))?;
+        }
+        if request.head.method == Method::Post {
+            self.stats.messages.received(Received::Mcp);
         }
         match (endpoint, request.head.method) {
             (Endpoint::HttpSse, _) => self.http_sse_stream(request, cx),

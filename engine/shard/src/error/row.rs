@@ -1,0 +1,86 @@
+//! Where an error stands in the table, for whoever counts them.
+
+use super::Error;
+
+impl Error {
+    /// Each `error` with each `reason` that there is. Rules have one row together, as their names are the operator's.
+    pub const ROWS: [(&'static str, &'static str); 35] = [
+        ("rate_limit_exceeded", "client"),
+        ("rate_limit_exceeded", "method"),
+        ("rate_limit_exceeded", "ip"),
+        ("unavailable", "too_many_connections_from_ip"),
+        ("invalid_message", "message_too_large"),
+        ("invalid_message", "missing_fields"),
+        ("invalid_message", "malformed"),
+        ("client_id_required", "client_id_required"),
+        ("forbidden", "client_id_mismatch"),
+        ("conflict", "superseded"),
+        ("authentication_failed", "invalid_token"),
+        ("authentication_failed", "token_expired"),
+        ("authentication_failed", "missing_token"),
+        ("invalid_message", "potential_injection"),
+        ("policy_violation", "rule"),
+        ("decryption_failed", "decryption_failed"),
+        ("forbidden", "blacklisted"),
+        ("forbidden", "suspicious_behavior"),
+        ("authentication_failed", "token_revoked"),
+        ("forbidden", "insufficient_scope"),
+        ("forbidden", "origin"),
+        ("forbidden", "host"),
+        ("unavailable", "insufficient_resources"),
+        ("unavailable", "load_shed"),
+        ("unavailable", "pool_timeout"),
+        ("unavailable", "breaker_open"),
+        ("unavailable", "handler"),
+        ("unavailable", "draining"),
+        ("conflict", "idempotency_key"),
+        ("conflict", "in_progress"),
+        ("not_found", "not_found"),
+        ("timeout", "timeout"),
+        ("conflict", "no_signing_key"),
+        ("method_not_allowed", "method_not_allowed"),
+        ("unavailable", "storage"),
+    ];
+
+    /// Its place in [`Error::ROWS`].
+    pub const fn row(&self) -> usize {
+        match self {
+            Error::RateLimited { .. } => 0,
+            Error::MethodLimited { .. } => 1,
+            Error::AddressLimited { .. } => 2,
+            Error::TooManyConnections { .. } => 3,
+            Error::MessageTooLarge { .. } => 4,
+            Error::MissingField { .. } => 5,
+            Error::Malformed { .. } => 6,
+            Error::ClientIdRequired => 7,
+            Error::ClientIdMismatch => 8,
+            Error::Superseded => 9,
+            Error::RecoveryTokenInvalid | Error::InvalidToken { .. } => 10,
+            Error::RecoveryTokenExpired | Error::TokenExpired => 11,
+            Error::MissingToken => 12,
+            Error::PotentialInjection { .. } => 13,
+            Error::PolicyViolation { .. } => 14,
+            Error::DecryptionFailed { .. } => 15,
+            Error::Blacklisted => 16,
+            Error::Suspicious { .. } => 17,
+            Error::TokenRevoked => 18,
+            Error::InsufficientScope { .. } | Error::NotAllowed { .. } | Error::Loopback => 19,
+            Error::Origin => 20,
+            Error::Host => 21,
+            Error::InsufficientResources { .. } => 22,
+            Error::LoadShed { .. } => 23,
+            Error::PoolTimeout { .. } => 24,
+            Error::BreakerOpen { .. } => 25,
+            Error::Handler { .. } => 26,
+            Error::Draining { .. } => 27,
+            Error::KeyReused => 28,
+            Error::KeyBusy { .. } => 29,
+            Error::NotFound { .. } => 30,
+            Error::Unacknowledged => 31,
+            Error::NoSigningKey => 32,
+            Error::MethodNotAllowed { .. } => 33,
+            // Clients are told `insufficient_resources`; whoever counts wants to know of what.
+            Error::Storage { .. } => 34,
+        }
+    }
+}
