@@ -18,6 +18,7 @@ mod routing;
 mod rules;
 mod secret;
 mod security;
+mod tracing;
 mod turn;
 
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub use self::routing::Routing;
 pub use self::rules::{Effect, Injection, Matchers, Rule, RuleSet, Rules};
 pub use self::secret::Secret;
 pub use self::security::{Audit, Subject, Suspicion};
+pub use self::tracing::Tracing;
 pub use self::turn::Turn;
 
 /// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
@@ -130,6 +132,8 @@ pub struct Config {
     pub handlers: Box<[Box<[Pattern]>]>,
     /// The bus is told what happens. Default true.
     pub events: bool,
+    /// Which messages spans are recorded of.
+    pub tracing: Tracing,
     /// Which web pages may talk to the gateway.
     pub browser: Browser,
     /// What the gateway is to OAuth.
@@ -315,6 +319,7 @@ impl Default for Config {
             encryption: Encryption::default(),
             handlers: Box::default(),
             events: true,
+            tracing: Tracing::default(),
             timed_turns: 1_021,
             browser: Browser::default(),
             resource: Resource::default(),

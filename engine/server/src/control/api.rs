@@ -27,6 +27,7 @@ use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
 use super::rules::Rulebook;
+use super::telemetry::{self, Telemetry};
 use super::{dlq, pages, regulation, rules, tokens};
 
 /// What the endpoints work with.
@@ -50,6 +51,7 @@ pub(super) struct Insight {
     pub(super) traces: Traces,
     pub(super) intelligence: Intelligence,
     pub(super) rules: Arc<Rulebook>,
+    pub(super) telemetry: Telemetry,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -160,6 +162,11 @@ impl Admin {
         &self.insight.rules
     }
 
+    /// Where spans go.
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.insight.telemetry
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
@@ -181,6 +188,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(intelligence::router())
         .merge(regulation::router())
         .merge(rules::router())
+        .merge(telemetry::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -211,6 +219,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
             "/mcp/admin/ring": "which shard is home to how many",
             "/mcp/admin/rules": "what may be sent and asked for, and how often it was refused; POST /reload reads the file again",
+            "/mcp/admin/sampling": "which part of the messages spans are recorded of, and what becomes of these; PUT {rate}",
             "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
             "/mcp/admin/token": "POST: makes an access token",
             "/mcp/admin/revoke": "POST: an access token is not taken any more",

@@ -90,8 +90,8 @@ impl Desk {
     fn begin(&self, errand: Errand, permit: OwnedSemaphorePermit, ended: Sender<Result<(), Untaken>>) {
         let (hook, agent, mailbox) = (self.hook.clone(), self.agent.clone(), self.mailbox.clone());
         tokio::spawn(async move {
-            let body = errand.body.clone();
-            let asked = task::spawn_blocking(move || post(&agent, &hook, body.get().as_bytes(), &[]));
+            let (body, headers) = (errand.body.clone(), trace_headers(&errand));
+            let asked = task::spawn_blocking(move || post(&agent, &hook, body.get().as_bytes(), &headers));
             // It fails only when the runtime ends.
             let Ok(answered) = asked.await else { return };
             drop(permit);
@@ -127,6 +127,13 @@ fn reply(body: &[u8]) -> Result<Box<str>, Error> {
     let read: Result<Box<RawValue>, _> = serde_json::from_slice(body);
     let object = read.ok().filter(|value| value.get().starts_with('{'));
     object.map(|value| value.get().into()).ok_or_else(Error::handler)
+}
+
+/// The span that a handler is asked in (W3C Trace Context).
+fn trace_headers(errand: &Errand) -> Vec<(&'static str, String)> {
+    let Some(trace) = &errand.trace else { return Vec::new() };
+    let state = trace.state.as_deref().map(|state| ("tracestate", state.to_owned()));
+    [("traceparent", trace.parent.to_string())].into_iter().chain(state).collect()
 }
 
 async fn answer(mailbox: &Mailbox, errand: Errand, outcome: Result<Box<str>, Error>) {

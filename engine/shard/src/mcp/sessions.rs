@@ -137,7 +137,7 @@ impl Shard {
 
     fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
         let ended = self.end_call(call)?;
-        self.tracer.take_up(None);
+        self.tracer.close(Some("cancelled"), cx.now.mono);
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }
@@ -281,7 +281,7 @@ impl Shard {
     ) -> Option<Token> {
         let held = self.mcp.conversations.get(conversation).filter(|held| held.ready)?;
         let (backing, server) = (held.backing, held.server);
-        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None };
+        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None, upward: None };
         let leg = self.mcp.legs.insert(leg).ok()?;
         self.track_leg(conversation, leg);
         let name = method.name().unwrap_or_default();
