@@ -85,21 +85,6 @@ impl Shard {
         }
     }
 
-    /// The message at hand says itself by which span it comes.
-    pub(crate) fn trace_adopted(
-        &mut self,
-        client: Option<&str>,
-        kind: &str,
-        parent: impl FnOnce() -> Option<TraceContext>,
-        cx: &Cx<'_>,
-    ) {
-        if self.tracer.samples()
-            && let Some(parent) = parent()
-        {
-            self.tracer.adopt(client, kind, parent, cx.now.mono);
-        }
-    }
-
     /// The operation at hand has got further. `detail` says where to or with what.
     pub(crate) fn trace_step(&mut self, to: Step, detail: Option<&str>, cx: &Cx<'_>) {
         let Shard { tracer, herald, .. } = self;
@@ -218,5 +203,6 @@ impl Shard {
 
 /// By which span a request comes.
 pub(crate) fn context_of(head: &Head<'_>) -> Option<TraceContext> {
-    TraceContext::parse(head.header(TRACEPARENT), head.header(TRACESTATE))
+    let parent = head.header(TRACEPARENT)?;
+    TraceContext::parse(Some(parent), head.header(TRACESTATE))
 }

@@ -65,10 +65,12 @@ impl Shard {
                 return self.answer_error(from.outlet, era, id, &refusal, cx);
             }
         };
-        if let Some(parent) = read.meta.traceparent {
-            let context = || context_of(parent, read.meta.tracestate);
+        if let Some(parent) = read.meta.traceparent
+            && self.tracer.samples()
+            && let Some(context) = context_of(parent, read.meta.tracestate)
+        {
             let asker = self.asker_name(from.asker).map(Box::<str>::from);
-            self.trace_adopted(asker.as_deref(), name, context, cx);
+            self.tracer.adopt(asker.as_deref(), name, context, cx.now.mono);
         }
         if let (Method::ToolsCall | Method::PromptsGet, Some(params)) = (method, params) {
             self.report_params(name, params, cx);

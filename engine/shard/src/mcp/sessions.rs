@@ -136,6 +136,9 @@ impl Shard {
     }
 
     fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
+        for leg in self.mcp.calls.get(call)?.work.legs() {
+            self.trace_asked_of(leg, || Some("cancelled".into()), cx);
+        }
         let ended = self.end_call(call)?;
         self.tracer.close(Some("cancelled"), cx.now.mono);
         for leg in ended.work.legs() {

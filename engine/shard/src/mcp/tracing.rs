@@ -4,7 +4,7 @@ use weir_ring::token::Token;
 
 use crate::mcp::call::Serves;
 use crate::operation::Traced;
-use crate::span::TraceContext;
+use crate::span::{Told, TraceContext};
 use crate::turn::{Cx, Shard};
 use crate::upstream::UpstreamId;
 use crate::vsm::Step;
@@ -41,10 +41,11 @@ impl Shard {
     ) {
         let Some(held) = self.mcp.legs.get_mut(leg) else { return };
         let Some(upward) = held.upward.take() else { return };
-        let (serves, server) = (held.serves, held.server);
+        let (serves, server, method) = (held.serves, held.server, held.method.name());
         let Some(mut traced) = self.traced_mut(serves).and_then(Option::take) else { return };
-        let name: Box<str> = self.server_name(server).into();
-        self.tracer.asked(&mut traced, upward, (&name, error().as_deref()), cx.now.mono);
+        let (name, error): (Box<str>, _) = (self.server_name(server).into(), error());
+        let told = Told { kind: method.unwrap_or_default(), detail: Some(&name), error: error.as_deref(), ..Told::default() };
+        self.tracer.asked(&mut traced, upward, told, cx.now.mono);
         if let Some(place) = self.traced_mut(serves) {
             *place = Some(traced);
         }

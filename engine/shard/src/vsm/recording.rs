@@ -26,6 +26,12 @@ impl Tracer {
         self.sampler.set_rate(rate);
     }
 
+    /// The trace that the message at hand is part of, if it is sampled.
+    pub(crate) fn trace_id(&self) -> Option<Box<str>> {
+        let journey = self.at_hand()?.journey.as_ref()?;
+        Some(journey.trace().to_string().into())
+    }
+
     /// A message has come that another shard may be home to: it is at hand if it is sampled. It is no operation yet.
     pub(crate) fn sample(
         &mut self,
@@ -128,17 +134,10 @@ impl Tracer {
         context
     }
 
-    /// A server has answered what was asked for `traced`, or has not, for the reason `error`.
-    pub(crate) fn asked(
-        &mut self,
-        traced: &mut Traced,
-        upward: Upward,
-        (server, error): (&str, Option<&str>),
-        now: Instant,
-    ) {
-        let Traced { journey: Some(journey), client, kind, .. } = traced else { return };
-        let told = Told { client, kind, detail: Some(server), error };
-        self.recorder.note(journey, upward.span, upward.until(now), told);
+    /// A server has answered what was asked for `traced`, or has not.
+    pub(crate) fn asked(&mut self, traced: &mut Traced, upward: Upward, told: Told<'_>, now: Instant) {
+        let Traced { journey: Some(journey), client, .. } = traced else { return };
+        self.recorder.note(journey, upward.span, upward.until(now), Told { client, ..told });
         journey.resume(now);
     }
 

@@ -139,3 +139,53 @@ fn number(key: &str, value: i64) -> KeyValue {
 fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use weir_shard::span::TraceContext;
+
+    use super::*;
+
+    /// A span of the specification's example.
+    pub(in crate::control::telemetry) fn span(stage: Stage) -> Span {
+        let text = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let context = TraceContext::parse(Some(text), Some("a=b")).expect("valid");
+        Span {
+            trace: context.parent.trace,
+            id: context.parent.span,
+            parent: Some(context.parent.span),
+            state: context.state,
+            stage,
+            begun: Instant(1_000),
+            ended: Instant(3_000),
+            client: Some("u1".into()),
+            kind: "é".repeat(200).into(),
+            detail: None,
+            error: Some("the server x does not answer".into()),
+        }
+    }
+
+    #[test]
+    fn a_span_says_what_it_is() {
+        let anchor = Anchor { mono: Instant(5_000), unix_nanos: 1_750_000_000_000_005_000 };
+        let it = exported(3, span(Stage::Accept), anchor);
+        assert_eq!((it.trace_id.len(), &*it.span_id), (16, &[0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31][..]));
+        let times = (it.start_time_unix_nano, it.end_time_unix_nano);
+        assert_eq!(times, (1_750_000_000_000_001_000, 1_750_000_000_000_003_000));
+        assert_eq!((&*it.name, it.kind, it.flags), ("accept", SpanKind::Server as i32, 0x301));
+        let found: Vec<&str> = it.attributes.iter().map(|pair| &*pair.key).collect();
+        assert_eq!(found, ["weir.message.type", "weir.shard", "weir.client", "error.type"]);
+        assert_eq!(it.attributes[0], text("weir.message.type", &"é".repeat(128)));
+        assert_eq!(it.attributes[3], text("error.type", "_OTHER"));
+        assert_eq!(it.status.map(|status| status.message).as_deref(), Some("the server x does not answer"));
+        assert_eq!(exported(3, span(Stage::Route), anchor).flags, 0x101);
+    }
+
+    #[test]
+    fn a_partial_success_is_read() {
+        assert_eq!(rejected(b""), (0, String::new()));
+        assert_eq!(rejected(b"\xff\xff"), (0, String::new()));
+        // partial_success { rejected_spans: 2, error_message: "no" }
+        assert_eq!(rejected(b"\x0a\x06\x08\x02\x12\x02no"), (2, "no".to_owned()));
+    }
+}

@@ -125,3 +125,47 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use weir_shard::span::Stage;
+
+    use super::*;
+    use crate::control::telemetry::otlp::tests::span;
+
+    fn spans(count: usize) -> Vec<Span> {
+        vec![span(Stage::Accept); count]
+    }
+
+    #[test]
+    fn what_does_not_fit_is_counted() {
+        let queue = Queue::default();
+        queue.put(0, spans(SPANS_MAX - 1), 2);
+        queue.put(1, spans(5), 0);
+        let figures = Figures { waiting: SPANS_MAX as u64, dropped: 2 + 4, ..Figures::default() };
+        assert_eq!(queue.figures(), figures);
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_full_or_the_last() {
+        let queue = Queue::default();
+        queue.put(0, spans(5), 0);
+        assert_eq!(queue.take(4).await.len(), 4);
+        let rest = async {
+            let rest = queue.take(4).await.len();
+            queue.sent(3, 2);
+            rest
+        };
+        assert_eq!(tokio::join!(queue.finish(), rest).1, 1);
+        assert_eq!(queue.figures(), Figures { exported: 3, failed: 2, ..Figures::default() });
+    }
+
+    #[tokio::test]
+    async fn an_end_waits_for_no_collector_that_takes_nothing() {
+        let queue = Queue::default();
+        queue.put(0, spans(5), 0);
+        assert!(queue.set_failing(true) && !queue.set_failing(true));
+        queue.finish().await;
+        assert_eq!(queue.take(10).await.len(), 5, "and no span waits for another");
+    }
+}
