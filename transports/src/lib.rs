@@ -14,4 +14,5 @@ pub mod mcp;
 pub mod phoenix;
 pub mod proxy;
 pub mod sse;
+pub mod trace_context;
 pub mod websocket;

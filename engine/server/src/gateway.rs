@@ -20,7 +20,7 @@ use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Alerts, Files, Handler, Server, Settings, Webhook};
+use crate::config::{Alerts, Collector, Files, Handler, Server, Settings, Webhook};
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
@@ -28,6 +28,7 @@ use crate::control::{self, Control, End, Guard, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
+use crate::logging::Limit;
 use crate::ports::Port;
 use crate::recovery;
 use crate::start_error::StartError;
@@ -111,6 +112,7 @@ impl Gateway {
             public_key_refresh: settings.public_key_refresh(),
             audit: audit(settings.audit_file.as_deref())?,
             sink: sink(settings.sink.as_deref())?,
+            collector: settings.tracing.collector(),
             webhooks: settings.webhooks.clone(),
             handlers: settings.handlers.clone(),
             revocations,
@@ -124,9 +126,9 @@ impl Gateway {
         Ok(Gateway { addresses, cores, connections_per_shard, memory_budget, control, data_dir })
     }
 
-    /// Serves the admin port, on the calling thread, until the gateway ends.
-    pub(crate) fn run(self) -> End {
-        let end = control::run(self.control, self.memory_budget);
+    /// Serves the admin port, on the calling thread, until the gateway ends. What is left out of the log is said.
+    pub(crate) fn run(self, log: Arc<Limit>) -> End {
+        let end = control::run(self.control, self.memory_budget, log);
         // Data threads that are left may still write: the folder is free when the process is gone.
         mem::forget(self.data_dir);
         end
@@ -163,6 +165,7 @@ struct Office {
     public_key_refresh: Duration,
     audit: Audit,
     sink: Option<Sink>,
+    collector: Option<Collector>,
     webhooks: Vec<Webhook>,
     handlers: Vec<Handler>,
     revocations: Revocations,
@@ -269,6 +272,7 @@ fn start_threads(
         public_key_refresh: office.public_key_refresh,
         audit: office.audit,
         sink: office.sink,
+        collector: office.collector,
         webhooks: office.webhooks,
         handlers: office.handlers,
         revocations: office.revocations,

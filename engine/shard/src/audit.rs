@@ -47,6 +47,9 @@ pub struct Record {
     /// The type of the message it is about.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub kind: Option<Box<str>>,
+    /// The trace that this is part of, if it is sampled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trace_id: Option<Box<str>>,
 }
 
 /// What a record is about.
@@ -90,6 +93,7 @@ impl Record {
             reason: None,
             detail: None,
             kind: None,
+            trace_id: None,
         }
     }
 }

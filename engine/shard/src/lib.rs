@@ -34,6 +34,7 @@ mod route;
 mod seal;
 mod session;
 pub mod slots;
+pub mod span;
 pub mod stream;
 pub mod timers;
 pub mod tls;

@@ -19,6 +19,7 @@ mod rules;
 mod secret;
 mod security;
 mod switches;
+mod tracing;
 mod turn;
 
 use std::time::Duration;
@@ -43,6 +44,7 @@ pub use self::rules::{Effect, Injection, Matchers, Rule, RuleSet, Rules};
 pub use self::secret::Secret;
 pub use self::security::{Audit, Subject, Suspicion};
 pub use self::switches::{Debugging, Switches};
+pub use self::tracing::Tracing;
 pub use self::turn::Turn;
 
 /// Fewer free slots than this, and newcomers are answered 503 while accepting pauses.
@@ -134,6 +136,8 @@ pub struct Config {
     pub events: bool,
     /// What the log is told for those who look for a fault. Default nothing.
     pub debug: Debugging,
+    /// Which messages spans are recorded of.
+    pub tracing: Tracing,
     /// Which web pages may talk to the gateway.
     pub browser: Browser,
     /// What the gateway is to OAuth.
@@ -321,6 +325,7 @@ impl Default for Config {
             handlers: Box::default(),
             events: true,
             debug: Debugging::default(),
+            tracing: Tracing::default(),
             timed_turns: 1_021,
             browser: Browser::default(),
             resource: Resource::default(),

@@ -24,6 +24,7 @@ use crate::policy::blacklist::Change;
 use crate::policy::rules::{RuleCount, Rules};
 pub use crate::policy::{Source, Whence};
 pub use crate::reply_to::{PushRef, ReplyTo};
+use crate::span::{Span, TraceContext};
 use crate::stream::Position;
 use crate::tls::Credentials;
 pub use crate::upstream::{Fetched, TokenCame, TokenWanted};
@@ -103,6 +104,10 @@ pub enum Mail {
     Handle(Box<Errand>),
     /// What the handler of a push answered, a JSON object, or why it did not.
     Handled { connection: Token, push: Box<PushRef>, outcome: Result<Box<str>, Error> },
+    /// Spans that a shard has recorded, and how many more it has left out; sent to the control thread.
+    Spans { from: Member, spans: Vec<Span>, dropped: u64 },
+    /// From now on this part of the messages that begin a trace is sampled, 0 to 1.
+    Sampling(f64),
     /// A client is to be traced for so long; zero: not any more.
     Trace { client: Box<str>, time: Duration },
     /// What is on from now on.
@@ -140,6 +145,8 @@ pub struct Errand {
     pub handler: u16,
     /// What the handler is sent.
     pub body: Box<RawValue>,
+    /// The span that it is asked in, if the push is sampled.
+    pub trace: Option<TraceContext>,
 }
 
 /// A join of a topic: the connection and which of its joins.

@@ -30,6 +30,8 @@ pub(crate) struct Mailbox {
     pub(crate) routing: Option<Box<Routing>>,
     /// What is kept of a client that acknowledges; nothing of most.
     pub(crate) ledger: Option<Box<Ledger>>,
+    /// Some of its messages are traced.
+    pub(crate) traced: bool,
 }
 
 impl LaneStream {
@@ -41,7 +43,13 @@ impl LaneStream {
 impl Mailbox {
     /// The empty mailbox of a new life.
     pub(crate) const fn new(epoch: Epoch) -> Mailbox {
-        Mailbox { epoch, lanes: Lanes::new(LaneStream::new(epoch)), routing: None, ledger: None }
+        Mailbox {
+            epoch,
+            lanes: Lanes::new(LaneStream::new(epoch)),
+            routing: None,
+            ledger: None,
+            traced: false,
+        }
     }
 
     /// A lane, if it was ever used.

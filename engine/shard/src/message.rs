@@ -10,6 +10,7 @@ use weir_transports::json;
 use crate::error::Error;
 use crate::idempotency::{Key, Scope};
 use crate::lane::Lane;
+use crate::span::{TraceContext, TraceLink};
 use crate::stream::Position;
 use weir_ring::time::Wall;
 use weir_ring::token::{Member, Token};
@@ -68,6 +69,8 @@ pub struct ClientPublish {
     pub wait: Option<Duration>,
     /// It is published once under this key.
     pub key: Option<Box<Key>>,
+    /// The trace that it is part of.
+    pub trace: TraceLink,
 }
 
 /// A message for all of a topic.
@@ -79,6 +82,8 @@ pub struct TopicPublish {
     pub content: TopicContent,
     /// It is published once under this key.
     pub key: Option<Box<Key>>,
+    /// The trace that it is part of.
+    pub trace: TraceLink,
 }
 
 /// A backend's envelope, or a client's own event.
@@ -153,6 +158,8 @@ struct Body<'a> {
     idempotency_key: Option<String>,
     client: Option<String>,
     topic: Option<String>,
+    traceparent: Option<String>,
+    tracestate: Option<String>,
 }
 
 /// A parsed publish.
@@ -189,6 +196,17 @@ impl Publish {
         matches!(self, Publish::Client(publish) if publish.wait.is_some())
     }
 
+    /// Whom it is for, if that is one client, its type, and its trace.
+    pub(crate) fn told(&mut self) -> (&str, &str, &mut TraceLink) {
+        match self {
+            Publish::Client(publish) => (&publish.client, &publish.kind, &mut publish.trace),
+            Publish::Topic(publish) => {
+                let TopicPublish { content, trace, .. } = &mut **publish;
+                ("", content.kind(), trace)
+            }
+        }
+    }
+
     /// Reads one publish; `header` is what the request's `Idempotency-Key` says.
     ///
     /// # Errors
@@ -205,14 +223,19 @@ impl Publish {
         let kind = kind.into_boxed_str();
         let data = data.to_owned();
         let key = one_key(header, body.idempotency_key.as_deref())?;
+        let context = TraceContext::parse(body.traceparent.as_deref(), body.tracestate.as_deref());
+        let trace = context.map_or(TraceLink::None, |context| TraceLink::Parent(Box::new(context)));
         match (client, topic) {
             (Some(client), None) => {
                 crate::route::check_client_id(&client)?;
                 let (client, target, lane) = (client.into_boxed_str(), body.transport, body.priority);
                 let ttl_ms = body.ttl_ms.unwrap_or(0);
                 let wait = wait(receiver, body.timeout_ms)?;
-                let mut publish = ClientPublish { client, kind, data, target, lane, ttl_ms, wait, key: None };
-                publish.key = key.map(|text| publish.key(text)).transpose()?;
+                let key_text = key;
+                let key = None;
+                let mut publish =
+                    ClientPublish { client, kind, data, target, lane, ttl_ms, wait, key, trace };
+                publish.key = key_text.map(|text| publish.key(text)).transpose()?;
                 Ok(Publish::Client(Box::new(publish)))
             }
             (None, Some(_))
@@ -225,7 +248,7 @@ impl Publish {
                 let key = key.map(|text| Key::new(Scope::Topic(&topic), text, parts)).transpose()?;
                 let content = TopicContent::Message { kind, data };
                 let (topic, key) = (topic.into_boxed_str(), key.map(Box::new));
-                Ok(Publish::Topic(Box::new(TopicPublish { topic, content, key })))
+                Ok(Publish::Topic(Box::new(TopicPublish { topic, content, key, trace })))
             }
             (None, Some(_)) => Err(Error::malformed("topics are named topic:NAME or room:NAME")),
             _ => Err(Error::malformed("a line names exactly one of client and topic")),
@@ -242,6 +265,16 @@ fn wait(receiver: Receiver<'_>, timeout_ms: Option<u32>) -> Result<Option<Durati
         }
         (Receiver::Client(_), Some(_)) => Err(Error::malformed("timeout_ms is 1 to 300000")),
         _ => Err(Error::malformed("timeout_ms is not for batches: publish to the client's own path")),
+    }
+}
+
+impl TopicContent {
+    /// What the application calls it.
+    pub(crate) fn kind(&self) -> &str {
+        match self {
+            TopicContent::Message { kind, .. } => kind,
+            TopicContent::Event { event, .. } | TopicContent::Binary { event, .. } => event,
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::span::Journey;
+
 /// Bits of the number that is the shard's own.
 const COUNT_BITS: u32 = 48;
 
@@ -28,13 +30,15 @@ impl serde::Serialize for Operation {
     }
 }
 
-/// An operation whose steps are told.
+/// An operation whose steps are told, or recorded as spans.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Traced {
-    /// Whose message it is, or is for.
+    /// Whose message it is, or is for; empty if that has no name.
     pub client: Box<str>,
-    /// Which operation.
-    pub operation: Operation,
-    /// The message's type, or its method.
+    /// Which operation, if its steps are told.
+    pub told: Option<Operation>,
+    /// The message's type, or its method, cut short.
     pub kind: Box<str>,
+    /// If spans of it are recorded.
+    pub journey: Option<Box<Journey>>,
 }

@@ -129,7 +129,7 @@ pub struct Shard {
     pub(crate) herald: Herald,
     /// What is refused for want of room.
     pub(crate) control: Control,
-    /// Clients whose messages are followed.
+    /// Messages that are followed or sampled.
     pub(crate) tracer: Tracer,
     /// What is on.
     pub(crate) switches: Switches,
@@ -225,7 +225,7 @@ impl Shard {
             herald: Herald::new(config.events),
             switches: Switches::of(&config),
             control: Control::default(),
-            tracer: Tracer::new(me.0, seed),
+            tracer: Tracer::new(me.0, &config.tracing, seed),
             rules: Rules::new(&config.rules, &config.auth.roles, seed),
             blacklist: Blacklist::with(&config.blacklist, seed),
             suspicion: Suspicion::new(seed),
@@ -424,6 +424,7 @@ impl Shard {
         self.timed(Feature::NetworkLimits, cx, Shard::tell_addresses);
         self.timed(Feature::Audit, cx, Shard::tell_audit);
         self.timed(Feature::Events, cx, Shard::tell_events);
+        self.tell_spans(cx);
         self.timed(Feature::Durability, cx, Shard::commit);
     }
 
@@ -462,7 +463,8 @@ impl Shard {
         let timer = timer.unwrap_or_else(|| now.plus(SWEEP_INTERVAL));
         let log = self.journal.as_ref().and_then(|journal| journal.due()).map(|due| due.max(now));
         let events = self.herald.due(&self.stats, now);
-        [self.draining, log, events].into_iter().flatten().fold(timer, Instant::min)
+        let spans = self.tracer.due(now);
+        [self.draining, log, events, spans].into_iter().flatten().fold(timer, Instant::min)
     }
 
     /// Sends a letter. Letters to itself are read in the same turn.

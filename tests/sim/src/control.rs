@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use weir_ring::token::Member;
 use weir_shard::mail::{Answer, Mail};
+use weir_shard::span::{Span, Stage as Part};
 use weir_shard::vsm::{Event, Fact, Step};
 
 use crate::client::body::client_name;
@@ -83,6 +84,8 @@ pub struct Heard {
     incomplete: BTreeSet<Member>,
     /// Operations under way, of traced clients.
     operations: BTreeMap<String, Step>,
+    /// Sampled messages whose arrival was written down.
+    arrived: BTreeSet<[u8; 16]>,
 }
 
 /// Every so many questions of the control thread another client is traced.
@@ -108,6 +111,20 @@ impl Heard {
             return Some(format!("shard {} tells {} events at once", from.0, facts.len()));
         }
         facts.iter().find_map(|fact| self.event(from, &fact.event))
+    }
+
+    /// Takes what was recorded of messages, and says what is wrong with it. Nobody here says that he records a trace, so each
+    /// has one message, which arrives once.
+    pub fn spans(&mut self, from: Member, spans: &[Span], dropped: u64) -> Option<String> {
+        if spans.is_empty() && dropped == 0 {
+            return Some(format!("shard {} has recorded nothing and says so", from.0));
+        }
+        spans.iter().find_map(|span| {
+            let root = span.stage == Part::Accept;
+            let again = root && !self.arrived.insert(span.trace.to_bytes());
+            let wrong = again || root == span.parent.is_some() || span.begun > span.ended;
+            wrong.then(|| format!("shard {} records {span:?}", from.0))
+        })
     }
 
     /// The process is gone, and with it what was under way.

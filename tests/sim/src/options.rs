@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use weir_shard::limits::{
     Backpressure, Breaker, Config, Control, Delivery, Durability, Http, Network, Outbox, Rate, Sse,
-    Suspicion, Turn, WebSocket,
+    Suspicion, Tracing, Turn, WebSocket,
 };
 
 use crate::disaster::{self, Disaster};
@@ -170,6 +170,8 @@ impl Options {
         let disk = rng.chance(600).then(|| Habits::draw(rng));
         config.durability = disk.as_ref().map(|_| durability(rng, roomy));
         config.turn = turn(rng);
+        // Without a draw: runs that record nothing are as they were.
+        config.tracing = Tracing { on: turns.is_multiple_of(4), rate: 0.5 };
         cast.batches = strength(rng, 500, 500);
         Options { config, roomy, turns, disasters, disk, drains, hosts, weather, cast, mcp }
     }

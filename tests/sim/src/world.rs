@@ -301,6 +301,12 @@ impl<G: Gateway> World<G> {
             let (ask, answer) = match mail {
                 Mail::Answer { ask, answer } => (ask, answer),
                 Mail::Signal(_) | Mail::Audience { .. } => continue,
+                Mail::Spans { from, spans, dropped } => {
+                    if let Some(wrong) = stage.heard.spans(from, &spans, dropped) {
+                        stage.history.contract(wrong);
+                    }
+                    continue;
+                }
                 Mail::Events { from, facts } => {
                     if let Some(wrong) = stage.heard.take(from, &facts) {
                         stage.history.contract(wrong);

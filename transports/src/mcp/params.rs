@@ -65,6 +65,8 @@ pub struct Meta<'a> {
     pub subscription_id: Option<&'a str>,
     /// String: W3C Trace Context.
     pub traceparent: Option<&'a str>,
+    /// String: W3C Trace Context.
+    pub tracestate: Option<&'a str>,
 }
 
 /// What a `subscriptions/listen` asks for, or what is granted of it.
@@ -203,6 +205,7 @@ impl<'a> Meta<'a> {
             key::LOG_LEVEL => (key::LOG_LEVEL, Type::String, &mut self.log_level),
             key::SUBSCRIPTION_ID => (key::SUBSCRIPTION_ID, Type::Id, &mut self.subscription_id),
             "traceparent" => ("traceparent", Type::String, &mut self.traceparent),
+            "tracestate" => ("tracestate", Type::String, &mut self.tracestate),
             _ => return None,
         })
     }

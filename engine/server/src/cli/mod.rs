@@ -10,12 +10,11 @@ mod token;
 mod trace;
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use crate::config::{self, ConfigError, Flag, Settings};
 use crate::tls::{self, Loaded, TlsError};
@@ -126,10 +125,7 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let environment = environment();
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
-        Command::Serve(options) => {
-            start_log();
-            serve::run(&options, &environment)
-        }
+        Command::Serve(options) => serve::run(&options, &environment),
         Command::CheckConfig(options) => {
             options.settings(&environment).and_then(|settings| credentials(&settings)).map(|loaded| {
                 loaded.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
@@ -225,10 +221,4 @@ fn environment() -> Vec<(String, String)> {
 fn say(line: &str) {
     let mut output = io::stdout().lock();
     let _ = writeln!(output, "{line}").and_then(|()| output.flush());
-}
-
-fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let ansi = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(ansi).init();
 }

@@ -9,6 +9,7 @@ use super::{Failure, Serve, say};
 use crate::config;
 use crate::control::End;
 use crate::gateway::Gateway;
+use crate::logging;
 use crate::tls::Loaded;
 
 /// Runs the gateway until it ends.
@@ -17,6 +18,7 @@ use crate::tls::Loaded;
 /// It could not be started, or broke.
 pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<ExitCode, Failure> {
     let settings = options.settings(environment)?;
+    let limit = logging::start(settings.log);
     for variable in config::without_effect(environment) {
         warn!("the environment variable {variable} is no setting of this version and has no effect");
     }
@@ -32,7 +34,7 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
         warn!("this kernel does not say who connects: limits of network addresses need Linux 6.7 or later");
     }
     info!(connections_per_shard = gateway.connections_per_shard, tls = secure, "ready");
-    match gateway.run() {
+    match gateway.run(limit) {
         End::Drained => Ok(ExitCode::SUCCESS),
         End::Forced => Ok(ExitCode::from(130)),
         End::Panicked => Err(Failure::Panicked),

@@ -53,7 +53,8 @@ fn line(event: &Value) -> String {
     let data = &event["data"];
     let (time, step) = (text(&event["timestamp"]), text(&event["event"]));
     let (operation, kind, detail) = (text(&data["operation"]), text(&data["type"]), text(&data["detail"]));
-    format!("{time}  {operation}  {step:<12}  {kind}  {detail}").trim_end().to_owned()
+    let trace = data["trace_id"].as_str().map(|trace| format!("  trace {trace}")).unwrap_or_default();
+    format!("{time}  {operation}  {step:<12}  {kind}  {detail}{trace}").trim_end().to_owned()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub(super) use self::table::{KEYS, METHOD_KEYS, UPSTREAM_KEYS, UPSTREAM_SECTIONS
 use super::auth;
 use super::problem::Fault;
 use super::settings::{NEVER, Settings};
+use super::tracing::Endpoint;
 use super::value::{
     Value, algorithms, cores, duration, hosts, networks, origins, payload_keys, subjects, texts, tokens,
 };
@@ -43,6 +44,10 @@ pub(super) enum Kind {
     },
     /// Above 0 and up to 1.
     Part(fn(&mut Settings, f64)),
+    /// From 0 to 1.
+    Probability(fn(&mut Settings, f64)),
+    /// Where spans are taken; "" is nowhere.
+    Endpoint(fn(&mut Settings, Option<Endpoint>)),
     Address(fn(&mut Settings, IpAddr)),
     /// An address with a port; "" is none.
     Socket(fn(&mut Settings, Option<SocketAddr>)),
@@ -109,6 +114,10 @@ impl Key {
             },
             (Kind::Part(set), Value::Fraction(part)) if *part > 0.0 && *part <= 1.0 => set(settings, *part),
             (Kind::Part(set), Value::Number(1)) => set(settings, 1.0),
+            (Kind::Probability(set), Value::Fraction(part)) if (0.0..=1.0).contains(part) => {
+                set(settings, *part)
+            }
+            (Kind::Probability(set), Value::Number(part @ 0..=1)) => set(settings, *part as f64),
             (Kind::Address(set), Value::Text(text)) => match text.parse() {
                 Ok(address) => set(settings, address),
                 Err(_) => return Err(self.refuses(value)),
@@ -212,6 +221,13 @@ impl Key {
     fn set_of_rules(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
         match (&self.kind, &value) {
             (Kind::File(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
+            (Kind::Endpoint(set), Value::Text(url)) => match Endpoint::parse(url) {
+                _ if url.is_empty() => set(settings, None),
+                Ok(endpoint) => set(settings, Some(endpoint)),
+                // A user's password may stand there.
+                Err(_) if url.contains('@') => return Err(self.refuses(Value::Hidden { bytes: url.len() })),
+                Err(_) => return Err(self.refuses(value)),
+            },
             (Kind::Subjects(set), value) => match subjects(value) {
                 Some(subjects) => set(settings, subjects),
                 None => return Err(self.refuses(value.clone())),
@@ -234,7 +250,8 @@ impl Key {
             | Kind::Secret { .. }
             | Kind::PublicKey(_)
             | Kind::PayloadKeys { .. }
-            | Kind::KeyUrl(_) => Value::Text(text.to_owned()),
+            | Kind::KeyUrl(_)
+            | Kind::Endpoint(_) => Value::Text(text.to_owned()),
             _ => Value::of_text(text),
         }
     }

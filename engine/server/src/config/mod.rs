@@ -15,6 +15,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod tracing;
 mod upstream;
 mod url;
 mod value;
@@ -30,6 +31,7 @@ pub(crate) use self::settings::{Server, Settings};
 #[cfg(test)]
 pub(crate) use self::tls::Pair;
 pub(crate) use self::tls::{ClientAuth, Files, Tls, UpstreamTls};
+pub(crate) use self::tracing::{Collector, Format, Log};
 pub(crate) use self::upstream::Command;
 pub(crate) use self::value::duration;
 

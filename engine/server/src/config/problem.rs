@@ -73,6 +73,11 @@ impl Kind {
             Kind::Switch(_) => "true or false".into(),
             Kind::Number { min, max, .. } => format!("a whole number from {min} to {max}"),
             Kind::Part(_) => "a number above 0 and up to 1".into(),
+            Kind::Probability(_) => "a number from 0 to 1".into(),
+            Kind::Endpoint(_) => "a URL such as \"http://127.0.0.1:4318\", without user, where OTLP is spoken over HTTP \
+                                  (4317 is the port of OTLP over gRPC, which Weir does not speak; the same collector takes \
+                                  OTLP over HTTP at 4318), or \"\" for none"
+                .into(),
             Kind::Time { min, max, off, .. } => {
                 let off = if *off { ", or \"0s\" to switch it off" } else { "" };
                 format!(

@@ -15,6 +15,7 @@ use super::methods::Method;
 use super::problem::ConfigError;
 use super::rules;
 use super::tls::{Files, Tls};
+use super::tracing::{Log, Tracing};
 use super::upstream::{Command, Upstream};
 
 /// Room for the head, the envelope and a few control frames beside the largest message.
@@ -46,6 +47,10 @@ pub(crate) struct Settings {
     pub(crate) alerts: Alerts,
     /// Where the bus is written to. None: nowhere.
     pub(crate) sink: Option<PathBuf>,
+    /// Where spans go.
+    pub(crate) tracing: Tracing,
+    /// How the log is written.
+    pub(crate) log: Log,
     /// Who is told over HTTP what is said on the bus.
     pub(crate) webhooks: Vec<Webhook>,
     /// Who answers over HTTP what clients push.
@@ -122,6 +127,8 @@ impl Default for Settings {
             rules_file: None,
             alerts: Alerts::default(),
             sink: None,
+            tracing: Tracing { batch_size: 100, ..Tracing::default() },
+            log: Log::default(),
             webhooks: Vec::new(),
             handlers: Vec::new(),
             encryption: Encryption::default(),
@@ -159,6 +166,7 @@ impl Settings {
         let each = |total: usize| total.div_ceil(usize::from(shards));
         config.delivery.dead_messages_max = each(config.delivery.dead_messages_max);
         config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
+        config.tracing.on = self.tracing.collector().is_some();
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.auth = self.auth();
         self.encryption.apply(&mut config);
@@ -267,6 +275,7 @@ impl Settings {
         }
         found.extend(self.auth.contradictions());
         found.extend(self.encryption.contradictions());
+        found.extend(self.tracing.contradictions());
         found.extend(self.inverted());
         found.extend(self.crowded());
         found.extend(self.tls.contradictions());

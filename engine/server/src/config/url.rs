@@ -40,30 +40,35 @@ pub(super) fn is_url(text: &str) -> bool {
 
 /// The parts of a URL that are used.
 #[derive(Debug, PartialEq, Eq)]
-struct Url<'a> {
+pub(super) struct Url<'a> {
     /// TLS is spoken.
-    secure: bool,
+    pub(super) secure: bool,
     /// As in a `Host` header, without port.
-    host: &'a str,
-    port: u16,
+    pub(super) host: &'a str,
+    /// That of the scheme if it says none.
+    pub(super) port: u16,
+    /// It says one.
+    pub(super) has_port: bool,
     /// Path and query.
-    path: &'a str,
+    pub(super) path: &'a str,
 }
 
 impl<'a> Url<'a> {
-    fn parse(text: &'a str) -> Option<Url<'a>> {
+    pub(super) fn parse(text: &'a str) -> Option<Url<'a>> {
         let (scheme, rest) = text.split_once("://")?;
         let secure = scheme.eq_ignore_ascii_case("https");
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let bracket = authority.find(']').map_or(0, |end| end + 1);
-        let (host, port) = match authority[bracket..].find(':') {
-            Some(colon) => (&authority[..bracket + colon], authority[bracket + colon + 1..].parse().ok()?),
+        let colon = authority[bracket..].find(':').map(|colon| bracket + colon);
+        let (host, port) = match colon {
+            Some(colon) => (&authority[..colon], authority[colon + 1..].parse().ok()?),
             None => (authority, if secure { HTTPS_PORT } else { HTTP_PORT }),
         };
         let visible = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
         let http = secure || scheme.eq_ignore_ascii_case("http");
         let right = http && is_host(host) && port != 0 && visible;
-        right.then_some(Url { secure, host, port, path: if path.is_empty() { "/" } else { path } })
+        let path = if path.is_empty() { "/" } else { path };
+        right.then_some(Url { secure, host, port, has_port: colon.is_some(), path })
     }
 
     /// The value of the `Host` header.

@@ -29,6 +29,7 @@ use super::mailbox::{Mailbox, NoAnswer};
 use super::profile::{self, Profiles};
 use super::revocations::{Revocations, Unrevoked};
 use super::rules::Rulebook;
+use super::telemetry::{self, Telemetry};
 use super::{dlq, metrics, pages, regulation, rules, tokens};
 
 /// What the endpoints work with.
@@ -56,6 +57,7 @@ pub(super) struct Insight {
     pub(super) features: Features,
     /// Where CPU time goes.
     pub(super) profiles: Profiles,
+    pub(super) telemetry: Telemetry,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -176,6 +178,11 @@ impl Admin {
         &self.insight.rules
     }
 
+    /// Where spans go.
+    pub(super) fn telemetry(&self) -> &Telemetry {
+        &self.insight.telemetry
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
@@ -200,6 +207,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(profile::router())
         .merge(regulation::router())
         .merge(rules::router())
+        .merge(telemetry::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -232,6 +240,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
             "/mcp/admin/ring": "which shard is home to how many",
             "/mcp/admin/rules": "what may be sent and asked for, and how often it was refused; POST /reload reads the file again",
+            "/mcp/admin/sampling": "which part of the messages spans are recorded of, and what becomes of these; PUT {rate}",
             "/mcp/admin/webhooks": "what has become of what webhooks were to be told",
             "/debug/pprof/profile": "where CPU time goes, as a flame graph; ?seconds=",
             "/mcp/admin/token": "POST: makes an access token",

@@ -42,6 +42,13 @@ struct Desk {
     failing: bool,
 }
 
+/// A push that was not answered.
+struct Failed {
+    why: Untaken,
+    /// The trace that it is part of, if it is sampled.
+    trace_id: Option<String>,
+}
+
 impl Handlers {
     pub(super) fn new(handlers: Vec<Handler>, mailbox: Mailbox) -> Handlers {
         let desk = |handler: Handler| {
@@ -87,17 +94,18 @@ impl Desk {
     }
 
     /// Posts a push on a thread that may wait.
-    fn begin(&self, errand: Errand, permit: OwnedSemaphorePermit, ended: Sender<Result<(), Untaken>>) {
+    fn begin(&self, errand: Errand, permit: OwnedSemaphorePermit, ended: Sender<Result<(), Failed>>) {
         let (hook, agent, mailbox) = (self.hook.clone(), self.agent.clone(), self.mailbox.clone());
         tokio::spawn(async move {
-            let body = errand.body.clone();
-            let asked = task::spawn_blocking(move || post(&agent, &hook, body.get().as_bytes(), &[]));
+            let trace_id = errand.trace.as_ref().map(|trace| trace.parent.trace.to_string());
+            let (body, headers) = (errand.body.clone(), trace_headers(&errand));
+            let asked = task::spawn_blocking(move || post(&agent, &hook, body.get().as_bytes(), &headers));
             // It fails only when the runtime ends.
             let Ok(answered) = asked.await else { return };
             drop(permit);
             let (outcome, result) = match answered {
                 Ok(body) => (reply(&body), Ok(())),
-                Err(why) => (Err(Error::handler()), Err(why)),
+                Err(why) => (Err(Error::handler()), Err(Failed { why, trace_id })),
             };
             answer(&mailbox, errand, outcome).await;
             let _ = ended.try_send(result);
@@ -105,11 +113,11 @@ impl Desk {
     }
 
     /// Says the first failure, and the end of all.
-    fn note(&mut self, result: Result<(), Untaken>) {
+    fn note(&mut self, result: Result<(), Failed>) {
         let name = &*self.hook.name;
         match result {
-            Err(why) if !std::mem::replace(&mut self.failing, true) => {
-                warn!(handler = name, "the handler does not answer: {why}; pushes of its types are refused");
+            Err(Failed { why, trace_id }) if !std::mem::replace(&mut self.failing, true) => {
+                warn!(handler = name, trace_id, "the handler does not answer: {why}; pushes of its types are refused");
             }
             Ok(()) if std::mem::take(&mut self.failing) => {
                 info!(handler = name, "the handler answers again");
@@ -127,6 +135,13 @@ fn reply(body: &[u8]) -> Result<Box<str>, Error> {
     let read: Result<Box<RawValue>, _> = serde_json::from_slice(body);
     let object = read.ok().filter(|value| value.get().starts_with('{'));
     object.map(|value| value.get().into()).ok_or_else(Error::handler)
+}
+
+/// The span that a handler is asked in (W3C Trace Context).
+fn trace_headers(errand: &Errand) -> Vec<(&'static str, String)> {
+    let Some(trace) = &errand.trace else { return Vec::new() };
+    let state = trace.state.as_deref().map(|state| ("tracestate", state.to_owned()));
+    [("traceparent", trace.parent.to_string())].into_iter().chain(state).collect()
 }
 
 async fn answer(mailbox: &Mailbox, errand: Errand, outcome: Result<Box<str>, Error>) {

@@ -18,6 +18,7 @@ use weir_shard::vsm::{Cause, Fact, Feeling, Signal, Source};
 
 use super::audit::Audit;
 use super::bus::{Bus, Change, Published};
+use super::telemetry::Telemetry;
 use super::troubles::{self, Troubles};
 
 /// How long a shard may take to answer. It takes a turn, so this is much.
@@ -52,6 +53,8 @@ pub(super) struct Desks {
     pub(super) watched: UnboundedSender<Change>,
     /// Pushes for handlers.
     pub(super) handed: Sender<Box<Errand>>,
+    /// What was recorded of messages.
+    pub(super) spans: Telemetry,
 }
 
 /// The control thread's end of the mesh. Clones share it; the lock is only ever taken on that thread.
@@ -69,6 +72,7 @@ struct Inner {
     watched: UnboundedSender<Change>,
     /// Pushes for handlers.
     handed: Sender<Box<Errand>>,
+    spans: Telemetry,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
     audit: Audit,
     troubles: Troubles,
@@ -86,7 +90,7 @@ impl Mailbox {
         bus: Bus,
     ) -> Mailbox {
         let waiting = BTreeMap::new();
-        let Desks { wanted, tokens_wanted, watched, handed } = desks;
+        let Desks { wanted, tokens_wanted, watched, handed, spans } = desks;
         Mailbox(Arc::new(Mutex::new(Inner {
             links,
             wakers,
@@ -95,6 +99,7 @@ impl Mailbox {
             tokens_wanted,
             watched,
             handed,
+            spans,
             waiting,
             audit,
             troubles: Troubles::default(),
@@ -225,6 +230,7 @@ impl Inner {
                 }
             }
             Mail::Audit(records) => self.audit.take(records),
+            Mail::Spans { from, spans, dropped } => self.spans.take(from.0, spans, dropped),
             // Who serves them ends with the process.
             Mail::KeysWanted { from } => drop(self.wanted.send(from)),
             Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),

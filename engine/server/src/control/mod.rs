@@ -26,6 +26,7 @@ mod regulation;
 mod reload;
 mod revocations;
 mod rules;
+mod telemetry;
 mod tokens;
 mod troubles;
 
@@ -63,7 +64,9 @@ use self::mailbox::{Desks, Mailbox};
 use self::profile::Profiles;
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
-use crate::config::{Alerts, Files, Handler, Webhook};
+use self::telemetry::Telemetry;
+use crate::config::{Alerts, Collector, Files, Handler, Webhook};
+use crate::logging;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -89,6 +92,8 @@ pub(crate) struct Control {
     pub(crate) audit: Audit,
     /// Where all that is said on the bus is written.
     pub(crate) sink: Option<Sink>,
+    /// Who takes spans.
+    pub(crate) collector: Option<Collector>,
     /// Who is told over HTTP.
     pub(crate) webhooks: Vec<Webhook>,
     /// Who answers over HTTP what clients push.
@@ -121,11 +126,24 @@ pub(crate) enum End {
     Broken(io::Error),
 }
 
-/// Serves until the data threads have ended, or must be left. The process may use `memory_budget` bytes.
-pub(crate) fn run(control: Control, memory_budget: u64) -> End {
+/// Serves until the data threads have ended, or must be left. The process may use `memory_budget` bytes. What is left out
+/// of the log is said.
+pub(crate) fn run(control: Control, memory_budget: u64, log: Arc<logging::Limit>) -> End {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let end = runtime.and_then(|runtime| runtime.block_on(serve(control, memory_budget)));
+    let end = runtime.and_then(|runtime| {
+        runtime.spawn(tell_left_out(log));
+        runtime.block_on(serve(control, memory_budget))
+    });
     end.unwrap_or_else(End::Broken)
+}
+
+/// Says what was left out of the log, each time that a span is over.
+async fn tell_left_out(log: Arc<logging::Limit>) {
+    let mut over = tokio::time::interval(logging::SPAN);
+    loop {
+        over.tick().await;
+        log.tell();
+    }
 }
 
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
@@ -136,7 +154,8 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let (tokens_wanted, asked_for_tokens) = unbounded_channel();
     let (watched, changes) = unbounded_channel();
     let (handed, errands) = channel(handlers::WAITING_MAX);
-    let desks = Desks { wanted, tokens_wanted, watched, handed };
+    let telemetry = Telemetry::start(control.collector, control.config.tracing.rate);
+    let desks = Desks { wanted, tokens_wanted, watched, handed, spans: telemetry.clone() };
     let mailbox = Mailbox::new(control.links, control.shards, desks, control.audit, bus.clone());
     tokio::spawn(Audience::new(&bus, mailbox.clone(), control.ring.clone()).run(changes));
     tokio::spawn(Handlers::new(control.handlers, mailbox.clone()).run(errands));
@@ -149,8 +168,16 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone(), features.clone()));
     let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
     let profiles = Profiles::default();
-    let insight =
-        Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone(), features, profiles };
+    let insight = Insight {
+        bus,
+        desks: webhooks,
+        traces,
+        intelligence,
+        rules: rules.clone(),
+        features,
+        profiles,
+        telemetry: telemetry.clone(),
+    };
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
@@ -177,6 +204,9 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         }
     }
     children.end(Stop::AtOnce).await;
+    if !matches!(end, End::Forced) {
+        telemetry.finish().await;
+    }
     Ok(end)
 }
 

@@ -14,10 +14,10 @@ use crate::downstream::rules::Publisher;
 use crate::error::Error;
 use crate::limits::Rate;
 use crate::message::{Publish, Receipt, Receiver};
-use crate::metrics::Received;
 use crate::policy::auth::Principal;
 use crate::policy::{Standing, Verdict};
 use crate::turn::{Cx, Shard};
+use crate::vsm::Step;
 
 /// Lines of a batch that are read before it is another's turn.
 const PART: usize = 64;
@@ -107,7 +107,7 @@ impl Shard {
             return Outcome::Done;
         }
         let batch = Batch { results, rest, at: 0, sender };
-        Outcome::Waiting(Gather { kind: Kind::Lines(batch), left, terms }.into())
+        Outcome::Waiting(Gather::new(Kind::Lines(batch), left, terms).into())
     }
 
     /// Goes on with batches for which the turn before had no time.
@@ -128,7 +128,7 @@ impl Shard {
         if let Some(conn) = self.conns.get_mut(token) {
             conn.heard = cx.now.mono;
         }
-        let Some(Gather { kind: Kind::Lines(batch), left, terms }) = self.gather(token) else { return };
+        let Some(Gather { kind: Kind::Lines(batch), left, terms, .. }) = self.gather(token) else { return };
         batch.rest = rest;
         batch.at += read.bytes;
         batch.results.extend(read.results);
@@ -181,13 +181,15 @@ impl Shard {
         {
             return Err(Error::RateLimited { retry_after });
         }
-        let publish = Publish::parse(Receiver::Named, None, line)?;
-        self.may_publish(who, &publish)?;
-        self.check_publish(&publish, cx)?;
+        let mut publish = Publish::parse(Receiver::Named, None, line)?;
+        self.trace_publish(&mut publish, None, cx);
         let publisher = Publisher::new(token, payer, who, sender.standing);
-        let publish = self.judge_publish(publish, &publisher, cx)?;
-        self.stats.messages.received(Received::Publish);
-        self.send_publish(publish, reply_to(token, at), cx)
+        let sent = self.take_publish(publish, &publisher, reply_to(token, at), cx);
+        match &sent {
+            Ok(()) => self.trace_end(Step::Answered, None, cx),
+            Err(error) => self.trace_end(Step::Denied, Some(error.reason()), cx),
+        }
+        sent
     }
 
     /// The answer to a batch: a line for each of its lines.

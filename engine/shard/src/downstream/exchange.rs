@@ -297,7 +297,11 @@ impl Shard {
             Some(Waiting::Mcp(pending)) => self.forget_pending(token, *pending),
             Some(Waiting::Poll { poll, .. }) => self.poll_deserted(token, poll, cx),
             Some(Waiting::Keys(_)) => self.forget_parked(token),
-            Some(Waiting::Gather(_)) | None => {}
+            Some(Waiting::Gather(gather)) => {
+                self.tracer.take_up(gather.traced);
+                self.tracer.close(Some("disconnected"), cx.now.mono);
+            }
+            None => {}
         }
     }
 

@@ -10,7 +10,9 @@ use crate::error::Error;
 use crate::mail::{Answer, ReplyTo};
 use crate::message::{Receipt, State};
 use crate::metrics::Stats;
+use crate::operation::Traced;
 use crate::turn::{Cx, Shard};
+use crate::vsm::Step;
 
 /// A request under way.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub(crate) struct Gather {
     pub left: u32,
     /// Headers of the answer.
     pub terms: Terms,
+    /// What is recorded of a publish.
+    pub traced: Option<Box<Traced>>,
 }
 
 /// What a request waits for.
@@ -50,7 +54,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let Some(gather) = self.gather(token) else { return };
-        let terms = gather.terms;
+        let (terms, traced) = (gather.terms, gather.traced.take());
         match &mut gather.kind {
             Kind::Lines(batch) => {
                 if let Some(slot) = batch.results.get_mut(line as usize) {
@@ -65,6 +69,8 @@ impl Shard {
             }
             kind => {
                 let acknowledgement = matches!(kind, Kind::Acknowledgement);
+                self.tracer.take_up(traced);
+                self.trace_end(Step::Answered, outcome.as_ref().err().map(Error::reason), cx);
                 match outcome {
                     Ok(receipt) if acknowledgement && receipt.state != State::Acknowledged => {
                         self.respond(token, 504, &unacknowledged(&receipt), terms, cx);
@@ -144,6 +150,13 @@ fn unacknowledged(receipt: &Receipt) -> Vec<u8> {
     receipt.write_json(&mut fields);
     body.extend_from_slice(&fields[1..]);
     body
+}
+
+impl Gather {
+    /// A request for `left` parts of which nothing is recorded.
+    pub(crate) fn new(kind: Kind, left: u32, terms: Terms) -> Gather {
+        Gather { kind, left, terms, traced: None }
+    }
 }
 
 impl From<Gather> for Waiting {

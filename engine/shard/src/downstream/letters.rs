@@ -46,6 +46,7 @@ impl Shard {
             Mail::Handled { connection, push, outcome } => {
                 self.push_handled(connection, &push, outcome, cx);
             }
+            Mail::Sampling(rate) => self.tracer.set_rate(rate),
             Mail::Trace { client, time } => self.tracer.trace(&client, time, cx.now.mono),
             Mail::Switch(switches) => self.switch(switches),
             Mail::Handlers(count) => self.handlers = count,
@@ -67,7 +68,7 @@ impl Shard {
             }
             // The control thread's.
             Mail::KeysWanted { .. } | Mail::TokenWanted(_) | Mail::Signal(_) | Mail::Events { .. } => {}
-            Mail::Audience { .. } | Mail::Handle(_) => {}
+            Mail::Audience { .. } | Mail::Handle(_) | Mail::Spans { .. } => {}
         }
     }
 

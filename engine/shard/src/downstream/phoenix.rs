@@ -17,6 +17,7 @@ use crate::limits::{Mode, Permissions};
 use crate::mail::{PushRef, ReplyTo};
 use crate::message::{Publish, Receipt, TopicContent, TopicPublish};
 use crate::policy::rules::Message;
+use crate::span::TraceLink;
 use crate::turn::{Cx, Shard};
 use crate::vsm::{Step, Topic};
 
@@ -254,6 +255,7 @@ impl Shard {
         };
         let topic: Box<str> = (&*frame.topic).into();
         self.trace_step(Step::Dispatched, Some(&topic), cx);
+        let trace = self.tracer.passed_on().map_or(TraceLink::None, TraceLink::Journey);
         let reply_to = match &frame.reference {
             None => ReplyTo::Nobody,
             Some(reference) => ReplyTo::Push {
@@ -266,7 +268,7 @@ impl Shard {
                 }),
             },
         };
-        let publish = Publish::Topic(Box::new(TopicPublish { topic, content, key }));
+        let publish = Publish::Topic(Box::new(TopicPublish { topic, content, key, trace }));
         let sent = self.check_pressure(Lane::Normal).and_then(|()| self.send_publish(publish, reply_to, cx));
         if let Err(error) = sent {
             self.reply_error(token, link, frame, &error, cx);

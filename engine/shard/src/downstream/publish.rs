@@ -60,7 +60,7 @@ impl Shard {
         publish: &ClientPublish,
         cx: &mut Cx<'_>,
     ) {
-        self.trace_received(Some(&publish.client), &publish.kind, cx);
+        self.trace_resumed(&publish.client, &publish.kind, &publish.trace, cx);
         if let Some(known) = self.begin_key(publish.key.as_deref(), cx) {
             self.tracer.take_up(None);
             return match (known, publish.wait) {
@@ -74,8 +74,9 @@ impl Shard {
         match self.append_client(publish, cx) {
             Ok((id, receipt)) => {
                 self.trace_step(Step::Allowed, None, cx);
-                self.tracer.placed(receipt.lane, receipt.position.sequence);
-                self.trace_end(Step::Dispatched, Some(receipt.lane.name()), cx);
+                self.trace_step(Step::Dispatched, Some(receipt.lane.name()), cx);
+                self.trace_placed(id, receipt.lane, receipt.position.sequence, cx);
+                self.tracer.take_up(None);
                 let stream = StreamRef::Client(id);
                 let patience = publish.wait.map(|wait| cx.now.mono.plus(wait));
                 let key = publish.key.clone();
@@ -156,7 +157,9 @@ impl Shard {
         if let Some(known) = self.begin_key(publish.key.as_deref(), cx) {
             return self.receipt(from, reply_to, known, cx);
         }
-        match self.append_topic(publish, cx) {
+        let appended = self.append_topic(publish, cx);
+        self.trace_topic(publish, appended.as_ref().err(), cx);
+        match appended {
             Ok((topic, receipt)) => {
                 let (stream, key) = (StreamRef::Topic(topic), publish.key.clone());
                 self.appended(Unsettled { stream, from, reply_to, receipt, patience: None, key }, cx);

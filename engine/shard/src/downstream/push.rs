@@ -19,6 +19,7 @@ use crate::message::{ClientPublish, Publish, Target};
 use crate::metrics::Feature;
 use crate::policy::rules::Message;
 use crate::route;
+use crate::span::TraceLink;
 use crate::turn::{Cx, Shard};
 use crate::vsm::Step;
 
@@ -75,6 +76,7 @@ impl Shard {
                 ttl_ms: 0,
                 wait: None,
                 key: None,
+                trace: TraceLink::None,
             }));
             let sent = self
                 .check_pressure(Lane::Normal)
@@ -128,6 +130,7 @@ impl Shard {
             return Err(Error::insufficient_resources());
         }
         self.trace_step(Step::Dispatched, Some("handler"), cx);
+        let trace = self.tracer.ask_handler(cx.now.mono);
         let push = frame.reference.as_deref().map(|reference| {
             Box::new(PushRef {
                 join_ref: frame.join_ref.as_deref().map(Into::into),
@@ -136,7 +139,7 @@ impl Shard {
                 traced: self.tracer.take_up(None),
             })
         });
-        let errand = Errand { from: self.me, connection: token, push, handler, body };
+        let errand = Errand { from: self.me, connection: token, push, handler, body, trace };
         self.send(self.control(), Mail::Handle(Box::new(errand)), cx);
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::downstream::reply::Terms;
 use crate::downstream::rules::Publisher;
 use crate::error::Error;
 use crate::limits::{Mode, Permissions, Rate};
-use crate::mail::{Mail, Question};
+use crate::mail::{Mail, Question, ReplyTo};
 use crate::message::{Publish, Receiver};
 use crate::metrics::{Feature, Received};
 use crate::policy::auth::Principal;
@@ -21,6 +21,7 @@ use crate::policy::suspicion::Who;
 use crate::policy::{Provenance, Verdict};
 use crate::route;
 use crate::turn::{Cx, Shard};
+use crate::vsm::Step;
 use weir_ring::token::Member;
 
 /// The header of a single publish (draft-ietf-httpapi-idempotency-key-header).
@@ -57,6 +58,7 @@ impl Shard {
             Ok(who) => who,
             Err(Unadmitted::Waits(waiting)) => return Outcome::Waiting(waiting),
             Err(Unadmitted::Refused(error)) => {
+                self.trace_turned_away(head, &error, cx);
                 return self.refuse_sender(token, Some(&endpoint), &error, terms, cx);
             }
         };
@@ -151,11 +153,11 @@ impl Shard {
         match endpoint {
             Endpoint::Client(name) => {
                 let publish = Publish::parse(Receiver::Client(name), head.header(IDEMPOTENCY_KEY), raw.body);
-                self.publish_request(token, publish, &publisher, terms, cx)
+                self.publish_request(token, (publish, head), &publisher, terms, cx)
             }
             Endpoint::Topic(name) => {
                 let publish = Publish::parse(Receiver::Topic(name), head.header(IDEMPOTENCY_KEY), raw.body);
-                self.publish_request(token, publish, &publisher, terms, cx)
+                self.publish_request(token, (publish, head), &publisher, terms, cx)
             }
             Endpoint::Batch => self.batch_request(token, self.payer(head, raw.who()), raw, terms, cx),
             Endpoint::Acknowledge => self.ack_request(token, raw, terms, cx),
@@ -182,7 +184,7 @@ impl Shard {
                     self.send(Member(shard), letter, cx);
                 }
                 let left = u32::from(self.config.shards);
-                Outcome::Waiting(Gather { kind: Kind::Stats(Box::default()), left, terms }.into())
+                Outcome::Waiting(Gather::new(Kind::Stats(Box::default()), left, terms).into())
             }
         }
     }
@@ -198,29 +200,51 @@ impl Shard {
     ) -> Outcome {
         let home = route::home(&self.ring, name);
         self.send(home, Mail::Ask { from: self.me, ask: ask_of(token), question }, cx);
-        Outcome::Waiting(Gather { kind, left: 1, terms }.into())
+        Outcome::Waiting(Gather::new(kind, 1, terms).into())
     }
 
     fn publish_request(
         &mut self,
         token: Token,
-        publish: Result<Publish, Error>,
+        (publish, head): (Result<Publish, Error>, &Head<'_>),
         publisher: &Publisher<'_>,
         terms: Terms,
         cx: &mut Cx<'_>,
     ) -> Outcome {
-        let sent = publish.and_then(|publish| {
-            self.may_publish(publisher.who, &publish)?;
-            self.check_publish(&publish, cx)?;
-            let publish = self.judge_publish(publish, publisher, cx)?;
+        let sent = publish.and_then(|mut publish| {
+            self.trace_publish(&mut publish, Some(head), cx);
             let kind = if publish.waits() { Kind::Acknowledgement } else { Kind::Receipt };
-            self.stats.messages.received(Received::Publish);
-            self.send_publish(publish, reply_to(token, 0), cx).map(|()| kind)
+            self.take_publish(publish, publisher, reply_to(token, 0), cx).map(|()| kind)
         });
         match sent {
-            Ok(kind) => Outcome::Waiting(Gather { kind, left: 1, terms }.into()),
-            Err(error) => self.refuse(token, &error, terms, cx),
+            Ok(kind) => {
+                let traced = self.tracer.take_up(None);
+                Outcome::Waiting(Gather { traced, ..Gather::new(kind, 1, terms) }.into())
+            }
+            Err(error) => {
+                self.trace_end(Step::Denied, Some(error.reason()), cx);
+                self.refuse(token, &error, terms, cx)
+            }
         }
+    }
+
+    /// Sends a publish on its way, if its publisher may send it.
+    ///
+    /// # Errors
+    /// It may not, or there is no room for it: nothing was accepted.
+    pub(crate) fn take_publish(
+        &mut self,
+        publish: Publish,
+        publisher: &Publisher<'_>,
+        reply_to: ReplyTo,
+        cx: &mut Cx<'_>,
+    ) -> Result<(), Error> {
+        self.may_publish(publisher.who, &publish)?;
+        self.check_publish(&publish, cx)?;
+        let mut publish = self.judge_publish(publish, publisher, cx)?;
+        self.trace_sent(&mut publish, cx);
+        self.stats.messages.received(Received::Publish);
+        self.send_publish(publish, reply_to, cx)
     }
 
     /// Whether a publish may be taken under the load there is.
@@ -268,6 +292,6 @@ impl Shard {
         let home = route::home(&self.ring, &client);
         let letter = Mail::Acknowledge { from: self.me, reply_to: reply_to(token, 0), client, ack };
         self.send(home, letter, cx);
-        Outcome::Waiting(Gather { kind: Kind::Receipt, left: 1, terms }.into())
+        Outcome::Waiting(Gather::new(Kind::Receipt, 1, terms).into())
     }
 }

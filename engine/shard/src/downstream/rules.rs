@@ -191,8 +191,10 @@ impl Shard {
         culprit: &Culprit,
         now: Now,
     ) -> Result<(), Breach> {
+        let trace_id = self.tracer.trace_id();
         for breach in &breaches {
-            self.trail.note(&self.config.audit, now, || record(breach, culprit, now));
+            let record = || Record { trace_id: trace_id.clone(), ..record(breach, culprit, now) };
+            self.trail.note(&self.config.audit, now, record);
             if let Law::Rule { name, .. } = &breach.law {
                 self.herald.judged(name, breach.refuses());
             }

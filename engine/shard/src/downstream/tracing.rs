@@ -1,35 +1,92 @@
-//! What is told of single messages: their steps, for clients that are traced, and refusals of others, as far as there
-//! are not too many.
+//! What is told and recorded of single messages: their steps, for clients that are followed, and refusals of others, as far as
+//! there are not too many; spans, for those that are sampled.
 
 use weir_ring::token::Token;
+use weir_transports::http1::Head;
+use weir_transports::trace_context::{TRACEPARENT, TRACESTATE};
 
 use crate::error::Error;
 use crate::lane::Lane;
-use crate::message::Publish;
+use crate::mail::Mail;
+use crate::message::{Publish, TopicPublish};
 use crate::metrics::Feature;
-use crate::operation::Traced;
+use crate::span::{TraceContext, TraceLink};
 use crate::stream::Sequence;
 use crate::turn::{Cx, Shard};
 use crate::vsm::{Event, Step};
 
 impl Shard {
-    /// A message was accepted, of `client` or for it.
-    pub(crate) fn trace_received(&mut self, client: Option<&str>, kind: &str, cx: &Cx<'_>) {
+    /// A message was accepted, of `client` or for it; `parent` says by which span it came.
+    pub(crate) fn trace_received(
+        &mut self,
+        client: Option<&str>,
+        kind: &str,
+        parent: impl FnOnce() -> Option<TraceContext>,
+        cx: &Cx<'_>,
+    ) {
         let began = self.meter.begin();
         let Shard { tracer, herald, .. } = self;
-        if let Some(traced) = tracer.begin(client, kind) {
-            herald.say(cx.now.wall, || step(traced, Step::Received, None));
+        if let Some(traced) = tracer.begin(|| client, kind, parent, cx.now.mono) {
+            herald.say_step(traced, Step::Received, None, cx.now.wall);
         }
         self.meter.end(Feature::Tracing, began);
     }
 
-    /// The same for a message of a session's client.
+    /// The same for a message of a session's client, which can say nothing of spans.
     pub(crate) fn trace_session(&mut self, session: Option<Token>, kind: &str, cx: &Cx<'_>) {
         let began = self.meter.begin();
         let Shard { tracer, herald, sessions, .. } = self;
-        let session = session.filter(|_| !tracer.is_idle()).and_then(|id| sessions.get(id));
-        if let Some(traced) = tracer.begin(session.map(|session| &*session.client), kind) {
-            herald.say(cx.now.wall, || step(traced, Step::Received, None));
+        let client = || session.and_then(|id| sessions.get(id)).map(|session| &*session.client);
+        if let Some(traced) = tracer.begin(client, kind, || None, cx.now.mono) {
+            herald.say_step(traced, Step::Received, None, cx.now.wall);
+        }
+        self.meter.end(Feature::Tracing, began);
+    }
+
+    /// A publish that this shard's client asks for, where it comes in. Its receiver's home tells its steps.
+    pub(crate) fn trace_publish(&mut self, publish: &mut Publish, head: Option<&Head<'_>>, cx: &Cx<'_>) {
+        if !self.tracer.samples() {
+            return;
+        }
+        let (client, kind, link) = publish.told();
+        let own = match std::mem::take(link) {
+            TraceLink::Parent(context) => Some(*context),
+            TraceLink::None | TraceLink::Journey(_) => None,
+        };
+        let parent = || own.or_else(|| head.and_then(context_of));
+        self.tracer.sample(client, kind, parent, cx.now.mono);
+    }
+
+    /// A publish goes to its receiver's home.
+    pub(crate) fn trace_sent(&mut self, publish: &mut Publish, cx: &Cx<'_>) {
+        self.trace_step(Step::Allowed, None, cx);
+        if let Some(journey) = self.tracer.passed_on() {
+            *publish.told().2 = TraceLink::Journey(journey);
+        }
+    }
+
+    /// A publish has come from the shard that took it.
+    pub(crate) fn trace_resumed(&mut self, client: &str, kind: &str, link: &TraceLink, cx: &Cx<'_>) {
+        let Shard { tracer, herald, .. } = self;
+        let journey = match link {
+            TraceLink::Journey(journey) => Some(journey.clone()),
+            TraceLink::None | TraceLink::Parent(_) => None,
+        };
+        if let Some(traced) = tracer.resume(client, kind, journey) {
+            herald.say_step(traced, Step::Received, None, cx.now.wall);
+        }
+    }
+
+    /// A topic's home has appended a publish, or has not. All its subscribers are one delivery.
+    pub(crate) fn trace_topic(&mut self, publish: &TopicPublish, error: Option<&Error>, cx: &Cx<'_>) {
+        let TraceLink::Journey(journey) = &publish.trace else { return };
+        self.tracer.pass(journey.clone(), publish.content.kind());
+        match error {
+            None => {
+                self.trace_step(Step::Dispatched, Some(&publish.topic), cx);
+                self.trace_end(Step::Answered, None, cx);
+            }
+            Some(error) => self.trace_end(Step::Denied, Some(error.reason()), cx),
         }
         self.meter.end(Feature::Tracing, began);
     }
@@ -39,7 +96,8 @@ impl Shard {
         let began = self.meter.begin();
         let Shard { tracer, herald, .. } = self;
         if let Some(traced) = tracer.at_hand() {
-            herald.say(cx.now.wall, || step(traced, to, detail));
+            herald.say_step(traced, to, detail, cx.now.wall);
+            tracer.reach(to, detail, cx.now.mono);
         }
         self.meter.end(Feature::Tracing, began);
     }
@@ -52,19 +110,18 @@ impl Shard {
 
     /// The operation at hand, or else that of `client`, was refused.
     pub(crate) fn trace_denied(&mut self, client: Option<&str>, kind: &str, error: &Error, cx: &Cx<'_>) {
+        let told = self.tracer.at_hand().is_some_and(|traced| traced.told.is_some());
+        self.trace_end(Step::Denied, Some(error.reason()), cx);
         let Shard { tracer, herald, .. } = self;
-        match (tracer.take_up(None), client) {
-            (Some(traced), _) => {
-                herald.say(cx.now.wall, || step(&traced, Step::Denied, Some(error.reason())));
-            }
-            (None, Some(client)) if tracer.tells_errors(cx.now.mono) => {
-                let operation = tracer.next();
-                herald.say(cx.now.wall, || {
-                    let traced = Traced { client: client.into(), operation, kind: kind.into() };
-                    step(&traced, Step::Denied, Some(error.reason()))
-                });
-            }
-            (None, _) => {}
+        if !told
+            && let Some(client) = client
+            && tracer.tells_errors(cx.now.mono)
+        {
+            let operation = tracer.next();
+            herald.say(cx.now.wall, || {
+                let (client, kind, detail) = (client.into(), kind.into(), Some(error.reason().into()));
+                Event::Step { client, operation, step: Step::Denied, kind, detail, trace_id: None }
+            });
         }
     }
 
@@ -84,22 +141,44 @@ impl Shard {
     /// A publish was refused where it came in, before its receiver's home heard of it.
     pub(crate) fn trace_unpublished(&mut self, publish: &Publish, error: &Error, cx: &Cx<'_>) {
         let Publish::Client(publish) = publish else { return };
-        self.trace_received(Some(&publish.client), &publish.kind, cx);
+        // What is recorded of it is its sender's, which goes on.
+        let at_hand = self.tracer.take_up(None);
+        self.trace_resumed(&publish.client, &publish.kind, &TraceLink::None, cx);
         self.trace_denied(Some(&publish.client), &publish.kind, error, cx);
+        self.tracer.take_up(at_hand);
+    }
+
+    /// A request was answered before anybody looked at what it asks for.
+    pub(crate) fn trace_turned_away(&mut self, head: &Head<'_>, error: &Error, cx: &Cx<'_>) {
+        if self.tracer.samples() {
+            self.tracer.sample("", "request", || context_of(head), cx.now.mono);
+            self.trace_end(Step::Denied, Some(error.reason()), cx);
+        }
+    }
+
+    /// A message got this place in a client's stream.
+    pub(crate) fn trace_placed(&mut self, session: Token, lane: Lane, sequence: Sequence, cx: &Cx<'_>) {
+        if self.tracer.placed(lane, sequence, cx.now.mono)
+            && let Some(mailbox) = self.sessions.get_mut(session).and_then(|it| it.mailbox.as_deref_mut())
+        {
+            mailbox.traced = true;
+        }
     }
 
     /// More of a client's stream may have been written.
     pub(crate) fn trace_delivered(&mut self, session: Token, cx: &Cx<'_>) {
-        if self.tracer.is_idle() {
+        let Shard { tracer, herald, sessions, .. } = self;
+        if tracer.is_idle() {
             return;
         }
-        let Shard { tracer, herald, sessions, .. } = self;
-        let Some(session) = sessions.get(session) else { return };
-        let Some(mailbox) = session.mailbox.as_deref() else { return };
+        let Some(session) = sessions.get_mut(session) else { return };
+        let Some(mailbox) = session.mailbox.as_deref_mut().filter(|mailbox| mailbox.traced) else { return };
         let written = Lane::ALL.map(|lane| mailbox.lane(lane).map_or(0, |stream| stream.written));
         for traced in tracer.delivered(&session.client, &written) {
-            herald.say(cx.now.wall, || step(&traced, Step::Delivered, None));
+            herald.say_step(&traced, Step::Delivered, None, cx.now.wall);
+            tracer.arrived(&traced, cx.now.mono);
         }
+        mailbox.traced = tracer.remembers(&session.client);
     }
 
     /// A client has acknowledged what `has` says yes to.
@@ -115,12 +194,23 @@ impl Shard {
         let Shard { tracer, herald, sessions, .. } = self;
         let Some(session) = sessions.get(session) else { return };
         for traced in tracer.acknowledged(&session.client, has) {
-            herald.say(cx.now.wall, || step(&traced, Step::Acknowledged, None));
+            herald.say_step(&traced, Step::Acknowledged, None, cx.now.wall);
+        }
+    }
+
+    /// The spans of the turn, while the control thread keeps up.
+    pub(crate) fn tell_spans(&mut self, cx: &mut Cx<'_>) {
+        // What was at hand in this turn is in nobody's hands any more: a notification, say.
+        self.tracer.close(None, cx.now.mono);
+        if self.tracer.has_spans() && self.control_keeps_up(cx) {
+            let (spans, dropped) = self.tracer.take_spans();
+            self.send(self.control(), Mail::Spans { from: self.me, spans, dropped }, cx);
         }
     }
 }
 
-fn step(traced: &Traced, step: Step, detail: Option<&str>) -> Event {
-    let Traced { client, operation, kind } = traced.clone();
-    Event::Step { client, operation, step, kind, detail: detail.map(Into::into) }
+/// By which span a request comes.
+pub(crate) fn context_of(head: &Head<'_>) -> Option<TraceContext> {
+    let parent = head.header(TRACEPARENT)?;
+    TraceContext::parse(Some(parent), head.header(TRACESTATE))
 }

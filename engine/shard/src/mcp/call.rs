@@ -13,6 +13,7 @@ use crate::mcp::merge::Merge;
 use crate::mcp::outlet::{Client, Outlet};
 use crate::operation::Traced;
 use crate::policy::auth::Principal;
+use crate::span::Upward;
 use crate::upstream::UpstreamId;
 
 /// A request of a client that is under way.
@@ -99,6 +100,8 @@ pub(crate) struct Leg {
     pub(crate) unsent: Option<Box<Unsent>>,
     /// What its answer may be kept as.
     pub(crate) wish: Option<Box<Wish>>,
+    /// Its span, if it is asked for a sampled call.
+    pub(crate) upward: Option<Upward>,
 }
 
 /// A request whose conversation is not ready.

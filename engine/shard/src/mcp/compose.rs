@@ -4,9 +4,11 @@
 use weir_transports::mcp::headers::ParamHeader;
 use weir_transports::mcp::splice::{splice, with_meta};
 use weir_transports::mcp::{Era, Method, Params, Version, key, object};
+use weir_transports::trace_context::{TRACEPARENT, TRACESTATE};
 
 use crate::mcp::call::Unsent;
 use crate::mcp::outlet::Client;
+use crate::span::TraceContext;
 use crate::turn::Shard;
 use crate::upstream::UpstreamId;
 
@@ -23,6 +25,9 @@ pub(crate) struct Outgoing<'a> {
     pub(crate) headers: &'a [(Box<str>, Box<str>)],
 }
 
+/// Headers that say which trace a request is part of.
+const TRACE_HEADERS: [&str; 3] = [TRACEPARENT, TRACESTATE, "baggage"];
+
 /// Keys of `_meta` that only the modern era knows.
 const MODERN_KEYS: [&str; 4] =
     [key::PROTOCOL_VERSION, key::CLIENT_CAPABILITIES, key::CLIENT_INFO, key::LOG_LEVEL];
@@ -36,6 +41,14 @@ pub(crate) enum Translation {
     Modern { client_info: Box<str>, capabilities: Box<str>, log_level: Option<Box<str>> },
     /// Modern to legacy: what is said in each request is left out.
     Legacy,
+}
+
+/// What of a request's words is not its client's.
+#[derive(Debug)]
+pub(crate) struct Rewriting<'a> {
+    pub(crate) translation: Translation,
+    /// The span that its upstream is asked in; `None`: the client's own stays.
+    pub(crate) trace: Option<&'a TraceContext>,
 }
 
 impl Outgoing<'_> {
@@ -75,13 +88,13 @@ impl Shard {
         outgoing: &Outgoing<'_>,
         read: &Params<'_>,
     ) -> Vec<(Box<str>, Box<str>)> {
-        let trace = |name: &str| matches!(name, "traceparent" | "tracestate" | "baggage");
+        let trace = |name: &str| TRACE_HEADERS.iter().any(|known| name.eq_ignore_ascii_case(known));
         let mut all: Vec<(Box<str>, Box<str>)> =
             outgoing.headers.iter().filter(|(name, _)| era == Era::Modern || trace(name)).cloned().collect();
         if let Some(parent) = read.meta.traceparent.and_then(object::string)
-            && !all.iter().any(|(name, _)| &**name == "traceparent")
+            && !all.iter().any(|(name, _)| name.eq_ignore_ascii_case(TRACEPARENT))
         {
-            all.push(("traceparent".into(), parent.as_ref().into()));
+            all.push((TRACEPARENT.into(), parent.as_ref().into()));
         }
         if era == Era::Modern
             && outgoing.method == Method::ToolsCall
@@ -95,11 +108,19 @@ impl Shard {
     }
 }
 
+/// Puts the span that an upstream is asked in among the headers, in place of the client's.
+pub(crate) fn trace_headers(headers: &mut Vec<(Box<str>, Box<str>)>, trace: &TraceContext) {
+    let is = |name: &str, known: &str| name.eq_ignore_ascii_case(known);
+    headers.retain(|(name, _)| !is(name, TRACEPARENT) && !is(name, TRACESTATE));
+    headers.push((TRACEPARENT.into(), trace.parent.to_string().into()));
+    headers.extend(trace.state.as_deref().map(|state| (TRACESTATE.into(), state.into())));
+}
+
 /// Writes the request with `id` as an upstream is to see it.
 pub(crate) fn compose(
     out: &mut Vec<u8>,
     id: u64,
-    translation: &Translation,
+    rewriting: &Rewriting<'_>,
     outgoing: &Outgoing<'_>,
     read: &Params<'_>,
 ) {
@@ -110,7 +131,7 @@ pub(crate) fn compose(
     out.extend_from_slice(b",\"method\":\"");
     out.extend_from_slice(outgoing.method.name().unwrap_or_default().as_bytes());
     out.push(b'"');
-    match translated(translation, outgoing.params) {
+    match rewritten(rewriting, outgoing.params) {
         // Its slices lie elsewhere than those that were read.
         Some(text) => {
             out.extend_from_slice(b",\"params\":");
@@ -142,6 +163,31 @@ fn spliced(out: &mut Vec<u8>, params: &str, number: &str, outgoing: &Outgoing<'_
     edits.extend(read.meta.progress_token.map(|token| (token, number.as_bytes())));
     edits.sort_by_key(|(text, _)| text.as_ptr().addr());
     splice(out, params, &edits);
+}
+
+/// The parameters as they are to be; `None`: they are right as they are.
+fn rewritten(rewriting: &Rewriting<'_>, params: Option<&str>) -> Option<String> {
+    let translated = translated(&rewriting.translation, params);
+    match rewriting.trace {
+        Some(trace) => with_trace(translated.as_deref().or(params), trace),
+        None => translated,
+    }
+}
+
+/// The parameters with the span that the upstream is asked in.
+fn with_trace(params: Option<&str>, trace: &TraceContext) -> Option<String> {
+    let parent = format!("\"{}\"", trace.parent);
+    let state = trace.state.as_deref().map(|state| {
+        let mut json = Vec::with_capacity(state.len() + 2);
+        object::write_str(&mut json, state);
+        String::from_utf8(json).unwrap_or_default()
+    });
+    let mut out = Vec::new();
+    match &state {
+        Some(state) => with_meta(&mut out, params, &[(TRACEPARENT, &parent), (TRACESTATE, state)], &[]),
+        None => with_meta(&mut out, params, &[(TRACEPARENT, &parent)], &[TRACESTATE]),
+    }
+    String::from_utf8(out).ok()
 }
 
 /// The parameters in the words of the other era; `None`: they are in the right ones.

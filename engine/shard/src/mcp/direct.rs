@@ -7,7 +7,7 @@ use weir_transports::mcp::{Era, Method, Params, object};
 
 use crate::mcp::answer::Refusal;
 use crate::mcp::call::{Call, Leg, Serves, Work};
-use crate::mcp::compose::{Outgoing, compose};
+use crate::mcp::compose::{Outgoing, Rewriting, compose, trace_headers};
 use crate::mcp::conversation::Whose;
 use crate::mcp::dispatch::Request;
 use crate::mcp::outlet::Client;
@@ -16,7 +16,6 @@ use crate::mcp::wire_id;
 use crate::policy::auth::Principal;
 use crate::turn::{Cx, Shard};
 use crate::upstream::{Ask, UpstreamFault, UpstreamId};
-use crate::vsm::Step;
 
 /// The name of no leg.
 pub(crate) const NO_LEG: Token = Token { index: u32::MAX, generation: 0 };
@@ -137,7 +136,8 @@ impl Shard {
         let asks = (outgoing.client, who.as_ref());
         let conversation = self.conversation(asks, read.meta.client_capabilities, server, cx)?;
         let wish = self.wish(server, &outgoing);
-        let leg = Leg { serves, server, conversation, method: outgoing.method, unsent: None, wish };
+        let method = outgoing.method;
+        let leg = Leg { serves, server, conversation, method, unsent: None, wish, upward: None };
         let leg = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
         if self.takes_leg(conversation, leg) {
             self.track_leg(conversation, leg);
@@ -239,12 +239,17 @@ impl Shard {
         }
         let mut message = std::mem::take(&mut self.mcp.upward);
         message.clear();
-        let translation = self.translation(era, outgoing.client);
-        compose(&mut message, wire_id::of(leg), &translation, &outgoing, read);
+        let trace = self.trace_asked(leg, cx);
+        let rewriting =
+            Rewriting { translation: self.translation(era, outgoing.client), trace: trace.as_ref() };
+        compose(&mut message, wire_id::of(leg), &rewriting, &outgoing, read);
         let method = outgoing.method.name().unwrap_or_default();
         let shown = read.header_name(outgoing.method).and_then(object::string);
         let name = outgoing.method.name_param().and(outgoing.own.or(shown.as_deref()));
-        let headers = self.headers_for(server, era, &outgoing, read);
+        let mut headers = self.headers_for(server, era, &outgoing, read);
+        if let Some(trace) = &trace {
+            trace_headers(&mut headers, trace);
+        }
         let ask = Ask {
             message: &message,
             method,
@@ -264,19 +269,6 @@ impl Shard {
         self.mcp.upward = message;
         if passed_on {
             self.trace_dispatched(serves, server, cx);
-        }
-    }
-
-    /// A call is passed on to a server.
-    fn trace_dispatched(&mut self, serves: Serves, server: UpstreamId, cx: &Cx<'_>) {
-        let call = serves.call().and_then(|call| self.mcp.calls.get_mut(call));
-        let Some(traced) = call.and_then(|call| call.traced.take()) else { return };
-        let name: Box<str> = self.server_name(server).into();
-        self.tracer.take_up(Some(traced));
-        self.trace_step(Step::Dispatched, Some(&name), cx);
-        let traced = self.tracer.take_up(None);
-        if let Some(call) = serves.call().and_then(|call| self.mcp.calls.get_mut(call)) {
-            call.traced = traced;
         }
     }
 
@@ -301,6 +293,7 @@ impl Shard {
 
     /// Gives up a leg whose answer nobody wants any more, and tells a legacy upstream so.
     pub(crate) fn drop_leg(&mut self, leg: Token, cx: &mut Cx<'_>) {
+        self.trace_asked_of(leg, || Some("cancelled".into()), cx);
         let Some(ended) = self.end_leg(leg, cx) else { return };
         if let Serves::Hold(hold) = ended.serves {
             self.mcp.holds.remove(hold);

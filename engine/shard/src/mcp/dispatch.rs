@@ -8,6 +8,7 @@ use crate::mcp::catalog::Kind;
 use crate::mcp::outlet::{Client, From};
 use crate::mcp::rights::names_one;
 use crate::mcp::servers::Whose;
+use crate::span::TraceContext;
 use crate::turn::{Cx, Shard};
 use crate::upstream::UpstreamId;
 use crate::vsm::Step;
@@ -65,6 +66,13 @@ impl Shard {
                 return self.answer_error(from.outlet, era, id, &refusal, cx);
             }
         };
+        if let Some(parent) = read.meta.traceparent
+            && self.tracer.samples()
+            && let Some(context) = context_of(parent, read.meta.tracestate)
+        {
+            let asker = self.asker_name(from.asker).map(Box::<str>::from);
+            self.tracer.adopt(asker.as_deref(), name, context, cx.now.mono);
+        }
         if let (Method::ToolsCall | Method::PromptsGet, Some(params)) = (method, params) {
             self.report_params(name, params, cx);
         }
@@ -226,6 +234,12 @@ impl Shard {
             )),
         }
     }
+}
+
+/// By which span a request comes, as its `_meta` says, whose values are JSON.
+fn context_of(parent: &str, vendors: Option<&str>) -> Option<TraceContext> {
+    let vendors = vendors.and_then(object::string);
+    TraceContext::parse(object::string(parent).as_deref(), vendors.as_deref())
 }
 
 fn missing(param: &str) -> Refusal {

@@ -32,6 +32,7 @@ mod servers;
 pub(crate) mod session;
 mod sessions;
 mod survey;
+mod tracing;
 mod upward;
 pub(crate) mod wire_id;
 

@@ -273,7 +273,7 @@ impl Shard {
         let held = self.mcp.conversations.get(conversation).filter(|held| held.ready);
         let backing = held.and_then(|held| held.backing).ok_or(UpstreamFault::SessionLost)?;
         let serves = Serves::Remote { member: from, leg: asker };
-        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None };
+        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None, upward: None };
         let proxy = self.mcp.legs.insert(leg).map_err(|_| UpstreamFault::Overloaded)?;
         self.mcp.proxies.insert((from, asker.index, asker.generation), proxy);
         self.track_leg(conversation, proxy);

@@ -136,8 +136,11 @@ impl Shard {
     }
 
     fn give_up(&mut self, call: Token, cx: &mut Cx<'_>) -> Option<Call> {
+        for leg in self.mcp.calls.get(call)?.work.legs() {
+            self.trace_asked_of(leg, || Some("cancelled".into()), cx);
+        }
         let ended = self.end_call(call)?;
-        self.tracer.take_up(None);
+        self.tracer.close(Some("cancelled"), cx.now.mono);
         for leg in ended.work.legs() {
             self.drop_leg(leg, cx);
         }
@@ -281,7 +284,7 @@ impl Shard {
     ) -> Option<Token> {
         let held = self.mcp.conversations.get(conversation).filter(|held| held.ready)?;
         let (backing, server) = (held.backing, held.server);
-        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None };
+        let leg = Leg { serves, server, conversation, method, unsent: None, wish: None, upward: None };
         let leg = self.mcp.legs.insert(leg).ok()?;
         self.track_leg(conversation, leg);
         let name = method.name().unwrap_or_default();

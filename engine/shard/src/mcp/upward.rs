@@ -44,6 +44,7 @@ impl Shard {
 
     /// A leg will not be answered.
     pub(crate) fn leg_failed(&mut self, leg: Token, why: UpstreamFault, cx: &mut Cx<'_>) {
+        self.trace_asked_of(leg, || Some(why.to_string().into()), cx);
         let Some(ended) = self.end_leg(leg, cx) else { return };
         self.end_lease(ended.conversation, cx);
         let call = match ended.serves {
@@ -67,6 +68,7 @@ impl Shard {
     }
 
     fn leg_answered(&mut self, leg: Token, body: Body<'_>, cx: &mut Cx<'_>) {
+        self.trace_asked_of(leg, || fault_of(body), cx);
         let Some(mut ended) = self.end_leg(leg, cx) else { return };
         self.keep_answer(&mut ended, body, cx);
         let call = match ended.serves {
@@ -275,6 +277,14 @@ impl Shard {
             Whose::Session(session) => Some(session),
             Whose::Shared | Whose::Lease { .. } | Whose::Spent => None,
         }
+    }
+}
+
+/// Why a server has not done what it was asked for, if it says so.
+fn fault_of(body: Body<'_>) -> Option<Box<str>> {
+    match body {
+        Body::Result(_) => None,
+        Body::Error(error) => Some(format!("JSON-RPC error {}", error_code(error)).into()),
     }
 }
 

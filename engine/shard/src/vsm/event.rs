@@ -74,6 +74,9 @@ pub enum Event {
         kind: Box<str>,
         #[serde(skip_serializing_if = "Option::is_none")]
         detail: Option<Box<str>>,
+        /// The trace that it is part of, if it is sampled.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        trace_id: Option<Box<str>>,
     },
     /// Events left out, as there were too many of them or the control thread did not keep up.
     Dropped { count: u64 },

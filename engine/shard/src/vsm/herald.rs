@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use weir_ring::time::{Instant, Now, Wall};
 
-use super::event::{Event, Fact, Opened, Refusals};
+use super::event::{Event, Fact, Opened, Refusals, Step};
 use crate::metrics::{Stats, Transport};
+use crate::operation::Traced;
 
 /// Events that wait to be taken; more are counted and left out.
 const FACTS_MAX: usize = 256;
@@ -72,6 +73,19 @@ impl Herald {
             0..FACTS_MAX => self.facts.push(Fact { at, event: event() }),
             _ => self.dropped += 1,
         }
+    }
+
+    /// Says how far a message has got, if its client is followed.
+    pub(crate) fn say_step(&mut self, traced: &Traced, step: Step, detail: Option<&str>, at: Wall) {
+        let Traced { client, told: Some(operation), kind, journey } = traced else { return };
+        self.say(at, || Event::Step {
+            client: client.clone(),
+            operation: *operation,
+            step,
+            kind: kind.clone(),
+            detail: detail.map(Into::into),
+            trace_id: journey.as_ref().map(|journey| journey.trace().to_string().into()),
+        });
     }
 
     /// A rule has refused something, or would have.

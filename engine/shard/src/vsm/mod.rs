@@ -4,6 +4,7 @@
 mod event;
 mod herald;
 mod intelligence;
+mod recording;
 mod signal;
 mod topic;
 mod trace;

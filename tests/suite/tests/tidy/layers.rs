@@ -39,7 +39,7 @@ const OUTSIDE: [&str; 11] = [
 const RING_VALUES: [&str; 6] = ["counters", "op", "token", "buffer", "mesh", "time"];
 
 /// Codecs are siblings: each may use these others.
-const CODECS: [(&str, &[&str]); 8] = [
+const CODECS: [(&str, &[&str]); 9] = [
     ("http1", &[]),
     ("json", &[]),
     ("jsonrpc", &["json"]),
@@ -47,6 +47,7 @@ const CODECS: [(&str, &[&str]); 8] = [
     ("phoenix", &["json"]),
     ("proxy", &[]),
     ("sse", &["http1"]),
+    ("trace_context", &[]),
     ("websocket", &["http1"]),
 ];
 
@@ -66,6 +67,7 @@ const SHARD: [&[&str]; 6] = [
         "route",
         "seal",
         "slots",
+        "span",
         "stream",
         "timers",
     ],

@@ -28,6 +28,8 @@ pub(super) enum Command {
     Pool(Pool),
     /// Which shard is home to how many clients and topics
     HashRing(Target),
+    /// Which part of the messages spans are recorded of, and what becomes of these; sets it
+    Sampling(Sampling),
     /// What the rules have allowed, refused and reported; reads their file again
     Rules(Rules),
     /// What can be switched while the gateway runs, and what it costs; switches one
@@ -117,6 +119,14 @@ pub(super) struct Cleanup {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Sampling {
+    /// The part, from 0 to 1, until the gateway ends
+    rate: Option<f64>,
+    #[command(flatten)]
+    at: Target,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Rules {
     /// Read the rule file again first
     #[arg(long)]
@@ -150,6 +160,7 @@ fn ask<'a>(
         Command::Clients(order) => (caller(&order.at)?.get(&order.path()?)?, show::clients, &order.at),
         Command::Breakers(order) => (order.ask(&caller(&order.at)?)?, show::breakers, &order.at),
         Command::Pool(order) => (order.ask(&caller(&order.at)?)?, show::pools, &order.at),
+        Command::Sampling(order) => (order.ask(&caller(&order.at)?)?, show::plain, &order.at),
         Command::Rules(order) => (order.ask(&caller(&order.at)?)?, show::rules, &order.at),
         Command::Features(order) => (order.ask(&caller(&order.at)?)?, features::show, &order.at),
         Command::Cleanup(order) => {
@@ -222,6 +233,15 @@ impl Pool {
             (false, None, None) => return caller.get("/mcp/admin/pools"),
         };
         caller.put(&format!("/mcp/admin/pools/{}", segment(upstream)), &self.term.of(order)?)
+    }
+}
+
+impl Sampling {
+    fn ask(&self, caller: &Admin) -> Result<Value, AdminFailure> {
+        match self.rate {
+            Some(rate) => caller.put("/mcp/admin/sampling", &json!({ "rate": rate })),
+            None => caller.get("/mcp/admin/sampling"),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::{Key, Kind};
 use crate::config::auth::SECRET_BYTES_MIN;
 use crate::config::settings::{NEVER, Settings};
 use crate::config::tls::ClientAuth;
+use crate::config::tracing::Format;
 
 const fn key(name: &'static str, kind: Kind) -> Key {
     Key { name, alias: None, kind }
@@ -221,6 +222,16 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("debug.log_connections", Kind::Switch(|s, on| s.shard.debug.connections = on)),
     key("debug.log_messages", Kind::Switch(|s, on| s.shard.debug.messages = on)),
     key("debug.trace_routing", Kind::Switch(|s, on| s.shard.debug.routing = on)),
+    aliased("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.endpoint", Kind::Endpoint(|s, endpoint| s.tracing.endpoint = endpoint)),
+    aliased("OTEL_EXPORTER_OTLP_HEADERS", "tracing.headers", Kind::Secret { min: 1, set: |s, text| s.tracing.headers = text }),
+    aliased("OTEL_API_KEY", "tracing.api_key", Kind::Secret { min: 1, set: |s, key| s.tracing.api_key = key }),
+    key("tracing.sampling_rate", Kind::Probability(|s, rate| s.shard.tracing.rate = rate)),
+    key("tracing.batch_size", number(1, 10_000, |s, n| s.tracing.batch_size = n as usize)),
+
+    key("log.format", Kind::Choice { words: &["text", "json"], set: |s, word| {
+        s.log.format = if word == "json" { Format::Json } else { Format::Text };
+    } }),
+    key("log.repeat", number(0, 1_000_000, |s, n| s.log.repeat = n as u32)),
 
     key("vsm.events", Kind::Switch(|s, on| s.shard.events = on)),
     key("vsm.sink", Kind::File(|s, path| s.sink = path)),

@@ -10,6 +10,7 @@ use weir_ring::token::{Member, Token};
 use weir_shard::hash_ring::HashRing;
 use weir_shard::mail::{Mail, ReplyTo};
 use weir_shard::message::{TopicContent, TopicPublish};
+use weir_shard::span::TraceLink;
 use weir_shard::vsm::{Topic, Topics};
 
 use super::{Bus, Heard, Published, Subscription};
@@ -84,7 +85,8 @@ impl Audience {
         // It takes nothing itself that could be held back from it.
         let publisher = (from, Token { index: 0, generation: 0 });
         let content = TopicContent::Event { event: EVENT.into(), payload: text.into(), publisher };
-        let publish = Box::new(TopicPublish { topic: channel.into(), content, key: None });
+        let publish =
+            Box::new(TopicPublish { topic: channel.into(), content, key: None, trace: TraceLink::None });
         let home = Member(self.ring.home(channel.as_bytes()));
         self.mailbox.send(home, Mail::PublishTopic { from, reply_to: ReplyTo::Nobody, publish }).await;
     }

@@ -44,6 +44,8 @@ impl Shard {
                 (message, refusal)
             })
             .collect();
+        // Which of the messages was at hand last says nothing of the first.
+        self.tracer.close(None, cx.now.mono);
         let stream = self.open_stream(session, request.token, requests as u32);
         request.form = Form::Sse;
         let pending = request.pending(Source::Stream { session, stream, cursor: 0 });

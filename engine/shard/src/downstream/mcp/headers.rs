@@ -1,6 +1,9 @@
 //! The headers that MCP looks at.
 
 use weir_transports::http1::Head;
+use weir_transports::trace_context::{TRACEPARENT, TRACESTATE};
+
+use crate::span::TraceContext;
 
 /// What one request's head says to MCP, found in one pass.
 #[derive(Debug, Default)]
@@ -31,6 +34,15 @@ impl<'a> Headers<'a> {
         headers
     }
 
+    /// By which span the request comes.
+    pub(crate) fn trace_context(&self) -> Option<TraceContext> {
+        let passed = |known: &str| {
+            let found = self.passed.iter().find(|(name, _)| name.eq_ignore_ascii_case(known));
+            found.map(|(_, value)| &**value)
+        };
+        TraceContext::parse(passed(TRACEPARENT), passed(TRACESTATE))
+    }
+
     fn slot(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
         // The length tells most names apart.
         let (known, slot) = match name.len() {
@@ -52,8 +64,8 @@ fn is_passed(name: &str) -> bool {
     const PREFIX: &str = "mcp-param-";
     let is = |known: &str| name.eq_ignore_ascii_case(known);
     name.get(..PREFIX.len()).is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
-        || is("traceparent")
-        || is("tracestate")
+        || is(TRACEPARENT)
+        || is(TRACESTATE)
         || is("baggage")
 }
 

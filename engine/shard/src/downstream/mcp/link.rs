@@ -112,6 +112,9 @@ impl Shard {
                 (charged, id) => charged.map_err(|error| Fault::of(&error, id))?,
             }
         }
+        if link.session.is_none() && !matches!(message, Message::Response { .. }) {
+            self.trace_session(None, method_of(&message), cx);
+        }
         let session = match topic {
             None => link.rpc.as_deref().copied(),
             Some(topic) => link.channel(topic).and_then(|channel| match channel.state {

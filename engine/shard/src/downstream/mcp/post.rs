@@ -279,7 +279,7 @@ impl Shard {
             (None, Some(session)) => Caller::Session(session),
             (None, None) => Caller::Connection(request.token),
         };
-        self.trace_received(named, method, cx);
+        self.trace_received(named, method, || request.headers.trace_context(), cx);
         let began = self.meter.begin();
         let session = session.and_then(|session| self.mcp.sessions.get_mut(session));
         let (verdict, standing) = match (named, session) {

@@ -21,6 +21,7 @@ use crate::lane::Lane;
 use crate::limits::{Config, Durability, Rate};
 use crate::mail::{Mail, ReplyTo};
 use crate::message::{ClientPublish, Receipt, Target, TopicContent, TopicPublish};
+use crate::span::TraceLink;
 use crate::stream::Position;
 use crate::turn::{Post, Shard};
 
@@ -214,6 +215,7 @@ impl World {
             ttl_ms: 0,
             wait: None,
             key: None,
+            trace: TraceLink::None,
         });
         let letter = Mail::Publish { from: BACKEND, reply_to: exchange(), publish };
         self.post.inbox.push(letter);
@@ -223,7 +225,8 @@ impl World {
     fn publish_topic(&mut self, topic: &str, data: &str) {
         let data = RawValue::from_string(data.to_owned()).expect("JSON");
         let content = TopicContent::Message { kind: "chat".into(), data };
-        let publish = Box::new(TopicPublish { topic: topic.into(), content, key: None });
+        let publish =
+            Box::new(TopicPublish { topic: topic.into(), content, key: None, trace: TraceLink::None });
         self.post.inbox.push(Mail::PublishTopic { from: BACKEND, reply_to: exchange(), publish });
         self.turn();
     }
