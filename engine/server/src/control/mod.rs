@@ -35,6 +35,7 @@ use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
 use tracing::{info, warn};
+use weir_ring::driver::Kind;
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
@@ -58,6 +59,8 @@ use crate::config::{Alerts, Files, Handler, Webhook};
 
 /// What the control thread is born with.
 pub(crate) struct Control {
+    /// What the shards run on.
+    pub(crate) driver: Kind,
     /// The admin port's listening sockets.
     pub(crate) admin: Vec<OwnedFd>,
     /// The upstreams that are children.
@@ -138,7 +141,8 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone()));
     }
     let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
-    let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
+    let driver = control.driver;
+    let insight = Insight { driver, bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
