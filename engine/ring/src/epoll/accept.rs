@@ -78,31 +78,28 @@ impl Epoll {
                     self.end_accept(listener, op::Errno(libc::ENFILE))
                 };
             }
-            if let Err(error) = self.accept_one(listener) {
-                self.table.release();
-                return match error {
-                    Errno::AGAIN | Errno::INTR => {}
-                    error => self.end_accept(listener, errno(error)),
-                };
+            match self.accept_one(listener) {
+                Ok(()) => {}
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(error) => return self.end_accept(listener, errno(error)),
             }
         }
     }
 
-    /// Takes one connection into the place that was reserved.
+    /// Takes one connection into the place that was reserved, or gives that back.
     fn accept_one(&mut self, listener: Listener) -> Result<(), Errno> {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let fd = &self.accepting[usize::from(listener.0)].fd;
-        let (fd, peer) = match self.names_peers {
-            true => acceptfrom_with(fd, flags)?,
-            false => (accept_with(fd, flags)?, None),
+        let accepted = match self.names_peers {
+            true => acceptfrom_with(fd, flags),
+            false => accept_with(fd, flags).map(|fd| (fd, None)),
         };
+        let (fd, peer) = accepted.inspect_err(|_| self.table.release())?;
         let socket = self.table.insert(fd, false);
         if let Some(fd) = self.table.slot(socket).fd()
             && let Err(error) = self.poll.watch(fd, socket)
         {
-            // The place is given back with the socket, so it is to be reserved as it was.
             self.table.remove(socket);
-            self.table.reserve();
             return Err(error);
         }
         let peer = peer.and_then(|peer| SocketAddr::try_from(peer).ok());
