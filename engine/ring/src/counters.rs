@@ -3,7 +3,7 @@
 /// Totals since the driver was set up, where nothing else is said.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// System calls that hand over requests or wait.
+    /// System calls that hand over requests or wait. On epoll, waits alone: each request is a system call of its own.
     pub enters: u64,
     /// Requests handed over.
     pub submitted: u64,

@@ -166,6 +166,11 @@ fn bind(socket: &OwnedFd, address: SocketAddr) -> io::Result<()> {
     check(result).map(drop)
 }
 
+/// Whether calls on a listener wait (`O_NONBLOCK`), for all who have it: the flag is not the descriptor's.
+pub(crate) fn set_nonblocking(listener: &OwnedFd, nonblocking: bool) -> io::Result<()> {
+    Ok(rustix::io::ioctl_fionbio(listener, nonblocking)?)
+}
+
 /// The port a bound TCP socket has got.
 fn local_port(socket: &OwnedFd) -> io::Result<u16> {
     // SAFETY: an address of all zeros is a valid one (AF_UNSPEC).

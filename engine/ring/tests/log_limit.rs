@@ -1,10 +1,12 @@
 //! A log that meets the process's limit of file sizes, which stands for every device that takes a part of
 //! a write and then no more. Alone in its binary, since the limit is the process's.
 
+#[path = "contract/common/mod.rs"]
 mod common;
 
 use common::log_dir::LogDir;
 use common::{Flow, Pump, pattern, unexpected};
+use weir_ring::driver::Kind;
 use weir_ring::op::{Completion, Errno, Op};
 
 const LIMIT: usize = 1 << 20;
@@ -22,8 +24,14 @@ fn limit_file_sizes() {
 #[test]
 fn a_write_cut_short_goes_on_until_the_error_and_the_next_segment_serves() {
     limit_file_sizes();
-    let directory = LogDir::new("limit");
-    let mut pump = Pump::new(8, |settings| settings.log = directory.open(3, 64 << 20));
+    for driver in [Kind::IoUring, Kind::Epoll] {
+        meet_the_limit(driver);
+    }
+}
+
+fn meet_the_limit(driver: Kind) {
+    let directory = LogDir::new(driver.name());
+    let mut pump = Pump::on(driver, 8, |settings| settings.log = directory.open(3, 64 << 20));
     let bytes = pattern(LIMIT);
     let mut outcomes = Vec::new();
     for (segment, size) in [(1, 600_000), (1, 600_000), (2, LIMIT), (2, 1), (3, 1)] {

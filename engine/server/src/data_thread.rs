@@ -1,7 +1,7 @@
-//! A data thread: pinned to its core, it makes its own ring, and pumps.
+//! A data thread: pinned to its core, it makes its own driver, and pumps.
 
 use std::io;
-use std::os::fd::{OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -9,10 +9,12 @@ use std::thread;
 use tokio::sync::mpsc::UnboundedSender;
 use weir_ring::affinity;
 use weir_ring::clock::Clock;
+use weir_ring::driver::{Driver, Kind};
 use weir_ring::log::Directory;
 use weir_ring::mesh::Links;
+use weir_ring::peer::Peer;
+use weir_ring::settings::{Settings, SetupError};
 use weir_ring::token::Member;
-use weir_ring::uring::{Peer, Settings, SetupError, Uring};
 use weir_ring::waker::Waker;
 use weir_shard::Shard;
 use weir_shard::durable;
@@ -36,6 +38,7 @@ pub(crate) struct Share {
 
 /// What a data thread is born with.
 pub(crate) struct Seat {
+    pub(crate) driver: Kind,
     pub(crate) share: Share,
     pub(crate) config: Arc<Config>,
     pub(crate) credentials: Arc<Credentials>,
@@ -43,11 +46,11 @@ pub(crate) struct Seat {
     pub(crate) waker: Waker,
     pub(crate) links: Links<Mail>,
     pub(crate) ending: Arc<Ending>,
-    /// Told once: the ring is there, or why not.
-    pub(crate) ready: mpsc::Sender<Result<(Member, RawFd), ThreadError>>,
-    /// Answered once all rings are there; closed if one is not.
+    /// Told once: how others reach the driver, or why there is none.
+    pub(crate) ready: mpsc::Sender<Result<(Member, Peer), ThreadError>>,
+    /// Answered once all drivers are there; closed if one is not.
     pub(crate) peers: mpsc::Receiver<Vec<Peer>>,
-    /// Told once: all is drained, or the ring broke. Closed without a word by a panic.
+    /// Told once: all is drained, or the driver broke. Closed without a word by a panic.
     pub(crate) ended: UnboundedSender<io::Result<()>>,
 }
 
@@ -55,7 +58,7 @@ pub(crate) struct Seat {
 #[derive(Debug)]
 pub(crate) enum ThreadError {
     Pin { core: usize },
-    Ring(SetupError),
+    Driver(SetupError),
 }
 
 impl Share {
@@ -81,32 +84,32 @@ impl Seat {
         let (log, recovered) = log.unzip();
         let mut settings = Settings::new(listeners, self.config.connections_max, self.waker);
         (settings.peers, settings.log) = (peers, log);
-        let mut uring = match ring(core, settings) {
-            Ok(uring) => uring,
+        let mut driver = match set_up(core, self.driver, settings) {
+            Ok(driver) => driver,
             Err(error) => {
                 // Nobody listens any more if another thread failed first.
                 let _ = self.ready.send(Err(error));
                 return;
             }
         };
-        let _ = self.ready.send(Ok((member, uring.fd())));
+        let _ = self.ready.send(Ok((member, driver.peer())));
         let Ok(peers) = self.peers.recv() else { return };
-        uring.connect(peers);
+        driver.connect(peers);
         let mut shard = Shard::new(self.config, member, self.seed);
         shard.set_credentials(self.credentials);
         shard.set_clock(Clock::mono);
         if let Some(recovered) = recovered {
             shard.restore(recovered);
         }
-        let end = Pump::new(uring, shard, self.links).run(&self.ending);
+        let end = Pump::new(driver, shard, self.links).run(&self.ending);
         // The control thread may be gone already, and the process with it.
         let _ = self.ended.send(end);
     }
 }
 
-fn ring(core: usize, settings: Settings) -> Result<Uring, ThreadError> {
+fn set_up(core: usize, driver: Kind, settings: Settings) -> Result<Driver, ThreadError> {
     if !affinity::pin(core) {
         return Err(ThreadError::Pin { core });
     }
-    Uring::new(settings).map_err(ThreadError::Ring)
+    Driver::new(driver, settings).map_err(ThreadError::Driver)
 }

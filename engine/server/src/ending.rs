@@ -4,8 +4,8 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 
+use weir_ring::driver::Driver;
 use weir_ring::token::Member;
-use weir_ring::uring::Uring;
 
 /// Shared by all data threads: read once a turn, written only while draining.
 pub(crate) struct Ending {
@@ -28,13 +28,13 @@ impl Ending {
     }
 
     /// Shard `me` is drained now, or is not any more, because a connection was on its way to it. Who
-    /// completes the number wakes the others with its `uring`.
-    pub(crate) fn report(&self, drained: bool, me: Member, uring: &mut Uring) {
+    /// completes the number wakes the others with its `driver`.
+    pub(crate) fn report(&self, drained: bool, me: Member, driver: &mut Driver) {
         if !drained {
             self.drained.fetch_sub(1, Ordering::AcqRel);
         } else if self.drained.fetch_add(1, Ordering::AcqRel) + 1 == self.shards {
             self.over.store(true, Ordering::Release);
-            (0..self.shards).map(Member).filter(|to| *to != me).for_each(|to| uring.wake(to));
+            (0..self.shards).map(Member).filter(|to| *to != me).for_each(|to| driver.wake(to));
         }
     }
 

@@ -12,7 +12,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::unbounded_channel;
 use tracing::info;
 use weir_ring::clock::Clock;
-use weir_ring::uring::Peer;
+use weir_ring::driver::Kind;
+use weir_ring::peer::Peer;
 use weir_ring::waker::Waker;
 use weir_ring::{affinity, mesh, socket};
 use weir_shard::hash_ring::HashRing;
@@ -27,6 +28,7 @@ use crate::control::children::{self, Spawner};
 use crate::control::{self, Control, End, Guard, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
+use crate::driver::{self, Choice};
 use crate::ending::Ending;
 use crate::logging::Limit;
 use crate::ports::Port;
@@ -36,20 +38,13 @@ use crate::start_error::StartError;
 /// Letters that wait between two members, at most.
 const LETTERS: usize = 1_024;
 
-/// Descriptors beside the tables of sockets: listeners, rings, wakers, admin requests.
-const DESCRIPTORS_RESERVED: u64 = 64;
-
-/// A shard with fewer connections is of no use.
-const CONNECTIONS_MIN: u32 = 128;
-
 /// A gateway whose data threads run.
 pub(crate) struct Gateway {
     /// Where it listens, with the listeners' names.
     pub(crate) addresses: Vec<(SocketAddr, &'static str)>,
     /// The core of each shard.
     pub(crate) cores: Vec<usize>,
-    /// Connections one shard may hold.
-    pub(crate) connections_per_shard: u32,
+    pub(crate) driver: Choice,
     /// Bytes the process may use.
     memory_budget: u64,
     control: Control,
@@ -90,8 +85,8 @@ impl Gateway {
         addresses.push((admin.address, "admin"));
         let probe = Port::probe(server).map(|port| port.listen(1, options)).transpose()?;
         addresses.extend(probe.iter().map(|probe| (probe.address, "probe")));
-        let connections_per_shard = connections_max(server)?;
-        let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
+        let driver = driver::choose(server, shards)?;
+        let mut config = settings.shard(shards, driver.connections_per_shard, data.len() as u8);
         config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
         if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
@@ -105,6 +100,7 @@ impl Gateway {
         let revocations = revocations(settings, &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
         let office = Office {
+            driver: driver.kind,
             admin: admin.sockets,
             probe: probe.map(|probe| probe.sockets).unwrap_or_default(),
             guard: guard(settings, admin.address.port())?,
@@ -123,7 +119,7 @@ impl Gateway {
         };
         let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
         let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
-        Ok(Gateway { addresses, cores, connections_per_shard, memory_budget, control, data_dir })
+        Ok(Gateway { addresses, cores, driver, memory_budget, control, data_dir })
     }
 
     /// Serves the admin port, on the calling thread, until the gateway ends. What is left out of the log is said.
@@ -147,16 +143,9 @@ fn cores(server: &Server) -> Result<Vec<usize>, StartError> {
     if cores.is_empty() { Err(StartError::NoCores) } else { Ok(cores) }
 }
 
-/// What the limit of descriptors leaves for the sockets of one shard: a ring's table may have as many as
-/// the process (io_uring_register(2)), and sockets in it are no descriptors of the process.
-fn connections_max(server: &Server) -> Result<u32, StartError> {
-    let limit = socket::raise_nofile().map_err(StartError::System)?;
-    let allowed = limit.saturating_sub(DESCRIPTORS_RESERVED).min(server.connections_per_shard.into()) as u32;
-    if allowed < CONNECTIONS_MIN { Err(StartError::TooFewDescriptors { limit }) } else { Ok(allowed) }
-}
-
 /// What the control thread works with, beside its place in the mesh.
 struct Office {
+    driver: Kind,
     /// The admin port's listening sockets.
     admin: Vec<OwnedFd>,
     probe: Vec<OwnedFd>,
@@ -230,13 +219,14 @@ fn start_threads(
         shares.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
     let ending = Arc::new(Ending::new(shards));
     let mut links = mesh::connect(shards + 1, LETTERS).into_iter();
-    let (ready, rings) = mpsc::channel();
+    let (ready, drivers) = mpsc::channel();
     let (ended, all_ended) = unbounded_channel();
     let mut introductions = Vec::new();
     for ((share, waker), links) in shares.into_iter().zip(&wakers).zip(links.by_ref()) {
         let (introduce, peers) = mpsc::channel();
         introductions.push(introduce);
         let seat = Seat {
+            driver: office.driver,
             share,
             config: config.clone(),
             credentials: credentials.clone(),
@@ -252,18 +242,18 @@ fn start_threads(
     }
     // From here on only the threads hold these: if all of them are gone, nobody answers.
     drop((ready, ended));
-    let mut fds = vec![-1; shards.into()];
+    let mut peers = vec![Peer::Waker(waker.clone()); usize::from(shards) + 1];
     for _ in 0..shards {
-        let (member, fd) = rings.recv().map_err(|_| StartError::ThreadDied)?.map_err(StartError::Thread)?;
-        fds[usize::from(member.0)] = fd;
+        let (member, peer) =
+            drivers.recv().map_err(|_| StartError::ThreadDied)?.map_err(StartError::Thread)?;
+        peers[usize::from(member.0)] = peer;
     }
     for introduce in introductions {
-        let rings = fds.iter().map(|fd| Peer::Ring(*fd));
-        let peers = rings.chain([Peer::Waker(waker.clone())]).collect();
-        introduce.send(peers).map_err(|_| StartError::ThreadDied)?;
+        introduce.send(peers.clone()).map_err(|_| StartError::ThreadDied)?;
     }
     let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
     Ok(Control {
+        driver: office.driver,
         admin: office.admin,
         probe: office.probe,
         guard: office.guard,

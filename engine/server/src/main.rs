@@ -6,6 +6,7 @@ mod config;
 mod control;
 mod data_dir;
 mod data_thread;
+mod driver;
 mod ending;
 mod gateway;
 mod logging;

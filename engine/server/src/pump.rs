@@ -5,10 +5,10 @@ use std::mem;
 use std::time::Duration;
 
 use weir_ring::clock::Clock;
+use weir_ring::driver::Driver;
 use weir_ring::mesh::{Links, Push};
 use weir_ring::op::Output;
 use weir_ring::token::Member;
-use weir_ring::uring::Uring;
 use weir_shard::mail::Mail;
 use weir_shard::{Post, Shard};
 
@@ -17,9 +17,9 @@ use crate::ending::Ending;
 /// How soon letters that a full queue did not take are tried again.
 const RETRY: Duration = Duration::from_millis(1);
 
-/// One core's ring, shard and mail.
+/// One core's driver, shard and mail.
 pub(crate) struct Pump {
-    uring: Uring,
+    driver: Driver,
     shard: Shard,
     links: Links<Mail>,
     post: Post,
@@ -31,27 +31,27 @@ pub(crate) struct Pump {
 
 impl Pump {
     /// A pump that has not turned yet.
-    pub(crate) fn new(uring: Uring, shard: Shard, links: Links<Mail>) -> Pump {
+    pub(crate) fn new(driver: Driver, shard: Shard, links: Links<Mail>) -> Pump {
         let full = vec![false; usize::from(links.members())];
-        Pump { uring, shard, links, post: Post::default(), bag: Vec::new(), full }
+        Pump { driver, shard, links, post: Post::default(), bag: Vec::new(), full }
     }
 
     /// Turns until every shard of the process is drained.
     ///
     /// # Errors
-    /// The kernel ended the ring.
+    /// The kernel ended the driver.
     pub(crate) fn run(mut self, ending: &Ending) -> io::Result<()> {
         let mut output = Output::default();
         let mut drained = false;
         while !ending.is_over() {
             let now = Clock::now();
             self.collect();
-            let mut due = self.shard.turn(now, &mut self.uring.completions(), &mut self.post, &mut output);
+            let mut due = self.shard.turn(now, &mut self.driver.completions(), &mut self.post, &mut output);
             self.carry();
-            self.uring.submit(&mut output);
+            self.driver.submit(&mut output);
             if self.shard.is_drained() != drained {
                 drained = !drained;
-                ending.report(drained, self.links.me(), &mut self.uring);
+                ending.report(drained, self.links.me(), &mut self.driver);
                 due = now.mono;
             }
             if !self.post.outbox.is_empty() {
@@ -59,10 +59,10 @@ impl Pump {
             }
             let end = Clock::mono();
             self.shard.took(end.since(now.mono));
-            self.shard.drove(self.uring.counters());
-            self.uring.wait(Some(due), end)?;
+            self.shard.drove(self.driver.counters());
+            self.driver.wait(Some(due), end)?;
         }
-        // No ring goes while another thread may still wake it.
+        // No driver goes while another thread may still wake it.
         ending.together();
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Pump {
             let full = &mut self.full[usize::from(to.0)];
             let sent = if *full { Err(letter) } else { self.links.send(to, letter) };
             match sent {
-                Ok(Push::Wake) => self.uring.wake(to),
+                Ok(Push::Wake) => self.driver.wake(to),
                 Ok(Push::Awake) => {}
                 Err(letter) => {
                     *full = true;

@@ -80,7 +80,7 @@ impl fmt::Display for StartError {
             StartError::Thread(ThreadError::Pin { core }) => {
                 write!(f, "the kernel does not let a thread run on core {core}; choose others with --cores")
             }
-            StartError::Thread(ThreadError::Ring(error)) => write!(f, "{error}"),
+            StartError::Thread(ThreadError::Driver(error)) => write!(f, "{error}"),
             StartError::ThreadDied => {
                 f.write_str("a data thread ended while it was set up; its last words are above")
             }

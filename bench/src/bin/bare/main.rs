@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use clap::{Parser, ValueEnum};
 use weir_ring::op::{Completion, Completions, Op, Output, RecvMode, Source};
+use weir_ring::settings::Settings;
 use weir_ring::token::{Listener, Socket, Token};
-use weir_ring::uring::{Settings, Uring};
+use weir_ring::uring::Uring;
 use weir_ring::waker::Waker;
-use weir_ring::{affinity, clock::Clock, socket};
+use weir_ring::{affinity, socket};
 
 use crate::http::Responder;
 
@@ -75,7 +76,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
     output.ops.push(Op::Accept { listener: Listener(0) });
     loop {
         uring.submit(&mut output);
-        uring.wait(None, Clock::now().mono)?;
+        uring.wait(None)?;
         let mut completions = uring.completions();
         while let Some(completion) = completions.next() {
             server.take(completion, &mut output);

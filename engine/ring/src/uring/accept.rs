@@ -1,5 +1,6 @@
 //! Multishot accepts: one per listener, armed on demand.
 
+use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use io_uring::cqueue;
@@ -9,6 +10,7 @@ use super::tag::Tag;
 use super::{Uring, entry};
 use crate::op::Errno;
 use crate::sockaddr;
+use crate::socket;
 use crate::token::{Listener, Socket};
 
 /// A listening socket and what is under way on it.
@@ -32,9 +34,12 @@ enum State {
 }
 
 impl Accepting {
-    pub(super) fn new(fd: OwnedFd) -> Accepting {
+    /// A listener may come from a process with the other driver: of one that does not wait, the kernel would answer
+    /// an accept at once that there is nobody.
+    pub(super) fn new(fd: OwnedFd) -> io::Result<Accepting> {
+        socket::set_nonblocking(&fd, false)?;
         let name_length = sockaddr::length(&fd);
-        Accepting { fd, name_length, state: State::Idle }
+        Ok(Accepting { fd, name_length, state: State::Idle })
     }
 }
 

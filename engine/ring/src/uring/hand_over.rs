@@ -4,7 +4,8 @@ use std::os::fd::RawFd;
 
 use super::batch::{Event, errno};
 use super::table::Watch;
-use super::{Peer, Uring, entry};
+use super::{Uring, entry};
+use crate::peer::Peer;
 use crate::token::{Member, Socket, Transfer};
 
 /// Where a socket goes once its watch has ended.
@@ -50,7 +51,7 @@ impl Uring {
     fn ring_of(&self, to: Member) -> RawFd {
         match &self.peers[usize::from(to.0)] {
             Peer::Ring(fd) => *fd,
-            Peer::Waker(_) => panic!("member {} has no ring to hand a socket to", to.0),
+            Peer::Door(_) | Peer::Waker(_) => panic!("member {} has no ring to hand a socket to", to.0),
         }
     }
 }

@@ -18,14 +18,12 @@ mod accept;
 mod batch;
 mod buffers;
 mod connect;
-mod drains;
 mod entry;
 mod hand_over;
 mod log;
 mod operations;
 mod peers;
 mod queue;
-mod settings;
 mod table;
 mod tag;
 mod watch;
@@ -37,12 +35,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 pub use self::batch::Batch;
-pub use self::settings::{Settings, SetupError};
 
 use self::accept::Accepting;
 use self::buffers::Buffers;
 use self::connect::Connects;
-use self::drains::Drains;
 use self::hand_over::Departure;
 use self::log::Log;
 use self::peers::Peers;
@@ -50,19 +46,12 @@ use self::queue::Queue;
 use self::table::Table;
 use self::tag::Turn;
 use crate::counters::Counters;
+use crate::drains::Drains;
 use crate::op::Output;
-use crate::time::Instant;
+use crate::peer::Peer;
+use crate::settings::{Settings, SetupError};
 use crate::token::Member;
 use crate::waker::Waker;
-
-/// How a member of the mesh is reached.
-#[derive(Debug)]
-pub enum Peer {
-    /// A shard: its ring's [`Uring::fd`].
-    Ring(RawFd),
-    /// A thread without a ring.
-    Waker(Waker),
-}
 
 /// One ring and the sockets in its table. It stays on the thread that made it.
 pub struct Uring {
@@ -100,6 +89,7 @@ impl Uring {
         let queue = Queue::new(&settings).map_err(refused)?;
         let buffers =
             Buffers::new(&queue.submitter(), settings.buffers, settings.buffer_bytes).map_err(refused)?;
+        let accepting = settings.listeners.into_iter().map(Accepting::new).collect::<io::Result<_>>();
         let mut uring = Uring {
             queue,
             buffers,
@@ -111,7 +101,7 @@ impl Uring {
             sends_queued: false,
             starved: 0,
             table: Table::new(settings.sockets),
-            accepting: settings.listeners.into_iter().map(Accepting::new).collect(),
+            accepting: accepting.map_err(refused)?,
             departures: BTreeMap::new(),
             peers: Vec::new(),
             log: settings.log.map(Log::new),
@@ -146,6 +136,7 @@ impl Uring {
     pub fn wake(&mut self, to: Member) {
         match &self.peers[usize::from(to.0)] {
             Peer::Ring(fd) => self.queue.push(entry::wake(*fd)),
+            Peer::Door(door) => door.wake(),
             Peer::Waker(waker) => waker.wake(),
         }
     }
@@ -172,14 +163,13 @@ impl Uring {
         self.held.ops = operations;
     }
 
-    /// Submits what is queued and waits for completions, a wake-up or the time `until`; `None` is
+    /// Submits what is queued and waits for completions, a wake-up or the end of `timeout`; `None` is
     /// forever. Returns at once if there is something to take already.
     ///
     /// # Errors
     /// Only what ends the ring, such as a kernel out of memory.
-    pub fn wait(&mut self, until: Option<Instant>, now: Instant) -> io::Result<()> {
+    pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         self.feed();
-        let timeout = until.map(|until| until.since(now));
         let at_once = timeout == Some(Duration::ZERO) || self.queue.ready();
         self.queue.enter(if at_once { 0 } else { 1 }, timeout)?;
         self.sends_queued = false;

@@ -8,8 +8,8 @@ use io_uring::types::{CancelBuilder, SubmitArgs, Timespec};
 use io_uring::{EnterFlags, IoUring, Submitter, cqueue, squeue};
 
 use super::entry::Detached;
-use super::settings::Settings;
 use crate::counters::Counters;
+use crate::settings::Settings;
 
 /// One io_uring, of the thread that made it (`SINGLE_ISSUER`). Completions are posted only while it
 /// enters the kernel (`DEFER_TASKRUN`), bad requests fail alone (`SUBMIT_ALL`).

@@ -20,7 +20,8 @@ const TRANSPORT: [&str; 8] = [
 ];
 
 /// Totals that are shown below.
-const TOTALS: [&str; 10] = [
+const TOTALS: [&str; 11] = [
+    "driver",
     "uptime_seconds",
     "connections",
     "accepted",

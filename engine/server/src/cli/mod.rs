@@ -27,7 +27,7 @@ const EXIT_CODES: &str = "Exit codes:
 
 The log goes to standard error; RUST_LOG=debug shows more of it.";
 
-/// An MCP and real-time gateway: one io_uring loop per core. Without a command: serve.
+/// An MCP and real-time gateway: one io_uring or epoll loop per core. Without a command: serve.
 #[derive(Debug, Parser)]
 #[command(name = "weir", version, after_help = EXIT_CODES, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -83,6 +83,9 @@ struct Serve {
     /// Address of all listeners [default: 127.0.0.1]
     #[arg(long, value_name = "ADDR", allow_hyphen_values = true)]
     bind: Option<String>,
+    /// What data threads ask the kernel with: io_uring, epoll [default: auto, io_uring if it is allowed]
+    #[arg(long, value_name = "NAME")]
+    driver: Option<String>,
     /// Certificate that data ports show, PEM; with it they speak TLS only [default: none]
     #[arg(long, value_name = "FILE")]
     tls_cert: Option<String>,
@@ -165,6 +168,7 @@ impl Serve {
             ("--sse-port", "server.sse_port", &self.sse_port),
             ("--ws-port", "server.ws_port", &self.ws_port),
             ("--bind", "server.bind", &self.bind),
+            ("--driver", "server.driver", &self.driver),
             ("--tls-cert", "tls.cert", &self.tls_cert),
             ("--tls-key", "tls.key", &self.tls_key),
             ("--data-dir", "durability.dir", &self.data_dir),

@@ -4,6 +4,7 @@ use std::fs;
 use std::process::ExitCode;
 
 use tracing::{info, warn};
+use weir_ring::driver::Kind;
 
 use super::{Failure, Serve, say};
 use crate::config;
@@ -26,14 +27,18 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let secure = credentials.server.is_some();
     let gateway = Gateway::start(&settings, credentials, options.insecure).map_err(Failure::Start)?;
-    say(&banner(&gateway.cores));
+    say(&banner(&gateway));
     for (address, name) in &gateway.addresses {
         say(&format!("listening on {address} ({name})"));
     }
-    if settings.asks_for_peers() && !kernel_names_peers() {
+    let driver = &gateway.driver;
+    if let Some(refused) = &driver.refused {
+        warn!("the driver is epoll, at a higher cost in CPU, because {refused}");
+    }
+    if driver.kind == Kind::IoUring && settings.asks_for_peers() && !kernel_names_peers() {
         warn!("this kernel does not say who connects: limits of network addresses need Linux 6.7 or later");
     }
-    info!(connections_per_shard = gateway.connections_per_shard, tls = secure, "ready");
+    info!(driver = %driver.kind, connections_per_shard = driver.connections_per_shard, tls = secure, "ready");
     match gateway.run(limit) {
         End::Drained => Ok(ExitCode::SUCCESS),
         End::Forced => Ok(ExitCode::from(130)),
@@ -49,9 +54,9 @@ fn kernel_names_peers() -> bool {
     (numbers.next(), numbers.next()) >= (Some(6), Some(7))
 }
 
-fn banner(cores: &[usize]) -> String {
+fn banner(Gateway { cores, driver, .. }: &Gateway) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let (shards, plural) = (cores.len(), if cores.len() == 1 { "" } else { "s" });
     let cores = cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-    format!("weir {version}: {shards} shard{plural} on core {cores}, io_uring")
+    format!("weir {version}: {shards} shard{plural} on core {cores}, {}", driver.kind)
 }

@@ -34,7 +34,7 @@ fn without_a_command_it_serves() {
 fn flags_reach_their_keys() {
     let settings = settings(
         "serve --shards 3 --cores 0,1 --admin-port 1 --sse-port 2 --ws-port 3 --bind ::1 --rate-limit 7 \
-         --backend-rate-limit 0 --data-dir /srv/weir --test-endpoints",
+         --backend-rate-limit 0 --data-dir /srv/weir --driver epoll --test-endpoints",
     )
     .expect("right");
     let server = &settings.server;
@@ -42,6 +42,7 @@ fn flags_reach_their_keys() {
     assert_eq!((server.admin_port, server.sse_port, server.ws_port), (1, 2, 3));
     assert!(server.bind.is_loopback() && server.bind.is_ipv6());
     assert_eq!(settings.data_dir.as_deref(), Some(std::path::Path::new("/srv/weir")));
+    assert_eq!(server.driver, Some(weir_ring::driver::Kind::Epoll));
     let shard = settings.shard(3, 1_000, 2);
     assert!(shard.test_endpoints);
     assert_eq!((shard.client_rate.per_second, shard.client_rate.burst), (7.0, 7));

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use weir_ring::driver::Kind;
 use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
 use super::alerts::Alerts;
@@ -91,6 +92,8 @@ pub(crate) struct Server {
     /// Empty: all the process may run on.
     pub(crate) cores: Vec<usize>,
     pub(crate) connections_per_shard: u32,
+    /// None: io_uring, or epoll where that is forbidden.
+    pub(crate) driver: Option<Kind>,
     /// After how long without an acknowledgement of the peer's kernel a connection is given up.
     pub(crate) user_timeout: Duration,
 }
@@ -118,6 +121,7 @@ impl Default for Settings {
                 shards: 0,
                 cores: Vec::new(),
                 connections_per_shard: 131_072,
+                driver: None,
                 user_timeout: Duration::from_secs(30),
             },
             data_dir: None,

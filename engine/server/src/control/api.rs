@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::Serialize;
 use serde_json::json;
+use weir_ring::driver::Kind;
 use weir_ring::time::Wall;
 use weir_ring::token::Member;
 use weir_shard::error::Error;
@@ -46,6 +47,8 @@ pub(super) struct Admin {
 
 /// What is known of the gateway.
 pub(super) struct Insight {
+    /// What the shards run on.
+    pub(super) driver: Kind,
     pub(super) bus: Bus,
     /// The webhooks.
     pub(super) desks: Vec<Desk>,
@@ -64,6 +67,7 @@ pub(super) struct Insight {
 #[derive(Serialize)]
 struct Figures<'a> {
     version: &'static str,
+    driver: &'static str,
     uptime_seconds: u64,
     #[serde(flatten)]
     total: &'a Stats,
@@ -275,7 +279,8 @@ async fn stats(State(admin): State<Arc<Admin>>) -> Response {
         shards.push(*stats);
     }
     let uptime_seconds = admin.uptime_seconds();
-    let figures = Figures { version: env!("CARGO_PKG_VERSION"), uptime_seconds, total: &total, shards };
+    let (version, driver) = (env!("CARGO_PKG_VERSION"), admin.insight.driver.name());
+    let figures = Figures { version, driver, uptime_seconds, total: &total, shards };
     let mut figures = json!(figures);
     admin.intelligence().complete(&mut figures, &total);
     Json(figures).into_response()

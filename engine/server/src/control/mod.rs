@@ -42,6 +42,7 @@ use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
 use tracing::{info, warn};
+use weir_ring::driver::Kind;
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
@@ -70,6 +71,8 @@ use crate::logging;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
+    /// What the shards run on.
+    pub(crate) driver: Kind,
     /// The admin port's listening sockets.
     pub(crate) admin: Vec<OwnedFd>,
     /// Those of `admin.probe_bind`; none without.
@@ -169,6 +172,7 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
     let profiles = Profiles::default();
     let insight = Insight {
+        driver: control.driver,
         bus,
         desks: webhooks,
         traces,

@@ -13,6 +13,9 @@ import { get } from './http.js'
 /** The binary under test; `tests/run` builds it before any suite. */
 export const BINARY = process.env.WEIR_BIN ?? new URL('../../../../target/release/weir', import.meta.url).pathname
 
+/** What the gateway asks the kernel with, where that is not its own choice: `io_uring` or `epoll`. */
+export const DRIVER = process.env.WEIR_DRIVER
+
 const LISTENING = /listening on (\S+):(\d+) \((sse|ws|admin)\)/g
 const PANIC = /panicked at|RUST_BACKTRACE|fatal runtime error|memory allocation of/
 
@@ -69,8 +72,8 @@ export class Weir {
       args.push('-c', file)
     }
     for (const [name, text] of Object.entries(files)) writeFileSync(join(this.folder, name), text)
-    // A clean environment: every variable named WEIR_ or MCP_ is a setting.
-    const env = { PATH: process.env.PATH, RUST_BACKTRACE: '1' }
+    // A clean environment: every variable named WEIR_ or MCP_ is a setting. All suites run on either driver.
+    const env = { PATH: process.env.PATH, RUST_BACKTRACE: '1', ...(DRIVER && { WEIR_DRIVER: DRIVER }) }
     const [command, ...rest] = [...inside, BINARY, ...args, ...flags]
     this.child = spawn(command, rest, { stdio: ['ignore', 'pipe', 'pipe'], cwd: this.folder, env })
     open.add(this)

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use weir_ring::driver::Kind as Driver;
 use weir_shard::limits::{Injection, Mode, Prefix, Rate};
 
 use super::{Key, Kind};
@@ -56,6 +57,13 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("server.shards", number(0, 256, |s, n| s.server.shards = n as u16)),
     key("server.cores", Kind::Cores(|s, cores| s.server.cores = cores)),
     key("server.connections_per_shard", number(128, SOCKETS_MAX, |s, n| s.server.connections_per_shard = n as u32)),
+    aliased("WEIR_DRIVER", "server.driver", Kind::Choice { words: &["auto", "io_uring", "epoll"], set: |s, word| {
+        s.server.driver = match word {
+            "io_uring" => Some(Driver::IoUring),
+            "epoll" => Some(Driver::Epoll),
+            _ => None,
+        };
+    } }),
     key("server.test_endpoints", Kind::Switch(|s, on| s.shard.test_endpoints = on)),
 
     key("tls.cert", Kind::File(|s, path| s.tls.cert = path)),

@@ -1,13 +1,11 @@
 //! Sending, draining and closing.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 
-use common::{Flow, Pump, assert_ended, done_if, pattern, send, token, unexpected};
+use super::common::{Flow, Pump, assert_ended, done_if, pattern, send, token, unexpected};
 use weir_ring::op::{Completion, Errno, Op, RecvMode, Source};
 use weir_ring::token::{Socket, Token};
 
@@ -176,7 +174,7 @@ fn sends_to_a_broken_connection_say_so() {
 /// More operations than the submission queue has room for, some of which have something to say.
 #[test]
 fn thousands_of_sends_in_one_turn_pass_a_small_queue() {
-    let small = |settings: &mut weir_ring::uring::Settings| {
+    let small = |settings: &mut weir_ring::settings::Settings| {
         settings.entries = 64;
         settings.completions = 128;
     };
@@ -213,7 +211,7 @@ fn thousands_of_sends_in_one_turn_pass_a_small_queue() {
 /// More short sends in one turn than the completion queue holds: each tail comes back, once.
 #[test]
 fn short_sends_beyond_the_completion_queue_all_come_back() {
-    let small = |settings: &mut weir_ring::uring::Settings| {
+    let small = |settings: &mut weir_ring::settings::Settings| {
         settings.entries = 8;
         settings.completions = 16;
     };

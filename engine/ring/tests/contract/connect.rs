@@ -1,20 +1,18 @@
 //! Connections that the shard opens: to TCP and to abstract Unix sockets, and those it cannot have.
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::{Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net;
 
-use common::{Flow, Pump, done_if, pattern, send, token, unexpected};
+use super::common::{Flow, Pump, done_if, pattern, send, token, unexpected};
 use weir_ring::op::{Completion, Errno, Op, RecvMode};
 use weir_ring::token::{Address, Socket};
 
 /// A name no other test or process has.
 fn name(of: &str) -> Box<str> {
-    format!("weir-ring-{}-{of}", std::process::id()).into()
+    format!("weir-ring-{}-{}-{of}", std::process::id(), crate::DRIVER).into()
 }
 
 fn listen(name: &str) -> net::UnixListener {
@@ -102,7 +100,7 @@ fn a_connection_may_be_closed_unused() {
     peer.write_all(b"nobody asked").expect("write");
     let (_client, _) = pump.client();
     pump.close(token(1), socket);
-    common::assert_ended(&mut peer);
+    super::common::assert_ended(&mut peer);
 }
 
 /// Refusals name their error and leave the table as it was: with its only slot to be had again.
@@ -150,7 +148,7 @@ fn many_connect_at_once_and_each_gets_its_own_token() {
     drop(listener);
 }
 
-/// A listener whose queue is full makes connects wait, not fail; and one that waits when the ring goes
+/// A listener whose queue is full makes connects wait, not fail; and one that waits when the driver goes
 /// ends with it.
 #[test]
 fn a_connect_waits_for_room_in_the_queue() {

@@ -10,14 +10,14 @@ struct Drain {
 
 /// All drains under way.
 #[derive(Default)]
-pub(super) struct Drains {
+pub(crate) struct Drains {
     places: Vec<Option<Drain>>,
     free: Vec<u32>,
 }
 
 impl Drains {
     /// Keeps `bytes`. The place is at least 1.
-    pub(super) fn insert(&mut self, bytes: Vec<u8>) -> u32 {
+    pub(crate) fn insert(&mut self, bytes: Vec<u8>) -> u32 {
         let drain = Some(Drain { bytes, sent: 0 });
         match self.free.pop() {
             Some(place) => {
@@ -32,19 +32,19 @@ impl Drains {
     }
 
     /// What is left to send at `place`. It stays where it is until `remove`.
-    pub(super) fn rest(&self, place: u32) -> &[u8] {
+    pub(crate) fn rest(&self, place: u32) -> &[u8] {
         self.drain(place).map_or(&[], |drain| &drain.bytes[drain.sent..])
     }
 
     /// Counts `sent` more bytes at `place` as gone.
-    pub(super) fn advance(&mut self, place: u32, sent: usize) {
+    pub(crate) fn advance(&mut self, place: u32, sent: usize) {
         if let Some(Some(drain)) = self.places.get_mut((place as usize).wrapping_sub(1)) {
             drain.sent = (drain.sent + sent).min(drain.bytes.len());
         }
     }
 
     /// Drops the bytes at `place`.
-    pub(super) fn remove(&mut self, place: u32) {
+    pub(crate) fn remove(&mut self, place: u32) {
         if let Some(slot) = self.places.get_mut((place as usize).wrapping_sub(1))
             && slot.take().is_some()
         {

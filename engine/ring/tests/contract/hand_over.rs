@@ -1,21 +1,19 @@
-//! Sockets that move between rings, with what has arrived on them and what is still to come.
-
-mod common;
+//! Sockets that move between drivers, with what has arrived on them and what is still to come.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-use common::meeting::{Meeting, sleep};
-use common::{Flow, Pump, done_if, pattern, send, token, unexpected};
+use super::common::meeting::{Meeting, sleep};
+use super::common::{Flow, Pump, done_if, pattern, send, token, unexpected};
 use weir_ring::clock::Clock;
 use weir_ring::op::{Completion, Errno, Op, RecvMode};
 use weir_ring::token::{Member, Socket, Transfer};
 
-/// Sockets accepted by one ring, read up to a prefix there, and served by the other to the end: every
+/// Sockets accepted by one driver, read up to a prefix there, and served by the other to the end: every
 /// byte, in order, in both directions.
 #[test]
-fn sockets_move_between_rings_and_keep_their_bytes() {
+fn sockets_move_between_drivers_and_keep_their_bytes() {
     const CLIENTS: u32 = 20;
     let mut meetings = Meeting::of(2);
     let (second, first) = (meetings.pop().expect("two"), meetings.pop().expect("two"));
@@ -23,7 +21,7 @@ fn sockets_move_between_rings_and_keep_their_bytes() {
     let bytes = pattern(50_000);
 
     let mut pump = Pump::new(4, |_| ());
-    first.join(0, &mut pump.uring);
+    first.join(0, &mut pump.driver);
     let mut clients = Vec::new();
     for index in 0..CLIENTS {
         let (mut client, socket) = pump.client();
@@ -60,7 +58,7 @@ fn sockets_move_between_rings_and_keep_their_bytes() {
 /// Collects each arrival's input until it is whole, then sends all of it back.
 fn serve_arrivals(meeting: &Meeting, clients: u32) {
     let mut pump = Pump::new(32, |_| ());
-    meeting.join(1, &mut pump.uring);
+    meeting.join(1, &mut pump.driver);
     let mut input: Vec<(Socket, Vec<u8>)> = Vec::new();
     let mut served = 0;
     pump.run(|completion, output| match completion {
@@ -94,12 +92,12 @@ fn a_socket_that_cannot_move_stays() {
     let target = thread::spawn(move || {
         let mut pump = Pump::new(1, |_| ());
         let (_client, _socket) = pump.client(); // takes the only slot
-        second.join(1, &mut pump.uring);
-        sleep(&mut pump.uring); // until woken by the end of the test
+        second.join(1, &mut pump.driver);
+        sleep(&mut pump.driver); // until woken by the end of the test
         second.end.wait();
     });
     let mut pump = Pump::new(8, |_| ());
-    first.join(0, &mut pump.uring);
+    first.join(0, &mut pump.driver);
     let (mut client, socket) = pump.client();
     client.write_all(b"head").expect("write");
     pump.recv(token(1), socket, RecvMode::Stream);
@@ -128,8 +126,8 @@ fn a_socket_that_cannot_move_stays() {
         }
         other => unexpected(&other),
     });
-    pump.uring.wake(Member(1));
-    pump.uring.wait(Some(Clock::now().mono), Clock::now().mono).expect("wait");
+    pump.driver.wake(Member(1));
+    pump.driver.wait(Some(Clock::now().mono), Clock::now().mono).expect("wait");
     first.end.wait();
     target.join().expect("target");
 }
@@ -147,7 +145,7 @@ fn a_socket_leaves_whatever_watch_is_armed() {
 
     // Few and small buffers: some leave while they wait for one.
     let mut pump = Pump::new(4, |settings| (settings.buffers, settings.buffer_bytes) = (4, 256));
-    first.join(0, &mut pump.uring);
+    first.join(0, &mut pump.driver);
     let mut heard = Vec::new();
     let mut clients = Vec::new();
     for index in 0..CLIENTS {
@@ -181,8 +179,8 @@ fn leave(pump: &mut Pump, (index, socket): (u32, Socket), mode: RecvMode, enough
     let mut asked = false;
     pump.recv(token, socket, RecvMode::Stream);
     // A turn of its own for the watch to be armed in.
-    pump.uring.submit(&mut pump.output);
-    pump.uring.wait(Some(Clock::now().mono), Clock::now().mono).expect("wait");
+    pump.driver.submit(&mut pump.output);
+    pump.driver.wait(Some(Clock::now().mono), Clock::now().mono).expect("wait");
     if enough == 0 {
         asked = true;
         pump.output.ops.push(Op::Recv { token, socket, mode });
@@ -210,7 +208,7 @@ fn leave(pump: &mut Pump, (index, socket): (u32, Socket), mode: RecvMode, enough
 /// What each arrival still has to say, until its end.
 fn hear_arrivals(meeting: &Meeting, clients: usize) -> Vec<Vec<u8>> {
     let mut pump = Pump::new(64, |_| ());
-    meeting.join(1, &mut pump.uring);
+    meeting.join(1, &mut pump.driver);
     let mut heard: Vec<Vec<u8>> = Vec::new();
     let mut ended = 0;
     pump.run(|completion, output| match completion {

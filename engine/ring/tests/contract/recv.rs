@@ -1,14 +1,13 @@
 //! Accepting and receiving: every mode, changes between them, and too few buffers.
 
-mod common;
-
 use std::collections::HashSet;
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 
-use common::{Flow, Pump, assert_ended, done_if, pattern, token, unexpected};
+use super::common::{Flow, Pump, assert_ended, done_if, pattern, token, unexpected};
 use proptest::prelude::*;
+use weir_ring::driver::Kind;
 use weir_ring::op::{Completion, Errno, Op, RecvMode};
 use weir_ring::token::{Listener, Socket};
 
@@ -97,7 +96,7 @@ fn a_reset_is_told_from_an_end() {
     let mut pump = Pump::new(8, |_| ());
     let (mut client, socket) = pump.client();
     pump.recv(token(1), socket, RecvMode::Stream);
-    common::send(&mut pump.output, token(1), socket, b"never read");
+    super::common::send(&mut pump.output, token(1), socket, b"never read");
     client.write_all(b"x").expect("write");
     pump.run(|completion, _| done_if(matches!(completion, Completion::Received { .. })));
     drop(client); // with unread input
@@ -192,7 +191,7 @@ fn four_buffers_for_a_hundred_connections_lose_nothing() {
 
 #[test]
 fn a_completion_queue_that_overflows_loses_nothing() {
-    let tiny = |settings: &mut weir_ring::uring::Settings| {
+    let tiny = |settings: &mut weir_ring::settings::Settings| {
         settings.entries = 4;
         settings.completions = 8;
     };
@@ -231,7 +230,11 @@ fn a_full_table_ends_accepting_and_a_freed_slot_is_used_again() {
         }
         other => unexpected(&other),
     });
-    assert_ended(&mut refused);
+    // Who finds no room is dropped by a ring, and waits in the listener's queue elsewhere.
+    match crate::DRIVER {
+        Kind::IoUring => assert_ended(&mut refused),
+        Kind::Epoll => drop(refused),
+    }
     pump.close(token(1), socket);
     pump.output.ops.push(Op::Accept { listener: Listener(0) });
     let (_second, again) = pump.client();

@@ -1,4 +1,4 @@
-//! A ring with one listener on loopback and a pump that runs a scripted shard: a function from
+//! A driver with one listener on loopback and a pump that runs a scripted shard: a function from
 //! completions to operations. Clients are ordinary blocking sockets.
 #![allow(dead_code, reason = "each test binary uses its part")]
 
@@ -10,10 +10,11 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use weir_ring::clock::Clock;
+use weir_ring::driver::{Driver, Kind};
 use weir_ring::op::{Completion, Completions, Op, Output, RecvMode, Source};
+use weir_ring::settings::Settings;
 use weir_ring::socket::{Options, listen};
 use weir_ring::token::{Listener, Socket, Token};
-use weir_ring::uring::{Settings, Uring};
 use weir_ring::waker::Waker;
 
 /// Long enough that only a lost completion can reach it.
@@ -31,7 +32,7 @@ pub(crate) fn done_if(done: bool) -> Flow {
 }
 
 pub(crate) struct Pump {
-    pub(crate) uring: Uring,
+    pub(crate) driver: Driver,
     pub(crate) address: SocketAddr,
     pub(crate) waker: Waker,
     /// What the next turn asks for.
@@ -39,32 +40,32 @@ pub(crate) struct Pump {
 }
 
 impl Pump {
-    /// A ring for up to `sockets` connections, with its sizes changed by `resize`.
-    pub(crate) fn new(sockets: u32, resize: impl FnOnce(&mut Settings)) -> Pump {
+    /// A driver for up to `sockets` connections, with its sizes changed by `resize`.
+    pub(crate) fn on(driver: Kind, sockets: u32, resize: impl FnOnce(&mut Settings)) -> Pump {
         let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listening = listen(host, 1, Options::default()).expect("listen");
         let waker = Waker::new().expect("eventfd");
         let mut settings = Settings::new(listening.sockets, sockets, waker.clone());
         resize(&mut settings);
-        let uring = Uring::new(settings).expect("ring");
+        let driver = Driver::new(driver, settings).expect("driver");
         let mut output = Output::default();
         output.ops.push(Op::Accept { listener: Listener(0) });
-        Pump { uring, address: listening.address, waker, output }
+        Pump { driver, address: listening.address, waker, output }
     }
 
     /// Takes turns until `script` says `Done`; the turn in which it does is finished and submitted.
     pub(crate) fn run(&mut self, mut script: impl FnMut(Completion<'_>, &mut Output) -> Flow) {
         loop {
             let mut done = false;
-            let mut completions = self.uring.completions();
+            let mut completions = self.driver.completions();
             while let Some(completion) = completions.next() {
                 done |= script(completion, &mut self.output) == Flow::Done;
             }
             drop(completions);
-            self.uring.submit(&mut self.output);
+            self.driver.submit(&mut self.output);
             let now = Clock::now().mono;
             let until = if done { now } else { now.plus(PATIENCE) };
-            self.uring.wait(Some(until), now).expect("wait");
+            self.driver.wait(Some(until), now).expect("wait");
             if done {
                 return;
             }

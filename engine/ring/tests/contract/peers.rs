@@ -1,10 +1,8 @@
 //! Who connects: the address at the other end of an accepted connection.
 
-mod common;
-
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
-use common::{Flow, Pump, unexpected};
+use super::common::{Flow, Pump, unexpected};
 use weir_ring::op::Completion;
 use weir_ring::socket::{Options, listen};
 
@@ -53,7 +51,7 @@ fn many_are_told_apart_by_their_sockets() {
         Completion::Accepted { socket, peer, .. } => {
             assert!(sockets.insert(socket), "{socket:?} is taken");
             assert_eq!(peer, Some(here));
-            common::done_if(sockets.len() == clients.len())
+            super::common::done_if(sockets.len() == clients.len())
         }
         other => unexpected(&other),
     });

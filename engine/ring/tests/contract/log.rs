@@ -1,17 +1,15 @@
 //! The log on a real file system: what an answer promises is in the file.
 
-mod common;
-
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
-use common::log_dir::LogDir;
-use common::{Flow, Pump, pattern, unexpected};
+use super::common::log_dir::LogDir;
+use super::common::{Flow, Pump, pattern, unexpected};
 use weir_ring::op::{Completion, Errno, Op};
 
 const SEGMENT_BYTES: u64 = 1 << 20;
 
-/// A ring whose log is series 3 of `directory`.
+/// A driver whose log is series 3 of `directory`.
 fn pump(directory: &LogDir) -> Pump {
     Pump::new(8, |settings| settings.log = directory.open(3, SEGMENT_BYTES))
 }
@@ -108,7 +106,7 @@ fn discarded_segments_are_removed_whoever_wrote_them() {
 }
 
 #[test]
-fn a_ring_may_end_with_an_append_under_way() {
+fn a_driver_may_end_with_an_append_under_way() {
     let directory = LogDir::new("dropped");
     let bytes = pattern(8 << 20);
     for (segment, turns) in (1..=8).zip([0, 1, 2, 3, 4, 5, 6, 7]) {
@@ -116,9 +114,9 @@ fn a_ring_may_end_with_an_append_under_way() {
         pump.output.ops.push(Op::Append { segment, bytes: bytes.clone() });
         let now = weir_ring::clock::Clock::now().mono;
         for _ in 0..turns {
-            pump.uring.submit(&mut pump.output);
-            pump.uring.wait(Some(now), now).expect("wait");
-            let mut completions = pump.uring.completions();
+            pump.driver.submit(&mut pump.output);
+            pump.driver.wait(Some(now), now).expect("wait");
+            let mut completions = pump.driver.completions();
             while weir_ring::op::Completions::next(&mut completions).is_some() {}
         }
         drop(pump);
