@@ -8,6 +8,7 @@ mod data_dir;
 mod data_thread;
 mod ending;
 mod gateway;
+mod holder;
 mod minting;
 mod ports;
 mod pump;

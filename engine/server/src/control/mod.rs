@@ -14,6 +14,7 @@ pub(crate) mod https;
 mod intelligence;
 pub(crate) mod jwks;
 mod lines;
+mod listed;
 mod mailbox;
 pub(crate) mod memory;
 mod pages;
@@ -43,7 +44,6 @@ use weir_shard::mail::Mail;
 
 use self::api::{Admin, Insight};
 use self::audit::Audit;
-use self::blacklist::Listed;
 use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
@@ -51,6 +51,7 @@ pub(crate) use self::guard::Guard;
 use self::handlers::Handlers;
 use self::intelligence::Intelligence;
 use self::jwks::Keeper;
+pub(crate) use self::listed::Listed;
 use self::mailbox::{Desks, Mailbox};
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
@@ -90,6 +91,8 @@ pub(crate) struct Control {
     pub(crate) public_key_refresh: Duration,
     /// Those that the shards know.
     pub(crate) revocations: Revocations,
+    /// Who may not come in: those that the shards know.
+    pub(crate) listed: Listed,
     pub(crate) alerts: Alerts,
     /// Where what must outlive the process is kept.
     pub(crate) data_dir: Option<PathBuf>,
@@ -131,7 +134,6 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(asked_for_tokens));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(asked_for_keys));
-    let listed = Listed::new(&control.config.blacklist);
     let data_dir = control.data_dir.as_deref();
     let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
     if control.alerts.samples {
@@ -139,7 +141,7 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     }
     let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
     let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
-    let (ring, revocations) = (control.ring, control.revocations);
+    let (ring, listed, revocations) = (control.ring, control.listed, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
