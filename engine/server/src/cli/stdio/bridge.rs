@@ -93,6 +93,11 @@ impl Bridge {
 
     /// Passes on what is not answered.
     pub(super) fn tell(self: &Arc<Bridge>, line: &str, message: &Message) {
+        if message.is_of_session() && self.session.known().generation == 0 {
+            // Without a session there is nothing to say but requests: nothing of theirs can be cancelled over HTTP by a
+            // message (2026-07-28).
+            return;
+        }
         self.session.lock().keep(message, line);
         match self.send(line, message) {
             Ok(answer) if answer.status().is_success() => {
