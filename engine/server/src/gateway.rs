@@ -25,7 +25,7 @@ use crate::config::{Alerts, Collector, Files, Handler, Server, Settings, Webhook
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, End, Guard, Revocations, memory};
+use crate::control::{self, Control, End, Guard, Listed, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::driver::{self, Choice};
@@ -98,6 +98,7 @@ impl Gateway {
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
         let revocations = revocations(settings, &mut config)?;
+        let listed = listed(settings, &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
         let office = Office {
             driver: driver.kind,
@@ -112,6 +113,7 @@ impl Gateway {
             webhooks: settings.webhooks.clone(),
             handlers: settings.handlers.clone(),
             revocations,
+            listed,
             tls: settings.tls_files(),
             rules: settings.rules_file.clone(),
             alerts: settings.alerts,
@@ -158,6 +160,7 @@ struct Office {
     webhooks: Vec<Webhook>,
     handlers: Vec<Handler>,
     revocations: Revocations,
+    listed: Listed,
     /// What TLS is made from.
     tls: Files,
     /// The rule file.
@@ -173,6 +176,15 @@ fn revocations(settings: &Settings, config: &mut Config) -> Result<Revocations, 
         .map_err(|(path, error)| DataDirError::System { path, error })?;
     config.auth.revoked = revocations.all();
     Ok(revocations)
+}
+
+/// Who may not come in: whom the configuration names, and those of before. The shards know them from the start.
+fn listed(settings: &Settings, config: &mut Config) -> Result<Listed, StartError> {
+    let Some(data_dir) = &settings.data_dir else { return Ok(Listed::in_memory(&config.blacklist)) };
+    let listed = Listed::open(&config.blacklist, data_dir, Clock::now().wall)
+        .map_err(|(path, error)| DataDirError::System { path, error })?;
+    config.blacklist = listed.all();
+    Ok(listed)
 }
 
 /// The audit log's file, or the gateway's own log.
@@ -266,6 +278,7 @@ fn start_threads(
         webhooks: office.webhooks,
         handlers: office.handlers,
         revocations: office.revocations,
+        listed: office.listed,
         links: links.next().expect("the control thread is the last member"),
         waker,
         shards: wakers,

@@ -9,6 +9,7 @@ mod data_thread;
 mod driver;
 mod ending;
 mod gateway;
+mod holder;
 mod logging;
 mod minting;
 mod ports;

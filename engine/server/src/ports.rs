@@ -2,9 +2,10 @@
 
 use std::net::SocketAddr;
 
-use weir_ring::socket::{self, Listening, Options};
+use weir_ring::socket::{self, Listening, Options, PortError};
 
 use crate::config::Server;
+use crate::holder;
 use crate::start_error::StartError;
 
 /// One listener to be.
@@ -40,6 +41,12 @@ impl Port {
     pub(crate) fn listen(self, shards: u16, options: Options) -> Result<Listening, StartError> {
         let listening =
             socket::probe(self.address).and_then(|()| socket::listen(self.address, shards, options));
-        listening.map_err(|error| StartError::Port { port: self, error })
+        listening.map_err(|error| {
+            let holder = match &error {
+                PortError::Held(address) => holder::of(*address),
+                _ => None,
+            };
+            StartError::Port { port: self, error, holder }
+        })
     }
 }

@@ -10,6 +10,7 @@ use weir_ring::socket::PortError;
 use crate::admin_token::TokenFileError;
 use crate::data_dir::DataDirError;
 use crate::data_thread::ThreadError;
+use crate::holder::Holder;
 use crate::ports::Port;
 
 /// Nothing is served when one of these comes.
@@ -18,7 +19,7 @@ pub(crate) enum StartError {
     /// The address is not loopback, there is no authentication, and nobody said `--insecure`.
     Exposed(IpAddr),
     /// A port cannot be had.
-    Port { port: Port, error: PortError },
+    Port { port: Port, error: PortError, holder: Option<Holder> },
     /// There is no place for the admin token.
     AdminToken(TokenFileError),
     /// The audit log cannot be written.
@@ -50,7 +51,7 @@ impl fmt::Display for StartError {
                  for every client; set JWT_SECRET (32 bytes or more) or another key (`weir default-config` shows them \
                  below [auth]), bind to 127.0.0.1, or say --insecure if something in front of it keeps strangers out"
             ),
-            StartError::Port { port, error } => port_error(f, *port, error),
+            StartError::Port { port, error, holder } => port_error(f, *port, error, holder.as_ref()),
             StartError::AdminToken(error) => write!(f, "{error}"),
             StartError::AuditFile { path, error } => write!(
                 f,
@@ -89,27 +90,36 @@ impl fmt::Display for StartError {
     }
 }
 
-fn port_error(f: &mut fmt::Formatter<'_>, port: Port, error: &PortError) -> fmt::Result {
+fn port_error(
+    f: &mut fmt::Formatter<'_>,
+    port: Port,
+    error: &PortError,
+    holder: Option<&Holder>,
+) -> fmt::Result {
     let Port { address, flag, .. } = port;
     let (number, host) = (address.port(), address.ip());
-    match error {
-        PortError::Held(_) => write!(
+    match (error, holder) {
+        (PortError::Held(_), Some(holder)) => write!(
+            f,
+            "port {number} on {host} is taken by {holder}; choose another with {flag} or stop that process"
+        ),
+        (PortError::Held(_), None) => write!(
             f,
             "port {number} on {host} is taken by another process; choose another with {flag} or stop the process \
              that holds it (ss -ltnp 'sport = :{number}')"
         ),
-        PortError::Privileged(_) => write!(
+        (PortError::Privileged(_), _) => write!(
             f,
             "port {number} on {host} needs CAP_NET_BIND_SERVICE, as all below 1024; grant it or choose another with \
              {flag}"
         ),
-        PortError::NotOurs(_) => {
+        (PortError::NotOurs(_), _) => {
             write!(
                 f,
                 "{host} is no address of this machine (`ip addr` lists them); choose another with --bind"
             )
         }
-        PortError::Other(_, error) => write!(f, "port {number} on {host} cannot be had: {error}"),
+        (PortError::Other(_, error), _) => write!(f, "port {number} on {host} cannot be had: {error}"),
     }
 }
 
@@ -131,7 +141,7 @@ mod tests {
     fn a_taken_port_is_named_with_both_ways_out() {
         let address = SocketAddr::from(([127, 0, 0, 1], 4001));
         let port = Port { name: "sse", flag: "--sse-port", address };
-        let error = StartError::Port { port, error: PortError::Held(address) };
+        let error = StartError::Port { port, error: PortError::Held(address), holder: None };
         assert_eq!(
             error.to_string(),
             "port 4001 on 127.0.0.1 is taken by another process; choose another with --sse-port or stop the process \

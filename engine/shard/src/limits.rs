@@ -42,7 +42,7 @@ pub use self::resource::Resource;
 pub use self::routing::Routing;
 pub use self::rules::{Effect, Injection, Matchers, Rule, RuleSet, Rules};
 pub use self::secret::Secret;
-pub use self::security::{Audit, Subject, Suspicion};
+pub use self::security::{Audit, Listing, Subject, Suspicion, Terms};
 pub use self::switches::{Debugging, Switches};
 pub use self::tracing::Tracing;
 pub use self::turn::Turn;
@@ -123,7 +123,7 @@ pub struct Config {
     /// What may be sent and asked for.
     pub rules: Rules,
     /// Who may not come in from the start on. Default nobody.
-    pub blacklist: Vec<Subject>,
+    pub blacklist: Vec<Listing>,
     /// When somebody who behaves oddly is refused.
     pub suspicion: Suspicion,
     /// Bounds of the audit log.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{self, BufRead, BufReader};
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -13,13 +13,14 @@ use serde_json::Value;
 use ureq::http::{Method, Request, header};
 use weir_shard::limits::Secret;
 
+use super::events::Events;
 use super::{Failure, say};
 use crate::admin_token;
 use crate::config::{self, Flag};
 use crate::control::https;
 
 /// Most bytes of an answer.
-const ANSWER_BYTES_MAX: u64 = 64 << 20;
+pub(super) const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// Which gateway, and how its answer is printed.
 #[derive(Debug, Default, Args)]
@@ -43,12 +44,22 @@ pub(super) struct Target {
 pub(super) enum AdminFailure {
     /// A flag's time is none.
     Time { flag: &'static str, text: String },
-    /// `--url` is none of an admin port.
+    /// `--url` is none of a gateway.
     Url(String),
     /// The file of the admin token is there and cannot be read.
     TokenFile(PathBuf, io::Error),
     /// Nobody answers.
     Unreachable { url: String, error: ureq::Error },
+    /// What is asked for is not there, or too much.
+    Usage(&'static str),
+    /// The file of a certificate authority holds none.
+    Ca(PathBuf, String),
+    /// Pages cannot be written there.
+    Folder(PathBuf, io::Error),
+    /// What is to be sent is no JSON, or there is nothing.
+    Data(String),
+    /// It wants to know who asks.
+    TokenWanted { url: String, message: String },
     /// It does not want to.
     Refused { url: String, status: u16, message: String },
     /// What answers is no gateway.
@@ -90,6 +101,11 @@ impl Target {
             (None, false) => None,
         };
         Ok(Admin { url, token })
+    }
+
+    /// Whether somebody said which gateway.
+    pub(super) fn is_named(&self) -> bool {
+        self.url.is_some()
     }
 
     /// Whether answers are printed as they are.
@@ -150,6 +166,14 @@ impl Admin {
         self.ask(Method::PUT, path, Some(body))
     }
 
+    /// What the gateway answers to a DELETE.
+    ///
+    /// # Errors
+    /// The gateway is not there, or refuses.
+    pub(super) fn delete(&self, path: &str) -> Result<Value, AdminFailure> {
+        self.ask(Method::DELETE, path, None)
+    }
+
     /// The data of the events of the SSE stream at `path`, until `time` is over or the gateway ends.
     ///
     /// # Errors
@@ -172,8 +196,8 @@ impl Admin {
             read(&url, status, &body.map_err(unreachable)?)?;
             return Err(AdminFailure::Garbled { url });
         }
-        let lines = BufReader::new(answer.into_body().into_reader()).lines().map_while(Result::ok);
-        Ok(lines.filter_map(|line| line.strip_prefix("data: ").map(str::to_owned)))
+        let mut events = Events::of(answer);
+        Ok(std::iter::from_fn(move || events.next().map(|event| event.data)))
     }
 
     fn bearer(&self) -> Option<String> {
@@ -182,8 +206,22 @@ impl Admin {
     }
 }
 
+impl AdminFailure {
+    /// Whether what was asked for could never be right.
+    pub(super) fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            AdminFailure::Time { .. }
+                | AdminFailure::Url(_)
+                | AdminFailure::Usage(_)
+                | AdminFailure::Ca(..)
+                | AdminFailure::Data(_)
+        )
+    }
+}
+
 /// What `url` answered.
-fn read(url: &str, status: u16, body: &[u8]) -> Result<Value, AdminFailure> {
+pub(super) fn read(url: &str, status: u16, body: &[u8]) -> Result<Value, AdminFailure> {
     let url = url.to_owned();
     let answer: Value = match serde_json::from_slice(body) {
         Ok(answer) => answer,
@@ -198,14 +236,14 @@ fn read(url: &str, status: u16, body: &[u8]) -> Result<Value, AdminFailure> {
 }
 
 /// What a URL says of where the gateway is.
-struct Place {
+pub(super) struct Place {
     port: u16,
     /// On this machine.
-    is_near: bool,
+    pub(super) is_near: bool,
 }
 
 impl Place {
-    fn of(url: &str) -> Option<Place> {
+    pub(super) fn of(url: &str) -> Option<Place> {
         let (scheme, rest) = url.split_once("://")?;
         let usual = match scheme {
             "http" => 80,
@@ -232,39 +270,6 @@ pub(super) fn segment(name: &str) -> String {
     byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
-/// Rows under a head, if there is one, each column as wide as it must be; what begins with a digit stands on the right.
-pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
-    let head: Vec<String> = head.iter().map(|&cell| cell.to_owned()).collect();
-    let head = Some(&head).filter(|head| !head.is_empty());
-    let lines = || head.into_iter().chain(rows);
-    let columns = lines().map(Vec::len).max().unwrap_or(0);
-    let cells = |column: usize| lines().filter_map(move |row| row.get(column));
-    let width = |column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).map(|(cell, &width)| {
-            let digits = cell.strip_prefix('-').unwrap_or(cell);
-            let number = cell == "-" || digits.starts_with(|first: char| first.is_ascii_digit());
-            if number { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
-        });
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
-    };
-    lines().map(line).collect()
-}
-
-/// A value as a table shows it; a number at most to a hundredth.
-pub(super) fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_f64() => {
-            let rounded = format!("{:.2}", number.as_f64().unwrap_or(0.0));
-            rounded.trim_end_matches('0').trim_end_matches('.').to_owned()
-        }
-        other => other.to_string(),
-    }
-}
-
 impl From<AdminFailure> for Failure {
     fn from(failure: AdminFailure) -> Failure {
         Failure::Admin(failure)
@@ -278,7 +283,15 @@ impl fmt::Display for AdminFailure {
                 write!(f, "{flag} {text} is no time of at least a second; write 30s, 5m or 1h")
             }
             AdminFailure::Url(url) => {
-                write!(f, "--url {url} is no URL of an admin port; one looks like http://127.0.0.1:4000")
+                write!(f, "--url {url} is no URL of a gateway; one looks like http://127.0.0.1:4000")
+            }
+            AdminFailure::Folder(path, error) => write!(f, "{}: {error}", path.display()),
+            AdminFailure::Usage(what) => f.write_str(what),
+            AdminFailure::Ca(path, why) => {
+                write!(f, "--ca {}: {why}; name a PEM file with a certificate", path.display())
+            }
+            AdminFailure::Data(why) => {
+                write!(f, "the data is no JSON: {why}; a text stands in double quotes, as in '\"hello\"'")
             }
             AdminFailure::TokenFile(path, error) => write!(
                 f,
@@ -287,7 +300,13 @@ impl fmt::Display for AdminFailure {
             ),
             AdminFailure::Unreachable { url, error } => write!(
                 f,
-                "no gateway answers at {url}: {error}; start one, or say where its admin port is with --url"
+                "no gateway answers at {url}: {error}; is it running? Start one with `weir serve`, or say where it is with \
+                 --url"
+            ),
+            AdminFailure::TokenWanted { url, message } => write!(
+                f,
+                "{url} wants to know who asks: {message}; give --token or WEIR_TOKEN (`weir token mint` makes one), or name \
+                 the gateway's configuration with --config"
             ),
             AdminFailure::Refused { url, status: 401, message } => write!(
                 f,
@@ -338,14 +357,5 @@ mod tests {
         assert_eq!(said(404, r#"{"message":"There is none."}"#), "http://x/y answers 404: There is none.");
         assert!(said(401, r#"{"message":"No."}"#).contains("set WEIR_ADMIN_TOKEN"));
         assert!(said(200, "<html>").contains("no gateway"));
-    }
-
-    #[test]
-    fn columns_stand_below_each_other() {
-        let rows = [vec!["websocket".to_owned(), "12".to_owned()], vec!["sse".to_owned(), "3.5".to_owned()]];
-        assert_eq!(
-            table(&["transport", "open"], &rows),
-            "transport  open\nwebsocket    12\nsse         3.5\n"
-        );
     }
 }

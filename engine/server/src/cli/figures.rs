@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use super::Failure;
-use super::admin::{Target, cell, table};
+use super::admin::Target;
+use super::style::{cell, printable, table};
 
 /// What a transport is shown with, in this order.
 const TRANSPORT: [&str; 8] = [
@@ -140,7 +141,7 @@ fn rows(list: &Value, row: impl Fn(&Value) -> Vec<String>) -> Vec<Vec<String>> {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or("-").to_owned()
+    value.as_str().map_or_else(|| "-".to_owned(), printable)
 }
 
 #[cfg(test)]

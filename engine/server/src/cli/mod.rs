@@ -2,11 +2,20 @@
 
 mod admin;
 mod ask;
+mod data;
+mod doctor;
+mod events;
 mod figures;
+mod manual;
+mod publish;
 mod serve;
+mod stdio;
+mod style;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod token;
+mod top;
 mod trace;
 
 use std::fmt;
@@ -21,8 +30,8 @@ use crate::tls::{self, Loaded, TlsError};
 
 const EXIT_CODES: &str = "Exit codes:
   0    done; for serve: stopped by a signal, and all clients were told
-  1    could not start, or broke; for commands that ask a gateway: nobody answers, or it refuses
-  2    wrong flags or configuration
+  1    could not start, or broke; for commands that ask a gateway: nobody answers, it refuses, or has no such thing
+  2    wrong words or configuration
   130  stopped at once by a second signal
 
 The log goes to standard error; RUST_LOG=debug shows more of it.";
@@ -53,6 +62,20 @@ enum Command {
     Analyze(admin::Target),
     /// Have the messages of one client followed, and print what they go through
     Trace(trace::Trace),
+    /// Send a message to a client, or to all of a topic
+    Publish(publish::Publish),
+    /// Be a client, and print its messages as they come
+    Tail(tail::Tail),
+    /// Be an MCP server on standard input and output, for clients that start one: all goes to a gateway
+    Stdio(stdio::Stdio),
+    /// Watch a running gateway: cores, transports, breakers, signals, clients
+    Top(top::Top),
+    /// Say what on this host holds a gateway back, and what mends it; or plan a host
+    Doctor(doctor::Doctor),
+    /// Print completions for a shell
+    Completions(manual::Completions),
+    /// Print man pages
+    Man(manual::Manual),
     /// Print the configuration that holds without a file: every key, explained
     DefaultConfig,
     #[command(flatten)]
@@ -141,6 +164,13 @@ pub(crate) fn run() -> ExitCode {
         Command::Analyze(target) => figures::analyze(&target, &environment),
         Command::Ask(command) => ask::run(command, &environment),
         Command::Trace(trace) => trace::run(&trace, &environment),
+        Command::Publish(publish) => publish::run(&publish, &environment),
+        Command::Tail(tail) => tail::run(&tail, &environment),
+        Command::Stdio(stdio) => stdio::run(&stdio, &environment),
+        Command::Top(top) => top::run(&top, &environment),
+        Command::Doctor(doctor) => doctor::run(&doctor, &environment),
+        Command::Completions(order) => Ok(manual::completions(&order)),
+        Command::Man(order) => manual::manual(&order),
         Command::DefaultConfig => {
             say(config::DEFAULT_FILE.trim_end());
             Ok(ExitCode::SUCCESS)
@@ -148,7 +178,7 @@ pub(crate) fn run() -> ExitCode {
     };
     result.unwrap_or_else(|failure| {
         // Nobody may read standard error; the code says it, too.
-        let _ = writeln!(io::stderr(), "weir: {failure}");
+        let _ = writeln!(anstream::stderr(), "{} {failure}", style::bad("weir:"));
         failure.code()
     })
 }
@@ -188,6 +218,7 @@ impl Failure {
     fn code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Config(_) | Failure::Tls(_) => 2,
+            Failure::Admin(failure) if failure.is_usage() => 2,
             Failure::Start(_) | Failure::Token(_) | Failure::Admin(_) => 1,
             Failure::Broken(_) | Failure::Panicked => 1,
         })
@@ -221,8 +252,8 @@ fn environment() -> Vec<(String, String)> {
     std::env::vars_os().map(|(name, value)| (lossy(name), lossy(value))).collect()
 }
 
-/// A line on standard output, whether or not somebody still reads it.
+/// A line on standard output, in colours if that is a terminal, whether or not somebody still reads it.
 fn say(line: &str) {
-    let mut output = io::stdout().lock();
+    let mut output = anstream::stdout().lock();
     let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }

@@ -21,11 +21,12 @@ use weir_shard::limits::{Auth, Browser};
 use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
-use super::blacklist::{self, Listed};
+use super::blacklist;
 use super::bus::{self, Bus, Desk, Traces};
 use super::features::{self, Features};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
+use super::listed::Listed;
 use super::mailbox::{Mailbox, NoAnswer};
 use super::profile::{self, Profiles};
 use super::revocations::{Revocations, Unrevoked};

@@ -1,7 +1,6 @@
-//! The admin port's endpoint for the blacklist. The list that it shows is the control thread's own; every shard has
-//! the same.
+//! The admin port's endpoint for the blacklist.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
@@ -11,15 +10,17 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing::warn;
 use weir_ring::clock::Clock;
 use weir_ring::time::Wall;
 use weir_shard::error::Error;
-use weir_shard::limits::Subject;
+use weir_shard::limits::{Subject, Terms};
 use weir_shard::mail::Mail;
 use weir_shard::message::timestamp;
-use weir_shard::policy::blacklist::{Blacklist, Change, Terms};
+use weir_shard::policy::blacklist::Change;
 
 use super::api::{Admin, refuse};
+use super::listed::Unchanged;
 
 /// Longest reason, bytes.
 const REASON_BYTES_MAX: usize = 1_024;
@@ -57,20 +58,6 @@ struct Shown<'a> {
     reason: &'a str,
 }
 
-/// The control thread's list.
-#[derive(Debug)]
-pub(super) struct Listed(Mutex<Blacklist>);
-
-impl Listed {
-    pub(super) fn new(subjects: &[Subject]) -> Listed {
-        Listed(Mutex::new(Blacklist::with(subjects, 0)))
-    }
-
-    fn with<T>(&self, work: impl FnOnce(&mut Blacklist) -> T) -> T {
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
 /// All endpoints.
 pub(super) fn router() -> Router<Arc<Admin>> {
     let others = async || refuse(&Error::MethodNotAllowed { allow: "GET, POST, DELETE" });
@@ -78,13 +65,9 @@ pub(super) fn router() -> Router<Arc<Admin>> {
 }
 
 async fn list(State(admin): State<Arc<Admin>>) -> Response {
-    admin.blacklist().with(|list| {
-        list.sweep(now());
-        let mut entries: Vec<(Subject, &Terms)> = list.entries().collect();
-        entries.sort_by_cached_key(|(subject, _)| subject.to_string());
-        let entries: Vec<Shown<'_>> = entries.iter().map(|(subject, terms)| shown(subject, terms)).collect();
-        Json(json!({ "entries": entries })).into_response()
-    })
+    let entries = admin.blacklist().holding(now());
+    let entries: Vec<Shown<'_>> = entries.iter().map(|entry| shown(&entry.subject, &entry.terms)).collect();
+    Json(json!({ "entries": entries })).into_response()
 }
 
 async fn add(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
@@ -101,16 +84,10 @@ async fn add(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
     }
     let until = entry.expires_in.map(|seconds| Wall(now().0.saturating_add(seconds.saturating_mul(1_000))));
     let terms = Terms { until, reason: entry.reason };
-    let change = Change::Add(subject.clone(), terms.clone());
-    let taken = admin.blacklist().with(|list| {
-        list.sweep(now());
-        list.change(change.clone())
-    });
-    if taken.is_err() {
-        return refuse(&Error::insufficient_resources());
+    match make(&admin, Change::Add(subject.clone(), terms.clone())).await {
+        Ok(()) => (StatusCode::CREATED, Json(shown(&subject, &terms))).into_response(),
+        Err(error) => refuse(&error),
     }
-    tell(&admin, &change).await;
-    (StatusCode::CREATED, Json(shown(&subject, &terms))).into_response()
 }
 
 async fn remove(State(admin): State<Arc<Admin>>, Query(named): Query<Named>) -> Response {
@@ -118,25 +95,26 @@ async fn remove(State(admin): State<Arc<Admin>>, Query(named): Query<Named>) -> 
         Ok(subject) => subject,
         Err(error) => return refuse(&error),
     };
-    let change = Change::Remove(subject.clone());
-    let was_there = admin.blacklist().with(|list| {
-        let was_there = list.entries().any(|(other, _)| other == subject);
-        // Removing takes no room.
-        let _ = list.change(change.clone());
-        was_there
-    });
-    if !was_there {
-        return refuse(&Error::NotFound { what: "entry" });
+    match make(&admin, Change::Remove(subject)).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => refuse(&error),
     }
-    tell(&admin, &change).await;
-    StatusCode::NO_CONTENT.into_response()
 }
 
-/// Tells every shard.
-async fn tell(admin: &Admin, change: &Change) {
+/// Changes the list, then tells every shard.
+async fn make(admin: &Admin, change: Change) -> Result<(), Error> {
+    admin.blacklist().change(&change, now()).map_err(|why| match why {
+        Unchanged::Full => Error::insufficient_resources(),
+        Unchanged::Unknown => Error::NotFound { what: "entry" },
+        Unchanged::Storage(error) => {
+            warn!("the blacklist does not change, as the data folder refuses it: {error}");
+            Error::storage()
+        }
+    })?;
     for shard in admin.shards() {
         admin.send(shard, Mail::Blacklist(Box::new(change.clone()))).await;
     }
+    Ok(())
 }
 
 impl Named {

@@ -16,6 +16,7 @@ pub(crate) mod https;
 mod intelligence;
 pub(crate) mod jwks;
 mod lines;
+mod listed;
 mod mailbox;
 pub(crate) mod memory;
 mod metrics;
@@ -51,7 +52,6 @@ use weir_shard::mail::Mail;
 
 use self::api::{Admin, Insight};
 use self::audit::Audit;
-use self::blacklist::Listed;
 use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
@@ -61,6 +61,7 @@ pub(crate) use self::guard::Guard;
 use self::handlers::Handlers;
 use self::intelligence::Intelligence;
 use self::jwks::Keeper;
+pub(crate) use self::listed::Listed;
 use self::mailbox::{Desks, Mailbox};
 use self::profile::Profiles;
 pub(crate) use self::revocations::Revocations;
@@ -109,6 +110,8 @@ pub(crate) struct Control {
     pub(crate) public_key_refresh: Duration,
     /// Those that the shards know.
     pub(crate) revocations: Revocations,
+    /// Who may not come in: those that the shards know.
+    pub(crate) listed: Listed,
     pub(crate) alerts: Alerts,
     /// Where what must outlive the process is kept.
     pub(crate) data_dir: Option<PathBuf>,
@@ -165,7 +168,6 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(asked_for_tokens));
     let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
     tokio::spawn(keeper.run(asked_for_keys));
-    let listed = Listed::new(&control.config.blacklist);
     let data_dir = control.data_dir.as_deref();
     let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
     tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone(), features.clone()));
@@ -182,7 +184,7 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         profiles,
         telemetry: telemetry.clone(),
     };
-    let (ring, revocations) = (control.ring, control.revocations);
+    let (ring, listed, revocations) = (control.ring, control.listed, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);

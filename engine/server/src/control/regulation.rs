@@ -11,7 +11,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use weir_ring::token::Member;
 use weir_shard::error::Error;
@@ -29,6 +29,9 @@ const LASTS_MAX: u64 = 7 * 24 * 3_600;
 /// Clients of a list that does not say how many, and of the longest list.
 const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 10_000;
+
+/// What a list can be sorted by, the largest first.
+const SORTS: [&str; 5] = ["age", "idle", "queue", "bytes", "errors"];
 
 /// A breaker is to be `open` or `closed`; `auto`: as what happens decides.
 #[derive(Deserialize)]
@@ -67,6 +70,15 @@ struct Selection {
     /// Connected for at least so many seconds.
     older: Option<u64>,
     limit: Option<usize>,
+}
+
+/// A client as lists show it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    #[serde(flatten)]
+    client: &'a ClientView,
+    /// Refusals that are kept of it.
+    errors: u64,
 }
 
 #[derive(Deserialize)]
@@ -145,13 +157,10 @@ async fn ring(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn connections(State(admin): State<Arc<Admin>>, Query(selection): Query<Selection>) -> Response {
-    let key = match selection.sort.as_deref().unwrap_or("age") {
-        "age" => |client: &ClientView| client.age_seconds,
-        "idle" => |client: &ClientView| client.idle_seconds,
-        "queue" => |client: &ClientView| client.queue,
-        "bytes" => |client: &ClientView| client.bytes,
-        _ => return refuse(&Error::malformed("sort is age, idle, queue or bytes")),
-    };
+    let sort = selection.sort.as_deref().unwrap_or("age");
+    if !SORTS.contains(&sort) {
+        return refuse(&Error::malformed("sort is age, idle, queue, bytes or errors"));
+    }
     let mut clients = Vec::new();
     for shard in admin.shards() {
         match admin.ask(shard, Question::Clients).await {
@@ -159,10 +168,21 @@ async fn connections(State(admin): State<Arc<Admin>>, Query(selection): Query<Se
             _ => return no_answer(shard),
         }
     }
-    clients.retain(|client| client.age_seconds >= selection.older.unwrap_or(0));
+    let refusals = admin.traces().refusals();
+    let errors = |client: &ClientView| refusals.get(&client.client_id).copied().unwrap_or(0);
+    let key = |client: &ClientView| match sort {
+        "idle" => client.idle_seconds,
+        "queue" => client.queue,
+        "bytes" => client.bytes,
+        "errors" => errors(client),
+        _ => client.age_seconds,
+    };
+    clients.retain(|client: &ClientView| client.age_seconds >= selection.older.unwrap_or(0));
     let count = clients.len();
     clients.sort_by(|one, other| key(other).cmp(&key(one)).then_with(|| one.client_id.cmp(&other.client_id)));
     clients.truncate(selection.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX));
+    let clients: Vec<Listed<'_>> =
+        clients.iter().map(|client| Listed { errors: errors(client), client }).collect();
     Json(json!({ "count": count, "clients": clients })).into_response()
 }
 

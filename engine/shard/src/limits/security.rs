@@ -6,8 +6,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use weir_ring::time::Wall;
 
 use crate::limits::Rate;
+
+/// Why those are listed that the configuration names.
+const CONFIGURED: &str = "security.blacklist";
 
 /// What stands before a client's name where it is written.
 const CLIENT: &str = "client:";
@@ -19,6 +23,38 @@ pub enum Subject {
     Network(IpNet),
     /// A client by its name.
     Client(Box<str>),
+}
+
+/// How long somebody may not come in, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// Until when; `None`: for good.
+    pub until: Option<Wall>,
+    /// What the operator said; may be empty.
+    pub reason: Box<str>,
+}
+
+/// An entry of the blacklist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listing {
+    /// Who may not come in.
+    pub subject: Subject,
+    /// How long, and why.
+    pub terms: Terms,
+}
+
+impl Terms {
+    /// Whether they hold now.
+    pub fn hold(&self, now: Wall) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
+impl Listing {
+    /// For good, because the configuration says so.
+    pub fn configured(subject: Subject) -> Listing {
+        Listing { subject, terms: Terms { until: None, reason: CONFIGURED.into() } }
+    }
 }
 
 /// When somebody who behaves oddly is kept out for a while.

@@ -8,22 +8,10 @@ use hashbrown::HashMap;
 use ipnet::IpNet;
 use weir_ring::time::Wall;
 
-use crate::limits::Subject;
+use crate::limits::{Listing, Subject, Terms};
 
 /// Entries of one list.
 const ENTRIES_MAX: usize = 100_000;
-
-/// Why those are listed that the configuration names.
-const CONFIGURED: &str = "security.blacklist";
-
-/// How long somebody may not come in, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    /// Until when; `None`: for good.
-    pub until: Option<Wall>,
-    /// What the operator said; may be empty.
-    pub reason: Box<str>,
-}
 
 /// A change of the list, as every shard is told it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +45,12 @@ impl Blacklist {
         Blacklist { clients: HashMap::with_hasher(hasher.clone()), networks: BTreeMap::new(), hasher }
     }
 
-    /// A list that has these for good.
-    pub fn with(subjects: &[Subject], seed: u64) -> Blacklist {
+    /// A list that has these.
+    pub fn with(listings: &[Listing], seed: u64) -> Blacklist {
         let mut list = Blacklist::new(seed);
-        for subject in subjects {
-            let terms = Terms { until: None, reason: CONFIGURED.into() };
-            // A configuration has fewer than the list takes.
-            let _ = list.change(Change::Add(subject.clone(), terms));
+        for Listing { subject, terms } in listings {
+            // Neither a configuration nor the list of the process before has more than the list takes.
+            let _ = list.change(Change::Add(subject.clone(), terms.clone()));
         }
         list
     }
@@ -74,7 +61,7 @@ impl Blacklist {
     /// It is full.
     pub fn change(&mut self, change: Change) -> Result<(), Full> {
         match change {
-            Change::Add(..) if self.len() >= ENTRIES_MAX => return Err(Full),
+            Change::Add(..) if !self.has_room() => return Err(Full),
             Change::Add(Subject::Client(client), terms) => {
                 self.clients.insert(client, terms);
             }
@@ -128,14 +115,13 @@ impl Blacklist {
         self.networks.retain(|_, of_length| !of_length.is_empty());
     }
 
+    /// Whether one more entry is taken.
+    pub fn has_room(&self) -> bool {
+        self.len() < ENTRIES_MAX
+    }
+
     fn len(&self) -> usize {
         self.clients.len() + self.networks.values().map(HashMap::len).sum::<usize>()
-    }
-}
-
-impl Terms {
-    fn hold(&self, now: Wall) -> bool {
-        self.until.is_none_or(|until| now < until)
     }
 }
 

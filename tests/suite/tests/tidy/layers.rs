@@ -13,7 +13,7 @@ const EDGES: [(&str, &[&str]); 8] = [
     ("transports", &[]),
     ("engine/ring", &[]),
     ("engine/shard", &["weir-ring", "weir-transports"]),
-    ("engine/server", &["weir-ring", "weir-shard"]),
+    ("engine/server", &["weir-ring", "weir-shard", "weir-transports"]),
     ("loadgen", &[]),
     ("bench", &["weir-ring", "weir-shard", "weir-transports"]),
     ("tests/sim", &["weir-ring", "weir-shard", "weir-transports"]),

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::cli::admin::{Admin, AdminFailure, Target, cell, table};
+use crate::cli::admin::{Admin, AdminFailure, Target};
+use crate::cli::style::{cell, table};
 
 /// Where it is asked and switched.
 const PATH: &str = "/mcp/admin/features";

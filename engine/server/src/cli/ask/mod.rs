@@ -1,9 +1,12 @@
 //! Commands that ask a running gateway by its admin port.
 
+mod blacklist;
+mod dlq;
 mod features;
 mod show;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,6 +15,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use self::features::Features;
+use self::show::rows;
 use super::Failure;
 use super::admin::{Admin, AdminFailure, Target, segment};
 use crate::config::duration;
@@ -36,6 +40,16 @@ pub(super) enum Command {
     Features(Features),
     /// Forget clients that are away
     Cleanup(Cleanup),
+    /// Messages that were given up: lists, shows, sends again and forgets them
+    #[command(subcommand)]
+    Dlq(dlq::Command),
+    /// What one client was refused of late, and why
+    Errors(trouble::Errors),
+    /// What waits: in outboxes, for acknowledgements, for servers, and for whom
+    Queue(trouble::Queue),
+    /// Who may not come in
+    #[command(subcommand)]
+    Blacklist(blacklist::Command),
     /// Begin the orderly stop
     Drain(Target),
 }
@@ -64,8 +78,8 @@ pub(super) struct Control {
 
 #[derive(Debug, Args)]
 pub(super) struct Clients {
-    /// age, idle, queue or bytes, the largest first [default: age]
-    #[arg(long, value_name = "KEY")]
+    /// What they are sorted by, the largest first [default: age]
+    #[arg(long, value_name = "KEY", value_parser = ["age", "idle", "queue", "bytes", "errors"])]
     sort: Option<String>,
     /// Only who is connected for so long, such as 24h
     #[arg(long, value_name = "TIME")]
@@ -148,10 +162,10 @@ pub(super) fn run(command: Command, environment: &[(String, String)]) -> Result<
 /// How an answer is shown.
 type Show = fn(&Value) -> String;
 
-fn ask<'a>(
-    command: &'a Command,
-    environment: &[(String, String)],
-) -> Result<(Value, Show, &'a Target), Failure> {
+/// An answer, how it is shown, and whether that is asked for as JSON.
+type Answered<'a> = (Value, Show, &'a Target);
+
+fn ask<'a>(command: &'a Command, environment: &[(String, String)]) -> Result<Answered<'a>, Failure> {
     let caller = |at: &Target| at.admin(environment);
     Ok(match command {
         Command::HashRing(at) => (caller(at)?.get("/mcp/admin/ring")?, show::ring, at),
@@ -161,6 +175,10 @@ fn ask<'a>(
         Command::Breakers(order) => (order.ask(&caller(&order.at)?)?, show::breakers, &order.at),
         Command::Pool(order) => (order.ask(&caller(&order.at)?)?, show::pools, &order.at),
         Command::Sampling(order) => (order.ask(&caller(&order.at)?)?, show::plain, &order.at),
+        Command::Dlq(order) => order.ask(environment)?,
+        Command::Errors(order) => order.ask(environment)?,
+        Command::Queue(order) => order.ask(environment)?,
+        Command::Blacklist(order) => order.ask(environment)?,
         Command::Rules(order) => (order.ask(&caller(&order.at)?)?, show::rules, &order.at),
         Command::Features(order) => (order.ask(&caller(&order.at)?)?, features::show, &order.at),
         Command::Cleanup(order) => {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::cli::admin::{cell, table};
+use crate::cli::style::{bad, cell, good, table, warning};
 
 /// Milliseconds as seconds, for what lasts.
 fn seconds(value: &Value) -> String {
@@ -10,7 +10,7 @@ fn seconds(value: &Value) -> String {
 }
 
 /// The objects in a list of an answer, each by its named members.
-fn rows(answer: &Value, list: &str, members: &[&str]) -> Vec<Vec<String>> {
+pub(super) fn rows(answer: &Value, list: &str, members: &[&str]) -> Vec<Vec<String>> {
     let objects = answer[list].as_array().map(Vec::as_slice).unwrap_or_default();
     let row = |object: &Value| {
         let shown = |member: &&str| {
@@ -64,17 +64,24 @@ pub(super) fn clients(answer: &Value) -> String {
         "queue",
         "bytes",
         "received",
+        "errors",
     ];
-    let names = &["client", "transport", "connections", "age s", "idle s", "queue", "bytes", "received"];
+    let names =
+        &["client", "transport", "connections", "age s", "idle s", "queue", "bytes", "received", "errors"];
     table(names, &rows(answer, "clients", members))
 }
 
 pub(super) fn breakers(answer: &Value) -> String {
     let members = &["name", "state", "succeeded", "failed", "retry_after_ms", "held_ms"];
-    table(
-        &["breaker", "state", "succeeded", "failed", "retry in", "held for"],
-        &rows(answer, "breakers", members),
-    )
+    let mut breakers = rows(answer, "breakers", members);
+    for row in &mut breakers {
+        row[1] = match row[1].as_str() {
+            "open" => bad("open"),
+            "closed" => good("closed"),
+            other => warning(other),
+        };
+    }
+    table(&["breaker", "state", "succeeded", "failed", "retry in", "held for"], &breakers)
 }
 
 pub(super) fn pools(answer: &Value) -> String {

@@ -1,9 +1,11 @@
+use anstream::adapter::strip_str;
 use serde_json::json;
 
 use super::*;
 
-fn lines(table: &str) -> Vec<&str> {
-    table.lines().collect()
+/// Without colours.
+fn lines(table: &str) -> Vec<String> {
+    strip_str(table).to_string().lines().map(str::to_owned).collect()
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `weir token`: making, checking and refreshing access tokens, and keys for backends.
 
 mod api_key;
+mod revoke;
 mod sign;
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,8 @@ pub(super) enum Command {
     Verify(Presented),
     /// Print a token that is good for longer: the same while more than 20 % of its life is left
     Refresh(Presented),
+    /// Have a running gateway refuse a token, and those it was refreshed to
+    Revoke(revoke::Revoke),
     /// Make an API key, and print it with the section of the configuration that lets it in
     Key(api_key::Make),
     /// Print the hash of an API key, for the configuration
@@ -133,6 +136,7 @@ pub(super) fn run(command: Command, environment: &[(String, String)]) -> Result<
             let auth = presented.source.auth(environment)?;
             presented.refresh(&auth)?;
         }
+        Command::Revoke(revoke) => revoke.run(environment)?,
         Command::Key(make) => make.run()?,
         Command::Hash(hash) => hash.run()?,
     }

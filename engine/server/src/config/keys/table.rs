@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use weir_ring::driver::Kind as Driver;
-use weir_shard::limits::{Injection, Mode, Prefix, Rate};
+use weir_shard::limits::{Injection, Listing, Mode, Prefix, Rate};
 
 use super::{Key, Kind};
 use crate::config::auth::SECRET_BYTES_MIN;
@@ -195,7 +195,12 @@ pub(in crate::config) const KEYS: &[Key] = &[
 
     key("security.hosts", Kind::Hosts(|s, hosts| s.hosts = hosts)),
     key("security.origins", Kind::Origins(|s, origins| s.shard.browser.origins = origins)),
-    key("security.blacklist", Kind::Subjects(|s, subjects| s.shard.blacklist = subjects)),
+    key(
+        "security.blacklist",
+        Kind::Subjects(|s, subjects| {
+            s.shard.blacklist = subjects.into_iter().map(Listing::configured).collect();
+        }),
+    ),
     key("security.max_connections_per_ip", number(0, 1 << 30, |s, n| s.shard.network.connections_per_ip_max = n as u32)),
     key("security.handshakes_per_second", number(0, RATE_MAX, |s, n| s.handshakes = n as u32)),
     key("security.exempt_loopback", Kind::Switch(|s, on| s.shard.network.exempt_loopback = on)),

@@ -27,6 +27,9 @@ const OTHERS_MAX: usize = 16;
 /// Clients of whom events are kept; of more, who was heard of last.
 const CLIENTS_MAX: usize = 1_000;
 
+/// What the event of a refusal is called.
+const DENIED: &str = "denied";
+
 /// How long a client is traced that nothing is said of, and at most.
 const TIME: Duration = Duration::from_secs(60);
 const TIME_MAX: u64 = 3_600;
@@ -66,6 +69,14 @@ impl Observer for Traces {
 }
 
 impl Traces {
+    /// How many refusals are kept of each client.
+    pub(in crate::control) fn refusals(&self) -> BTreeMap<Box<str>, u64> {
+        let inner = self.lock();
+        let denied =
+            |history: &History| history.events.iter().filter(|it| it.name() == DENIED).count() as u64;
+        inner.clients.iter().map(|(client, history)| (client.clone(), denied(history))).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

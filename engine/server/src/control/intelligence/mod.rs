@@ -60,6 +60,8 @@ struct Mind {
     capacity: Capacity,
     cpu: Cpu,
     started: Instant,
+    /// Bytes in memory before the first client.
+    resident_at_start: Option<u64>,
     last: Option<Reading>,
     /// What looking takes.
     looks: Cost,
@@ -91,6 +93,7 @@ impl Intelligence {
             capacity,
             cpu: Cpu::default(),
             started: Instant::now(),
+            resident_at_start: memory::resident(),
             last: None,
             looks: Cost::default(),
             timed_turns: config.timed_turns,
@@ -137,6 +140,12 @@ impl Intelligence {
                 figures.extend(fares);
             }
         }
+        figures["process"] = json!({
+            "cpu_seconds": process::cpu_seconds(),
+            "resident_bytes": memory::resident(),
+            "resident_bytes_at_start": mind.resident_at_start,
+            "memory_budget": mind.capacity.memory,
+        });
         figures["alerts"] = json!(mind.board.active().collect::<Vec<_>>());
     }
 

@@ -63,6 +63,15 @@ fn thread(stat: &str) -> Option<(u16, Thread)> {
     Some((number, Thread { ticks: field(14)? + field(15)?, core: field(39)? as u16 }))
 }
 
+/// CPU time of all threads so far, seconds: proc_pid_stat(5), fields 14 and 15.
+pub(super) fn cpu_seconds() -> Option<f64> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    let fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
+    // The first of them is the third of all.
+    let ticks: u64 = fields.skip(14 - 3).take(2).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
+    Some(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
 /// Bits a second of the machine's fastest link that is up, where it tells: /sys/class/net (sysfs-class-net).
 pub(super) fn link_bits() -> Option<f64> {
     let links = fs::read_dir("/sys/class/net").ok()?.flatten();
@@ -104,6 +113,11 @@ mod tests {
         assert_eq!(most(&at([0, 0, 0]), &at([70, 40, 50])), Some(90), "two on one core");
         assert_eq!(most(&BTreeMap::new(), &at([70, 40, 50])), Some(0), "new threads");
         assert_eq!(most(&BTreeMap::new(), &BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn a_process_has_used_some_cpu() {
+        assert!(cpu_seconds().is_some_and(|seconds| (0.0..1e9).contains(&seconds)));
     }
 
     #[test]

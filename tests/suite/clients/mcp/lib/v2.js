@@ -1,12 +1,15 @@
 // Clients of the official TypeScript SDK v2: the legacy era, the modern one by negotiation or by decree.
 
 import { Client, SSEClientTransport, StreamableHTTPClientTransport } from '@modelcontextprotocol/client'
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 
 import { deadline, Inbox } from '../../lib/inbox.js'
 import { CAPABILITIES, ELICITED, ROOTS, SAMPLED } from './answers.js'
+import { bridge } from './v1.js'
 
 const http = weir => new StreamableHTTPClientTransport(new URL(weir.url('/mcp')))
 const sse = weir => new SSEClientTransport(new URL(weir.url('/sse')))
+const stdio = weir => new StdioClientTransport(bridge(weir))
 
 /** How a client may come to its era, and the transport it takes. */
 const WAYS = {
@@ -14,6 +17,7 @@ const WAYS = {
   'legacy sse': { mode: 'legacy', transport: sse },
   auto: { mode: 'auto', transport: http },
   pinned: { mode: { pin: '2026-07-28' }, transport: http },
+  stdio: { mode: 'auto', transport: stdio },
 }
 
 /** What `connect` can be told. */
