@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What check, apply and revert share: the list of knobs, what a host has, and whether that will do.
 # WEIR_ROOT is where the host's files are, "" for this host's own.
 
