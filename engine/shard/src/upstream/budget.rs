@@ -34,7 +34,7 @@ impl Connections {
     }
 
     /// Whether somebody waits who could have one if there were a slot.
-    fn wants(&self, pool: &Pool) -> bool {
+    pub(super) fn wants(&self, pool: &Pool) -> bool {
         !self.queue.is_empty() && (self.open < pool.most() || !self.idle.is_empty())
     }
 }

@@ -79,9 +79,10 @@ impl Shard {
                 self.fail_errand(id, UpstreamFault::NoToken(why.into()), cx);
             }
             Place::Waiting => {
-                let upstream = errand.upstream;
+                let (upstream, target, _) = errand.seat();
                 self.pool_is_exhausted(upstream, cx);
                 self.fail_errand(id, UpstreamFault::Overloaded, cx);
+                self.sweep_queue(upstream, target);
             }
             Place::Paused(until) if until <= cx.now.mono && cx.now.mono < errand.due => {
                 errand.place = Place::Waiting;

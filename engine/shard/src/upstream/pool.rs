@@ -64,7 +64,6 @@ impl Shard {
             return self.dial_wire_for(errand, upstream, target, true, cx);
         }
         let Some(connections) = self.connections_mut(upstream, target) else { return };
-        // Those that were given up leave the queue when it is their turn.
         if connections.queue.len() >= pool.queue as usize {
             self.pool_is_exhausted(upstream, cx);
             return self.fail_errand(errand, UpstreamFault::Overloaded, cx);
@@ -176,13 +175,40 @@ impl Shard {
 
     /// The longest-waiting errand that is still wanted.
     pub(super) fn next_in_queue(&mut self, upstream: UpstreamId, target: u16, cx: &Cx<'_>) -> Option<Token> {
-        loop {
-            let (errand, since) = self.connections_mut(upstream, target)?.queue.pop_front()?;
-            let waits = |errand: &super::Errand| matches!(errand.place, Place::Waiting);
-            if self.upstream.errands.get(errand).is_some_and(waits) {
-                let server = self.upstream.servers.get_mut(upstream.index())?;
-                server.checked_out(cx.now.mono.since(since));
-                return Some(errand);
+        self.sweep_queue(upstream, target);
+        let (errand, since) = self.connections_mut(upstream, target)?.queue.pop_front()?;
+        let server = self.upstream.servers.get_mut(upstream.index())?;
+        server.checked_out(cx.now.mono.since(since));
+        Some(errand)
+    }
+
+    /// Those that were given up leave the queue once they are first.
+    pub(super) fn sweep_queue(&mut self, upstream: UpstreamId, target: u16) {
+        let Upstreams { servers, errands, .. } = &mut self.upstream;
+        let Some(server) = servers.get_mut(upstream.index()) else { return };
+        let Some(connections) = server.connections(target) else { return };
+        let waits = |errand: &super::Errand| matches!(errand.place, Place::Waiting);
+        while let Some((errand, _)) = connections.queue.front()
+            && !errands.get(*errand).is_some_and(waits)
+        {
+            connections.queue.pop_front();
+        }
+    }
+
+    /// Those who wait get connections, where a bound was raised.
+    pub(crate) fn serve_queues(&mut self, cx: &mut Cx<'_>) {
+        if self.shares_slots() {
+            return self.serve_waiting(cx);
+        }
+        for upstream in (0..self.upstream.servers.len() as u16).map(UpstreamId) {
+            let Some(pool) = self.pool_of(upstream, cx.now.mono) else { continue };
+            let replicas = self.upstream_server(upstream).map_or(0, |server| server.replicas.len());
+            for target in 0..replicas as u16 {
+                while self.connections_mut(upstream, target).is_some_and(|it| it.wants(&pool))
+                    && let Some(errand) = self.next_in_queue(upstream, target, cx)
+                {
+                    self.dispatch_errand(errand, cx);
+                }
             }
         }
     }

@@ -9,9 +9,9 @@ import WebSocket from 'ws'
 import { join, phoenix } from '../lib/channel.js'
 import { Bus } from '../lib/bus.js'
 import { event, source } from '../lib/events.js'
-import { get, post } from '../lib/http.js'
+import { flap } from '../lib/flap.js'
+import { post } from '../lib/http.js'
 import { Inbox } from '../lib/inbox.js'
-import { upgraded, frame, frames, TEXT } from '../lib/frames.js'
 import { Weir } from '../lib/weir.js'
 import { crowd } from './crowd.js'
 
@@ -23,17 +23,6 @@ const SWINGING = '[routing]\nfailover_threshold = 1000\nmin_dwell = "10ms"\n'
 const SUBSCRIBERS = 2_000
 /** Everybody here has one address. */
 const CROWDED = '[security]\nmax_connections_per_ip = 0\nhandshakes_per_second = 0\n'
-
-/** Opens the client's WebSocket, joins, and breaks it: the gateway has noticed both when this ends. */
-async function flap(weir, client) {
-  const websockets = async () => (await get(weir.url('/mcp/stats'))).json.websocket
-  const { errors } = await websockets()
-  const tcp = await upgraded(weir, `/mcp/ws/websocket?vsn=2.0.0&client_id=${client}`)
-  tcp.write(frame(TEXT, '["1","1","mcp:gateway","phx_join",{}]'))
-  await tcp.reach('the reply to the join', ({ bytes }) => frames(bytes).length > 0)
-  tcp.socket.resetAndDestroy()
-  while ((await websockets()).errors === errors);
-}
 
 /** The switches of a client that has a steady SSE stream and a WebSocket that flaps. */
 async function switches(config) {

@@ -45,6 +45,7 @@ impl Shard {
             Lever::PoolSize(name, to) => self.hold_pool(&name, |server| &mut server.size, to, until),
             Lever::PoolWeight(name, to) => self.hold_pool(&name, |server| &mut server.weight, to, until),
         }
+        self.serve_queues(cx);
         self.regulate(cx);
     }
 

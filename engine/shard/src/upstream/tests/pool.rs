@@ -52,6 +52,37 @@ fn who_waits_too_long_is_told() {
 }
 
 #[test]
+fn who_was_told_does_not_wait_any_more() {
+    let mut world = World::new(small());
+    let backing = world.modern();
+    for _ in 0..3 {
+        world.call(backing);
+    }
+    world.accept();
+    world.pass(Duration::from_millis(5_100));
+    world.heard();
+    assert_eq!(world.shard.pools(world.now)[0].queue_length, 0);
+    world.call(backing);
+    assert_eq!(world.heard(), [], "the queue, which is for one, has room for the next");
+}
+
+#[test]
+fn who_waits_has_a_connection_once_there_may_be_more() {
+    let mut world = World::new(small());
+    let backing = world.modern();
+    for _ in 0..3 {
+        world.call(backing);
+    }
+    world.accept();
+    assert!(world.dialled.is_empty(), "the third waits");
+    world.shard.hold_pool("server", |server| &mut server.size, Some(2), Instant(u64::MAX));
+    world.act(|shard, cx| shard.serve_queues(cx));
+    assert_eq!(world.dialled.len(), 1);
+    let view = &world.shard.pools(world.now)[0];
+    assert_eq!((view.status, view.in_use, view.queue_length), ("overflow", 3, 0));
+}
+
+#[test]
 fn a_response_that_closes_is_the_connections_last() {
     let mut world = World::new(server(vec![http(1)]));
     let backing = world.modern();
