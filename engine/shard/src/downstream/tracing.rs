@@ -88,7 +88,6 @@ impl Shard {
             }
             Some(error) => self.trace_end(Step::Denied, Some(error.reason()), cx),
         }
-        self.meter.end(Feature::Tracing, began);
     }
 
     /// The operation at hand has got further. `detail` says where to or with what.

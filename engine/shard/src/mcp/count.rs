@@ -25,7 +25,8 @@ impl Asked {
 
     /// Those that clients may send, by name; all that nobody knows together.
     pub(crate) fn by_name(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let asked = Method::ALL.iter().copied().zip(self.0).filter(|(method, _)| method.is_request_of_clients());
+        let asked =
+            Method::ALL.iter().copied().zip(self.0).filter(|(method, _)| method.is_request_of_clients());
         asked.map(|(method, count)| (method.name().unwrap_or("other"), count))
     }
 }

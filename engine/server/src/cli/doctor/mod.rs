@@ -10,7 +10,8 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::json;
 use weir_ring::affinity;
-use weir_ring::uring::{Settings, Uring};
+use weir_ring::settings::Settings;
+use weir_ring::uring::Uring;
 use weir_ring::waker::Waker;
 
 use self::host::Host;

@@ -169,7 +169,10 @@ pub(super) mod tests {
     fn a_span_says_what_it_is() {
         let anchor = Anchor { mono: Instant(5_000), unix_nanos: 1_750_000_000_000_005_000 };
         let it = exported(3, span(Stage::Accept), anchor);
-        assert_eq!((it.trace_id.len(), &*it.span_id), (16, &[0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31][..]));
+        assert_eq!(
+            (it.trace_id.len(), &*it.span_id),
+            (16, &[0xb7, 0xad, 0x6b, 0x71, 0x69, 0x20, 0x33, 0x31][..])
+        );
         let times = (it.start_time_unix_nano, it.end_time_unix_nano);
         assert_eq!(times, (1_750_000_000_000_001_000, 1_750_000_000_000_003_000));
         assert_eq!((&*it.name, it.kind, it.flags), ("accept", SpanKind::Server as i32, 0x301));
