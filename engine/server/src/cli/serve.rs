@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use tracing::{info, warn};
 
 use super::{Failure, Serve, say};
-use crate::config;
 use crate::control::End;
 use crate::gateway::Gateway;
 use crate::tls::Loaded;
@@ -16,19 +15,20 @@ use crate::tls::Loaded;
 /// # Errors
 /// It could not be started, or broke.
 pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<ExitCode, Failure> {
-    let settings = options.settings(environment)?;
-    for variable in config::without_effect(environment) {
-        warn!("the environment variable {variable} is no setting of this version and has no effect");
-    }
-    let Loaded { credentials, warnings } = super::credentials(&settings)?;
+    let sources = options.sources(environment);
+    let configuration = sources.read().map_err(Failure::Config)?;
+    configuration.idle().iter().for_each(|idle| warn!("{idle}"));
+    let Loaded { credentials, warnings } = super::credentials(&configuration.settings)?;
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let secure = credentials.server.is_some();
-    let gateway = Gateway::start(&settings, credentials, options.insecure).map_err(Failure::Start)?;
+    let asks_for_peers = configuration.settings.asks_for_peers();
+    let gateway =
+        Gateway::start(sources, configuration, credentials, options.insecure).map_err(Failure::Start)?;
     say(&banner(&gateway.cores));
     for (address, name) in &gateway.addresses {
         say(&format!("listening on {address} ({name})"));
     }
-    if settings.asks_for_peers() && !kernel_names_peers() {
+    if asks_for_peers && !kernel_names_peers() {
         warn!("this kernel does not say who connects: limits of network addresses need Linux 6.7 or later");
     }
     info!(connections_per_shard = gateway.connections_per_shard, tls = secure, "ready");

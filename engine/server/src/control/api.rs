@@ -21,10 +21,12 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
+use super::current::Current;
 use super::bus::{self, Bus, Desk, Traces};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
+use super::reload::{self, Reloader};
 use super::revocations::{Revocations, Unrevoked};
 use super::rules::Rulebook;
 use super::{dlq, pages, regulation, rules, tokens};
@@ -36,7 +38,7 @@ pub(super) struct Admin {
     blacklist: Listed,
     started: Instant,
     draining: AtomicBool,
-    auth: Auth,
+    auth: Current<Auth>,
     revocations: Mutex<Revocations>,
     insight: Insight,
 }
@@ -50,6 +52,7 @@ pub(super) struct Insight {
     pub(super) traces: Traces,
     pub(super) intelligence: Intelligence,
     pub(super) rules: Arc<Rulebook>,
+    pub(super) reloader: Arc<Reloader>,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -67,7 +70,7 @@ impl Admin {
         mailbox: Mailbox,
         ring: HashRing,
         blacklist: Listed,
-        auth: Auth,
+        auth: Current<Auth>,
         revocations: Revocations,
         insight: Insight,
     ) -> Admin {
@@ -92,8 +95,8 @@ impl Admin {
     }
 
     /// What tokens are made with, and whom they are for.
-    pub(super) fn auth(&self) -> &Auth {
-        &self.auth
+    pub(super) fn auth(&self) -> Arc<Auth> {
+        self.auth.get()
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -160,13 +163,18 @@ impl Admin {
         &self.insight.rules
     }
 
+    /// Who reads the configuration again.
+    pub(super) fn reloader(&self) -> &Reloader {
+        &self.insight.reloader
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
 }
 
 /// All endpoints, for the operators and the pages that may use them.
-pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) -> Router {
+pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, pages: Current<Browser>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -180,11 +188,12 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(tokens::router())
         .merge(intelligence::router())
         .merge(regulation::router())
+        .merge(reload::router())
         .merge(rules::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
-        .layer(middleware::from_fn_with_state(pages::rules(browser), pages::guard))
+        .layer(middleware::from_fn_with_state(pages, pages::guard))
         .with_state(admin)
 }
 
@@ -209,6 +218,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/admin/drain": "POST: the orderly stop",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
+            "/mcp/admin/reload": "POST: reads the configuration again; GET: what came of it",
             "/mcp/admin/ring": "which shard is home to how many",
             "/mcp/admin/rules": "what may be sent and asked for, and how often it was refused; POST /reload reads the file again",
             "/mcp/admin/webhooks": "what has become of what webhooks were to be told",

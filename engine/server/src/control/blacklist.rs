@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use weir_ring::clock::Clock;
 use weir_ring::time::Wall;
+use weir_ring::token::Member;
 use weir_shard::error::Error;
 use weir_shard::limits::Subject;
 use weir_shard::mail::Mail;
@@ -20,6 +21,7 @@ use weir_shard::message::timestamp;
 use weir_shard::policy::blacklist::{Blacklist, Change, Terms};
 
 use super::api::{Admin, refuse};
+use super::mailbox::Mailbox;
 
 /// Longest reason, bytes.
 const REASON_BYTES_MAX: usize = 1_024;
@@ -57,13 +59,26 @@ struct Shown<'a> {
     reason: &'a str,
 }
 
-/// The control thread's list.
-#[derive(Debug)]
-pub(super) struct Listed(Mutex<Blacklist>);
+/// The control thread's list. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Listed(Arc<Mutex<Blacklist>>);
 
 impl Listed {
     pub(super) fn new(subjects: &[Subject]) -> Listed {
-        Listed(Mutex::new(Blacklist::with(subjects, 0)))
+        Listed(Arc::new(Mutex::new(Blacklist::with(subjects, 0))))
+    }
+
+    /// The configuration names other subjects: who is new may not come in, who is gone may. Others stay as they are.
+    pub(super) async fn renew(&self, old: &[Subject], new: &[Subject], mailbox: &Mailbox) {
+        let gone = old.iter().filter(|subject| !new.contains(subject)).cloned().map(Change::Remove);
+        let come = new.iter().filter(|subject| !old.contains(subject)).cloned();
+        for change in gone.chain(come.map(|subject| Change::Add(subject, Terms::configured()))) {
+            // It holds more than a configuration names.
+            let _ = self.with(|list| list.change(change.clone()));
+            for shard in (0..mailbox.shards()).map(Member) {
+                mailbox.send(shard, Mail::Blacklist(Box::new(change.clone()))).await;
+            }
+        }
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Blacklist) -> T) -> T {

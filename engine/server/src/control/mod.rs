@@ -6,6 +6,7 @@ mod blacklist;
 pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
+mod current;
 mod dlq;
 mod guard;
 mod handlers;
@@ -18,7 +19,7 @@ mod mailbox;
 pub(crate) mod memory;
 mod pages;
 mod regulation;
-mod reload;
+pub(crate) mod reload;
 mod revocations;
 mod rules;
 mod tokens;
@@ -30,7 +31,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
@@ -38,7 +38,7 @@ use tracing::{info, warn};
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::{Auth, Config};
+use weir_shard::limits::Config;
 use weir_shard::mail::Mail;
 
 use self::api::{Admin, Insight};
@@ -47,14 +47,16 @@ use self::blacklist::Listed;
 use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
+use self::current::Current;
 pub(crate) use self::guard::Guard;
 use self::handlers::Handlers;
 use self::intelligence::Intelligence;
 use self::jwks::Keeper;
 use self::mailbox::{Desks, Mailbox};
+use self::reload::{Beginning, Parts, Reloader};
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
-use crate::config::{Alerts, Files, Handler, Webhook};
+use crate::config::{Alerts, Handler, Settings, Webhook};
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -69,10 +71,8 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<Waker>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
-    /// What TLS is made from, again with each SIGHUP.
-    pub(crate) tls: Files,
-    /// The rule file.
-    pub(crate) rules: Option<PathBuf>,
+    /// What is read again with each SIGHUP.
+    pub(crate) beginning: Beginning,
     /// What the shards have.
     pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
@@ -84,10 +84,6 @@ pub(crate) struct Control {
     pub(crate) handlers: Vec<Handler>,
     /// Who may change something.
     pub(crate) guard: Guard,
-    /// The shards' keys, and where more of them are fetched.
-    pub(crate) auth: Auth,
-    /// How often.
-    pub(crate) public_key_refresh: Duration,
     /// Those that the shards know.
     pub(crate) revocations: Revocations,
     pub(crate) alerts: Alerts,
@@ -129,28 +125,45 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     tokio::spawn(Audience::new(&bus, mailbox.clone(), control.ring.clone()).run(changes));
     tokio::spawn(Handlers::new(control.handlers, mailbox.clone()).run(errands));
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(asked_for_tokens));
-    let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
-    tokio::spawn(keeper.run(asked_for_keys));
+    let Settings { rules_file, .. } = &control.beginning.configuration.settings;
+    let refresh = control.beginning.configuration.settings.public_key_refresh();
+    let keeper = Keeper::new(&control.config.auth, refresh, mailbox.clone());
+    let (keys, renewed) = unbounded_channel();
+    tokio::spawn(keeper.run(asked_for_keys, renewed));
     let listed = Listed::new(&control.config.blacklist);
     let data_dir = control.data_dir.as_deref();
     let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
     if control.alerts.samples {
         tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone()));
     }
-    let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
-    let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
+    let rules = Rulebook::new(rules_file.clone(), &control.config, mailbox.clone(), bus.clone());
+    let rules = Arc::new(rules);
+    let (auth, pages) =
+        (Current::new(control.config.auth.clone()), Current::new(pages::rules(&control.config.browser)));
+    let parts = Parts {
+        mailbox: mailbox.clone(),
+        bus: bus.clone(),
+        rules: rules.clone(),
+        keys,
+        auth: auth.clone(),
+        pages: pages.clone(),
+        blacklist: listed.clone(),
+        intelligence: intelligence.clone(),
+    };
+    let reloader = Arc::new(Reloader::new(control.beginning, control.config.clone(), parts));
+    let insight = Insight { bus, desks: webhooks, traces, intelligence, rules, reloader: reloader.clone() };
     let (ring, revocations) = (control.ring, control.revocations);
-    let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
+    let admin = Admin::new(mailbox.clone(), ring, listed, auth, revocations, insight);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
-    tokio::spawn(memory::watch(mailbox.clone(), memory_budget));
-    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, rules, mailbox));
+    tokio::spawn(memory::watch(mailbox, memory_budget));
+    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, reloader));
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let router = api::router(admin.clone(), guard.clone(), &control.config.browser);
+        let router = api::router(admin.clone(), guard.clone(), pages.clone());
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         tokio::spawn(axum::serve(listener, service).into_future());
     }

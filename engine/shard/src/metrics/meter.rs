@@ -160,6 +160,11 @@ impl Meter {
         *self = Meter { clock: Some(clock), every, left: every, on: false, costs: Costs::default() };
     }
 
+    /// Times one turn of `every` from now on; what was timed counts no more.
+    pub(crate) fn retime(&mut self, every: u32) {
+        *self = Meter { clock: self.clock, every, left: every, on: false, costs: Costs::default() };
+    }
+
     /// A turn begins.
     pub(crate) fn turn(&mut self) {
         if self.every == 0 {

@@ -61,9 +61,8 @@ impl Blacklist {
     pub fn with(subjects: &[Subject], seed: u64) -> Blacklist {
         let mut list = Blacklist::new(seed);
         for subject in subjects {
-            let terms = Terms { until: None, reason: CONFIGURED.into() };
             // A configuration has fewer than the list takes.
-            let _ = list.change(Change::Add(subject.clone(), terms));
+            let _ = list.change(Change::Add(subject.clone(), Terms::configured()));
         }
         list
     }
@@ -134,6 +133,11 @@ impl Blacklist {
 }
 
 impl Terms {
+    /// Of those that the configuration names.
+    pub fn configured() -> Terms {
+        Terms { until: None, reason: CONFIGURED.into() }
+    }
+
     fn hold(&self, now: Wall) -> bool {
         self.until.is_none_or(|until| now < until)
     }

@@ -60,6 +60,11 @@ impl Herald {
         }
     }
 
+    /// Whether anything is said from now on.
+    pub(crate) fn switch(&mut self, on: bool) {
+        self.on = on;
+    }
+
     /// Says an event, unless nothing is said or too much is. It costs its place in a list, and nobody waits.
     pub(crate) fn say(&mut self, at: Wall, event: impl FnOnce() -> Event) {
         match self.facts.len() {

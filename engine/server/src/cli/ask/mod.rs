@@ -28,6 +28,8 @@ pub(super) enum Command {
     HashRing(Target),
     /// What the rules have allowed, refused and reported; reads their file again
     Rules(Rules),
+    /// Have the configuration read again, and print what has changed and what needs a restart
+    Reload(Target),
     /// Forget clients that are away
     Cleanup(Cleanup),
     /// Begin the orderly stop
@@ -142,6 +144,7 @@ fn ask<'a>(
     Ok(match command {
         Command::HashRing(at) => (caller(at)?.get("/mcp/admin/ring")?, show::ring, at),
         Command::Drain(at) => (caller(at)?.post("/mcp/admin/drain", &json!({}))?, show::plain, at),
+        Command::Reload(at) => (caller(at)?.post("/mcp/admin/reload", &json!({}))?, show::reload, at),
         Command::Control(order) => (order.ask(&caller(&order.at)?)?, show::plain, &order.at),
         Command::Clients(order) => (caller(&order.at)?.get(&order.path()?)?, show::clients, &order.at),
         Command::Breakers(order) => (order.ask(&caller(&order.at)?)?, show::breakers, &order.at),

@@ -68,10 +68,7 @@ impl Intelligence {
         memory: u64,
         data_dir: Option<&Path>,
     ) -> Intelligence {
-        let link_bits = match alerts.link_megabits {
-            0 => process::link_bits(),
-            megabits => Some(f64::from(megabits) * 1e6),
-        };
+        let link_bits = link_bits(alerts);
         let capacity = Capacity {
             memory,
             connections: config.connections_max.saturating_sub(SLOTS_RESERVED),
@@ -86,6 +83,13 @@ impl Intelligence {
             started: Instant::now(),
             last: None,
         })))
+    }
+
+    /// Other thresholds hold from now on. What is known stays.
+    pub(super) fn renew(&self, alerts: &Alerts) {
+        let mut mind = self.lock();
+        mind.board.renew(alerts);
+        mind.capacity.link_bits = link_bits(alerts);
     }
 
     /// Asks the shards each second, as long as the process lives.
@@ -152,6 +156,14 @@ impl Mind {
         };
         let busy = (mcp.connections > 0).then(|| mcp.busy as f32 / mcp.connections as f32);
         (news, self.board.performance(distribution, busy))
+    }
+}
+
+/// What the link carries, bits a second, if it is known.
+fn link_bits(alerts: &Alerts) -> Option<f64> {
+    match alerts.link_megabits {
+        0 => process::link_bits(),
+        megabits => Some(f64::from(megabits) * 1e6),
     }
 }
 
