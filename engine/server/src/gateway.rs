@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
 use tracing::info;
@@ -21,10 +20,11 @@ use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Alerts, Collector, Files, Handler, Server, Settings, Webhook};
+use crate::config::{Alerts, Collector, Configuration, Handler, Server, Settings, Sources, Webhook};
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
+use crate::control::reload::Beginning;
 use crate::control::{self, Control, End, Guard, Listed, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
@@ -52,16 +52,19 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
-    /// Takes the data folder, binds all ports and starts all data threads, which begin with `credentials`.
+    /// Takes the data folder, binds all ports and starts all data threads, which begin with `configuration` and
+    /// `credentials`; `sources` are read again when somebody asks for it.
     ///
     /// # Errors
     /// Something is missing; the error says what, and what to do. Threads that did start end with the
     /// process.
     pub(crate) fn start(
-        settings: &Settings,
+        sources: Sources,
+        configuration: Configuration,
         credentials: Credentials,
         insecure: bool,
     ) -> Result<Gateway, StartError> {
+        let settings = &configuration.settings;
         let server = &settings.server;
         let authenticates = settings.auth_mode() != Mode::Off;
         if !server.bind.to_canonical().is_loopback() && !insecure && !authenticates {
@@ -96,6 +99,7 @@ impl Gateway {
                 share.log = Some((data_dir.log(series, bounds.segment_bytes)?, recovered));
             }
         }
+        let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
         let revocations = revocations(settings, &mut config)?;
         let listed = listed(settings, &mut config)?;
@@ -106,7 +110,6 @@ impl Gateway {
             probe: probe.map(|probe| probe.sockets).unwrap_or_default(),
             guard: guard(settings, admin.address.port())?,
             spawners,
-            public_key_refresh: settings.public_key_refresh(),
             audit: audit(settings.audit_file.as_deref())?,
             sink: sink(settings.sink.as_deref())?,
             collector: settings.tracing.collector(),
@@ -114,13 +117,11 @@ impl Gateway {
             handlers: settings.handlers.clone(),
             revocations,
             listed,
-            tls: settings.tls_files(),
-            rules: settings.rules_file.clone(),
             alerts: settings.alerts,
             data_dir: settings.data_dir.clone(),
+            beginning: Beginning { sources, configuration, ports },
         };
         let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
-        let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
         Ok(Gateway { addresses, cores, driver, memory_budget, control, data_dir })
     }
 
@@ -153,7 +154,6 @@ struct Office {
     probe: Vec<OwnedFd>,
     guard: Guard,
     spawners: Vec<Spawner>,
-    public_key_refresh: Duration,
     audit: Audit,
     sink: Option<Sink>,
     collector: Option<Collector>,
@@ -161,12 +161,9 @@ struct Office {
     handlers: Vec<Handler>,
     revocations: Revocations,
     listed: Listed,
-    /// What TLS is made from.
-    tls: Files,
-    /// The rule file.
-    rules: Option<PathBuf>,
     alerts: Alerts,
     data_dir: Option<PathBuf>,
+    beginning: Beginning,
 }
 
 /// The tokens that were withdrawn before, which the shards know from the start.
@@ -270,8 +267,6 @@ fn start_threads(
         probe: office.probe,
         guard: office.guard,
         spawners: office.spawners,
-        auth: config.auth.clone(),
-        public_key_refresh: office.public_key_refresh,
         audit: office.audit,
         sink: office.sink,
         collector: office.collector,
@@ -283,8 +278,7 @@ fn start_threads(
         waker,
         shards: wakers,
         ring: HashRing::new(&nodes, config.vnodes),
-        tls: office.tls,
-        rules: office.rules,
+        beginning: office.beginning,
         alerts: office.alerts,
         data_dir: office.data_dir,
         config: config.clone(),

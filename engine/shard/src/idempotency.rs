@@ -136,6 +136,11 @@ impl Keys {
         Keys { done, order: VecDeque::new(), limits: limits.clone() }
     }
 
+    /// From now on these bounds hold.
+    pub(crate) fn renew(&mut self, limits: &limits::Idempotency) {
+        self.limits = limits.clone();
+    }
+
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.done.len()

@@ -13,7 +13,7 @@ use crate::audit::Record;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
-pub use crate::downstream::{Lever, Override, Parcel, PollLetter};
+pub use crate::downstream::{Lever, Override, Parcel, PollLetter, Renewal};
 use crate::error::Error;
 use crate::limits::{KeySet, Switches};
 pub use crate::mcp::Letter;
@@ -98,6 +98,8 @@ pub enum Mail {
     Blacklist(Box<Change>),
     /// The rules that hold from the next message on.
     Rules(Box<Rules>),
+    /// The configuration was read again.
+    Reconfigure(Box<Renewal>),
     /// For the audit log; sent to the control thread.
     Audit(Vec<Record>),
     /// A push for a handler; sent to the control thread.

@@ -14,7 +14,7 @@ libfuzzer_sys::fuzz_target!(|data: &str| {
         return;
     }
     match config::read(Path::new("weir.toml"), data, &[], &[]) {
-        Ok(settings) => assert!(settings.shard(3, 128, 2).shards == 3),
+        Ok(found) => assert!(found.settings.shard(3, 128, 2).shards == 3),
         Err(problems) => assert!(!problems.to_string().is_empty()),
     }
 });

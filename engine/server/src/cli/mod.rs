@@ -2,6 +2,7 @@
 
 mod admin;
 mod ask;
+mod check;
 mod data;
 mod doctor;
 mod events;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, ConfigError, Flag, Settings};
+use crate::config::{self, ConfigError, Flag, Settings, Sources};
 use crate::tls::{self, Loaded, TlsError};
 
 const EXIT_CODES: &str = "Exit codes:
@@ -52,7 +53,7 @@ enum Command {
     #[command(after_help = EXIT_CODES)]
     Serve(Serve),
     /// Check what serve would use, and start nothing
-    CheckConfig(Serve),
+    CheckConfig(check::Check),
     /// Make, check and refresh access tokens, and make API keys
     #[command(subcommand)]
     Token(token::Command),
@@ -78,6 +79,8 @@ enum Command {
     Man(manual::Manual),
     /// Print the configuration that holds without a file: every key, explained
     DefaultConfig,
+    /// Print every key with its default, bounds, variables, and whether a reload applies it
+    ConfigDoc(check::ConfigDoc),
     #[command(flatten)]
     Ask(ask::Command),
 }
@@ -138,6 +141,7 @@ struct Serve {
 /// Why a command came to nothing.
 enum Failure {
     Config(ConfigError),
+    NoKey(String),
     Tls(TlsError),
     Start(crate::start_error::StartError),
     Token(token::TokenFailure),
@@ -152,13 +156,8 @@ pub(crate) fn run() -> ExitCode {
     let environment = environment();
     let result = match cli.command.unwrap_or(Command::Serve(cli.serve)) {
         Command::Serve(options) => serve::run(&options, &environment),
-        Command::CheckConfig(options) => {
-            options.settings(&environment).and_then(|settings| credentials(&settings)).map(|loaded| {
-                loaded.warnings.iter().for_each(|warning| say(&format!("warning: {warning}")));
-                say("the configuration is fine");
-                ExitCode::SUCCESS
-            })
-        }
+        Command::CheckConfig(check) => check.run(&environment),
+        Command::ConfigDoc(doc) => doc.run(),
         Command::Token(command) => token::run(command, &environment),
         Command::Stats(target) => figures::stats(&target, &environment),
         Command::Analyze(target) => figures::analyze(&target, &environment),
@@ -184,8 +183,9 @@ pub(crate) fn run() -> ExitCode {
 }
 
 impl Serve {
-    fn settings(&self, environment: &[(String, String)]) -> Result<Settings, Failure> {
-        config::load(self.config.as_deref(), environment, &self.flags()).map_err(Failure::Config)
+    /// Where its configuration comes from.
+    fn sources(&self, environment: &[(String, String)]) -> Sources {
+        Sources { file: self.config.clone(), environment: environment.to_owned(), flags: self.flags() }
     }
 
     /// The flags that were given.
@@ -217,7 +217,7 @@ impl Serve {
 impl Failure {
     fn code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Failure::Config(_) | Failure::Tls(_) => 2,
+            Failure::Config(_) | Failure::NoKey(_) | Failure::Tls(_) => 2,
             Failure::Admin(failure) if failure.is_usage() => 2,
             Failure::Start(_) | Failure::Token(_) | Failure::Admin(_) => 1,
             Failure::Broken(_) | Failure::Panicked => 1,
@@ -229,6 +229,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Config(error) => write!(f, "{error}"),
+            Failure::NoKey(said) => f.write_str(said),
             Failure::Tls(error) => write!(f, "{error}"),
             Failure::Start(error) => write!(f, "{error}"),
             Failure::Token(failure) => write!(f, "{failure}"),

@@ -7,7 +7,6 @@ use tracing::{info, warn};
 use weir_ring::driver::Kind;
 
 use super::{Failure, Serve, say};
-use crate::config;
 use crate::control::End;
 use crate::gateway::Gateway;
 use crate::logging;
@@ -18,15 +17,16 @@ use crate::tls::Loaded;
 /// # Errors
 /// It could not be started, or broke.
 pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<ExitCode, Failure> {
-    let settings = options.settings(environment)?;
-    let limit = logging::start(settings.log);
-    for variable in config::without_effect(environment) {
-        warn!("the environment variable {variable} is no setting of this version and has no effect");
-    }
-    let Loaded { credentials, warnings } = super::credentials(&settings)?;
+    let sources = options.sources(environment);
+    let configuration = sources.read().map_err(Failure::Config)?;
+    let limit = logging::start(configuration.settings.log);
+    configuration.idle().iter().for_each(|idle| warn!("{idle}"));
+    let Loaded { credentials, warnings } = super::credentials(&configuration.settings)?;
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let secure = credentials.server.is_some();
-    let gateway = Gateway::start(&settings, credentials, options.insecure).map_err(Failure::Start)?;
+    let asks_for_peers = configuration.settings.asks_for_peers();
+    let gateway =
+        Gateway::start(sources, configuration, credentials, options.insecure).map_err(Failure::Start)?;
     say(&banner(&gateway));
     for (address, name) in &gateway.addresses {
         say(&format!("listening on {address} ({name})"));
@@ -35,7 +35,7 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
     if let Some(refused) = &driver.refused {
         warn!("the driver is epoll, at a higher cost in CPU, because {refused}");
     }
-    if driver.kind == Kind::IoUring && settings.asks_for_peers() && !kernel_names_peers() {
+    if driver.kind == Kind::IoUring && asks_for_peers && !kernel_names_peers() {
         warn!("this kernel does not say who connects: limits of network addresses need Linux 6.7 or later");
     }
     info!(driver = %driver.kind, connections_per_shard = driver.connections_per_shard, tls = secure, "ready");

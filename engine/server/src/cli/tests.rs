@@ -10,7 +10,10 @@ fn parse(words: &str) -> Result<Cli, clap::Error> {
 /// What serve would use, or what it would say.
 fn settings(words: &str) -> Result<Settings, String> {
     match parse(words).map_err(|error| error.to_string())?.command {
-        Some(Command::Serve(options)) => options.settings(&[]).map_err(|failure| failure.to_string()),
+        Some(Command::Serve(options)) => {
+            let configuration = options.sources(&[]).read().map_err(|error| error.to_string())?;
+            Ok(configuration.settings)
+        }
         other => Err(format!("{other:?} is not serve")),
     }
 }
@@ -67,4 +70,47 @@ fn wrong_flags_are_refused() {
 fn help_explains_the_exit_codes() {
     let help = Cli::command().render_long_help().to_string();
     assert!(help.contains("130  stopped at once by a second signal"), "{help}");
+}
+
+#[test]
+fn flags_are_those_of_the_table_of_keys() {
+    let mut command = Cli::command();
+    let serve = command.find_subcommand_mut("serve").expect("serve");
+    // What they are for is said once, here; which keys they set, the table of keys says, too.
+    for (flag, key) in config::flags() {
+        let argument = serve.get_arguments().find(|argument| argument.get_long() == flag.strip_prefix("--"));
+        assert!(argument.is_some(), "serve has no {flag}, which sets {key}");
+    }
+    let options = Serve {
+        shards: Some("1".into()),
+        cores: Some("0".into()),
+        admin_port: Some("0".into()),
+        sse_port: Some("0".into()),
+        ws_port: Some("0".into()),
+        bind: Some("::1".into()),
+        tls_cert: Some("a".into()),
+        tls_key: Some("b".into()),
+        data_dir: Some("c".into()),
+        rules: Some("d".into()),
+        rate_limit: Some("1".into()),
+        backend_rate_limit: Some("1".into()),
+        test_endpoints: true,
+        ..Serve::default()
+    };
+    let mut given: Vec<_> = options.flags().iter().map(|flag| (flag.name, flag.key)).collect();
+    let mut known: Vec<_> = config::flags().collect();
+    given.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(given, known);
+}
+
+#[test]
+fn keys_are_printed_and_one_that_is_none_has_a_nearest() {
+    let doc = |words: &str| match parse(words).expect("right").command {
+        Some(Command::ConfigDoc(doc)) => doc.run().map_err(|failure| failure.to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(doc("config-doc http_sse.retry"), Ok(ExitCode::SUCCESS));
+    let said = "there is no http_sse.retri; did you mean http_sse.retry?";
+    assert_eq!(doc("config-doc http_sse.retri"), Err(said.to_owned()));
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::Said;
 use super::auth;
+use super::foreign;
 use super::hooks;
 use super::keys::{self, KEYS};
 use super::methods;
@@ -38,9 +40,9 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// Sets what its sections say; what is wrong with them goes to `problems`.
-    pub(super) fn sections(&self, settings: &mut Settings, problems: &mut Vec<Problem>) {
-        let mut filling = Filling { document: self, settings, problems };
+    /// Sets what its sections say, which `said` remembers; what is wrong with them goes to `problems`.
+    pub(super) fn sections(&self, settings: &mut Settings, said: &mut Said, problems: &mut Vec<Problem>) {
+        let mut filling = Filling { document: self, settings, said, problems };
         filling.section("", self.root.get_ref());
     }
 
@@ -76,6 +78,11 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The line of the byte `at`, as it stands before what is said about it.
+    fn at(&self, at: usize) -> String {
+        format!("{}: ", place(self.path, self.text, at))
+    }
+
     /// What is wrong at the byte `at`.
     pub(super) fn problem(&self, at: usize, key: String, fault: Fault) -> Problem {
         Problem { place: place(self.path, self.text, at), key, fault }
@@ -90,6 +97,7 @@ fn place(path: &Path, text: &str, at: usize) -> Place {
 struct Filling<'a> {
     document: &'a Document<'a>,
     settings: &'a mut Settings,
+    said: &'a mut Said,
     problems: &'a mut Vec<Problem>,
 }
 
@@ -118,8 +126,16 @@ impl Filling<'_> {
 
     fn key(&mut self, at: usize, name: String, value: &Spanned<DeValue<'_>>) {
         let result = match keys::find(&name) {
-            Some(key) => key.set(self.settings, Value::of_toml(value.get_ref())),
-            None => Err(unknown(&name)),
+            Some(key) => self.said.set(key, self.settings, Value::of_toml(value.get_ref())),
+            None => match foreign::key(&name) {
+                Some(why) => {
+                    self.said
+                        .idle
+                        .push(format!("{}{name} has no effect, because {why}", self.document.at(at)));
+                    Ok(())
+                }
+                None => Err(unknown(&name)),
+            },
         };
         if let Err(fault) = result {
             self.problems.push(self.document.problem(at, name, fault));
@@ -132,12 +148,17 @@ fn is_list(name: &str) -> bool {
     [upstream::KEY, hooks::WEBHOOKS, hooks::HANDLERS].contains(&name) || auth::LISTS.contains(&name)
 }
 
-fn unknown(name: &str) -> Fault {
+/// What is wrong with a name that no key has.
+pub(super) fn unknown(name: &str) -> Fault {
     if keys::sections().any(|section| section == name) {
         return Fault::Section;
     }
     let lists =
         auth::LISTS.into_iter().chain([upstream::KEY, hooks::WEBHOOKS, hooks::HANDLERS, tls::CERTIFICATES]);
-    let known = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists);
-    Fault::Unknown { nearest: nearest(name, known).map(str::to_owned) }
+    let known: Vec<&str> = KEYS.iter().map(|key| key.name).chain(keys::sections()).chain(lists).collect();
+    // Perhaps only the section before it is missing.
+    let inner = |known: &&str| known.strip_suffix(name).is_some_and(|section| section.ends_with('.'));
+    let found = known.iter().copied().find(inner);
+    let nearest = found.or_else(|| nearest(name, known.into_iter()));
+    Fault::Unknown { nearest: nearest.map(str::to_owned) }
 }

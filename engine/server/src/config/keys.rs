@@ -24,6 +24,10 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     /// The variable that sets it beside `WEIR_SECTION_NAME`.
     pub(super) alias: Option<&'static str>,
+    /// The flag of `weir serve` that sets it, with its dashes.
+    pub(super) flag: Option<&'static str>,
+    /// Why it holds from the next start on, one clause. None: a reload applies it.
+    pub(super) fixed: Option<&'static str>,
     pub(super) kind: Kind,
 }
 
@@ -96,6 +100,16 @@ pub(super) enum Kind {
 const SECRET_BYTES_MAX: usize = 4_096;
 
 impl Key {
+    /// The same with a flag of `weir serve`.
+    const fn flag(self, flag: &'static str) -> Key {
+        Key { flag: Some(flag), ..self }
+    }
+
+    /// The same, which a reload does not apply, because of `why`.
+    const fn fixed(self, why: &'static str) -> Key {
+        Key { fixed: Some(why), ..self }
+    }
+
     /// Sets the key in `settings`.
     ///
     /// # Errors

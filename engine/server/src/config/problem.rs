@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use serde_json::{Value as Json, json};
 use weir_shard::limits::Algorithm;
 
 use super::auth;
@@ -149,6 +150,35 @@ impl fmt::Display for ConfigError {
             ConfigError::Problems(problems) => lines(f, problems),
             ConfigError::Contradictions(contradictions) => lines(f, contradictions),
         }
+    }
+}
+
+impl ConfigError {
+    /// All that is wrong: each with a message, and, where they are known, file, line, variable or flag, the key, and
+    /// the nearest name.
+    pub(crate) fn problems(&self) -> Vec<Json> {
+        match self {
+            ConfigError::File(path, _) => vec![json!({ "file": path, "message": self.to_string() })],
+            ConfigError::Problems(problems) => problems.iter().map(Problem::to_json).collect(),
+            ConfigError::Contradictions(found) => {
+                found.iter().map(|said| json!({ "message": said })).collect()
+            }
+        }
+    }
+}
+
+impl Problem {
+    fn to_json(&self) -> Json {
+        let mut told = json!({ "key": self.key, "message": self.to_string() });
+        match &self.place {
+            Place::Line(file, line) => (told["file"], told["line"]) = (json!(file), json!(line)),
+            Place::Variable(name) => told["variable"] = json!(name),
+            Place::Flag(name) => told["flag"] = json!(name),
+        }
+        if let Fault::Unknown { nearest: Some(nearest) } = &self.fault {
+            told["nearest"] = json!(nearest);
+        }
+        told
     }
 }
 

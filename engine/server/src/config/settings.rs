@@ -78,6 +78,17 @@ pub(crate) struct Settings {
     pub(super) upstreams: Vec<Upstream>,
 }
 
+/// What a running gateway can be given.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Live {
+    /// The bounds of one shard, as [`Settings::shard`] has them.
+    pub(crate) shard: limits::Config,
+    pub(crate) alerts: Alerts,
+    pub(crate) tls: Files,
+    pub(crate) rules_file: Option<PathBuf>,
+    pub(crate) public_key_refresh: Duration,
+}
+
 /// Addresses, threads and sizes of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
@@ -193,6 +204,17 @@ impl Settings {
         *pool_total = pool_total.div_ceil(u32::from(shards));
         config.mcp.sessions_max = config.mcp.sessions_max.div_ceil(u32::from(shards));
         config
+    }
+
+    /// What of it a running gateway can be given; the arguments are those of [`Settings::shard`].
+    pub(crate) fn live(&self, shards: u16, connections_max: u32, listeners: u8) -> Live {
+        Live {
+            shard: self.shard(shards, connections_max, listeners),
+            alerts: self.alerts,
+            tls: self.tls_files(),
+            rules_file: self.rules_file.clone(),
+            public_key_refresh: self.public_key_refresh(),
+        }
     }
 
     /// Reads the rule file, if there is one.

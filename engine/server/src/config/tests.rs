@@ -7,10 +7,10 @@ use super::*;
 
 /// What `text` as a file makes of the defaults, or what is wrong with it.
 pub(super) fn file(text: &str) -> Result<Settings, String> {
-    let (mut settings, mut problems) = (Settings::default(), Vec::new());
+    let (mut settings, mut said, mut problems) = (Settings::default(), Said::default(), Vec::new());
     match Document::parse(Path::new("weir.toml"), text) {
         Ok(document) => {
-            document.sections(&mut settings, &mut problems);
+            document.sections(&mut settings, &mut said, &mut problems);
             document.lists(&mut settings, &mut problems);
         }
         Err(problem) => problems.push(problem),
@@ -152,8 +152,10 @@ fn an_unknown_key_is_named_with_its_line_and_the_nearest() {
     );
     let said = file("[web_socket]\nping_interval = \"3s\"\n").expect_err("unknown");
     assert_eq!(said, "weir.toml:1: there is no web_socket; did you mean websocket?");
-    let said = file("[database]\nurl = \"x\"\n").expect_err("unknown");
-    assert_eq!(said, "weir.toml:1: there is no database; `weir default-config` shows every key");
+    let said = file("[mailer]\nurl = \"x\"\n").expect_err("unknown");
+    assert_eq!(said, "weir.toml:1: there is no mailer; `weir default-config` shows every key");
+    let said = file("[jwt]\ncache_ttl = \"5m\"\n").expect_err("unknown");
+    assert_eq!(said, "weir.toml:1: there is no jwt; did you mean auth.jwt?");
 }
 
 #[test]
@@ -257,15 +259,41 @@ fn a_wrong_variable_or_flag_is_named_as_it_was_given() {
 }
 
 #[test]
-fn variables_that_set_nothing_are_told() {
+fn what_has_no_effect_is_told_with_the_reason() {
     let variables = environment(&[
         ("MCP_WS_PORT", "1"),
         ("MCP_POOL_SIZE", "9"),
-        ("MCP_WS_MAX_CONNECTIONS", "9"),
+        ("MCP_POOL_SICE", "9"),
         ("WEIR_SERVER_BIND", "::1"),
+        ("DATABASE_URL", "x"),
         ("HOME", "x"),
     ]);
-    assert_eq!(without_effect(&variables).collect::<Vec<_>>(), ["MCP_WS_MAX_CONNECTIONS"]);
+    let text = "[database]\nurl = \"x\"\n[http_sse]\nchunk_size = 1\nretry = \"2s\"\n";
+    let found = read(Path::new("weir.toml"), text, &variables, &[]).expect("right");
+    let told: Vec<&str> = found.idle().iter().map(String::as_str).collect();
+    let database = "there is no database: what must outlive the process is kept in the folder durability.dir";
+    assert_eq!(
+        told,
+        [
+            format!("weir.toml:1: database has no effect, because {database}"),
+            "weir.toml:4: http_sse.chunk_size has no effect, because an event leaves whole, as soon as it is there".into(),
+            "the environment variable MCP_POOL_SICE has no effect, because no key of this version has that name".into(),
+            format!("the environment variable DATABASE_URL has no effect, because {database}"),
+        ]
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_to_programs_too() {
+    let variables = environment(&[("MCP_WS_PORT", "-1")]);
+    let text = "[http_sse]\nretri = \"2s\"\n";
+    let wrong = read(Path::new("weir.toml"), text, &variables, &[]).expect_err("wrong");
+    let told = wrong.problems();
+    assert_eq!((&told[0]["file"], &told[0]["line"]), (&"weir.toml".into(), &2.into()));
+    assert_eq!((&told[0]["key"], &told[0]["nearest"]), (&"http_sse.retri".into(), &"http_sse.retry".into()));
+    assert_eq!((&told[1]["variable"], &told[1]["key"]), (&"MCP_WS_PORT".into(), &"server.ws_port".into()));
+    let wrong = file("[message]\nmax_size = 2097152\n").expect("fine alone").contradictions();
+    assert_eq!(ConfigError::Contradictions(wrong).problems().len(), 2);
 }
 
 #[test]

@@ -24,7 +24,7 @@ use super::value::{Value, is_token};
 pub(super) const KEY: &str = "upstream";
 
 /// Keys beside those that set bounds.
-const OWN_KEYS: [&str; 11] =
+pub(super) const OWN_KEYS: [&str; 11] =
     ["name", "command", "url", "urls", "env", "cwd", "headers", "auth", "ca", "cert", "key"];
 
 /// Letters, digits and hyphens of a name.

@@ -23,12 +23,14 @@ use weir_shard::metrics::Stats;
 
 use super::blacklist;
 use super::bus::{self, Bus, Desk, Traces};
+use super::current::Current;
 use super::features::{self, Features};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::listed::Listed;
 use super::mailbox::{Mailbox, NoAnswer};
 use super::profile::{self, Profiles};
+use super::reload::{self, Reloader};
 use super::revocations::{Revocations, Unrevoked};
 use super::rules::Rulebook;
 use super::telemetry::{self, Telemetry};
@@ -38,10 +40,10 @@ use super::{dlq, metrics, pages, regulation, rules, tokens};
 pub(super) struct Admin {
     mailbox: Mailbox,
     ring: HashRing,
-    blacklist: Listed,
+    blacklist: Arc<Listed>,
     started: Instant,
     draining: AtomicBool,
-    auth: Auth,
+    auth: Current<Auth>,
     revocations: Mutex<Revocations>,
     insight: Insight,
 }
@@ -62,6 +64,7 @@ pub(super) struct Insight {
     /// Where CPU time goes.
     pub(super) profiles: Profiles,
     pub(super) telemetry: Telemetry,
+    pub(super) reloader: Arc<Reloader>,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -79,8 +82,8 @@ impl Admin {
     pub(super) fn new(
         mailbox: Mailbox,
         ring: HashRing,
-        blacklist: Listed,
-        auth: Auth,
+        blacklist: Arc<Listed>,
+        auth: Current<Auth>,
         revocations: Revocations,
         insight: Insight,
     ) -> Admin {
@@ -105,8 +108,8 @@ impl Admin {
     }
 
     /// What tokens are made with, and whom they are for.
-    pub(super) fn auth(&self) -> &Auth {
-        &self.auth
+    pub(super) fn auth(&self) -> Arc<Auth> {
+        self.auth.get()
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -188,13 +191,18 @@ impl Admin {
         &self.insight.telemetry
     }
 
+    /// Who reads the configuration again.
+    pub(super) fn reloader(&self) -> &Reloader {
+        &self.insight.reloader
+    }
+
     fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
 }
 
 /// All endpoints, for the operators and the pages that may use them.
-pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) -> Router {
+pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, pages: Current<Browser>) -> Router {
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -211,12 +219,13 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(metrics::router())
         .merge(profile::router())
         .merge(regulation::router())
+        .merge(reload::router())
         .merge(rules::router())
         .merge(telemetry::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
-        .layer(middleware::from_fn_with_state(pages::rules(browser), pages::guard))
+        .layer(middleware::from_fn_with_state(pages, pages::guard))
         .with_state(admin)
 }
 
@@ -243,6 +252,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/admin/features": "what can be switched while the gateway runs, with its cost; GET, PUT {name: true or false}",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
+            "/mcp/admin/reload": "POST: reads the configuration again; GET: what came of it",
             "/mcp/admin/ring": "which shard is home to how many",
             "/mcp/admin/rules": "what may be sent and asked for, and how often it was refused; POST /reload reads the file again",
             "/mcp/admin/sampling": "which part of the messages spans are recorded of, and what becomes of these; PUT {rate}",

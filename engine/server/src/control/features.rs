@@ -123,6 +123,15 @@ impl Feature {
 }
 
 impl On {
+    fn configured(config: &Config, alerts: &Alerts) -> On {
+        let absent = [
+            (!config.websocket.compression).then_some(Feature::Compression),
+            (config.timed_turns == 0).then_some(Feature::Timing),
+        ];
+        let (intelligence, alerts) = (alerts.samples, alerts.enabled);
+        On { shard: Switches::of(config), intelligence, alerts, absent }
+    }
+
     fn get(&self, feature: Feature) -> bool {
         let mut copy = *self;
         *copy.place(feature)
@@ -171,12 +180,15 @@ impl On {
 impl Features {
     /// As configured.
     pub(super) fn new(config: &Config, alerts: &Alerts) -> Features {
-        let absent = [
-            (!config.websocket.compression).then_some(Feature::Compression),
-            (config.timed_turns == 0).then_some(Feature::Timing),
-        ];
-        let (intelligence, alerts) = (alerts.samples, alerts.enabled);
-        Features(Arc::new(Mutex::new(On { shard: Switches::of(config), intelligence, alerts, absent })))
+        Features(Arc::new(Mutex::new(On::configured(config, alerts))))
+    }
+
+    /// The configuration was read again. What an operator switched stays where it was not configured otherwise.
+    pub(super) fn renew(&self, old: &Config, new: &Config, alerts: &Alerts) {
+        let mut on = self.lock();
+        let configured = On::configured(new, alerts);
+        let switched = if Switches::of(old) == Switches::of(new) { on.shard } else { configured.shard };
+        *on = On { shard: switched, ..configured };
     }
 
     /// What the shards were told.

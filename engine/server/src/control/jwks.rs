@@ -88,6 +88,12 @@ pub(super) struct Keeper {
     mailbox: Mailbox,
 }
 
+/// Other keys and issuers, and how often theirs are fetched.
+pub(super) struct NewKeys {
+    pub(super) auth: Auth,
+    pub(super) refresh: Duration,
+}
+
 /// An issuer whose keys are fetched.
 struct Issuer {
     from: KeyUrl,
@@ -99,22 +105,29 @@ struct Issuer {
 
 impl Keeper {
     pub(super) fn new(auth: &Auth, refresh: Duration, mailbox: Mailbox) -> Keeper {
-        let issuer = |from: &KeyUrl| Issuer { from: from.clone(), keys: Vec::new(), failures: 0 };
-        Keeper {
-            own: auth.keys.clone(),
-            issuers: auth.key_urls.iter().map(issuer).collect(),
-            refresh,
-            mailbox,
-        }
+        let issuers = auth.key_urls.iter().map(Issuer::new).collect();
+        Keeper { own: auth.keys.clone(), issuers, refresh, mailbox }
     }
 
-    /// Serves the shards that ask by `wanted`, until they are gone. Each is answered, whatever was found.
-    pub(super) async fn run(mut self, mut wanted: UnboundedReceiver<Member>) {
-        let fetches = !self.issuers.is_empty();
+    /// Serves the shards that ask by `wanted`, until they are gone. Each is answered, whatever was found. What holds
+    /// instead comes by `renewed`.
+    pub(super) async fn run(
+        mut self,
+        mut wanted: UnboundedReceiver<Member>,
+        mut renewed: UnboundedReceiver<NewKeys>,
+    ) {
         let (mut fetched, mut due) = (None::<Instant>, Instant::now());
         loop {
+            let fetches = !self.issuers.is_empty();
             let asker = tokio::select! {
                 () = time::sleep_until(due), if fetches => None,
+                Some(keys) = renewed.recv() => {
+                    if self.renew(keys) {
+                        due = Instant::now();
+                    }
+                    self.tell(self.shards()).await;
+                    continue;
+                }
                 asker = wanted.recv() => match asker {
                     Some(asker) => Some(asker),
                     None => return,
@@ -127,10 +140,27 @@ impl Keeper {
                     self.fetch().await;
                     fetched = Some(Instant::now());
                     due = Instant::now() + self.patience();
-                    self.tell((0..self.mailbox.shards()).map(Member)).await;
+                    self.tell(self.shards()).await;
                 }
             }
         }
+    }
+
+    /// Takes what holds from now on; of issuers that stay, their keys are known. Whether there are others.
+    fn renew(&mut self, NewKeys { auth, refresh }: NewKeys) -> bool {
+        let mut before = std::mem::take(&mut self.issuers);
+        let mut others = false;
+        for from in &auth.key_urls {
+            let known = before.iter().position(|issuer| issuer.from == *from);
+            others |= known.is_none();
+            self.issuers.push(known.map_or_else(|| Issuer::new(from), |at| before.swap_remove(at)));
+        }
+        (self.own, self.refresh) = (auth.keys, refresh);
+        others
+    }
+
+    fn shards(&self) -> impl Iterator<Item = Member> + use<> {
+        (0..self.mailbox.shards()).map(Member)
     }
 
     /// How long what was fetched last is good for.
@@ -164,6 +194,10 @@ impl Keeper {
 }
 
 impl Issuer {
+    fn new(from: &KeyUrl) -> Issuer {
+        Issuer { from: from.clone(), keys: Vec::new(), failures: 0 }
+    }
+
     /// Says the first failure, and the end of all.
     fn note(&mut self, found: Result<Vec<Key>, FetchError>) {
         let KeyUrl { issuer, url } = &self.from;

@@ -140,6 +140,23 @@ impl Listed {
         })
     }
 
+    /// The configuration names these now: what changes by it. Others stay as they are.
+    pub(super) fn renew(&self, configured: &[Listing]) -> Vec<Change> {
+        self.with(|inner| {
+            let old = std::mem::replace(&mut inner.configured, configured.to_vec());
+            let gone = old.iter().filter(|listing| !configured.contains(listing));
+            let come = configured.iter().filter(|listing| !old.contains(listing));
+            let gone = gone.map(|listing| Change::Remove(listing.subject.clone()));
+            let come = come.map(|listing| Change::Add(listing.subject.clone(), listing.terms.clone()));
+            let changes: Vec<Change> = gone.chain(come).collect();
+            for change in &changes {
+                // The list holds more than a configuration names.
+                let _ = inner.list.change(change.clone());
+            }
+            changes
+        })
+    }
+
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

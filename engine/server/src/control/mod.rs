@@ -6,6 +6,7 @@ mod blacklist;
 pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
+mod current;
 mod debug_log;
 mod dlq;
 mod features;
@@ -24,7 +25,7 @@ mod pages;
 mod probe;
 mod profile;
 mod regulation;
-mod reload;
+pub(crate) mod reload;
 mod revocations;
 mod rules;
 mod telemetry;
@@ -37,7 +38,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -47,7 +47,7 @@ use weir_ring::driver::Kind;
 use weir_ring::mesh::Links;
 use weir_ring::waker::Waker;
 use weir_shard::hash_ring::HashRing;
-use weir_shard::limits::{Auth, Config};
+use weir_shard::limits::Config;
 use weir_shard::mail::Mail;
 
 use self::api::{Admin, Insight};
@@ -55,6 +55,7 @@ use self::audit::Audit;
 use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
+use self::current::Current;
 use self::debug_log::DebugLog;
 use self::features::Features;
 pub(crate) use self::guard::Guard;
@@ -64,10 +65,11 @@ use self::jwks::Keeper;
 pub(crate) use self::listed::Listed;
 use self::mailbox::{Desks, Mailbox};
 use self::profile::Profiles;
+use self::reload::{Beginning, Parts, Reloader};
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
 use self::telemetry::Telemetry;
-use crate::config::{Alerts, Collector, Files, Handler, Webhook};
+use crate::config::{Alerts, Collector, Handler, Settings, Webhook};
 use crate::logging;
 
 /// What the control thread is born with.
@@ -87,10 +89,8 @@ pub(crate) struct Control {
     pub(crate) shards: Vec<Waker>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
-    /// What TLS is made from, again with each SIGHUP.
-    pub(crate) tls: Files,
-    /// The rule file.
-    pub(crate) rules: Option<PathBuf>,
+    /// What is read again with each SIGHUP.
+    pub(crate) beginning: Beginning,
     /// What the shards have.
     pub(crate) config: Arc<Config>,
     pub(crate) audit: Audit,
@@ -104,10 +104,6 @@ pub(crate) struct Control {
     pub(crate) handlers: Vec<Handler>,
     /// Who may change something.
     pub(crate) guard: Guard,
-    /// The shards' keys, and where more of them are fetched.
-    pub(crate) auth: Auth,
-    /// How often.
-    pub(crate) public_key_refresh: Duration,
     /// Those that the shards know.
     pub(crate) revocations: Revocations,
     /// Who may not come in: those that the shards know.
@@ -166,33 +162,52 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     tokio::spawn(Audience::new(&bus, mailbox.clone(), control.ring.clone()).run(changes));
     tokio::spawn(Handlers::new(control.handlers, mailbox.clone()).run(errands));
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(asked_for_tokens));
-    let keeper = Keeper::new(&control.auth, control.public_key_refresh, mailbox.clone());
-    tokio::spawn(keeper.run(asked_for_keys));
+    let Settings { rules_file, .. } = &control.beginning.configuration.settings;
+    let refresh = control.beginning.configuration.settings.public_key_refresh();
+    let keeper = Keeper::new(&control.config.auth, refresh, mailbox.clone());
+    let (keys, renewed) = unbounded_channel();
+    tokio::spawn(keeper.run(asked_for_keys, renewed));
+    let listed = Arc::new(control.listed);
     let data_dir = control.data_dir.as_deref();
     let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
     tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone(), features.clone()));
-    let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
-    let profiles = Profiles::default();
+    let rules = Rulebook::new(rules_file.clone(), &control.config, mailbox.clone(), bus.clone());
+    let rules = Arc::new(rules);
+    let (auth, pages) =
+        (Current::new(control.config.auth.clone()), Current::new(pages::rules(&control.config.browser)));
+    let parts = Parts {
+        mailbox: mailbox.clone(),
+        bus: bus.clone(),
+        rules: rules.clone(),
+        keys,
+        auth: auth.clone(),
+        pages: pages.clone(),
+        blacklist: listed.clone(),
+        intelligence: intelligence.clone(),
+        features: features.clone(),
+    };
+    let reloader = Arc::new(Reloader::new(control.beginning, control.config.clone(), parts));
     let insight = Insight {
         driver: control.driver,
         bus,
         desks: webhooks,
         traces,
         intelligence,
-        rules: rules.clone(),
+        rules,
         features,
-        profiles,
+        profiles: Profiles::default(),
         telemetry: telemetry.clone(),
+        reloader: reloader.clone(),
     };
-    let (ring, listed, revocations) = (control.ring, control.listed, control.revocations);
-    let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
+    let (ring, revocations) = (control.ring, control.revocations);
+    let admin = Admin::new(mailbox.clone(), ring, listed, auth, revocations, insight);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
-    tokio::spawn(memory::watch(mailbox.clone(), memory_budget));
-    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, rules, mailbox));
+    tokio::spawn(memory::watch(mailbox, memory_budget));
+    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, reloader));
     for socket in control.admin {
-        listen(socket, api::router(admin.clone(), guard.clone(), &control.config.browser))?;
+        listen(socket, api::router(admin.clone(), guard.clone(), pages.clone()))?;
     }
     for socket in control.probe {
         listen(socket, probe::router(admin.clone()))?;

@@ -1,8 +1,6 @@
 //! The admin port and web pages: those of other origins are kept out, and no answer may be used as a part of
 //! another page.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::middleware::Next;
@@ -12,6 +10,7 @@ use weir_shard::limits::{Browser, Origins};
 use weir_shard::policy::Provenance;
 
 use super::api::refuse;
+use super::current::Current;
 
 /// What every answer says that does not say otherwise. Answers tell of clients, so nobody may keep them.
 const GUARD: [(HeaderName, HeaderValue); 5] = [
@@ -28,16 +27,16 @@ const GUARD: [(HeaderName, HeaderValue); 5] = [
 ];
 
 /// The rules of the admin port: as those of the data ports, but pages of applications are no operators.
-pub(super) fn rules(data: &Browser) -> Arc<Browser> {
+pub(super) fn rules(data: &Browser) -> Browser {
     let nobody = Origins::Listed(Vec::new());
     let mut rules = data.clone();
     (rules.origins, rules.cors.origins) = (nobody.clone(), nobody);
-    Arc::new(rules)
+    rules
 }
 
 /// Refuses what pages of other origins send, and marks every answer.
-pub(super) async fn guard(State(rules): State<Arc<Browser>>, request: Request, next: Next) -> Response {
-    let mut response = match check(&rules, request.method(), request.headers()) {
+pub(super) async fn guard(State(rules): State<Current<Browser>>, request: Request, next: Next) -> Response {
+    let mut response = match check(&rules.get(), request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(error) => refuse(&error),
     };

@@ -10,6 +10,7 @@ use weir_shard::error::Error;
 use weir_shard::limits::Browser;
 
 use super::api::{Admin, health, ready, refuse};
+use super::current::Current;
 use super::{metrics, pages};
 
 /// The endpoints. Probes and scrapers call them by any name; pages of other origins are kept out.
@@ -21,6 +22,6 @@ pub(super) fn router(admin: Arc<Admin>) -> Router {
         .merge(metrics::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
-        .layer(middleware::from_fn_with_state(pages::rules(&browser), pages::guard))
+        .layer(middleware::from_fn_with_state(Current::new(pages::rules(&browser)), pages::guard))
         .with_state(admin)
 }

@@ -1,6 +1,7 @@
-//! The rule file while the gateway runs: read again on SIGHUP or when the operator says so, as a whole or not at all,
-//! and given to every shard, which takes it between two messages.
+//! The rules while the gateway runs: their file is read again with the configuration, or alone when the operator says so,
+//! as a whole or not at all, and given to every shard, which takes them between two messages.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use serde::Serialize;
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tracing::{error, info};
 use weir_ring::clock::Clock;
 use weir_ring::token::Member;
@@ -30,19 +31,18 @@ use crate::gateway::random;
 
 /// The rules that hold, and where they come from.
 pub(super) struct Rulebook {
-    /// None: there are none, ever.
-    file: Option<PathBuf>,
-    /// Beside the operator's own.
-    injection: limits::Rules,
-    roles: Box<[RoleRules]>,
     /// Locked while it is replaced: all shards get the files in the same order.
     held: Mutex<Held>,
     mailbox: Mailbox,
     bus: Bus,
 }
 
-struct Held {
-    set: RuleSet,
+/// Rules, and what they are made from.
+pub(super) struct Held {
+    /// None: there are none but those about injection.
+    file: Option<PathBuf>,
+    rules: limits::Rules,
+    roles: Box<[RoleRules]>,
     /// RFC 3339.
     since: String,
 }
@@ -61,32 +61,47 @@ struct Shown<'a> {
 impl Rulebook {
     /// The rules that the shards began with.
     pub(super) fn new(file: Option<PathBuf>, config: &Config, mailbox: Mailbox, bus: Bus) -> Rulebook {
-        let limits::Rules { injection, backend_injection, set } = config.rules.clone();
-        let injection = limits::Rules { injection, backend_injection, set: RuleSet::default() };
-        let held = Mutex::new(Held { set, since: now() });
-        Rulebook { file, injection, roles: config.auth.roles.clone(), held, mailbox, bus }
+        let (rules, roles) = (config.rules.clone(), config.auth.roles.clone());
+        Rulebook { held: Mutex::new(Held { file, rules, roles, since: now() }), mailbox, bus }
     }
 
-    /// Whether there is a file.
-    pub(super) fn has_file(&self) -> bool {
-        self.file.is_some()
+    /// Takes what a configuration that was read again says of rules. The shards get what this returns, none if they
+    /// have the same already, and until they do, the lock is held.
+    ///
+    /// # Errors
+    /// The kernel has no randomness.
+    pub(super) async fn adopt(
+        &self,
+        file: Option<PathBuf>,
+        config: &Config,
+    ) -> io::Result<(Option<Rules>, MutexGuard<'_, Held>)> {
+        let mut held = self.held.lock().await;
+        held.file = file;
+        if held.rules == config.rules && held.roles == config.auth.roles {
+            return Ok((None, held));
+        }
+        let rules = Rules::new(&config.rules, &config.auth.roles, random().map(u64::from_ne_bytes)?);
+        (held.rules, held.roles, held.since) = (config.rules.clone(), config.auth.roles.clone(), now());
+        self.tell(&held);
+        Ok((Some(rules), held))
     }
 
     /// What the rules are called, in their order.
     pub(super) async fn names(&self) -> Vec<Box<str>> {
-        self.held.lock().await.set.rules.iter().map(|rule| rule.name.clone()).collect()
+        self.held.lock().await.rules.set.rules.iter().map(|rule| rule.name.clone()).collect()
     }
 
     /// Reads the file again. When this returns each shard has its rules, or none has.
     ///
     /// # Errors
     /// What is wrong with it; the rules stay as they are.
-    pub(super) async fn reload(&self) -> Result<usize, String> {
-        let Some(file) = &self.file else {
-            return Err("there is no rule file; set rules.file and start again".into());
-        };
+    pub(super) async fn reload(&self) -> Result<(), String> {
         let mut held = self.held.lock().await;
-        let roles: Vec<&str> = self.roles.iter().map(|role| &*role.name).collect();
+        let Some(file) = &held.file else {
+            return Err("there is no rule file; set rules.file and reload the configuration".into());
+        };
+        let roles: Vec<&str> =
+            held.roles.iter().map(|role| &*role.name).filter(|name| !name.is_empty()).collect();
         let set = match config::load_rules(file, &roles) {
             Ok(set) => set,
             Err(wrong) => {
@@ -96,17 +111,22 @@ impl Rulebook {
                 return Err(message);
             }
         };
-        let limits = limits::Rules { set, ..self.injection.clone() };
+        let limits = limits::Rules { set, ..held.rules.clone() };
         let seed = random().map(u64::from_ne_bytes).map_err(|error| error.to_string())?;
-        let rules = Rules::new(&limits, &self.roles, seed);
+        let rules = Rules::new(&limits, &held.roles, seed);
         for shard in 0..self.mailbox.shards() {
             self.mailbox.send(Member(shard), Mail::Rules(Box::new(rules.clone()))).await;
         }
-        let (count, dry_run) = (limits.set.rules.len(), limits.set.dry_run);
-        *held = Held { set: limits.set, since: now() };
-        info!(rules = count, dry_run, file = %file.display(), "the rules were read again");
-        self.say(Event::RulesReloaded { rules: count as u64, dry_run });
-        Ok(count)
+        (held.rules, held.since) = (limits, now());
+        self.tell(&held);
+        Ok(())
+    }
+
+    /// Says that other rules hold.
+    fn tell(&self, held: &Held) {
+        let RuleSet { rules, dry_run } = &held.rules.set;
+        info!(rules = rules.len(), dry_run, file = ?held.file, "other rules hold");
+        self.say(Event::RulesReloaded { rules: rules.len() as u64, dry_run: *dry_run });
     }
 
     fn say(&self, event: Event) {
@@ -125,30 +145,29 @@ pub(super) fn router() -> Router<Arc<Admin>> {
 async fn list(State(admin): State<Arc<Admin>>) -> Response {
     let rulebook = admin.rules();
     let held = rulebook.held.lock().await;
-    let mut totals = vec![RuleCount::default(); held.set.rules.len()];
+    let mut totals = vec![RuleCount::default(); held.rules.set.rules.len()];
     for shard in admin.shards() {
         let Ok(Answer::Rules(counts)) = admin.ask(shard, Question::Rules).await else {
             return no_answer(shard);
         };
         totals.iter_mut().zip(&counts).for_each(|(total, count)| total.add(count));
     }
-    let shown = held.set.rules.iter().zip(&totals).map(|(rule, count)| Shown {
+    let shown = held.rules.set.rules.iter().zip(&totals).map(|(rule, count)| Shown {
         name: &rule.name,
         effect: rule.effect.name(),
-        dry_run: rule.dry_run || held.set.dry_run,
+        dry_run: rule.dry_run || held.rules.set.dry_run,
         allowed: count.allowed,
         refused: count.refused,
         reported: count.reported,
     });
     let shown: Vec<Shown<'_>> = shown.collect();
-    let file = &rulebook.file;
-    Json(json!({ "file": file, "since": held.since, "dry_run": held.set.dry_run, "rules": shown }))
+    Json(json!({ "file": held.file, "since": held.since, "dry_run": held.rules.set.dry_run, "rules": shown }))
         .into_response()
 }
 
 async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     match admin.rules().reload().await {
-        Ok(_) => list(State(admin)).await,
+        Ok(()) => list(State(admin)).await,
         Err(wrong) => {
             let body = json!({ "error": "invalid_message", "reason": "malformed", "message": wrong, "retry_after": null });
             (StatusCode::BAD_REQUEST, Json(body)).into_response()

@@ -42,12 +42,13 @@ pub(super) fn router() -> Router<Arc<Admin>> {
 }
 
 async fn make(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
-    let Some(signing) = &admin.auth().signing else { return refuse(&Error::NoSigningKey) };
+    let auth = admin.auth();
+    let Some(signing) = &auth.signing else { return refuse(&Error::NoSigningKey) };
     let order: Order = match read(&body) {
         Ok(order) => order,
         Err(error) => return refuse(&error),
     };
-    match order.claims(admin.auth(), Clock::now().wall) {
+    match order.claims(&auth, Clock::now().wall) {
         Ok(claims) => Json(claims.answer(&mint(&claims.grant(), signing))).into_response(),
         Err(error) => refuse(&Error::malformed(error.to_string())),
     }

@@ -111,6 +111,12 @@ impl Rosters {
         Rosters { by_topic, dirty: Vec::new(), metas: 0, bytes: 0, limits, bytes_per_topic_max, seed }
     }
 
+    /// From now on these bounds hold; who is on a roster stays there.
+    pub(crate) fn renew(&mut self, limits: &limits::Presence, bytes_per_topic_max: usize) {
+        self.limits = limits.clone();
+        self.bytes_per_topic_max = bytes_per_topic_max;
+    }
+
     /// Metas on all rosters.
     pub(crate) fn len(&self) -> usize {
         self.metas

@@ -57,6 +57,7 @@ impl Shard {
             Mail::Override(by_hand) => self.override_by_hand(*by_hand, cx),
             Mail::Blacklist(change) => self.change_blacklist(*change, cx),
             Mail::Rules(rules) => self.rules = *rules,
+            Mail::Reconfigure(renewal) => self.reconfigure(*renewal, cx),
             // Written to the control thread, never to a shard.
             Mail::Audit(_) => {}
             Mail::Keys(keys) => self.keys_arrived(keys, cx),

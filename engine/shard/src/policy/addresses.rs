@@ -227,6 +227,11 @@ impl Addresses {
         }
     }
 
+    /// The bound has changed: which addresses are at the new one, their homes say anew.
+    pub fn empty_all(&mut self) {
+        self.places.iter_mut().for_each(|place| place.full = false);
+    }
+
     /// Which addresses have how many connections more, or fewer, since this was asked last. For their homes.
     pub fn changes(&mut self) -> Vec<(Source, i32)> {
         let mut changes = Vec::new();

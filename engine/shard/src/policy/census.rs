@@ -34,6 +34,11 @@ impl Census {
         self.changed.push(source);
     }
 
+    /// The bound has changed: `news` has to look at every address.
+    pub fn recount(&mut self) {
+        self.changed = self.sums.keys().copied().collect();
+    }
+
     /// Which addresses came to the bound `max` (true), or fell below it, since this was asked last. For all shards.
     pub fn news(&mut self, max: u32) -> Vec<(Source, bool)> {
         let mut news = Vec::new();

@@ -59,6 +59,10 @@ pub enum Event {
     RulesReloaded { rules: u64, dry_run: bool },
     /// A rule file cannot be used; the rules stay as they are.
     RulesRejected { message: Box<str> },
+    /// The configuration was read again: so many keys and lists changed, and so many wait for the next start.
+    ConfigReloaded { changed: u64, needs_restart: u64 },
+    /// A configuration cannot be used; everything stays as it is.
+    ConfigRejected { message: Box<str> },
     /// How the gateway performed in a second.
     GatewayPerformance(Box<Performance>),
     /// Something is found in the gateway's figures, or is over.
@@ -155,7 +159,9 @@ impl Event {
             Event::Refused(_)
             | Event::Judged { .. }
             | Event::RulesReloaded { .. }
-            | Event::RulesRejected { .. } => Topic::Policy,
+            | Event::RulesRejected { .. }
+            | Event::ConfigReloaded { .. }
+            | Event::ConfigRejected { .. } => Topic::Policy,
             Event::GatewayPerformance(_) | Event::Noticed(_) => Topic::Intelligence,
             Event::Step { client, .. } => Topic::Client(client.clone()),
         }
@@ -179,6 +185,8 @@ impl Event {
             Event::Judged { .. } => "judged",
             Event::RulesReloaded { .. } => "rules_reloaded",
             Event::RulesRejected { .. } => "rules_rejected",
+            Event::ConfigReloaded { .. } => "config_reloaded",
+            Event::ConfigRejected { .. } => "config_rejected",
             Event::GatewayPerformance(_) => "gateway_performance",
             Event::Noticed(notice) => notice.finding.name(),
             Event::Step { step, .. } => step.name(),

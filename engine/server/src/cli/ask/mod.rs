@@ -38,6 +38,8 @@ pub(super) enum Command {
     Rules(Rules),
     /// What can be switched while the gateway runs, and what it costs; switches one
     Features(Features),
+    /// Have the configuration read again, and print what has changed and what needs a restart
+    Reload(Target),
     /// Forget clients that are away
     Cleanup(Cleanup),
     /// Messages that were given up: lists, shows, sends again and forgets them
@@ -170,6 +172,7 @@ fn ask<'a>(command: &'a Command, environment: &[(String, String)]) -> Result<Ans
     Ok(match command {
         Command::HashRing(at) => (caller(at)?.get("/mcp/admin/ring")?, show::ring, at),
         Command::Drain(at) => (caller(at)?.post("/mcp/admin/drain", &json!({}))?, show::plain, at),
+        Command::Reload(at) => (caller(at)?.post("/mcp/admin/reload", &json!({}))?, show::reload, at),
         Command::Control(order) => (order.ask(&caller(&order.at)?)?, show::plain, &order.at),
         Command::Clients(order) => (caller(&order.at)?.get(&order.path()?)?, show::clients, &order.at),
         Command::Breakers(order) => (order.ask(&caller(&order.at)?)?, show::breakers, &order.at),

@@ -49,6 +49,22 @@ pub(super) fn ring(answer: &Value) -> String {
     table(&["shard", "weight", "virtual nodes", "keys"], &nodes)
 }
 
+pub(super) fn reload(answer: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let listed = |list: &str| answer[list].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    let changed = listed("changed").map(|change| {
+        let values = match &change["from"] {
+            Value::Null => String::new(),
+            from => format!("{} -> {}", text(from), text(&change["to"])),
+        };
+        vec!["changed".to_owned(), text(&change["key"]), values]
+    });
+    let waiting = listed("needs_restart")
+        .map(|wait| vec!["needs a restart".to_owned(), text(&wait["key"]), text(&wait["why"])]);
+    let unchanged = vec![vec!["unchanged".to_owned(), format!("{} keys", listed("unchanged").count())]];
+    table(&[], &changed.chain(waiting).chain(unchanged).collect::<Vec<_>>())
+}
+
 pub(super) fn rules(answer: &Value) -> String {
     let members = &["name", "effect", "dry_run", "allowed", "refused", "reported"];
     table(&["rule", "effect", "dry run", "allowed", "refused", "reported"], &rows(answer, "rules", members))

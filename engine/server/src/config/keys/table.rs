@@ -13,11 +13,11 @@ use crate::config::tls::ClientAuth;
 use crate::config::tracing::Format;
 
 const fn key(name: &'static str, kind: Kind) -> Key {
-    Key { name, alias: None, kind }
+    Key { name, alias: None, flag: None, fixed: None, kind }
 }
 
 const fn aliased(alias: &'static str, name: &'static str, kind: Kind) -> Key {
-    Key { name, alias: Some(alias), kind }
+    Key { name, alias: Some(alias), flag: None, fixed: None, kind }
 }
 
 const fn number(min: u64, max: u64, set: fn(&mut Settings, u64)) -> Kind {
@@ -47,27 +47,36 @@ const SOCKETS_MAX: u64 = MIB;
 /// One token each nanosecond: the bucket's finest step.
 const RATE_MAX: u64 = 1_000_000_000;
 
-/// All keys, in the order of `default.toml`.
+/// Why a reload does not apply a key.
+const PORTS: &str = "ports are bound at start";
+const THREADS: &str = "data threads and their tables are made at start";
+const LOG: &str = "the log is opened at start";
+const OWN_LOG: &str = "the gateway's own log is opened at start";
+const COLLECTOR: &str = "the export to it begins at start";
+const FILES: &str = "the file is opened at start";
+const CATALOG: &str = "clients have been told the names that it makes";
+
+/// All keys, in the order of `default.toml`. Those without `fixed` are applied by a reload.
 #[rustfmt::skip]
 pub(in crate::config) const KEYS: &[Key] = &[
-    key("server.bind", Kind::Address(|s, address| s.server.bind = address)),
-    key("server.admin_port", number(0, PORT_MAX, |s, n| s.server.admin_port = n as u16)),
-    aliased("MCP_SSE_PORT", "server.sse_port", number(0, PORT_MAX, |s, n| s.server.sse_port = n as u16)),
-    aliased("MCP_WS_PORT", "server.ws_port", number(0, PORT_MAX, |s, n| s.server.ws_port = n as u16)),
-    key("server.shards", number(0, 256, |s, n| s.server.shards = n as u16)),
-    key("server.cores", Kind::Cores(|s, cores| s.server.cores = cores)),
-    key("server.connections_per_shard", number(128, SOCKETS_MAX, |s, n| s.server.connections_per_shard = n as u32)),
+    key("server.bind", Kind::Address(|s, address| s.server.bind = address)).flag("--bind").fixed(PORTS),
+    key("server.admin_port", number(0, PORT_MAX, |s, n| s.server.admin_port = n as u16)).flag("--admin-port").fixed(PORTS),
+    aliased("MCP_SSE_PORT", "server.sse_port", number(0, PORT_MAX, |s, n| s.server.sse_port = n as u16)).flag("--sse-port").fixed(PORTS),
+    aliased("MCP_WS_PORT", "server.ws_port", number(0, PORT_MAX, |s, n| s.server.ws_port = n as u16)).flag("--ws-port").fixed(PORTS),
+    key("server.shards", number(0, 256, |s, n| s.server.shards = n as u16)).flag("--shards").fixed(THREADS),
+    key("server.cores", Kind::Cores(|s, cores| s.server.cores = cores)).flag("--cores").fixed(THREADS),
+    key("server.connections_per_shard", number(128, SOCKETS_MAX, |s, n| s.server.connections_per_shard = n as u32)).fixed(THREADS),
     aliased("WEIR_DRIVER", "server.driver", Kind::Choice { words: &["auto", "io_uring", "epoll"], set: |s, word| {
         s.server.driver = match word {
             "io_uring" => Some(Driver::IoUring),
             "epoll" => Some(Driver::Epoll),
             _ => None,
         };
-    } }),
-    key("server.test_endpoints", Kind::Switch(|s, on| s.shard.test_endpoints = on)),
+    } }).flag("--driver").fixed(THREADS),
+    key("server.test_endpoints", Kind::Switch(|s, on| s.shard.test_endpoints = on)).flag("--test-endpoints"),
 
-    key("tls.cert", Kind::File(|s, path| s.tls.cert = path)),
-    key("tls.key", Kind::File(|s, path| s.tls.key = path)),
+    key("tls.cert", Kind::File(|s, path| s.tls.cert = path)).flag("--tls-cert"),
+    key("tls.key", Kind::File(|s, path| s.tls.key = path)).flag("--tls-key"),
     key("tls.min_version", Kind::Choice { words: &["1.2", "1.3"], set: |s, word| s.tls.tls13_only = word == "1.3" }),
     key("tls.client_auth", Kind::Choice { words: &["off", "optional", "required"], set: |s, word| {
         s.tls.client_auth = match word {
@@ -108,9 +117,9 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("outbox.max_age", timeout(SECOND, 7 * DAY, |s, t| s.shard.outbox.age_max = t)),
     key("outbox.max_bytes_per_shard", number(MIB, 1024 * GIB, |s, n| s.shard.outbox_bytes_total_max = n as usize)),
 
-    key("durability.dir", Kind::Folder(|s, path| s.data_dir = path)),
-    key("durability.segment_bytes", number(MIB, GIB, |s, n| s.durability.segment_bytes = n)),
-    key("durability.max_bytes", number(2 * MIB, 1024 * GIB, |s, n| s.durability.bytes_max = n)),
+    key("durability.dir", Kind::Folder(|s, path| s.data_dir = path)).flag("--data-dir").fixed(LOG),
+    key("durability.segment_bytes", number(MIB, GIB, |s, n| s.durability.segment_bytes = n)).fixed(LOG),
+    key("durability.max_bytes", number(2 * MIB, 1024 * GIB, |s, n| s.durability.bytes_max = n)).fixed(LOG),
 
     key("idempotency.window", time(SECOND, DAY, |s, t| s.shard.idempotency.window = t)),
     key("idempotency.max_keys", number(1, 100_000_000, |s, n| s.shard.idempotency.keys_max = n as usize)),
@@ -123,7 +132,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
 
     key("connection.queue_bytes", number(KIB, GIB, |s, n| s.shard.queue_bytes_max = n as usize)),
     key("connection.queue_bytes_total", number(MIB, 1024 * GIB, |s, n| s.shard.queue_bytes_total_max = n as usize)),
-    key("connection.user_timeout", timeout(100, HOUR, |s, t| s.server.user_timeout = t)),
+    key("connection.user_timeout", timeout(100, HOUR, |s, t| s.server.user_timeout = t)).fixed("listening sockets have it from the start"),
 
     key("delivery.ack_timeout", time(10, HOUR, |s, t| s.shard.delivery.ack_timeout = t)),
     key("delivery.retry_max", time(10, HOUR, |s, t| s.shard.delivery.retry_max = t)),
@@ -138,17 +147,17 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("backpressure.bundle_interval", time(10, HOUR, |s, t| s.shard.backpressure.bundle_interval = t)),
 
     aliased("MCP_RATE_LIMIT_PER_CLIENT", "rate_limiting.per_client", number(0, RATE_MAX, |s, n| s.auth.per_client = n as u32)),
-    aliased("MCP_RATE_LIMIT", "rate_limiting.default.limit", number(0, RATE_MAX, |s, n| s.client_limit.limit = n as u32)),
+    aliased("MCP_RATE_LIMIT", "rate_limiting.default.limit", number(0, RATE_MAX, |s, n| s.client_limit.limit = n as u32)).flag("--rate-limit"),
     key("rate_limiting.default.per", time(1, DAY, |s, t| s.client_limit.per = t)),
     key("rate_limiting.default.burst", number(0, RATE_MAX, |s, n| s.client_limit.burst = n as u32)),
-    key("rate_limiting.backend.limit", number(0, RATE_MAX, |s, n| s.backend_limit.limit = n as u32)),
+    key("rate_limiting.backend.limit", number(0, RATE_MAX, |s, n| s.backend_limit.limit = n as u32)).flag("--backend-rate-limit"),
     key("rate_limiting.backend.per", time(1, DAY, |s, t| s.backend_limit.per = t)),
     key("rate_limiting.backend.burst", number(0, RATE_MAX, |s, n| s.backend_limit.burst = n as u32)),
     key("rate_limiting.ip.limit", number(0, RATE_MAX, |s, n| s.ip_limit.limit = n as u32)),
     key("rate_limiting.ip.per", time(1, DAY, |s, t| s.ip_limit.per = t)),
     key("rate_limiting.ip.burst", number(0, RATE_MAX, |s, n| s.ip_limit.burst = n as u32)),
 
-    key("memory.budget", number(0, 1 << 50, |s, n| s.memory_budget = (n > 0).then_some(n))),
+    key("memory.budget", number(0, 1 << 50, |s, n| s.memory_budget = (n > 0).then_some(n))).fixed("it is measured against from the start"),
 
     key("auth.mode", Kind::Choice { words: &["auto", "off", "optional", "required"], set: |s, word| {
         s.auth.mode = match word {
@@ -173,8 +182,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("auth.jwt.leeway", time(0, 10 * MINUTE, |s, t| s.auth.leeway = t)),
     key("auth.jwt.cache_ttl", time(0, DAY, |s, t| s.auth.cache_ttl = t)),
 
-    key("admin.probe_bind", Kind::Socket(|s, address| s.server.probe_bind = address)),
-    key("admin.token", Kind::Secret { min: 16, set: |s, token| s.admin_token = token }),
+    key("admin.probe_bind", Kind::Socket(|s, address| s.server.probe_bind = address)).fixed(PORTS),
+    key("admin.token", Kind::Secret { min: 16, set: |s, token| s.admin_token = token }).fixed("operators would be locked out in the middle"),
 
     key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| {
         s.shard.session_idle_timeout = t;
@@ -183,7 +192,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
 
     key("session.recovery_window", timeout(SECOND, 365 * DAY, |s, t| s.shard.recovery_window = t)),
 
-    key("routing.vnodes", number(1, 10_000, |s, n| s.shard.vnodes = n as u16)),
+    key("routing.vnodes", number(1, 10_000, |s, n| s.shard.vnodes = n as u16)).fixed("clients would have another home"),
     key("routing.size_threshold", number(0, GIB, |s, n| s.shard.routing.size_threshold = n as usize)),
     key("routing.failover_threshold", number(1, 1_000, |s, n| {
         s.shard.routing.failover_threshold = n as u32;
@@ -211,7 +220,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("cors.headers", Kind::Tokens(|s, headers| s.shard.browser.cors.headers = headers)),
     key("cors.max_age", timeout(SECOND, DAY, |s, t| s.shard.browser.cors.max_age = if t < NEVER { t } else { Duration::ZERO })),
 
-    key("rules.file", Kind::File(|s, path| s.rules_file = path)),
+    key("rules.file", Kind::File(|s, path| s.rules_file = path)).flag("--rules"),
     key("rules.injection", Kind::Choice { words: INJECTION, set: |s, word| s.shard.rules.injection = injection(word) }),
     key("rules.backend_injection", Kind::Choice { words: INJECTION, set: |s, word| {
         s.shard.rules.backend_injection = injection(word);
@@ -220,7 +229,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("suspicion.threshold", number(0, 1_000_000, |s, n| s.shard.suspicion.threshold = n as f32)),
     key("suspicion.refused_for", time(SECOND, DAY, |s, t| s.shard.suspicion.refused_for = t)),
 
-    key("audit.file", Kind::File(|s, path| s.audit_file = path)),
+    key("audit.file", Kind::File(|s, path| s.audit_file = path)).fixed(FILES),
     key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
 
     key("intelligence.enabled", Kind::Switch(|s, on| s.alerts.samples = on)),
@@ -235,19 +244,19 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("debug.log_connections", Kind::Switch(|s, on| s.shard.debug.connections = on)),
     key("debug.log_messages", Kind::Switch(|s, on| s.shard.debug.messages = on)),
     key("debug.trace_routing", Kind::Switch(|s, on| s.shard.debug.routing = on)),
-    aliased("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.endpoint", Kind::Endpoint(|s, endpoint| s.tracing.endpoint = endpoint)),
-    aliased("OTEL_EXPORTER_OTLP_HEADERS", "tracing.headers", Kind::Secret { min: 1, set: |s, text| s.tracing.headers = text }),
-    aliased("OTEL_API_KEY", "tracing.api_key", Kind::Secret { min: 1, set: |s, key| s.tracing.api_key = key }),
-    key("tracing.sampling_rate", Kind::Probability(|s, rate| s.shard.tracing.rate = rate)),
-    key("tracing.batch_size", number(1, 10_000, |s, n| s.tracing.batch_size = n as usize)),
+    aliased("OTEL_EXPORTER_OTLP_ENDPOINT", "tracing.endpoint", Kind::Endpoint(|s, endpoint| s.tracing.endpoint = endpoint)).fixed(COLLECTOR),
+    aliased("OTEL_EXPORTER_OTLP_HEADERS", "tracing.headers", Kind::Secret { min: 1, set: |s, text| s.tracing.headers = text }).fixed(COLLECTOR),
+    aliased("OTEL_API_KEY", "tracing.api_key", Kind::Secret { min: 1, set: |s, key| s.tracing.api_key = key }).fixed(COLLECTOR),
+    key("tracing.sampling_rate", Kind::Probability(|s, rate| s.shard.tracing.rate = rate)).fixed("weir sampling sets it while the gateway runs"),
+    key("tracing.batch_size", number(1, 10_000, |s, n| s.tracing.batch_size = n as usize)).fixed(COLLECTOR),
 
     key("log.format", Kind::Choice { words: &["text", "json"], set: |s, word| {
         s.log.format = if word == "json" { Format::Json } else { Format::Text };
-    } }),
-    key("log.repeat", number(0, 1_000_000, |s, n| s.log.repeat = n as u32)),
+    } }).fixed(OWN_LOG),
+    key("log.repeat", number(0, 1_000_000, |s, n| s.log.repeat = n as u32)).fixed(OWN_LOG),
 
     key("vsm.events", Kind::Switch(|s, on| s.shard.events = on)),
-    key("vsm.sink", Kind::File(|s, path| s.sink = path)),
+    key("vsm.sink", Kind::File(|s, path| s.sink = path)).fixed(FILES),
 
     aliased("GATEWAY_ENCRYPTION_KEY", "encryption.key",
         Kind::PayloadKeys { most: 1, set: |s, keys| s.encryption.key = keys.into_iter().next() }),
@@ -260,8 +269,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
             "always" => Prefix::Always,
             _ => Prefix::OnConflict,
         };
-    } }),
-    key("mcp.builtin", Kind::Choice { words: &["auto", "true", "false"], set: |s, word| s.builtin = word.parse().ok() }),
+    } }).fixed(CATALOG),
+    key("mcp.builtin", Kind::Choice { words: &["auto", "true", "false"], set: |s, word| s.builtin = word.parse().ok() }).fixed(CATALOG),
     key("mcp.max_sessions", number(1, 100_000_000, |s, n| s.shard.mcp.sessions_max = n as u32)),
     key("mcp.max_calls_per_shard", number(1, 1 << 24, |s, n| s.shard.mcp.calls_max = n as u32)),
 

@@ -6,12 +6,13 @@ use weir_ring::token::Address;
 use weir_shard::limits::{Config, TargetKind};
 
 use super::*;
+use crate::config::Said;
 
 /// What the defaults become with the upstreams of `text`, or what is wrong with it.
 fn read(text: &str) -> Result<Settings, String> {
-    let (mut settings, mut problems) = (Settings::default(), Vec::new());
+    let (mut settings, mut said, mut problems) = (Settings::default(), Said::default(), Vec::new());
     let document = Document::parse(Path::new("weir.toml"), text).map_err(|problem| problem.to_string())?;
-    document.sections(&mut settings, &mut problems);
+    document.sections(&mut settings, &mut said, &mut problems);
     document.lists(&mut settings, &mut problems);
     let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
     if problems.is_empty() { Ok(settings) } else { Err(problems.join("\n")) }

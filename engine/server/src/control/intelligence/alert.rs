@@ -32,6 +32,11 @@ impl Alert {
         Alert { threshold, clear, raised: false, seconds: 0 }
     }
 
+    /// Goes on where `other` is.
+    pub(super) fn follow(&mut self, other: &Alert) {
+        self.raised = other.raised;
+    }
+
     pub(super) const fn threshold(&self) -> f32 {
         self.threshold
     }

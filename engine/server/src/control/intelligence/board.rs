@@ -72,20 +72,9 @@ struct Slope {
 impl Board {
     /// Nothing is known yet.
     pub(super) fn new(alerts: &Alerts) -> Board {
-        let thresholds = [
-            (Metric::Cpu, alerts.cpu),
-            (Metric::Memory, alerts.memory),
-            (Metric::Connections, alerts.connections),
-            (Metric::Bandwidth, alerts.bandwidth),
-        ];
-        let set = thresholds.into_iter().filter(|(_, percent)| *percent > 0);
-        let alert = |(metric, percent)| {
-            let threshold = f32::from(percent);
-            (metric, Alert::new(threshold, threshold - CLEARANCE))
-        };
         Board {
             series: array::from_fn(|_| Series::default()),
-            alerts: set.map(alert).collect(),
+            alerts: configured(alerts).collect(),
             forecasts: [Alert::new(-HORIZON, -2.0 * HORIZON); _],
             detectors: array::from_fn(|_| Detector::default()),
             tells: alerts.enabled,
@@ -97,6 +86,24 @@ impl Board {
     /// Whether anything found is told from now on.
     pub(super) fn set_tells(&mut self, tells: bool) {
         self.tells = tells;
+    }
+
+    /// Other thresholds hold from now on. What was raised at one that is gone, or is not told any more, is forgotten.
+    pub(super) fn renew(&mut self, alerts: &Alerts) {
+        for (metric, mut alert) in configured(alerts) {
+            match self.alerts.iter_mut().find(|(other, _)| *other == metric) {
+                Some((_, old)) => {
+                    alert.follow(old);
+                    *old = alert;
+                }
+                None => self.alerts.push((metric, alert)),
+            }
+        }
+        self.alerts.retain(|(metric, _)| configured(alerts).any(|(other, _)| other == *metric));
+        self.tells = alerts.enabled;
+        let Board { alerts, active, tells, .. } = self;
+        let watched = |raised: &Raised| alerts.iter().any(|(metric, _)| raised.is_about(*metric));
+        active.retain(|raised| *tells && (!raised.is_alert() || watched(raised)));
     }
 
     /// A second has passed. Says what is to be told.
@@ -242,6 +249,20 @@ impl Board {
             }
         })
     }
+}
+
+/// Alerts at the thresholds that are set.
+fn configured(alerts: &Alerts) -> impl Iterator<Item = (Metric, Alert)> + use<> {
+    let thresholds = [
+        (Metric::Cpu, alerts.cpu),
+        (Metric::Memory, alerts.memory),
+        (Metric::Connections, alerts.connections),
+        (Metric::Bandwidth, alerts.bandwidth),
+    ];
+    thresholds.into_iter().filter(|(_, percent)| *percent > 0).map(|(metric, percent)| {
+        let threshold = f32::from(percent);
+        (metric, Alert::new(threshold, threshold - CLEARANCE))
+    })
 }
 
 const fn anomaly(oddity: Oddity) -> Finding {

@@ -77,10 +77,7 @@ impl Intelligence {
         memory: u64,
         data_dir: Option<&Path>,
     ) -> Intelligence {
-        let link_bits = match alerts.link_megabits {
-            0 => process::link_bits(),
-            megabits => Some(f64::from(megabits) * 1e6),
-        };
+        let link_bits = link_bits(alerts);
         let capacity = Capacity {
             memory,
             connections: config.connections_max.saturating_sub(SLOTS_RESERVED),
@@ -98,6 +95,13 @@ impl Intelligence {
             looks: Cost::default(),
             timed_turns: config.timed_turns,
         })))
+    }
+
+    /// Other thresholds hold from now on. What is known stays.
+    pub(super) fn renew(&self, alerts: &Alerts) {
+        let mut mind = self.lock();
+        mind.board.renew(alerts);
+        mind.capacity.link_bits = link_bits(alerts);
     }
 
     /// Asks the shards each second, as long as the process lives.
@@ -208,6 +212,14 @@ impl Mind {
 /// The part of the timed turns that each feature takes, where any was timed.
 pub(super) fn shares(costs: &Costs) -> Vec<(&'static str, f64)> {
     Bill::of(costs).shares().collect()
+}
+
+/// What the link carries, bits a second, if it is known.
+fn link_bits(alerts: &Alerts) -> Option<f64> {
+    match alerts.link_megabits {
+        0 => process::link_bits(),
+        megabits => Some(f64::from(megabits) * 1e6),
+    }
 }
 
 /// What every shard counts; none if one of them does not answer.

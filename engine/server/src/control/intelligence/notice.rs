@@ -44,6 +44,16 @@ impl Raised {
         }
     }
 
+    /// Whether it is an alert.
+    pub(super) const fn is_alert(&self) -> bool {
+        matches!(self.notice.finding, Finding::Alert { .. })
+    }
+
+    /// Whether it is about this metric.
+    pub(super) fn is_about(&self, metric: Metric) -> bool {
+        self.metric == metric
+    }
+
     /// Whether it is about the same kind of finding for the same metric.
     pub(super) fn is_of(&self, finding: Finding, metric: Metric) -> bool {
         self.metric == metric && self.notice.finding.name() == finding.name()

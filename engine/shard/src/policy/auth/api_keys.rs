@@ -39,7 +39,7 @@ impl ApiKeys {
                 permissions,
                 scopes: scopes(permissions),
                 expires: None,
-                token_id: None,
+                token_id: Some(id(&key.hash)),
                 issuer: None,
                 audience: Box::default(),
                 bearer: None,
@@ -47,6 +47,15 @@ impl ApiKeys {
             Known { hash: key.hash, principal: Arc::new(principal) }
         });
         ApiKeys(known.collect())
+    }
+
+    /// Whether what has proved `principal` is still one of them, for the same.
+    pub(super) fn has(&self, principal: &Principal) -> bool {
+        self.0.iter().any(|known| {
+            let Principal { subject, role, permissions, token_id, .. } = &*known.principal;
+            (subject, token_id) == (&principal.subject, &principal.token_id)
+                && (*role, *permissions) == (principal.role, principal.permissions)
+        })
     }
 
     /// Whose key it is. All hashes are compared, whichever is right.
@@ -60,6 +69,17 @@ impl ApiKeys {
         let found = self.0.iter().filter(same).fold(None, |found, known| found.or(Some(known)));
         found.map(|known| known.principal.clone()).ok_or(unknown)
     }
+}
+
+/// What tells a key from the one that follows it under the same name: not enough to know it by.
+fn id(hash: &[u8; 32]) -> Box<str> {
+    use std::fmt::Write;
+    let mut id = String::from("key:");
+    for byte in &hash[..8] {
+        // A String takes all that is written to it.
+        let _ = write!(id, "{byte:02x}");
+    }
+    id.into()
 }
 
 /// The words of the permissions, as a token's scopes.

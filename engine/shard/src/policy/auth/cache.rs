@@ -49,6 +49,12 @@ impl Cache {
         self.order.push_back((now, name));
     }
 
+    /// Forgets all, and from now on each after `ttl`.
+    pub(super) fn renew(&mut self, ttl: Duration) {
+        self.ttl = ttl;
+        self.clear();
+    }
+
     pub(super) fn clear(&mut self) {
         self.tokens.clear();
         self.order.clear();

@@ -46,7 +46,7 @@ pub struct Principal {
     pub scopes: Box<[Box<str>]>,
     /// When the credential ends, by `exp` and the leeway. None: it does not.
     pub expires: Option<Wall>,
-    /// `jti`.
+    /// `jti`; of an API key a part of its hash.
     pub token_id: Option<Box<str>>,
     /// `iss`; none for an API key.
     pub issuer: Option<Box<str>>,
@@ -208,8 +208,16 @@ impl Authenticator {
         }
         match &principal.token_id {
             Some(token_id) if self.revoked.contains(token_id, now) => Err(Denied::Revoked),
+            // A token has an issuer.
+            Some(_) if principal.issuer.is_none() && !self.api_keys.has(principal) => Err(Denied::Revoked),
             _ => Ok(()),
         }
+    }
+
+    /// What `auth` says holds from now on, except for its keys, which come by themselves. Tokens are checked again.
+    pub fn renew(&mut self, auth: &Auth) {
+        self.api_keys = ApiKeys::new(auth);
+        self.cache.renew(auth.cache_ttl);
     }
 
     /// Whether new keys are to be asked for: `false` while an answer is awaited.
