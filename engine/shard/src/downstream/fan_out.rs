@@ -131,10 +131,14 @@ impl Shard {
         let serializer = SERIALIZERS[group];
         let sealed = serializer.framing == Framing::Sealed;
         let frames = if sealed { 0..0 } else { self.share(group, round, cx) };
+        let mut sent = tokens.len() * round.messages.len();
         for token in tokens {
+            let own =
+                round.messages.iter().filter(|message| message.except == Some((self.me, *token))).count();
+            sent -= own;
             if sealed {
                 self.fan_sealed(&round.messages, *token, cx);
-            } else if round.messages.iter().any(|message| message.except == Some((self.me, *token))) {
+            } else if own > 0 {
                 self.fan_others(serializer, &round.messages, *token, cx);
             } else {
                 for index in frames.clone() {
@@ -147,7 +151,6 @@ impl Shard {
             Framing::Event => &mut self.stats.http_sse,
             Framing::Plain | Framing::Deflated | Framing::Sealed => &mut self.stats.websocket,
         };
-        let sent = tokens.len() * round.messages.len();
         transport.messages_out += sent as u64;
         transport.delivered(cx.now.mono.since(round.since), sent as u32);
         self.stats.messages.sent(Sent::Event, sent as u64);
