@@ -117,7 +117,10 @@ impl Desk {
         let name = &*self.hook.name;
         match result {
             Err(Failed { why, trace_id }) if !std::mem::replace(&mut self.failing, true) => {
-                warn!(handler = name, trace_id, "the handler does not answer: {why}; pushes of its types are refused");
+                warn!(
+                    handler = name,
+                    trace_id, "the handler does not answer: {why}; pushes of its types are refused"
+                );
             }
             Ok(()) if std::mem::take(&mut self.failing) => {
                 info!(handler = name, "the handler answers again");

@@ -44,7 +44,12 @@ impl Shard {
         let (serves, server, method) = (held.serves, held.server, held.method.name());
         let Some(mut traced) = self.traced_mut(serves).and_then(Option::take) else { return };
         let (name, error): (Box<str>, _) = (self.server_name(server).into(), error());
-        let told = Told { kind: method.unwrap_or_default(), detail: Some(&name), error: error.as_deref(), ..Told::default() };
+        let told = Told {
+            kind: method.unwrap_or_default(),
+            detail: Some(&name),
+            error: error.as_deref(),
+            ..Told::default()
+        };
         self.tracer.asked(&mut traced, upward, told, cx.now.mono);
         if let Some(place) = self.traced_mut(serves) {
             *place = Some(traced);
