@@ -156,7 +156,7 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let (tokens_wanted, asked_for_tokens) = unbounded_channel();
     let (watched, changes) = unbounded_channel();
     let (handed, errands) = channel(handlers::WAITING_MAX);
-    let telemetry = Telemetry::start(control.collector, control.config.tracing.rate);
+    let telemetry = Telemetry::start(control.collector, control.config.tracing.rate)?;
     let desks = Desks { wanted, tokens_wanted, watched, handed, spans: telemetry.clone() };
     let mailbox = Mailbox::new(control.links, control.shards, desks, control.audit, bus.clone());
     tokio::spawn(Audience::new(&bus, mailbox.clone(), control.ring.clone()).run(changes));

@@ -71,10 +71,8 @@ impl Shard {
         }
         match endpoint {
             Endpoint::Resource(resource) => self.resource_metadata(token, resource, terms, cx),
-            Endpoint::Sse | Endpoint::Events => {
-                let feed = endpoint == Endpoint::Events;
-                self.stream_request(token, head, feed, raw, cx)
-            }
+            Endpoint::Sse => self.stream_request(token, head, false, raw, cx),
+            Endpoint::Events => self.stream_request(token, head, true, raw, cx),
             Endpoint::WebSocket | Endpoint::Phoenix | Endpoint::Echo => {
                 self.upgrade_request(token, head, &endpoint, raw, cx)
             }

@@ -9,7 +9,7 @@ import { connect } from '../mcp/lib/v1.js'
 import { event, message, source } from '../lib/events.js'
 import { get, post, request, send } from '../lib/http.js'
 import { deadline } from '../lib/inbox.js'
-import { plain } from '../lib/plain.js'
+import { plain, refusal } from '../lib/plain.js'
 import { bearer, required, SECRET, token } from '../lib/tokens.js'
 import { BINARY, Weir } from '../lib/weir.js'
 import { freePort } from '../mcp/lib/fixture.js'
@@ -174,8 +174,9 @@ describe('the log', () => {
       const es = source(weir.url(`/mcp/sse?token=${credential}`))
       if (credential === good) await event(es, 'connected')
       es.close()
-      const socket = await plain(weir, `/mcp/ws/websocket?vsn=2.0.0&token=${credential}`).catch(() => null)
-      socket?.terminate()
+      const path = `/mcp/ws/websocket?vsn=2.0.0&token=${credential}`
+      if (credential === good) (await plain(weir, path)).terminate()
+      else assert.equal(await refusal(weir, path), 401)
     }
     const client = await connect(weir, 'http', { headers: bearer(good) })
     await client.listTools()

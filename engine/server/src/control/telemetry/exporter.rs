@@ -1,13 +1,13 @@
-//! Posts spans to the collector, one batch at a time.
+//! Posts spans to the collector, one batch at a time, on a thread of its own, which may wait.
 
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, thread};
 
-use tokio::{task, time};
 use tracing::{info, warn};
 use ureq::Agent;
 
-use super::otlp::{self, Resource};
+use super::otlp::{self, Anchor, Resource};
 use super::queue::{Figures, Queue};
 use crate::config::Collector;
 use crate::control::https;
@@ -30,10 +30,11 @@ const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
 /// Sends what waits.
 pub(super) struct Exporter {
-    collector: Arc<Collector>,
+    collector: Collector,
     queue: Arc<Queue>,
     agent: Agent,
     resource: Resource,
+    anchor: Anchor,
 }
 
 /// What became of a batch.
@@ -48,51 +49,52 @@ enum Outcome {
 }
 
 impl Exporter {
-    pub(super) fn new(collector: Collector, queue: Arc<Queue>) -> Exporter {
+    /// Begins to export what comes into `queue`.
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(super) fn start(collector: Collector, queue: Arc<Queue>) -> io::Result<()> {
         let agent = https::agent(&collector.url, TIMEOUT);
-        let resource = Resource::new(random().unwrap_or_default());
-        Exporter { collector: Arc::new(collector), queue, agent, resource }
+        let resource = Resource::new(random()?);
+        let exporter = Exporter { collector, queue, agent, resource, anchor: Anchor::now() };
+        thread::Builder::new().name("weir-otlp".into()).spawn(|| exporter.run())?;
+        Ok(())
     }
 
     /// Exports until the process ends.
-    pub(super) async fn run(self) {
+    fn run(mut self) {
         loop {
-            let spans = self.queue.take(self.collector.batch_size).await;
+            let spans = self.queue.take(self.collector.batch_size);
             let count = spans.len() as u64;
-            let body: Arc<[u8]> = otlp::encode(&self.resource, spans).into();
-            let rejected = self.export(&body).await.map_or(count, |rejected| rejected.min(count));
+            self.anchor = self.anchor.kept();
+            let body = otlp::encode(&self.resource, spans, self.anchor);
+            let rejected = self.export(&body).map_or(count, |rejected| rejected.min(count));
             self.queue.sent(count - rejected, rejected);
         }
     }
 
     /// Sends a batch until it is taken; how many of its spans were not. `None`: it was given up.
-    async fn export(&self, body: &Arc<[u8]>) -> Option<u64> {
+    fn export(&self, body: &[u8]) -> Option<u64> {
         for attempt in 1..=ATTEMPTS_MAX {
-            let (agent, collector, body) = (self.agent.clone(), self.collector.clone(), body.clone());
-            let posted = task::spawn_blocking(move || post(&agent, &collector, &body)).await;
-            match posted {
-                Ok(Outcome::Taken { rejected: 0, .. }) => {
+            match post(&self.agent, &self.collector, body) {
+                Outcome::Taken { rejected, why } => {
                     self.takes();
-                    return Some(0);
-                }
-                Ok(Outcome::Taken { rejected, why }) => {
-                    self.takes();
-                    let collector = &*self.collector.origin;
-                    warn!(collector, rejected, "the collector has not taken all spans of a batch: {why}");
+                    if rejected > 0 {
+                        let collector = &*self.collector.origin;
+                        warn!(collector, rejected, "the collector has not taken all spans of a batch: {why}");
+                    }
                     return Some(rejected);
                 }
-                Ok(Outcome::Later { why, after }) => {
+                Outcome::Later { why, after } => {
                     self.fails(&why);
                     if attempt < ATTEMPTS_MAX {
-                        time::sleep(pause(attempt, after)).await;
+                        thread::sleep(pause(attempt, after));
                     }
                 }
-                Ok(Outcome::Refused(why)) => {
+                Outcome::Refused(why) => {
                     self.fails(&why);
                     return None;
                 }
-                // It fails only when the runtime ends.
-                Err(_) => return None,
             }
         }
         None
@@ -115,7 +117,7 @@ impl Exporter {
     }
 }
 
-/// Posts a batch, on a thread that may wait.
+/// Posts a batch.
 fn post(agent: &Agent, collector: &Collector, body: &[u8]) -> Outcome {
     let mut request = agent.post(&*collector.url).header("Content-Type", "application/x-protobuf");
     for (name, value) in &collector.headers {

@@ -6,6 +6,7 @@ mod exporter;
 mod otlp;
 mod queue;
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -49,14 +50,17 @@ struct Report<'a> {
 
 impl Telemetry {
     /// Begins to export to `collector`; the shards begin with `rate`.
-    pub(in crate::control) fn start(collector: Option<Collector>, rate: f64) -> Telemetry {
-        let collector = collector.map(|collector| {
-            let queue = Arc::new(Queue::default());
-            let origin = collector.origin.clone();
-            tokio::spawn(Exporter::new(collector, queue.clone()).run());
-            Taker { origin, queue }
-        });
-        Telemetry(Arc::new(Inner { collector, rate: Mutex::new(rate) }))
+    ///
+    /// # Errors
+    /// The system has no thread left.
+    pub(in crate::control) fn start(collector: Option<Collector>, rate: f64) -> io::Result<Telemetry> {
+        let start = |collector: Collector| {
+            let (origin, queue) = (collector.origin.clone(), Arc::new(Queue::default()));
+            Exporter::start(collector, queue.clone())?;
+            Ok::<_, io::Error>(Taker { origin, queue })
+        };
+        let collector = collector.map(start).transpose()?;
+        Ok(Telemetry(Arc::new(Inner { collector, rate: Mutex::new(rate) })))
     }
 
     /// Takes what a shard has recorded, and how many spans it has left out.

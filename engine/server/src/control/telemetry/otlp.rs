@@ -18,6 +18,9 @@ use weir_shard::span::{Span, Stage};
 
 use super::queue::Recorded;
 
+/// The clock is somebody's who sets it, if it is off by so much.
+const SET_NANOS: u64 = 1_000_000;
+
 /// Bytes of a text that goes into a span.
 const TEXT_BYTES_MAX: usize = 256;
 
@@ -48,27 +51,34 @@ impl Resource {
     }
 }
 
-/// The clocks now, from which times of shards become times of day.
+/// Both clocks at once, from which times of shards become times of day.
 #[derive(Clone, Copy, Debug)]
-struct Anchor {
+pub(super) struct Anchor {
     mono: Instant,
     unix_nanos: u64,
 }
 
 impl Anchor {
-    fn now() -> Anchor {
+    pub(super) fn now() -> Anchor {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Anchor { mono: Clock::now().mono, unix_nanos: since.as_nanos() as u64 }
     }
 
+    /// This one, so that what ends as another begins does so in every batch, unless somebody has set the clock.
+    pub(super) fn kept(self) -> Anchor {
+        let now = Anchor::now();
+        let off = self.unix_nanos(now.mono).abs_diff(now.unix_nanos);
+        if off < SET_NANOS { self } else { now }
+    }
+
     fn unix_nanos(self, at: Instant) -> u64 {
-        self.unix_nanos.saturating_sub(self.mono.0.saturating_sub(at.0))
+        let since = at.0 as i64 - self.mono.0 as i64;
+        self.unix_nanos.saturating_add_signed(since)
     }
 }
 
 /// A request that exports `spans`.
-pub(super) fn encode(resource: &Resource, spans: Vec<Recorded>) -> Vec<u8> {
-    let anchor = Anchor::now();
+pub(super) fn encode(resource: &Resource, spans: Vec<Recorded>, anchor: Anchor) -> Vec<u8> {
     let spans = spans.into_iter().map(|(shard, span)| exported(shard, span, anchor)).collect();
     let (name, version) = ("weir".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     let scope = Some(InstrumentationScope { name, version, ..Default::default() });
@@ -182,6 +192,14 @@ pub(super) mod tests {
         assert_eq!(it.attributes[3], text("error.type", "_OTHER"));
         assert_eq!(it.status.map(|status| status.message).as_deref(), Some("the server x does not answer"));
         assert_eq!(exported(3, span(Stage::Route), anchor).flags, 0x101);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_is_followed() {
+        let now = Anchor::now();
+        assert_eq!(now.kept().unix_nanos, now.unix_nanos);
+        let set = Anchor { unix_nanos: now.unix_nanos - 3_600_000_000_000, ..now };
+        assert!(set.kept().unix_nanos >= now.unix_nanos);
     }
 
     #[test]

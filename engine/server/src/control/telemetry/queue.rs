@@ -1,12 +1,11 @@
 //! Spans that wait for the collector, and what has become of the others.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::sync::Notify;
-use tokio::time;
 use weir_shard::span::Span;
 
 /// Spans that wait; more are dropped.
@@ -23,7 +22,7 @@ pub(super) type Recorded = (u16, Span);
 pub(super) struct Queue {
     state: Mutex<State>,
     /// There is more.
-    filled: Notify,
+    filled: Condvar,
     /// There is nothing more, or will not be.
     settled: Notify,
 }
@@ -63,30 +62,27 @@ impl Queue {
         self.filled.notify_one();
     }
 
-    /// The next spans, at most `most`: as soon as there are as many, or the first has waited long enough.
-    pub(super) async fn take(&self, most: usize) -> Vec<Recorded> {
+    /// Waits for the next spans, at most `most`: until there are as many, or the first has waited long enough.
+    pub(super) fn take(&self, most: usize) -> Vec<Recorded> {
+        let mut state = self.lock();
         let mut due = None;
         loop {
-            {
-                let mut state = self.lock();
-                let waiting = state.waiting.len();
-                let over = due.is_some_and(|due| time::Instant::now() >= due);
-                if waiting >= most || waiting > 0 && (over || state.finishing) {
-                    return state.waiting.drain(..waiting.min(most)).collect();
-                }
-                if waiting > 0 && due.is_none() {
-                    due = Some(time::Instant::now() + PAUSE);
-                }
+            let (waiting, now) = (state.waiting.len(), Instant::now());
+            let over = due.is_some_and(|due| now >= due) || state.finishing;
+            if waiting >= most || waiting > 0 && over {
+                return state.waiting.drain(..waiting.min(most)).collect();
             }
-            match due {
-                Some(due) => drop(time::timeout_at(due, self.filled.notified()).await),
-                None => self.filled.notified().await,
-            }
+            state = if waiting == 0 {
+                self.filled.wait(state).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let due = *due.get_or_insert(now + PAUSE);
+                let waited = self.filled.wait_timeout(state, due.saturating_duration_since(now));
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            };
         }
     }
 
-    /// Of spans that were taken, so many were exported, and so many were not. Says whether it is otherwise than before
-    /// whether the collector takes what it is sent.
+    /// Of spans that were taken, so many were exported, and so many were not.
     pub(super) fn sent(&self, exported: u64, failed: u64) {
         let mut state = self.lock();
         let figures = &mut state.figures;
@@ -150,9 +146,9 @@ mod tests {
     async fn a_batch_is_full_or_the_last() {
         let queue = Queue::default();
         queue.put(0, spans(5), 0);
-        assert_eq!(queue.take(4).await.len(), 4);
+        assert_eq!(queue.take(4).len(), 4);
         let rest = async {
-            let rest = queue.take(4).await.len();
+            let rest = queue.take(4).len();
             queue.sent(3, 2);
             rest
         };
@@ -166,6 +162,6 @@ mod tests {
         queue.put(0, spans(5), 0);
         assert!(queue.set_failing(true) && !queue.set_failing(true));
         queue.finish().await;
-        assert_eq!(queue.take(10).await.len(), 5, "and no span waits for another");
+        assert_eq!(queue.take(10).len(), 5, "and no span waits for another");
     }
 }
