@@ -43,7 +43,7 @@ impl Port {
             socket::probe(self.address).and_then(|()| socket::listen(self.address, shards, options));
         listening.map_err(|error| {
             let holder = match &error {
-                PortError::Held(address) => holder::of(*address),
+                PortError::Held(address) => holder::of(*address).map(Box::new),
                 _ => None,
             };
             StartError::Port { port: self, error, holder }

@@ -19,7 +19,7 @@ pub(crate) enum StartError {
     /// The address is not loopback, there is no authentication, and nobody said `--insecure`.
     Exposed(IpAddr),
     /// A port cannot be had.
-    Port { port: Port, error: PortError, holder: Option<Holder> },
+    Port { port: Port, error: PortError, holder: Option<Box<Holder>> },
     /// There is no place for the admin token.
     AdminToken(TokenFileError),
     /// The audit log cannot be written.
@@ -51,7 +51,7 @@ impl fmt::Display for StartError {
                  for every client; set JWT_SECRET (32 bytes or more) or another key (`weir default-config` shows them \
                  below [auth]), bind to 127.0.0.1, or say --insecure if something in front of it keeps strangers out"
             ),
-            StartError::Port { port, error, holder } => port_error(f, *port, error, holder.as_ref()),
+            StartError::Port { port, error, holder } => port_error(f, *port, error, holder.as_deref()),
             StartError::AdminToken(error) => write!(f, "{error}"),
             StartError::AuditFile { path, error } => write!(
                 f,

@@ -76,12 +76,7 @@ pub(super) fn run(publish: &Publish, environment: &[(String, String)]) -> Result
     let (path, data) = publish.target()?;
     let caller = publish.listener.caller(NAME, Some(&["publish", "write"]), environment)?;
     let answer = publish.send(&caller, &path, &data)?;
-    let state = answer["state"].as_str().unwrap_or_default();
-    if publish.json {
-        say(&answer.to_string());
-    } else {
-        say(&line(&answer, state));
-    }
+    say(&if publish.json { answer.to_string() } else { line(&answer) });
     Ok(ExitCode::SUCCESS)
 }
 
@@ -132,13 +127,14 @@ impl Publish {
 }
 
 /// What has become of it, for people.
-fn line(answer: &Value, state: &str) -> String {
+fn line(answer: &Value) -> String {
     let place = format!("{}-{}", cell(&answer["epoch"]), cell(&answer["sequence"]));
-    match state {
-        "" => format!("{}  to {} who have joined", place, cell(&answer["delivered_to"])),
-        "delivered" | "acknowledged" => format!("{place}  {}", good(state)),
-        other => format!("{place}  {}", warning(&cell(&other.into()))),
+    if let Some(count) = answer["delivered_to"].as_u64() {
+        return format!("{place}  to {count} who have joined");
     }
+    let state = cell(&answer["state"]);
+    let is_there = ["delivered", "acknowledged"].contains(&state.as_str());
+    format!("{place}  {}", if is_there { good(&state) } else { warning(&state) })
 }
 
 fn input() -> Result<String, AdminFailure> {
@@ -158,11 +154,11 @@ mod tests {
 
     #[test]
     fn a_line_says_where_it_stands_and_what_became_of_it() {
-        let plain = |answer: &Value, state| strip_str(&line(answer, state)).to_string();
+        let plain = |answer: &Value| strip_str(&line(answer)).to_string();
         let answer = json!({"epoch": "5plqaj65", "sequence": 7, "state": "queued"});
-        assert_eq!(plain(&answer, "queued"), "5plqaj65-7  queued");
-        let topic = json!({"epoch": "5plqaj65", "sequence": 1, "delivered_to": 3});
-        assert_eq!(plain(&topic, ""), "5plqaj65-1  to 3 who have joined");
+        assert_eq!(plain(&answer), "5plqaj65-7  queued");
+        let topic = json!({"epoch": "5plqaj65", "sequence": 1, "delivered_to": 3, "state": "delivered"});
+        assert_eq!(plain(&topic), "5plqaj65-1  to 3 who have joined");
     }
 
     #[test]

@@ -61,7 +61,14 @@ pub(super) fn run(tail: &Tail, environment: &[(String, String)]) -> Result<ExitC
     let cursor = tail.from.clone().unwrap_or_default();
     let end = tail.time.map(|time| Instant::now() + time);
     let mut progress = Progress { cursor, shown: 0, pause: PAUSE, end };
-    let mut answer = tail.open(&caller, &progress)?;
+    let mut answer = match tail.open(&caller, &progress) {
+        Err(Failure::Admin(AdminFailure::Unreachable { error: ureq::Error::Timeout(_), .. }))
+            if progress.is_over(tail.count) =>
+        {
+            return Ok(ExitCode::SUCCESS);
+        }
+        answer => answer?,
+    };
     loop {
         tail.show(Events::of(answer), &mut progress);
         if progress.is_over(tail.count) {

@@ -9,7 +9,7 @@ import { after, before, describe, it } from 'node:test'
 import { disconnect, join, phoenix } from '../lib/channel.js'
 import { follow, run } from '../lib/command.js'
 import { event, message, source } from '../lib/events.js'
-import { get } from '../lib/http.js'
+import { deadline } from '../lib/inbox.js'
 import { Weir } from '../lib/weir.js'
 
 const SECRET = 'a secret of the suites: 32 bytes'
@@ -130,12 +130,10 @@ describe('with authentication both', () => {
     assert.ok(refused.code === 1 && /wants to know who asks.*weir token mint/.test(refused.stderr), refused.stderr)
     assert.equal((await run(words, { env: { JWT_SECRET: SECRET } })).code, 0)
     const minted = await run(['token', 'mint', '--sub', 'u1'], { env: { JWT_SECRET: SECRET } })
-    const tail = ['tail', 'u1', '--count', '1', '--from', '', '--url', weir.url('')]
-    const seen = run(tail, { env: { WEIR_TOKEN: minted.stdout } })
-    const health = async () => (await get(weir.url('/mcp/health/client/u1', 'admin'))).json
-    while (!(await health())?.connected);
+    const tail = follow(['tail', 'u1', '--count', '1', '--json', '--url', weir.url('')], { WEIR_TOKEN: minted.stdout })
+    await tail.lines.take('the stream', line => JSON.parse(line).event === 'connected')
     await run(words, { env: { JWT_SECRET: SECRET } })
-    assert.equal((await seen).code, 0)
+    assert.equal(await deadline(tail.ended, 'the one message'), 0)
     await weir.close()
   })
 })

@@ -139,13 +139,13 @@ impl Plan {
             (
                 "cores",
                 format!("{cores}"),
-                format!("{rate} messages/s at {:.1} us each, a core 70 % busy", cost.message_cpu_us),
+                format!("for {rate} messages/s at {:.1} us each, a core 70 % busy", cost.message_cpu_us),
             ),
             (
                 "memory",
                 format!("{mib} MiB"),
                 format!(
-                    "{:.0} bytes for each of {clients} clients, 70 % used; the kernel's sockets, and what is kept for replay (outbox.max_bytes for each client that is sent much), come on top",
+                    "at {:.0} bytes for each of {clients} clients, 70 % used; the kernel's sockets, and what is kept for replay (outbox.max_bytes for each client that is sent much), come on top",
                     cost.client_bytes
                 ),
             ),

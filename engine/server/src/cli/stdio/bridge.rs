@@ -1,6 +1,7 @@
 //! Between a client on standard input and output and a gateway over Streamable HTTP: one POST for each line, an event
 //! stream for what the gateway says by itself.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
@@ -46,6 +47,8 @@ pub(super) struct Bridge {
     session: Session,
     /// Held while a line is written.
     output: Mutex<()>,
+    /// What is to be answered, by its id, with the agent that waits for it alone.
+    calls: Mutex<BTreeMap<String, Option<Agent>>>,
     under_way: Mutex<usize>,
     changed: Condvar,
 }
@@ -53,8 +56,17 @@ pub(super) struct Bridge {
 impl Bridge {
     pub(super) fn new(caller: Caller, patience: Duration) -> Bridge {
         let (posts, streams) = (caller.agent(None, false), caller.agent(None, true));
-        let (session, output, under_way) = (Session::default(), Mutex::new(()), Mutex::new(0));
-        Bridge { caller, posts, streams, patience, session, output, under_way, changed: Condvar::new() }
+        Bridge {
+            caller,
+            posts,
+            streams,
+            patience,
+            session: Session::default(),
+            output: Mutex::default(),
+            calls: Mutex::default(),
+            under_way: Mutex::default(),
+            changed: Condvar::new(),
+        }
     }
 
     /// A line to the client. One that is gone ends the input, too.
@@ -80,7 +92,8 @@ impl Bridge {
 
     /// Begins a session.
     pub(super) fn begin(&self, line: &str, message: &Message) {
-        let answer = self.post(line, message, &Known::default());
+        self.expect(message, None);
+        let answer = self.post(&self.posts, line, message, &Known::default());
         if let Ok(answer) = &answer
             && answer.status().is_success()
         {
@@ -93,13 +106,16 @@ impl Bridge {
 
     /// Passes on what is not answered.
     pub(super) fn tell(self: &Arc<Bridge>, line: &str, message: &Message) {
+        if let Some(agent) = message.cancels.as_ref().and_then(|id| self.forget(id)).flatten() {
+            // Without a session the end of the connection says it.
+            return agent.shutdown();
+        }
         if message.is_of_session() && self.session.known().generation == 0 {
-            // Without a session there is nothing to say but requests: nothing of theirs can be cancelled over HTTP by a
-            // message (2026-07-28).
+            // There is nothing else to say then but requests.
             return;
         }
         self.session.lock().keep(message, line);
-        match self.send(line, message) {
+        match self.send(&self.posts, line, message) {
             Ok(answer) if answer.status().is_success() => {
                 if message.is("notifications/initialized") {
                     self.listen();
@@ -112,7 +128,27 @@ impl Bridge {
 
     /// Passes on a request, and what is said to it until it is answered.
     pub(super) fn ask(self: &Arc<Bridge>, line: &str, message: &Message) {
-        self.finish(self.send(line, message), message, |_| {});
+        let own = (!message.is_of_session()).then(|| self.caller.agent(None, false));
+        self.expect(message, own.as_ref());
+        let agent = own.as_ref().unwrap_or(&self.posts);
+        self.finish(self.send(agent, line, message), message, |_| {});
+    }
+
+    /// From now on answers are awaited, by `own` alone if there is one.
+    fn expect(&self, message: &Message, own: Option<&Agent>) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.extend(message.asks.iter().map(|id| (id.clone(), own.cloned())));
+    }
+
+    /// Whether any of the answers is still awaited.
+    fn awaits(&self, message: &Message) -> bool {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        message.asks.iter().any(|id| calls.contains_key(id))
+    }
+
+    /// No answer is awaited any more. None: none was.
+    fn forget(&self, id: &str) -> Option<Option<Agent>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).remove(id)
     }
 
     /// Waits for what is under way, and ends the session.
@@ -130,15 +166,26 @@ impl Bridge {
     }
 
     /// Posts a line, in a new session if the gateway does not know this one any more.
-    fn send(self: &Arc<Bridge>, line: &str, message: &Message) -> Result<Response<Body>, Failure> {
+    fn send(
+        self: &Arc<Bridge>,
+        agent: &Agent,
+        line: &str,
+        message: &Message,
+    ) -> Result<Response<Body>, Failure> {
         let known = self.session.known();
-        let answer = self.post(line, message, &known)?;
+        let answer = self.post(agent, line, message, &known)?;
         let is_lost = answer.status() == 404 && known.id.is_some() && message.is_of_session();
-        if is_lost { self.post(line, message, &self.renew(known.generation)?) } else { Ok(answer) }
+        if is_lost { self.post(agent, line, message, &self.renew(known.generation)?) } else { Ok(answer) }
     }
 
     /// Posts a line; while nobody listens again and again.
-    fn post(&self, line: &str, message: &Message, known: &Known) -> Result<Response<Body>, Failure> {
+    fn post(
+        &self,
+        agent: &Agent,
+        line: &str,
+        message: &Message,
+        known: &Known,
+    ) -> Result<Response<Body>, Failure> {
         let end = Instant::now() + self.patience;
         loop {
             let mut request = match message.is_of_session() {
@@ -153,7 +200,7 @@ impl Bridge {
                 .header(header::ACCEPT, "application/json, text/event-stream")
                 .body(line.to_owned())
                 .map_err(|error| self.caller.unreachable(error.into()))?;
-            match self.posts.run(request) {
+            match agent.run(request) {
                 // Nothing was sent.
                 Err(ureq::Error::Io(error))
                     if error.kind() == io::ErrorKind::ConnectionRefused && Instant::now() < end =>
@@ -185,7 +232,7 @@ impl Bridge {
         let garbled = || Failure::from(AdminFailure::Garbled { url: self.caller.url.clone() });
         let again = |line: &str, known: &Known| {
             let message = Message::read(line).map_err(|_| garbled())?;
-            self.post(line, &message, known)
+            self.post(&self.posts, line, &message, known)
         };
         let answer = again(&line, &Known::default())?;
         if !answer.status().is_success() {
@@ -204,12 +251,14 @@ impl Bridge {
         Ok(known)
     }
 
-    /// Writes what was answered to `message`, each line also to `seen`. Every request gets an answer.
+    /// Writes what was answered to `message`, each line also to `seen`. Every request that is still awaited gets an answer.
     fn finish(&self, answer: Result<Response<Body>, Failure>, message: &Message, mut seen: impl FnMut(&str)) {
         let mut open = message.asks.clone();
         let mut pass = |line: String| {
-            let id = answered(&line);
-            open.retain(|ask| Some(ask) != id.as_ref());
+            if let Some(id) = answered(&line) {
+                open.retain(|ask| *ask != id);
+                self.forget(&id);
+            }
             seen(&line);
             self.write(&line);
             open.is_empty()
@@ -219,7 +268,8 @@ impl Bridge {
             Ok(answer) if !answer.status().is_success() => {
                 let status = answer.status().as_u16();
                 let body = body(answer);
-                return message.asks.iter().for_each(|id| self.write(&refusal(id, status, &body)));
+                let awaited = message.asks.iter().filter(|id| self.forget(id).is_some());
+                return awaited.for_each(|id| self.write(&refusal(id, status, &body)));
             }
             Ok(answer) if is_stream(&answer) => {
                 let mut events = Events::of(answer);
@@ -233,7 +283,8 @@ impl Bridge {
                 "the gateway has no answer".to_owned()
             }
         };
-        open.iter().for_each(|id| self.write(&failure(id, LOST, &why)));
+        let awaited = open.iter().filter(|id| self.forget(id).is_some());
+        awaited.for_each(|id| self.write(&failure(id, LOST, &why)));
     }
 
     /// Passes on events until all is answered, and asks for the rest if the stream breaks before.
@@ -246,7 +297,7 @@ impl Bridge {
                 }
             }
             let cursor = events.last_event_id().to_owned();
-            if is_over || cursor.is_empty() || !message.is_of_session() {
+            if is_over || cursor.is_empty() || !message.is_of_session() || !self.awaits(message) {
                 return;
             }
             thread::sleep(events.retry().map_or(PAUSE, Duration::from_millis).min(PAUSE_MAX));

@@ -1,18 +1,22 @@
 //! What a client writes on a line: enough of JSON-RPC to know whether it is answered, and which headers go with it.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use weir_transports::mcp::headers::{METHOD, NAME, PROTOCOL_VERSION, encode};
 
 /// The key of `_meta` by which a request says its revision, since 2026-07-28.
 const META_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 
+/// What says that a request is of no use any more.
+const CANCELLED: &str = "notifications/cancelled";
+
 /// A line, or a batch of them.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Message {
-    /// The ids of what must be answered, as they were written.
+    /// The ids of what must be answered, as JSON.
     pub(super) asks: Vec<String>,
+    /// The id of the request that is of no use any more.
+    pub(super) cancels: Option<String>,
     /// Of a message alone.
     pub(super) method: Option<String>,
     /// Headers that mirror the body (2026-07-28); none of what belongs to a session.
@@ -21,9 +25,8 @@ pub(super) struct Message {
 
 /// One message of JSON-RPC.
 #[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
+struct Line {
+    id: Option<Value>,
     method: Option<String>,
     params: Option<Value>,
 }
@@ -36,13 +39,16 @@ impl Message {
     pub(super) fn read(line: &str) -> Result<Message, String> {
         let said = |error: serde_json::Error| error.to_string();
         if line.trim_start().starts_with('[') {
-            let all: Vec<Line<'_>> = serde_json::from_str(line).map_err(said)?;
+            let all: Vec<Line> = serde_json::from_str(line).map_err(said)?;
             let asks = all.iter().filter_map(Line::ask).collect();
             return Ok(Message { asks, ..Message::default() });
         }
-        let one: Line<'_> = serde_json::from_str(line).map_err(said)?;
+        let one: Line = serde_json::from_str(line).map_err(said)?;
         let headers = one.headers();
-        Ok(Message { asks: one.ask().into_iter().collect(), method: one.method, headers })
+        let cancels = one.params.as_ref().map(|params| &params["requestId"]);
+        let cancels = cancels.filter(|id| one.method.as_deref() == Some(CANCELLED) && !id.is_null());
+        let (asks, cancels) = (one.ask().into_iter().collect(), cancels.map(Value::to_string));
+        Ok(Message { asks, cancels, method: one.method, headers })
     }
 
     pub(super) fn is(&self, method: &str) -> bool {
@@ -55,10 +61,10 @@ impl Message {
     }
 }
 
-impl Line<'_> {
+impl Line {
     fn ask(&self) -> Option<String> {
         self.method.as_ref()?;
-        self.id.map(|id| id.get().to_owned())
+        self.id.as_ref().map(Value::to_string)
     }
 
     fn headers(&self) -> Vec<(&'static str, String)> {
@@ -94,11 +100,11 @@ pub(super) fn refusal(id: &str, status: u16, body: &[u8]) -> String {
     }
 }
 
-/// The id that a response is to, as it was written. None: it is none.
+/// The id that a response is to, as JSON. None: it is none.
 pub(super) fn answered(line: &str) -> Option<String> {
-    let line: Line<'_> = serde_json::from_str(line).ok()?;
+    let line: Line = serde_json::from_str(line).ok()?;
     match line.method {
-        None => line.id.map(|id| id.get().to_owned()),
+        None => line.id.map(|id| id.to_string()),
         Some(_) => None,
     }
 }
@@ -122,6 +128,8 @@ mod tests {
         let batch =
             read(r#"[{"id":1,"method":"a"},{"method":"b"},{"id":2,"method":"c"},{"id":3,"result":1}]"#);
         assert_eq!(batch.asks, ["1", "2"]);
+        let cancelled = r#"{"method":"notifications/cancelled","params":{"requestId":"a"}}"#;
+        assert_eq!(read(cancelled).cancels.as_deref(), Some("\"a\""));
         assert!(Message::read("{").is_err() && Message::read("7").is_err());
         assert_eq!(answered(r#"{"id":1,"result":{}}"#).as_deref(), Some("1"));
         assert_eq!(answered(r#"{"id":1,"method":"ping"}"#), None);

@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Paragraph, Row, Sparkline, Table};
+use ratatui::widgets::{Block, Paragraph, Row, Sparkline, Table, Wrap};
 use serde_json::Value;
 
 use super::figures::{Core, Figures, lasting, shown};
@@ -168,7 +168,8 @@ fn signals_list(state: &State) -> Paragraph<'_> {
     });
     let lines: Vec<Line<'_>> = lines.collect();
     let nothing = vec![Line::styled("nothing has hurt since this began", dim())];
-    Paragraph::new(if lines.is_empty() { nothing } else { lines }).block(Block::bordered().title(" signals "))
+    let lines = if lines.is_empty() { nothing } else { lines };
+    Paragraph::new(lines).wrap(Wrap { trim: true }).block(Block::bordered().title(" signals "))
 }
 
 fn clients_table<'a>(figures: &Figures, state: &State) -> Table<'a> {
