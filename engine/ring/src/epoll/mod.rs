@@ -1,5 +1,5 @@
-//! The epoll driver, for hosts where io_uring is forbidden: operations are system calls, made as they are
-//! submitted or as soon as the kernel says that they can go on.
+//! The epoll driver, for hosts where io_uring is forbidden: operations are system calls, made as the next wait
+//! begins, or as soon as the kernel says that they can go on.
 //!
 //! One turn of the pump: [`Epoll::wait`], [`Epoll::completions`] until there are no more, the shard's turn,
 //! [`Epoll::submit`].
@@ -13,7 +13,8 @@
 //! - A turn receives `READS_MAX` times at most, and a socket with more input goes to the end of the line; a
 //!   drain sends one piece a wait. So a busy connection delays others by a piece, and no more.
 //! - Sends never wait; what did not leave is an answer. All operations but drains, connects and appends are over
-//!   when `submit` returns, so nothing is ever to be cancelled: a close is the last to happen on its socket.
+//!   when they have begun, so nothing is ever to be cancelled: a close is the last to happen on its socket.
+//! - Nothing happens in `submit`, so that a turn takes the same time on either driver, and is judged alike.
 //! - A socket moves to another shard as a descriptor in a queue, with its place reserved before (`door.rs`).
 //! - Appends wait for the disk on a thread of their own (`log.rs`).
 
@@ -78,6 +79,8 @@ pub struct Epoll {
     buffer: Box<[u8]>,
     /// The output of the last turn, in which the tails of its sends are looked up.
     held: Output,
+    /// Its operations are still to be done.
+    pending: bool,
     arrivals: Arrivals,
     peers: Vec<Peer>,
     log: Option<Log>,
@@ -117,6 +120,7 @@ impl Epoll {
             names_peers: settings.peers,
             buffer: vec![0; settings.buffer_bytes as usize].into(),
             held: Output::default(),
+            pending: false,
             peers: Vec::new(),
             log: log.map_err(refused)?,
             counters: Counters::default(),
@@ -151,13 +155,22 @@ impl Epoll {
         }
     }
 
-    /// Does all operations of `output`, which comes back empty with room of an earlier turn.
+    /// Takes all operations of `output`, which comes back empty with room of an earlier turn.
     ///
     /// # Panics
-    /// Operations that [`crate::op::Op`] rules out.
+    /// Operations that [`crate::op::Op`] rules out, if a turn went by without `wait`.
     pub fn submit(&mut self, output: &mut Output) {
+        self.start_all();
         mem::swap(&mut self.held, output);
         output.clear();
+        self.pending = true;
+    }
+
+    /// Does what was submitted.
+    fn start_all(&mut self) {
+        if !mem::take(&mut self.pending) {
+            return;
+        }
         // Drains and appends take their bytes out of their operation; sends find theirs in what stays.
         let mut operations = mem::take(&mut self.held.ops);
         self.counters.submitted += operations.len() as u64;
@@ -167,12 +180,16 @@ impl Epoll {
         self.held.ops = operations;
     }
 
-    /// Waits for completions, a wake-up or the end of `timeout`; `None` is forever. Returns at once if there
-    /// is something to take already.
+    /// Does what was submitted and waits for completions, a wake-up or the end of `timeout`; `None` is forever.
+    /// Returns at once if there is something to take already.
     ///
     /// # Errors
     /// None is known on a healthy system.
+    ///
+    /// # Panics
+    /// Operations that [`crate::op::Op`] rules out.
     pub fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.start_all();
         self.stop_accepting();
         let work = !(self.events.is_empty() && self.inputs.is_empty() && self.outputs.is_empty());
         let timeout = match timeout {
