@@ -19,8 +19,8 @@ const told = new Set()
 
 /** One section: what produces its symptom on a gateway with this configuration, and reads it. */
 function section(heading, config, scenario) {
+  told.add(heading)
   it(heading, async () => {
-    told.add(heading)
     const server = await Server.start(well)
     const weir = await Weir.start({ config: config.replace('SERVER', server.url), shards: 1 })
     const reader = new Reader(PAGE.get(heading) ?? assert.fail(`the page has no section ${heading}`), weir)
