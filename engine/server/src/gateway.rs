@@ -20,11 +20,11 @@ use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Alerts, Files, Handler, Server, Settings, Webhook};
+use crate::config::{Alerts, Dashboard, Files, Handler, Server, Settings, Webhook};
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, End, Guard, Revocations, memory};
+use crate::control::{self, Control, End, Facts, Guard, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
@@ -114,6 +114,7 @@ impl Gateway {
             tls: settings.tls_files(),
             rules: settings.rules_file.clone(),
             alerts: settings.alerts,
+            dashboard: settings.dashboard,
             data_dir: settings.data_dir.clone(),
         };
         let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
@@ -167,6 +168,7 @@ struct Office {
     /// The rule file.
     rules: Option<PathBuf>,
     alerts: Alerts,
+    dashboard: Dashboard,
     data_dir: Option<PathBuf>,
 }
 
@@ -218,6 +220,7 @@ fn start_threads(
     office: Office,
 ) -> Result<Control, StartError> {
     let shards = shares.len() as u16;
+    let cores = shares.iter().map(|share| share.core).collect();
     let waker = Waker::new().map_err(StartError::System)?;
     let wakers: Vec<Waker> =
         shares.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
@@ -274,6 +277,7 @@ fn start_threads(
         tls: office.tls,
         rules: office.rules,
         alerts: office.alerts,
+        page: Facts { dashboard: office.dashboard, cores, drain_timeout: config.drain_timeout },
         data_dir: office.data_dir,
         config: config.clone(),
         ended: all_ended,

@@ -8,7 +8,7 @@ mod meter;
 use std::time::Duration;
 
 pub use self::behaviour::{Ages, Behaviour};
-pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView};
+pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView, ReplicaView};
 pub use self::histogram::Histogram;
 pub(crate) use self::meter::Meter;
 pub use self::meter::{Cost, Costs, Feature};

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod auth;
+mod dashboard;
 mod encryption;
 mod file;
 mod hooks;
@@ -23,6 +24,7 @@ use std::fs;
 use std::path::Path;
 
 pub(crate) use self::alerts::Alerts;
+pub(crate) use self::dashboard::Dashboard;
 pub(crate) use self::hooks::{Handler, Hook, Webhook};
 pub(crate) use self::problem::ConfigError;
 pub(crate) use self::rules::load as load_rules;

@@ -9,6 +9,7 @@ use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
 use super::alerts::Alerts;
 use super::auth::Auth;
+use super::dashboard::Dashboard;
 use super::encryption::Encryption;
 use super::hooks::{Handler, Webhook};
 use super::methods::Method;
@@ -44,6 +45,7 @@ pub(crate) struct Settings {
     pub(crate) rules_file: Option<PathBuf>,
     /// When the operator is told that something is near its limit.
     pub(crate) alerts: Alerts,
+    pub(crate) dashboard: Dashboard,
     /// Where the bus is written to. None: nowhere.
     pub(crate) sink: Option<PathBuf>,
     /// Who is told over HTTP what is said on the bus.
@@ -118,6 +120,7 @@ impl Default for Settings {
             audit_file: None,
             rules_file: None,
             alerts: Alerts::default(),
+            dashboard: Dashboard::default(),
             sink: None,
             webhooks: Vec::new(),
             handlers: Vec::new(),

@@ -6,6 +6,7 @@ mod blacklist;
 pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
+mod dashboard;
 mod dlq;
 mod guard;
 mod handlers;
@@ -47,6 +48,8 @@ use self::blacklist::Listed;
 use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
+pub(crate) use self::dashboard::Facts;
+use self::dashboard::{Chronicle, Dashboard};
 pub(crate) use self::guard::Guard;
 use self::handlers::Handlers;
 use self::intelligence::Intelligence;
@@ -91,6 +94,8 @@ pub(crate) struct Control {
     /// Those that the shards know.
     pub(crate) revocations: Revocations,
     pub(crate) alerts: Alerts,
+    /// What the dashboard shows of the start.
+    pub(crate) page: Facts,
     /// Where what must outlive the process is kept.
     pub(crate) data_dir: Option<PathBuf>,
     /// A word of each data thread when it ends.
@@ -119,7 +124,8 @@ pub(crate) fn run(control: Control, memory_budget: u64) -> End {
 
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
-    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks);
+    let chronicle = Chronicle::default();
+    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks, &chronicle);
     let (wanted, asked_for_keys) = unbounded_channel();
     let (tokens_wanted, asked_for_tokens) = unbounded_channel();
     let (watched, changes) = unbounded_channel();
@@ -138,10 +144,14 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone()));
     }
     let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
-    let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
+    let dashboard = Dashboard::new(control.page, chronicle);
+    let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone(), dashboard };
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
     let admin = Arc::new(admin);
+    if admin.dashboard().is_enabled() {
+        tokio::spawn(admin.dashboard().clone().watch(admin.clone()));
+    }
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     tokio::spawn(memory::watch(mailbox.clone(), memory_budget));
@@ -171,13 +181,14 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
 }
 
 /// The bus, and those who hear it from the start.
-fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>) -> (Bus, Vec<Desk>, Traces) {
+fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>, chronicle: &Chronicle) -> (Bus, Vec<Desk>, Traces) {
     let traces = Traces::default();
     let desks: Vec<Desk> = webhooks.into_iter().map(bus::open).collect();
     let sink = sink.map(|sink| Box::new(sink) as Box<dyn Observer>);
     let told = desks.iter().map(|desk| Box::new(desk.clone()) as Box<dyn Observer>);
     let traced = Box::new(traces.clone()) as Box<dyn Observer>;
-    (Bus::new(sink.into_iter().chain(told).chain([traced]).collect()), desks, traces)
+    let chronicled = Box::new(chronicle.clone()) as Box<dyn Observer>;
+    (Bus::new(sink.into_iter().chain(told).chain([traced, chronicled]).collect()), desks, traces)
 }
 
 /// Waits until the shards have ended, or must be left.

@@ -21,6 +21,7 @@ use weir_shard::policy::Hold;
 use weir_shard::policy::admission::Admission;
 
 use super::api::{Admin, no_answer, refuse};
+use super::dashboard;
 
 /// How long what is set lasts if that is not said, and at most: seconds.
 const LASTS: u64 = 300;
@@ -66,7 +67,15 @@ struct Selection {
     sort: Option<Box<str>>,
     /// Connected for at least so many seconds.
     older: Option<u64>,
+    /// Those whose name has this in it, in any case.
+    name: Option<Box<str>>,
     limit: Option<usize>,
+}
+
+/// Which key's place is to be shown, too.
+#[derive(Deserialize)]
+struct Place {
+    key: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -130,7 +139,7 @@ async fn pools(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-async fn ring(State(admin): State<Arc<Admin>>) -> Response {
+async fn ring(State(admin): State<Arc<Admin>>, Query(Place { key }): Query<Place>) -> Response {
     let shards = match look(&admin).await {
         Ok(shards) => shards,
         Err(shard) => return no_answer(shard),
@@ -141,7 +150,12 @@ async fn ring(State(admin): State<Arc<Admin>>) -> Response {
         json!({ "id": id, "weight": weight, "vnode_count": vnode_count, "key_count": key_count })
     });
     let nodes: Vec<Value> = nodes.collect();
-    Json(json!({ "nodes": nodes, "distribution_variance": variance(&keys) })).into_response()
+    let mut answer = json!({ "nodes": nodes, "distribution_variance": variance(&keys) });
+    if let Some(key) = key {
+        let place = dashboard::part(admin.ring().place(key.as_bytes()));
+        answer["key"] = json!({ "key": key, "place": place, "home": admin.home(&key).0 });
+    }
+    Json(answer).into_response()
 }
 
 async fn connections(State(admin): State<Arc<Admin>>, Query(selection): Query<Selection>) -> Response {
@@ -159,7 +173,10 @@ async fn connections(State(admin): State<Arc<Admin>>, Query(selection): Query<Se
             _ => return no_answer(shard),
         }
     }
-    clients.retain(|client| client.age_seconds >= selection.older.unwrap_or(0));
+    let name = selection.name.as_deref().unwrap_or_default().to_lowercase();
+    clients.retain(|client| {
+        client.age_seconds >= selection.older.unwrap_or(0) && client.client_id.to_lowercase().contains(&name)
+    });
     let count = clients.len();
     clients.sort_by(|one, other| key(other).cmp(&key(one)).then_with(|| one.client_id.cmp(&other.client_id)));
     clients.truncate(selection.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX));

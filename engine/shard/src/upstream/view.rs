@@ -53,6 +53,7 @@ impl Shard {
             avg_checkout_time_ms: server.checkout,
             weight: server.weight.get(now).unwrap_or(config.weight),
             allocated: allocation.and_then(|all| all.get(id.index())).copied(),
+            replicas: self.replica_views(id),
         })
     }
 

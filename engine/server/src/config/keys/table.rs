@@ -217,6 +217,10 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("alerts.bandwidth", number(0, 100, |s, n| s.alerts.bandwidth = n as u8)),
     key("alerts.link", number(0, 10_000_000, |s, n| s.alerts.link_megabits = n as u32)),
 
+    key("dashboard.enabled", Kind::Switch(|s, on| s.dashboard.enabled = on)),
+    key("dashboard.refresh_interval", time(100, MINUTE, |s, t| s.dashboard.interval = t)),
+    key("dashboard.history", time(10 * SECOND, HOUR, |s, t| s.dashboard.history = t)),
+
     key("vsm.events", Kind::Switch(|s, on| s.shard.events = on)),
     key("vsm.sink", Kind::File(|s, path| s.sink = path)),
 

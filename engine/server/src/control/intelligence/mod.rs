@@ -36,6 +36,7 @@ use weir_shard::vsm::{Distribution, Event, Finding, Notice, NoticeState, Perform
 
 use self::board::Board;
 pub(super) use self::endpoints::router;
+use self::metric::Metric;
 use self::process::Cpu;
 use self::sample::{Capacity, Reading};
 use self::transports::Minute;
@@ -125,6 +126,14 @@ impl Intelligence {
             }
         }
         figures["alerts"] = json!(mind.board.active().collect::<Vec<_>>());
+    }
+
+    /// The last second's value of each metric, null where nothing was measured, and what was raised and not cleared.
+    pub(super) fn glance(&self) -> Value {
+        let mind = self.lock();
+        let values = Metric::ALL.into_iter().map(|metric| (metric.name().to_owned(), json!(mind.board.last(metric))));
+        let active: Vec<_> = mind.board.active().collect();
+        json!({ "values": values.collect::<serde_json::Map<_, _>>(), "active": active })
     }
 
     fn lock(&self) -> MutexGuard<'_, Mind> {
