@@ -86,6 +86,7 @@ export class Dashboard {
 
   /** Keeps a picture of the whole page. */
   async picture(name, options = { fullPage: true }) {
+    await this.page.evaluate('scrollTo(0, 0)')
     await this.page.screenshot({ path: join(PICTURES, `${name}.png`), ...options })
   }
 

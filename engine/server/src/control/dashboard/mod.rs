@@ -29,9 +29,6 @@ pub(super) use self::stream::router;
 use super::api::Admin;
 use crate::config;
 
-/// Whoever comes gets figures at once, unless there are some that are nearly as new.
-const NEW: Duration = Duration::from_millis(200);
-
 /// What the page is told of the gateway as it was started.
 pub(crate) struct Facts {
     pub(crate) dashboard: config::Dashboard,
@@ -79,22 +76,23 @@ impl Dashboard {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.0.come.notified() => {
-                    let new = self.past().newest().is_some_and(|newest| newest.elapsed() < NEW);
-                    if new && self.0.frames.borrow().is_some() {
-                        continue;
-                    }
-                }
+                _ = ticks.tick() => self.look(&admin, true).await,
+                () = self.0.come.notified() => self.look(&admin, false).await,
             }
-            let watched = self.0.frames.receiver_count() > 0;
-            let answers = ask_all(&admin, watched).await;
-            let mut past = self.past();
-            let look = Look::of(answers, past.stats(), admin.uptime_seconds());
-            past.note(&look, admin.is_draining());
-            let frame = watched.then(|| self.frame(&admin, &look, &past));
-            self.0.frames.send_replace(frame);
         }
+    }
+
+    /// Asks the shards, and shows what they say. What they have counted since the last `tick` is a point of the graphs.
+    async fn look(&self, admin: &Arc<Admin>, tick: bool) {
+        let watched = self.0.frames.receiver_count() > 0;
+        let answers = ask_all(admin, watched).await;
+        let mut past = self.past();
+        let look = Look::of(answers, past.stats(), admin.uptime_seconds());
+        if tick {
+            past.note(&look, admin.is_draining());
+        }
+        let frame = watched.then(|| self.frame(admin, &look, &past));
+        self.0.frames.send_replace(frame);
     }
 
     fn past(&self) -> MutexGuard<'_, Past> {

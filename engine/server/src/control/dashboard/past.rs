@@ -102,11 +102,6 @@ impl Past {
         self.last.as_ref().map_or(&[], |(_, stats, _)| stats)
     }
 
-    /// When the shards were last asked.
-    pub(super) fn newest(&self) -> Option<Instant> {
-        self.last.as_ref().map(|(at, ..)| *at)
-    }
-
     /// The newest point, if there was a look before.
     pub(super) fn point(&self) -> Option<&Point> {
         self.points.back().map(|(_, point)| point)

@@ -30,7 +30,7 @@ export function columns(points, values) {
  * A chart in `element` whose x axis is the last `history` milliseconds.
  *
  * Series: `{label, colour, fill?, width?, dash?}` with names of colours. Options: `log`, `mirrored` (below zero stands
- * what is counted the other way), `format` for the values of the y axis.
+ * what is counted the other way), `between` (a colour between the first two series), `format` for the values of the y axis.
  */
 export class Chart {
   #element
@@ -74,14 +74,21 @@ export class Chart {
     this.#plot = new uPlot({ ...size, ...this.#config() }, this.#data, this.#element)
   }
 
+  /** The time of day, unless it would be cut off at the right edge. */
+  #label(plot, at) {
+    const room = (this.#range[1] - at) / (this.#range[1] - this.#range[0]) * plot.bbox.width / devicePixelRatio
+    return room < 16 ? null : seconds.format(at * 1_000)
+  }
+
   #config() {
-    const { log, format, mirrored } = this.#options
+    const { log, format, mirrored, between } = this.#options
     const axis = {
       stroke: colour('--soft'), font: '11px ui-sans-serif, system-ui, sans-serif',
       grid: { stroke: colour('--rule'), width: 1 }, ticks: { show: false },
     }
     return {
-      padding: [8, 4, 0, 0],
+      padding: [8, 12, 0, 0],
+      bands: between ? [{ series: [1, 2], fill: colour(between) }] : [],
       legend: { show: false },
       cursor: { show: false },
       scales: {
@@ -89,8 +96,8 @@ export class Chart {
         y: log ? { distr: 3, range: bounds } : { range: (_, low, high) => span(low, high, mirrored) },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 22, space: 90, values: (_, ticks) => ticks.map(at => seconds.format(at * 1_000)) },
-        { ...axis, size: 46, gap: 4, space: 28, values: (_, ticks) => ticks.map(value => value === null ? null : format(Math.abs(value))) },
+        { ...axis, grid: { show: false }, size: 22, space: 90, values: (plot, ticks) => ticks.map(at => this.#label(plot, at)) },
+        { ...axis, size: 46, gap: 6, space: 28, splits: log ? decades : undefined, values: (_, ticks) => ticks.map(value => value === null ? null : format(Math.abs(value))) },
       ],
       series: [{}, ...this.#series.map(it => ({
         stroke: colour(it.colour), width: it.width ?? 1.5, dash: it.dash, points: { show: false }, spanGaps: false,
@@ -111,6 +118,12 @@ function bounds(_, low, high) {
   const down = Math.floor(Math.log10(low > 0 ? low : 0.01))
   const up = Math.ceil(Math.log10(high > 0 ? high : 1))
   return [10 ** Math.min(down, up - 2), 10 ** up]
+}
+
+/** Powers of ten from `low` to `high`. */
+function decades(_, __, low, high) {
+  const [from, to] = [Math.round(Math.log10(low)), Math.round(Math.log10(high))]
+  return Array.from({ length: to - from + 1 }, (_, place) => 10 ** (from + place))
 }
 
 /** A line of `values` without axes, as high as a line of text. */

@@ -21,9 +21,9 @@ const path = client => encodeURIComponent(client)
 /** The list, and the client that was chosen from it. */
 export class Clients {
   #table = new Table(id('clients-table'), 'Clients', [
-    { name: 'Client' }, { name: 'Transport' }, { name: 'Age', kind: 'number' }, { name: 'Idle', kind: 'number' },
+    { name: 'Client' }, { name: 'Transport' }, { name: 'Age', kind: 'number' }, { name: 'Idle', kind: 'number wide-only' },
     { name: 'Kept', kind: 'number', title: 'Messages kept for it' }, { name: 'Bytes', kind: 'number wide-only', title: 'Of these, and of what waits for its connections' },
-    { name: 'Heard', kind: 'number', title: 'Messages received from it' },
+    { name: 'Heard', kind: 'number wide-only', title: 'Messages received from it' },
   ], 'Nobody here has such a name.')
   #buttons = new Map()
   #detail
@@ -108,21 +108,30 @@ class Detail {
     say(this.#title, name)
     this.#section.hidden = false
     this.#title.focus()
-    const { key } = await json(`/mcp/admin/ring?key=${path(name)}`)
-    if (this.#name !== name) return
-    this.#chosen(key)
-    this.#terms.show({ 'Home': `shard ${key.home}` })
+    await this.#try(async () => {
+      const { key } = await json(`/mcp/admin/ring?key=${path(name)}`)
+      if (this.#name !== name) return
+      this.#chosen(key)
+      this.#terms.show({ 'Home': `shard ${key.home}` })
+    })
     await this.update()
   }
 
   async update() {
     const name = this.#name
     if (name === null || document.hidden) return
-    try {
+    await this.#try(async () => {
       const [health, trace] = await Promise.all([json(`/mcp/health/client/${path(name)}`), json(`/mcp/admin/trace/${path(name)}`)])
       if (this.#name === name) this.#show(health, trace)
+    })
+  }
+
+  /** What the gateway refuses is said; that it does not answer is said at the top of the page. */
+  async #try(what) {
+    try {
+      await what()
     } catch (error) {
-      if (error instanceof Refused && this.#name === name) say(this.#words, error.status === 404 ? 'It is not known any more.' : error.message)
+      if (error instanceof Refused) say(this.#words, error.status === 404 ? 'It is not known any more.' : error.message)
     }
   }
 
@@ -147,12 +156,8 @@ class Detail {
   async #trace(method) {
     const body = method === 'POST' ? JSON.stringify({ for_s: TRACED }) : undefined
     const headers = body ? { 'content-type': 'application/json' } : undefined
-    try {
-      await json(`/mcp/admin/trace/${path(this.#name)}`, { method, body, headers })
-      await this.update()
-    } catch (error) {
-      if (error instanceof Refused) say(this.#words, error.message)
-    }
+    await this.#try(() => json(`/mcp/admin/trace/${path(this.#name)}`, { method, body, headers }))
+    await this.update()
   }
 
   #close() {

@@ -97,7 +97,7 @@ class Upstream {
     this.#use.style.setProperty('--size', pool.size / room)
     const waiting = pool.queue_length > 0 ? `, ${count(pool.queue_length)} waiting` : ''
     const share = pool.allocated === null ? '' : `, due ${count(pool.allocated)} by weight ${count(pool.weight)}`
-    say(this.#words, `Pool ${pool.status}: ${count(pool.in_use)} busy and ${count(pool.available)} free of ${count(pool.size)} + ${count(pool.overflow_max)}${waiting}${share}; a connection takes ${millis(pool.avg_checkout_time_ms)} ms`)
+    say(this.#words, `Pool ${pool.status}: ${count(pool.in_use)} busy and ${count(pool.available)} free of ${count(pool.size)} + ${count(pool.overflow_max)}${waiting}${share}; ${wait(pool.avg_checkout_time_ms)}`)
     const targets = pool.replicas.map(({ target, down_on: shards }) => [target, shards > 0 ? `down on ${plural(shards, 'core')}` : 'up', shards > 0])
     const key = JSON.stringify(targets)
     if (this.#replicas.dataset.key === key) return
@@ -106,6 +106,8 @@ class Upstream {
       h('li', {}, h('code', {}, target), ' ', h('span', { 'data-mark': bad ? 'bad' : 'good' }, `${bad ? '○' : '●'} ${words}`))))
   }
 }
+
+const wait = time => time < 0.001 ? 'one is there at once' : `one takes ${millis(time)} ms`
 
 /** Whether an upstream is well, in a word. */
 function judge(pool, breaker, down) {

@@ -34,6 +34,7 @@ const handlers = {
     link('lost', 'Not there')
     say(id('lost-since'), 'This gateway has no dashboard (any more).')
     id('lost').hidden = false
+    id('retry').hidden = true
   },
   hello,
   frame,

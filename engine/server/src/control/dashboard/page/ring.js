@@ -82,7 +82,7 @@ export class Ring {
 }
 
 /** A colour of its own for each core, around the wheel. */
-const hue = (node, nodes) => `oklch(0.62 0.1 ${(225 + node * 360 / Math.max(nodes, 2)) % 360})`
+const hue = (node, nodes) => `oklch(0.64 0.085 ${(150 + node * 360 / Math.max(nodes, 2)) % 360})`
 
 /** A place on the circle; the top is 0, and it goes round as clocks do. */
 function at(part, radius) {

@@ -6,6 +6,9 @@ import { plural, span, time, transport } from './format.js'
 /** Lines of the log. */
 const LINES = 60
 
+/** The same, said again within so many milliseconds, is the same event. */
+const TOGETHER = 1_000
+
 /** What events say, in a sentence. */
 const SENTENCES = {
   breaker_opened: ({ name }) => `Breaker of ${transport(name)} opened`,
@@ -44,6 +47,8 @@ export class Signals {
   #pains = id('pains')
   #log = id('log')
   #shown = ''
+  /** The newest line. */
+  #last = {}
 
   constructor() {
     this.#log.append(h('li', { class: 'nothing' }, 'Nothing has happened yet that is worth a line.'))
@@ -66,16 +71,24 @@ export class Signals {
   /** All that was told, the oldest first. */
   reset(news) {
     this.#log.replaceChildren()
+    this.#last = {}
     news.slice(-LINES).forEach(record => this.add(record))
     if (news.length === 0) this.#log.append(h('li', { class: 'nothing' }, 'Nothing has happened yet that is worth a line.'))
   }
 
-  /** One more. */
+  /** One more. What several cores say at once is one line. */
   add(record) {
     const [tag, mark] = kind(record)
+    const [said, at] = [describe(record), Date.parse(record.timestamp)]
+    if (said === this.#last.said && at - this.#last.at < TOGETHER) {
+      this.#last.times += 1
+      return say(this.#last.badge, `×${this.#last.times}`)
+    }
+    const badge = h('span', { class: 'times' })
+    this.#last = { said, at, badge, times: 1 }
     this.#log.querySelector('.nothing')?.remove()
     this.#log.prepend(h('li', { 'data-mark': mark ?? undefined },
-      h('time', { datetime: record.timestamp }, time(record.timestamp)), h('span', { class: 'tag' }, tag), h('span', {}, describe(record))))
+      h('time', { datetime: record.timestamp }, time(record.timestamp)), h('span', { class: 'tag' }, tag), h('span', {}, said, ' ', badge)))
     while (this.#log.children.length > LINES) this.#log.lastChild.remove()
   }
 }

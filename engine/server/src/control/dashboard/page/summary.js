@@ -8,9 +8,9 @@ const sum = values => values.reduce((one, other) => one + other, 0)
 const each = (point, number) => number / point.seconds
 
 /** Connections that broke and requests to servers behind that failed, by the second. */
-export const errors = point => each(point, sum(point.lost) + point.failures)
+const errors = point => each(point, sum(point.lost) + point.failures)
 /** What was refused for whatever reason, by the second. */
-export const refusals = point => each(point, sum(point.refused) + sum(point.shed))
+const refusals = point => each(point, sum(point.refused) + sum(point.shed))
 
 const FIGURES = [
   { name: 'Connections', of: point => sum(point.connections), text: count },
@@ -48,7 +48,7 @@ export class Summary {
     }
     for (const { key, value, meter } of this.#gauges) {
       const now = frame.intelligence.values[key]
-      say(value, percent(now === null ? null : now / 100))
+      say(value, percent(now === null ? null : now / 100, now < 10 ? 1 : 0))
       mark(value, 'data-mark', now >= 80 ? 'bad' : null)
       meter.style.setProperty('--part', Math.min((now ?? 0) / 100, 1))
     }
@@ -56,7 +56,8 @@ export class Summary {
 }
 
 function item(name, unit, value, picture) {
-  return h('div', { class: 'figure' }, h('dt', {}, name), h('dd', {}, value, unit ? h('span', { class: 'unit' }, unit) : ''), picture)
+  return h('div', { class: 'figure' }, h('dt', {}, name), h('dd', {}, value, unit ? h('span', { class: 'unit' }, unit) : ''),
+    h('dd', { class: 'picture', 'aria-hidden': 'true' }, picture))
 }
 
 /** Bytes a second as a text. */

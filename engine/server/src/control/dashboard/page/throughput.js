@@ -24,9 +24,9 @@ export class Throughput {
     this.#chart = new Chart(id('traffic-plot'), series, { mirrored: true, format: axis })
     id('traffic-plot').append(h('span', { class: 'side up' }, 'sent'), h('span', { class: 'side down' }, 'received'))
     this.#table = new Table(id('traffic-table'), 'Messages and requests by transport', [
-      { name: 'Messages a second' }, { name: 'Sent', kind: 'number' }, { name: 'Received', kind: 'number' },
+      { name: 'A second' }, { name: 'Sent', kind: 'number' }, { name: 'Received', kind: 'number' },
       { name: 'Peak', kind: 'number', title: 'The most in one interval of this graph, both ways' },
-      { name: 'Shown', kind: 'number', title: 'All within this graph, both ways' },
+      { name: 'Shown', kind: 'number wide-only', title: 'All within this graph, both ways' },
     ])
   }
 
