@@ -50,7 +50,8 @@ impl Guard {
 
 /// Whether everybody may ask for it.
 fn is_public(path: &str) -> bool {
-    let of_page = |page: &&str| path.strip_prefix(*page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let of_page =
+        |page: &&str| path.strip_prefix(*page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     PUBLIC.contains(&path) || PAGES.iter().any(|page| of_page(&page))
 }
 

@@ -79,7 +79,8 @@ impl Shard {
         let replicas = self.upstream.servers.get(upstream.index()).map(|server| &server.replicas);
         let views = replicas.into_iter().flatten().zip(0..).map(|(replica, target)| {
             let site = self.site(upstream, target);
-            let target = site.map_or_else(|| "child".into(), |site| format!("{}{}", site.host, site.path).into());
+            let target =
+                site.map_or_else(|| "child".into(), |site| format!("{}{}", site.host, site.path).into());
             ReplicaView { target, down_on: u32::from(replica.down) }
         });
         views.collect()

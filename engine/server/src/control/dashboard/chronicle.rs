@@ -80,7 +80,10 @@ pub(super) fn is_news(published: &Published) -> bool {
     let figures = |event: &Event| {
         matches!(
             event,
-            Event::GatewayPerformance(_) | Event::Connections { .. } | Event::Refused(_) | Event::Judged { .. }
+            Event::GatewayPerformance(_)
+                | Event::Connections { .. }
+                | Event::Refused(_)
+                | Event::Judged { .. }
         )
     };
     match &published.matter {

@@ -10,9 +10,9 @@ use weir_ring::clock::Clock;
 use weir_ring::time::Wall;
 use weir_shard::metrics::{ControlView, Stats};
 
-use super::{Answers, Facts};
 use super::chronicle::Standing;
 use super::past::{Latency, Past, Point};
+use super::{Answers, Facts};
 
 /// What the shards said at one moment.
 pub(super) struct Look {
@@ -135,7 +135,8 @@ impl<'a> Frame<'a> {
             calls: total.mcp.calls,
         });
         // What was published is JSON.
-        let pains = standing.pains.iter().filter_map(|pain| RawValue::from_string(pain.text().to_owned()).ok());
+        let pains =
+            standing.pains.iter().filter_map(|pain| RawValue::from_string(pain.text().to_owned()).ok());
         let cores = facts.cores.iter().copied();
         Frame {
             at: look.wall.0,

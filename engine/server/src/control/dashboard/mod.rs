@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
-use tokio::time::{self, MissedTickBehavior};
+use tokio::time;
 use weir_ring::clock::Clock;
 use weir_ring::time::Wall;
 use weir_ring::token::Member;
@@ -73,10 +73,13 @@ impl Dashboard {
     /// Asks the shards again and again, as long as the process lives.
     pub(super) async fn watch(self, admin: Arc<Admin>) {
         let mut ticks = time::interval(self.0.facts.dashboard.interval);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             tokio::select! {
-                _ = ticks.tick() => self.look(&admin, true).await,
+                _ = ticks.tick() => {
+                    self.look(&admin, true).await;
+                    // However late the answers were, the next point is a whole interval long.
+                    ticks.reset();
+                }
                 () = self.0.come.notified() => self.look(&admin, false).await,
             }
         }

@@ -168,7 +168,8 @@ impl Point {
             (&then.http_sse, &now.http_sse),
             (&then.longpoll, &now.longpoll),
         ];
-        let counts = |of: fn(&Transport) -> u64| transports.map(|(then, now)| of(now).saturating_sub(of(then)));
+        let counts =
+            |of: fn(&Transport) -> u64| transports.map(|(then, now)| of(now).saturating_sub(of(then)));
         let with_requests = |of: fn(&Transport) -> u64| {
             let [websocket, http_sse, longpoll] = counts(of);
             [websocket, http_sse, longpoll, count(|stats| stats.http_requests)]

@@ -26,7 +26,8 @@ pub(super) fn draw(ring: &HashRing) -> Drawing {
     let points: Vec<(f64, u16)> = ring.points().map(|(place, owner)| (part(place), owner)).collect();
     let last = points.last().map_or(0.0, |point| point.0 - 1.0);
     let starts = std::iter::once(last).chain(points.iter().map(|point| point.0));
-    let arcs: Vec<(u16, f64)> = points.iter().zip(starts).map(|(end, start)| (end.1, end.0 - start)).collect();
+    let arcs: Vec<(u16, f64)> =
+        points.iter().zip(starts).map(|(end, start)| (end.1, end.0 - start)).collect();
     let share = |id: u16| arcs.iter().filter(|arc| arc.0 == id).map(|arc| arc.1).sum();
     let nodes = ring.nodes().map(|(id, _, vnodes)| Node { id, vnodes, share: share(id) }).collect();
     let ends = points.iter().map(|point| (point.0 * 1e5).round() / 1e5).collect();

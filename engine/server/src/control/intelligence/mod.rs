@@ -131,7 +131,8 @@ impl Intelligence {
     /// The last second's value of each metric, null where nothing was measured, and what was raised and not cleared.
     pub(super) fn glance(&self) -> Value {
         let mind = self.lock();
-        let values = Metric::ALL.into_iter().map(|metric| (metric.name().to_owned(), json!(mind.board.last(metric))));
+        let values =
+            Metric::ALL.into_iter().map(|metric| (metric.name().to_owned(), json!(mind.board.last(metric))));
         let active: Vec<_> = mind.board.active().collect();
         json!({ "values": values.collect::<serde_json::Map<_, _>>(), "active": active })
     }
