@@ -52,7 +52,7 @@ impl Guard {
 fn is_public(path: &str) -> bool {
     let of_page =
         |page: &&str| path.strip_prefix(*page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    PUBLIC.contains(&path) || PAGES.iter().any(|page| of_page(&page))
+    PUBLIC.contains(&path) || PAGES.iter().any(of_page)
 }
 
 /// Lets a request pass, or refuses it.

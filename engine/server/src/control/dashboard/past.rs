@@ -254,7 +254,9 @@ mod tests {
     fn look(at: Instant, change: impl FnOnce(&mut Stats)) -> Look {
         let mut stats = Stats::default();
         change(&mut stats);
-        Look { at, ..Look::of(vec![(Some(Box::new(stats)), None)], &[], 0) }
+        let mut look = Look::of(vec![(Some(Box::new(stats)), None)], &[], 0);
+        look.at = at;
+        look
     }
 
     #[test]
