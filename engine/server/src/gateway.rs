@@ -20,12 +20,14 @@ use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
 use crate::admin_token;
-use crate::config::{Alerts, Collector, Configuration, Handler, Server, Settings, Sources, Webhook};
+use crate::config::{
+    Alerts, Collector, Configuration, Dashboard, Handler, Server, Settings, Sources, Webhook,
+};
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
 use crate::control::reload::Beginning;
-use crate::control::{self, Control, End, Guard, Listed, Revocations, memory};
+use crate::control::{self, Control, End, Facts, Guard, Listed, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::driver::{self, Choice};
@@ -118,6 +120,7 @@ impl Gateway {
             revocations,
             listed,
             alerts: settings.alerts,
+            dashboard: settings.dashboard,
             data_dir: settings.data_dir.clone(),
             beginning: Beginning { sources, configuration, ports },
         };
@@ -162,6 +165,7 @@ struct Office {
     revocations: Revocations,
     listed: Listed,
     alerts: Alerts,
+    dashboard: Dashboard,
     data_dir: Option<PathBuf>,
     beginning: Beginning,
 }
@@ -223,6 +227,7 @@ fn start_threads(
     office: Office,
 ) -> Result<Control, StartError> {
     let shards = shares.len() as u16;
+    let cores = shares.iter().map(|share| share.core).collect();
     let waker = Waker::new().map_err(StartError::System)?;
     let wakers: Vec<Waker> =
         shares.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
@@ -280,6 +285,7 @@ fn start_threads(
         ring: HashRing::new(&nodes, config.vnodes),
         beginning: office.beginning,
         alerts: office.alerts,
+        page: Facts { dashboard: office.dashboard, cores, drain_timeout: config.drain_timeout },
         data_dir: office.data_dir,
         config: config.clone(),
         ended: all_ended,

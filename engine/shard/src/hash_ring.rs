@@ -55,6 +55,17 @@ impl HashRing {
         self.nodes.iter().map(|&(id, weight)| (id, weight, u64::from(self.vnodes) * u64::from(weight)))
     }
 
+    /// Its virtual nodes in order: place and owner. A key's home is the owner of the first at or after its place, after
+    /// the last of the first.
+    pub fn points(&self) -> impl Iterator<Item = (u64, u16)> {
+        self.points.iter().copied()
+    }
+
+    /// Where on the circle `key` is.
+    pub fn place(&self, key: &[u8]) -> u64 {
+        hash(key.iter().copied())
+    }
+
     /// The node that is home to `key`.
     pub fn home(&self, key: &[u8]) -> u16 {
         if let [(only, _)] = self.nodes[..] {
@@ -81,7 +92,7 @@ impl HashRing {
 
     /// The first virtual node at or after the key's place; the number of points if there is none.
     fn successor(&self, key: &[u8]) -> usize {
-        let place = hash(key.iter().copied());
+        let place = self.place(key);
         self.points.partition_point(|point| point.0 < place)
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use weir_ring::counters::Counters;
 
 pub use self::behaviour::{Ages, Behaviour};
-pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView};
+pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView, ReplicaView};
 pub use self::flow::{Bytes, Gaps, Medium, Messages, Received, Refused, Sent};
 pub use self::histogram::Histogram;
 pub(crate) use self::meter::Meter;

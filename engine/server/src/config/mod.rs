@@ -4,6 +4,7 @@
 mod alerts;
 mod auth;
 mod change;
+mod dashboard;
 mod encryption;
 mod file;
 mod foreign;
@@ -30,6 +31,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use self::alerts::Alerts;
 pub(crate) use self::change::{Changed, Changes, Waiting};
+pub(crate) use self::dashboard::Dashboard;
 pub(crate) use self::hooks::{Handler, Hook, Webhook};
 pub(crate) use self::manual::page;
 pub(crate) use self::problem::ConfigError;

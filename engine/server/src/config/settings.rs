@@ -10,6 +10,7 @@ use weir_shard::limits::{self, LOOPBACK_HOSTS, Mode, Secret};
 
 use super::alerts::Alerts;
 use super::auth::Auth;
+use super::dashboard::Dashboard;
 use super::encryption::Encryption;
 use super::hooks::{Handler, Webhook};
 use super::methods::Method;
@@ -46,6 +47,7 @@ pub(crate) struct Settings {
     pub(crate) rules_file: Option<PathBuf>,
     /// When the operator is told that something is near its limit.
     pub(crate) alerts: Alerts,
+    pub(crate) dashboard: Dashboard,
     /// Where the bus is written to. None: nowhere.
     pub(crate) sink: Option<PathBuf>,
     /// Where spans go.
@@ -141,6 +143,7 @@ impl Default for Settings {
             audit_file: None,
             rules_file: None,
             alerts: Alerts::default(),
+            dashboard: Dashboard::default(),
             sink: None,
             tracing: Tracing { batch_size: 100, ..Tracing::default() },
             log: Log::default(),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
@@ -24,6 +24,7 @@ use weir_shard::metrics::Stats;
 use super::blacklist;
 use super::bus::{self, Bus, Desk, Traces};
 use super::current::Current;
+use super::dashboard::{self, Dashboard};
 use super::features::{self, Features};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
@@ -65,6 +66,7 @@ pub(super) struct Insight {
     pub(super) profiles: Profiles,
     pub(super) telemetry: Telemetry,
     pub(super) reloader: Arc<Reloader>,
+    pub(super) dashboard: Dashboard,
 }
 
 /// `GET /mcp/stats`: the figures of all shards together, then of each.
@@ -196,13 +198,19 @@ impl Admin {
         &self.insight.reloader
     }
 
-    fn uptime_seconds(&self) -> u64 {
+    /// The page.
+    pub(super) fn dashboard(&self) -> &Dashboard {
+        &self.insight.dashboard
+    }
+
+    pub(super) fn uptime_seconds(&self) -> u64 {
         self.started.elapsed().as_secs()
     }
 }
 
 /// All endpoints, for the operators and the pages that may use them.
 pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, pages: Current<Browser>) -> Router {
+    let page = if admin.dashboard().is_enabled() { dashboard::router() } else { Router::new() };
     Router::new()
         .route("/", get(index))
         .route("/health", get(health))
@@ -222,6 +230,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, pages: Current<Browse
         .merge(reload::router())
         .merge(rules::router())
         .merge(telemetry::router())
+        .merge(page)
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -229,7 +238,20 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, pages: Current<Browse
         .with_state(admin)
 }
 
-async fn index() -> Json<serde_json::Value> {
+/// The dashboard for browsers, a list of endpoints for everybody else.
+async fn index(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let mut answer = match accepts {
+        Some(types) if admin.dashboard().is_enabled() && types.contains("text/html") => {
+            dashboard::page().await
+        }
+        _ => endpoints().into_response(),
+    };
+    answer.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    answer
+}
+
+fn endpoints() -> Json<serde_json::Value> {
     Json(json!({
         "name": "weir",
         "version": env!("CARGO_PKG_VERSION"),
@@ -237,6 +259,7 @@ async fn index() -> Json<serde_json::Value> {
             "/health": "200 while the process lives",
             "/ready": "200 while it takes clients, 503 once it is stopping",
             "/metrics": "the same and more, for Prometheus",
+            "/mcp/dashboard": "all of it as a page that follows along",
             "/mcp/stats": "figures of all shards together and of each",
             "/mcp/stats/features": "what each feature costs, as measured",
             "/mcp/health/client/{client_id}": "one client",

@@ -18,6 +18,9 @@ const ADMIN: [&str; 2] = ["/mcp/admin/", "/debug/"];
 /// What everybody may ask: whether the gateway lives.
 const PUBLIC: [&str; 3] = ["/", "/health", "/ready"];
 
+/// Where the dashboard is: a page without figures, which asks for the token itself.
+const PAGES: [&str; 2] = ["/mcp/dashboard", "/metrics/dashboard"];
+
 /// What an operator proves himself with.
 #[derive(Clone, Debug)]
 pub(crate) enum Guard {
@@ -35,7 +38,7 @@ impl Guard {
         match self {
             Guard::Loopback if reads || near => Ok(()),
             Guard::Loopback => Err(Error::Loopback),
-            Guard::Token(_) if reads && !admin && (near || PUBLIC.contains(&path)) => Ok(()),
+            Guard::Token(_) if reads && !admin && (near || is_public(path)) => Ok(()),
             Guard::Token(token) => match bearer(headers) {
                 None => Err(Error::MissingToken),
                 Some(sent) if token.matches(sent.as_bytes()) => Ok(()),
@@ -43,6 +46,13 @@ impl Guard {
             },
         }
     }
+}
+
+/// Whether everybody may ask for it.
+fn is_public(path: &str) -> bool {
+    let of_page =
+        |page: &&str| path.strip_prefix(*page).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    PUBLIC.contains(&path) || PAGES.iter().any(of_page)
 }
 
 /// Lets a request pass, or refuses it.
@@ -112,6 +122,10 @@ mod tests {
             (Method::POST, "/mcp/admin/token", "127.0.0.1", Some("Bearer operators only her"), 401),
             (Method::POST, "/mcp/admin/token", "127.0.0.1", Some("Basic operators only here"), 401),
             (Method::POST, "/mcp/admin/token", "10.0.0.1", Some("bearer operators only here"), 200),
+            (Method::GET, "/mcp/dashboard", "10.0.0.1", None, 200),
+            (Method::GET, "/mcp/dashboard/main.js", "10.0.0.1", None, 200),
+            (Method::GET, "/mcp/dashboards", "10.0.0.1", None, 401),
+            (Method::GET, "/mcp/admin/dashboard/events", "127.0.0.1", None, 401),
             (Method::DELETE, "/health", "127.0.0.1", None, 401),
         ] {
             assert_eq!(admit(&guard, peer, method.clone(), path, sent), status, "{method} {path} {peer}");

@@ -7,6 +7,7 @@ pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
 mod current;
+mod dashboard;
 mod debug_log;
 mod dlq;
 mod features;
@@ -56,6 +57,8 @@ use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
 use self::current::Current;
+pub(crate) use self::dashboard::Facts;
+use self::dashboard::{Chronicle, Dashboard};
 use self::debug_log::DebugLog;
 use self::features::Features;
 pub(crate) use self::guard::Guard;
@@ -109,6 +112,8 @@ pub(crate) struct Control {
     /// Who may not come in: those that the shards know.
     pub(crate) listed: Listed,
     pub(crate) alerts: Alerts,
+    /// What the dashboard shows of the start.
+    pub(crate) page: Facts,
     /// Where what must outlive the process is kept.
     pub(crate) data_dir: Option<PathBuf>,
     /// A word of each data thread when it ends.
@@ -151,7 +156,8 @@ async fn tell_left_out(log: Arc<logging::Limit>) {
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let shards = control.shards.len();
     let features = Features::new(&control.config, &control.alerts);
-    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks, &features);
+    let chronicle = Chronicle::default();
+    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks, (&features, &chronicle));
     let (wanted, asked_for_keys) = unbounded_channel();
     let (tokens_wanted, asked_for_tokens) = unbounded_channel();
     let (watched, changes) = unbounded_channel();
@@ -198,10 +204,14 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         profiles: Profiles::default(),
         telemetry: telemetry.clone(),
         reloader: reloader.clone(),
+        dashboard: Dashboard::new(control.page, chronicle),
     };
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, auth, revocations, insight);
     let admin = Arc::new(admin);
+    if admin.dashboard().is_enabled() {
+        tokio::spawn(admin.dashboard().clone().watch(admin.clone()));
+    }
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     tokio::spawn(memory::watch(mailbox, memory_budget));
@@ -242,14 +252,19 @@ fn listen(socket: OwnedFd, router: Router) -> io::Result<()> {
 }
 
 /// The bus, and those who hear it from the start.
-fn listeners(sink: Option<Sink>, webhooks: Vec<Webhook>, features: &Features) -> (Bus, Vec<Desk>, Traces) {
+fn listeners(
+    sink: Option<Sink>,
+    webhooks: Vec<Webhook>,
+    (features, chronicle): (&Features, &Chronicle),
+) -> (Bus, Vec<Desk>, Traces) {
     let traces = Traces::default();
     let desks: Vec<Desk> = webhooks.into_iter().map(bus::open).collect();
     let sink = sink.map(|sink| Box::new(sink) as Box<dyn Observer>);
     let told = desks.iter().map(|desk| Box::new(desk.clone()) as Box<dyn Observer>);
     let traced = Box::new(traces.clone()) as Box<dyn Observer>;
     let debug = Box::new(DebugLog::new(features.clone())) as Box<dyn Observer>;
-    (Bus::new(sink.into_iter().chain(told).chain([traced, debug]).collect()), desks, traces)
+    let chronicled = Box::new(chronicle.clone()) as Box<dyn Observer>;
+    (Bus::new(sink.into_iter().chain(told).chain([traced, debug, chronicled]).collect()), desks, traces)
 }
 
 /// Waits until the shards have ended, or must be left.

@@ -21,6 +21,7 @@ use weir_shard::policy::Hold;
 use weir_shard::policy::admission::Admission;
 
 use super::api::{Admin, no_answer, refuse};
+use super::dashboard;
 
 /// How long what is set lasts if that is not said, and at most: seconds.
 const LASTS: u64 = 300;
@@ -69,6 +70,8 @@ struct Selection {
     sort: Option<Box<str>>,
     /// Connected for at least so many seconds.
     older: Option<u64>,
+    /// Those whose name has this in it, in any case.
+    name: Option<Box<str>>,
     limit: Option<usize>,
 }
 
@@ -79,6 +82,12 @@ struct Listed<'a> {
     client: &'a ClientView,
     /// Refusals that are kept of it.
     errors: u64,
+}
+
+/// Which key's place is to be shown, too.
+#[derive(Deserialize)]
+struct Place {
+    key: Option<Box<str>>,
 }
 
 #[derive(Deserialize)]
@@ -142,7 +151,7 @@ async fn pools(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-async fn ring(State(admin): State<Arc<Admin>>) -> Response {
+async fn ring(State(admin): State<Arc<Admin>>, Query(Place { key }): Query<Place>) -> Response {
     let shards = match look(&admin).await {
         Ok(shards) => shards,
         Err(shard) => return no_answer(shard),
@@ -153,7 +162,12 @@ async fn ring(State(admin): State<Arc<Admin>>) -> Response {
         json!({ "id": id, "weight": weight, "vnode_count": vnode_count, "key_count": key_count })
     });
     let nodes: Vec<Value> = nodes.collect();
-    Json(json!({ "nodes": nodes, "distribution_variance": variance(&keys) })).into_response()
+    let mut answer = json!({ "nodes": nodes, "distribution_variance": variance(&keys) });
+    if let Some(key) = key {
+        let place = dashboard::part(admin.ring().place(key.as_bytes()));
+        answer["key"] = json!({ "key": key, "place": place, "home": admin.home(&key).0 });
+    }
+    Json(answer).into_response()
 }
 
 async fn connections(State(admin): State<Arc<Admin>>, Query(selection): Query<Selection>) -> Response {
@@ -177,7 +191,10 @@ async fn connections(State(admin): State<Arc<Admin>>, Query(selection): Query<Se
         "errors" => errors(client),
         _ => client.age_seconds,
     };
-    clients.retain(|client: &ClientView| client.age_seconds >= selection.older.unwrap_or(0));
+    let name = selection.name.as_deref().unwrap_or_default().to_lowercase();
+    clients.retain(|client: &ClientView| {
+        client.age_seconds >= selection.older.unwrap_or(0) && client.client_id.to_lowercase().contains(&name)
+    });
     let count = clients.len();
     clients.sort_by(|one, other| key(other).cmp(&key(one)).then_with(|| one.client_id.cmp(&other.client_id)));
     clients.truncate(selection.limit.unwrap_or(LIMIT).clamp(1, LIMIT_MAX));

@@ -118,6 +118,17 @@ pub struct PoolView {
     pub answers: Box<Histogram>,
     /// Requests that failed.
     pub failures: u64,
+    /// Where it is served, in the order of the configuration.
+    pub replicas: Vec<ReplicaView>,
+}
+
+/// One of the places where an upstream is served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ReplicaView {
+    /// Host and path, or `child`.
+    pub target: Box<str>,
+    /// Shards that pass it over until it answers a check.
+    pub down_on: u32,
 }
 
 /// One client, as lists of them show it.
@@ -237,5 +248,6 @@ impl PoolView {
         self.failures += other.failures;
         self.allocated = self.allocated.zip(other.allocated).map(|(one, other)| one + other);
         self.status = PoolView::status_of(self.in_use, self.overflow, self.queue_length);
+        self.replicas.iter_mut().zip(&other.replicas).for_each(|(one, other)| one.down_on += other.down_on);
     }
 }

@@ -6,6 +6,7 @@ use super::pool::Connections;
 use super::request::{self, Site};
 use super::{PATIENCE, UpstreamId};
 use crate::limits::{Config, TargetKind};
+use crate::metrics::ReplicaView;
 use crate::turn::{Alarm, Cx, Shard};
 
 /// One target of an upstream.
@@ -71,6 +72,18 @@ impl Shard {
         let Some(upstream_config) = self.config.upstreams.get(upstream.index()) else { return };
         let at = cx.now.mono.plus(upstream_config.health_check_interval);
         self.alarm(at, Alarm::Upstream(Look::Replica(upstream, target)));
+    }
+
+    /// What an operator sees of an upstream's replicas.
+    pub(super) fn replica_views(&self, upstream: UpstreamId) -> Vec<ReplicaView> {
+        let replicas = self.upstream.servers.get(upstream.index()).map(|server| &server.replicas);
+        let views = replicas.into_iter().flatten().zip(0..).map(|(replica, target)| {
+            let site = self.site(upstream, target);
+            let target =
+                site.map_or_else(|| "child".into(), |site| format!("{}{}", site.host, site.path).into());
+            ReplicaView { target, down_on: u32::from(replica.down) }
+        });
+        views.collect()
     }
 
     /// As [`site_of`].

@@ -57,6 +57,7 @@ impl Shard {
             failures: server.failures,
             weight: server.weight.get(now).unwrap_or(config.weight),
             allocated: allocation.and_then(|all| all.get(id.index())).copied(),
+            replicas: self.replica_views(id),
         })
     }
 

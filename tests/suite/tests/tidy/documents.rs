@@ -5,7 +5,8 @@ use std::path::Path;
 use weir_suite::repository;
 
 /// First folders of what looks like a path in a document and is an endpoint, a media type or made later.
-const NO_PATHS: [&str; 7] = ["mcp", "text", "application", "target", "tests/.deps", "var", "etc"];
+const NO_PATHS: [&str; 8] =
+    ["mcp", "text", "application", "target", "tests/.deps", "tests/.output", "var", "etc"];
 
 #[test]
 fn documents_name_paths_that_exist() {

@@ -52,6 +52,7 @@ const PORTS: &str = "ports are bound at start";
 const THREADS: &str = "data threads and their tables are made at start";
 const LOG: &str = "the log is opened at start";
 const OWN_LOG: &str = "the gateway's own log is opened at start";
+const PAGE: &str = "what it shows is gathered from the start";
 const COLLECTOR: &str = "the export to it begins at start";
 const FILES: &str = "the file is opened at start";
 const CATALOG: &str = "clients have been told the names that it makes";
@@ -254,6 +255,9 @@ pub(in crate::config) const KEYS: &[Key] = &[
         s.log.format = if word == "json" { Format::Json } else { Format::Text };
     } }).fixed(OWN_LOG),
     key("log.repeat", number(0, 1_000_000, |s, n| s.log.repeat = n as u32)).fixed(OWN_LOG),
+    key("dashboard.enabled", Kind::Switch(|s, on| s.dashboard.enabled = on)).fixed(PAGE),
+    key("dashboard.refresh_interval", time(100, MINUTE, |s, t| s.dashboard.interval = t)).fixed(PAGE),
+    key("dashboard.history", time(10 * SECOND, HOUR, |s, t| s.dashboard.history = t)).fixed(PAGE),
 
     key("vsm.events", Kind::Switch(|s, on| s.shard.events = on)),
     key("vsm.sink", Kind::File(|s, path| s.sink = path)).fixed(FILES),

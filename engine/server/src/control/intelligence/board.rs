@@ -207,6 +207,11 @@ impl Board {
         self.told.iter()
     }
 
+    /// A metric's value of the last second; none if nothing was measured.
+    pub(super) fn last(&self, metric: Metric) -> Option<f32> {
+        self.series[metric as usize].last()
+    }
+
     /// The last `seconds` of a metric, the oldest first.
     pub(super) fn recent(&self, metric: Metric, seconds: usize) -> Vec<f32> {
         self.series[metric as usize].recent(seconds).collect()
@@ -218,7 +223,7 @@ impl Board {
         transport_distribution: Distribution,
         pool_utilization: Option<f32>,
     ) -> Option<Performance> {
-        let last = |metric: Metric| self.series[metric as usize].last();
+        let last = |metric| self.last(metric);
         Some(Performance {
             active_connections: last(Metric::ActiveConnections)? as u64,
             message_rate: last(Metric::MessageRate)?,

@@ -38,6 +38,7 @@ use self::board::Board;
 pub(super) use self::endpoints::router;
 use self::features::Bill;
 pub(super) use self::features::Item;
+use self::metric::Metric;
 use self::process::Cpu;
 use self::sample::{Capacity, Reading};
 use self::transports::Minute;
@@ -163,6 +164,15 @@ impl Intelligence {
     pub(super) fn brief(&self) -> (u64, usize) {
         let mind = self.lock();
         (mind.capacity.memory, mind.board.active().count())
+    }
+
+    /// The last second's value of each metric, null where nothing was measured, and what was raised and not cleared.
+    pub(super) fn glance(&self) -> Value {
+        let mind = self.lock();
+        let values =
+            Metric::ALL.into_iter().map(|metric| (metric.name().to_owned(), json!(mind.board.last(metric))));
+        let active: Vec<_> = mind.board.active().collect();
+        json!({ "values": values.collect::<serde_json::Map<_, _>>(), "active": active })
     }
 
     fn lock(&self) -> MutexGuard<'_, Mind> {
