@@ -69,7 +69,8 @@ impl ConfigDoc {
             return Ok(ExitCode::SUCCESS);
         }
         let name = self.name.as_deref();
-        let page = config::page(name).ok_or_else(|| Failure::NoKey(config::no_key(name.unwrap_or_default())))?;
+        let page =
+            config::page(name).ok_or_else(|| Failure::NoKey(config::no_key(name.unwrap_or_default())))?;
         say(&page);
         Ok(ExitCode::SUCCESS)
     }

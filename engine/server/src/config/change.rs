@@ -104,7 +104,10 @@ impl Configuration {
             return Ok((newer, changes));
         }
         let waiting: Vec<&str> = changes.needs_restart.iter().map(|waiting| waiting.key).collect();
-        let waiting = format!("These hold from the next start on, and until then the rest does not go: {}", waiting.join(", "));
+        let waiting = format!(
+            "These hold from the next start on, and until then the rest does not go: {}",
+            waiting.join(", ")
+        );
         Err(ConfigError::Contradictions(contradictions.into_iter().chain([waiting]).collect()))
     }
 
@@ -243,7 +246,8 @@ fn same_servers(old: &[Upstream], new: &[Upstream]) -> bool {
 /// without a name.
 fn keep_places(old: &[RoleSettings], new: &mut Auth) -> Result<(), ConfigError> {
     let guest = &new.roles[usize::from(Role::GUEST.0)];
-    let gone = RoleSettings { rules: RoleRules { name: "".into(), ..guest.rules.clone() }, limit: guest.limit };
+    let gone =
+        RoleSettings { rules: RoleRules { name: "".into(), ..guest.rules.clone() }, limit: guest.limit };
     let find = |roles: &[RoleSettings], name: &str| roles.iter().position(|role| *role.rules.name == *name);
     let placed = old.iter().map(|was| {
         let at = find(&new.roles, &was.rules.name).filter(|_| !was.rules.name.is_empty());
@@ -252,7 +256,8 @@ fn keep_places(old: &[RoleSettings], new: &mut Auth) -> Result<(), ConfigError> 
     let mut placed: Vec<RoleSettings> = placed.collect();
     placed.extend(new.roles.iter().filter(|role| find(old, &role.rules.name).is_none()).cloned());
     if placed.len() > Role::MAX {
-        let what = "there have been more than 64 roles since the start, those that are gone included: restart";
+        let what =
+            "there have been more than 64 roles since the start, those that are gone included: restart";
         return Err(ConfigError::Contradictions(vec![what.to_owned()]));
     }
     for key in &mut new.api_keys {

@@ -129,7 +129,9 @@ impl Filling<'_> {
             Some(key) => self.said.set(key, self.settings, Value::of_toml(value.get_ref())),
             None => match foreign::key(&name) {
                 Some(why) => {
-                    self.said.idle.push(format!("{}{name} has no effect, because {why}", self.document.at(at)));
+                    self.said
+                        .idle
+                        .push(format!("{}{name} has no effect, because {why}", self.document.at(at)));
                     Ok(())
                 }
                 None => Err(unknown(&name)),

@@ -2,8 +2,10 @@
 
 const BEAM: &str =
     "Weir does not run on the BEAM: server.shards and server.cores say how many threads work, and where";
-const DATABASE: &str = "there is no database: what must outlive the process is kept in the folder durability.dir";
-const PHOENIX: &str = "there is no Phoenix endpoint: [server] says where Weir listens, security.hosts what it is called";
+const DATABASE: &str =
+    "there is no database: what must outlive the process is kept in the folder durability.dir";
+const PHOENIX: &str =
+    "there is no Phoenix endpoint: [server] says where Weir listens, security.hosts what it is called";
 
 /// Variables; a `*` at the end is any text.
 const VARIABLES: [(&str, &str); 12] = [
@@ -22,7 +24,7 @@ const VARIABLES: [(&str, &str); 12] = [
 ];
 
 /// Keys and sections of a file.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("beam", BEAM),
     ("erlang", BEAM),
     ("vm_args", BEAM),
@@ -33,9 +35,16 @@ const KEYS: [(&str, &str); 15] = [
     ("endpoint", PHOENIX),
     ("chunk_size", CHUNKS),
     ("http_sse.chunk_size", CHUNKS),
-    ("http_sse.compression_level", "event streams are not compressed; messages on WebSockets are (websocket.compression)"),
+    (
+        "http_sse.compression_level",
+        "event streams are not compressed; messages on WebSockets are (websocket.compression)",
+    ),
     ("websocket.batch_size", "a turn sends what there is, and turn.deliveries bounds it"),
     ("websocket.tcp_nodelay", "TCP_NODELAY is always on: a turn writes once what it has for a connection"),
+    (
+        "websocket.idle_timeout",
+        "who is silent is pinged (websocket.ping_interval), and lost without an answer (pong_timeout)",
+    ),
     ("pool.strategy", "requests wait in order, and the connection that was used last is used first"),
     ("routing.consistent_hash", "clients are assigned to cores by consistent hash in any case"),
 ];
@@ -69,7 +78,10 @@ mod tests {
     fn what_is_foreign_is_known_by_its_name_or_how_it_begins() {
         assert_eq!(variable("PHX_HOST"), Some(PHOENIX));
         assert_eq!((variable("ERL_FLAGS"), variable("DATABASE_URL")), (Some(BEAM), Some(DATABASE)));
-        assert_eq!((variable("DATABASE_URLS"), variable("HOME"), variable("MCP_WS_PORT")), (None, None, None));
+        assert_eq!(
+            (variable("DATABASE_URLS"), variable("HOME"), variable("MCP_WS_PORT")),
+            (None, None, None)
+        );
         assert_eq!((key("http_sse.chunk_size"), key("http_sse.retry")), (Some(CHUNKS), None));
     }
 

@@ -167,7 +167,11 @@ pub(crate) fn page(of: Option<&str>) -> Option<String> {
             let _ = writeln!(page, "## [{}]\n", section.name);
             section.says.markdown(&mut page);
         }
-        section.keys.iter().filter(|entry| wanted(entry.key.name)).for_each(|entry| entry.markdown(&mut page));
+        section
+            .keys
+            .iter()
+            .filter(|entry| wanted(entry.key.name))
+            .for_each(|entry| entry.markdown(&mut page));
         if whole {
             section.beside.markdown(&mut page);
         }
@@ -212,6 +216,9 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
         let stands = std::fs::read_to_string(path).unwrap_or_default();
         let made = page(None).expect("all keys");
-        assert!(stands.trim_end() == made, "docs/configuration.md is stale: weir config-doc > docs/configuration.md");
+        assert!(
+            stands.trim_end() == made,
+            "docs/configuration.md is stale: weir config-doc > docs/configuration.md"
+        );
     }
 }

@@ -88,7 +88,12 @@ impl Said {
     ///
     /// # Errors
     /// The key does not take the value.
-    fn set(&mut self, key: &'static keys::Key, settings: &mut Settings, value: Value) -> Result<(), problem::Fault> {
+    fn set(
+        &mut self,
+        key: &'static keys::Key,
+        settings: &mut Settings,
+        value: Value,
+    ) -> Result<(), problem::Fault> {
         key.set(settings, value.clone())?;
         self.values.insert(key.name, value);
         Ok(())
@@ -126,7 +131,8 @@ pub(crate) fn flags() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// What is said of a name that no key or section has.
 pub(crate) fn no_key(name: &str) -> String {
     let unknown = file::unknown(name);
-    let nearest = if let problem::Fault::Unknown { nearest: Some(near) } = unknown { near } else { String::new() };
+    let nearest =
+        if let problem::Fault::Unknown { nearest: Some(near) } = unknown { near } else { String::new() };
     match nearest.as_str() {
         "" => format!("there is no {name}; `weir config-doc` shows every key"),
         near => format!("there is no {name}; did you mean {near}?"),

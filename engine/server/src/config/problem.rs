@@ -152,7 +152,9 @@ impl ConfigError {
         match self {
             ConfigError::File(path, _) => vec![json!({ "file": path, "message": self.to_string() })],
             ConfigError::Problems(problems) => problems.iter().map(Problem::to_json).collect(),
-            ConfigError::Contradictions(found) => found.iter().map(|said| json!({ "message": said })).collect(),
+            ConfigError::Contradictions(found) => {
+                found.iter().map(|said| json!({ "message": said })).collect()
+            }
         }
     }
 }

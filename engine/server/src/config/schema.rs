@@ -79,7 +79,8 @@ fn takes(kind: &Kind) -> Json {
         Kind::Part(_) => json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 }),
         Kind::Cores(_) => json!({ "type": ["string", "integer"] }),
         Kind::Choice { words, .. } => {
-            let words = words.iter().map(|word| word.parse::<bool>().map_or_else(|_| json!(word), Json::Bool));
+            let words =
+                words.iter().map(|word| word.parse::<bool>().map_or_else(|_| json!(word), Json::Bool));
             json!({ "enum": words.collect::<Vec<_>>() })
         }
         Kind::Secret { min, .. } => {
@@ -155,8 +156,14 @@ mod tests {
             assert!(!found["default"].is_null() && found["description"].is_string(), "{found}");
         }
         assert_eq!(schema["properties"]["server"]["properties"]["shards"]["maximum"], 256);
-        assert_eq!(schema["properties"]["mcp"]["properties"]["builtin"]["enum"], json!(["auto", true, false]));
-        assert_eq!(schema["properties"]["upstream"]["items"]["properties"]["pool"]["properties"]["size"]["minimum"], 1);
+        assert_eq!(
+            schema["properties"]["mcp"]["properties"]["builtin"]["enum"],
+            json!(["auto", true, false])
+        );
+        assert_eq!(
+            schema["properties"]["upstream"]["items"]["properties"]["pool"]["properties"]["size"]["minimum"],
+            1
+        );
         assert_eq!(schema["properties"]["rate_limiting"]["properties"]["roles"]["type"], "object");
     }
 }

@@ -21,8 +21,8 @@ use weir_shard::mail::{Answer, Mail, Question};
 use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
-use super::current::Current;
 use super::bus::{self, Bus, Desk, Traces};
+use super::current::Current;
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};

@@ -97,7 +97,8 @@ impl Reloader {
         match outcome {
             Ok(changes) => {
                 log(whose, &changes);
-                let (changed, needs_restart) = (changes.changed.len() as u64, changes.needs_restart.len() as u64);
+                let (changed, needs_restart) =
+                    (changes.changed.len() as u64, changes.needs_restart.len() as u64);
                 self.say(Event::ConfigReloaded { changed, needs_restart });
                 held.last = report(&changes);
                 held.last["at"] = at.into();

@@ -95,7 +95,8 @@ impl Rulebook {
         let Some(file) = &held.file else {
             return Err("there is no rule file; set rules.file and reload the configuration".into());
         };
-        let roles: Vec<&str> = held.roles.iter().map(|role| &*role.name).filter(|name| !name.is_empty()).collect();
+        let roles: Vec<&str> =
+            held.roles.iter().map(|role| &*role.name).filter(|name| !name.is_empty()).collect();
         let set = match config::load_rules(file, &roles) {
             Ok(set) => set,
             Err(wrong) => {

@@ -7,9 +7,9 @@ use weir_ring::token::Token;
 use crate::downstream::connection::Stage;
 use crate::encryption::Encryption;
 use crate::limits::Config;
+use crate::policy::Methods;
 use crate::policy::auth::Principal;
 use crate::policy::rules::Rules;
-use crate::policy::Methods;
 use crate::turn::{Cx, Shard};
 
 /// What holds from the next message on. All shards share the bounds. Their number, their tables, their secret and the
@@ -57,8 +57,8 @@ impl Shard {
         }
     }
 
-    /// Looks at every client's connection: it may be due earlier than it was, or nobody may stand for it any more. Of
-    /// 100,000 connections this takes some ten milliseconds, once.
+    /// Looks at every client's connection: it may be due earlier than it was, or nobody may stand for it any more. All
+    /// of them in one turn, once.
     fn look_at_all(&mut self, cx: &Cx<'_>) {
         let now = cx.now.mono;
         let heartbeat = now.plus(self.config.sse.heartbeat_interval);

@@ -101,7 +101,9 @@ fn candidates(key: &Key, default: &str, rules: &RuleFile) -> Vec<String> {
         Kind::PublicKey(_) => &[PEM],
         Kind::KeyUrl(_) => &["\"https://a.example/keys\""],
         Kind::Resource(_) => &["\"https://a.example/mcp\""],
-        Kind::File(_) if key.name == "rules.file" => return vec![format!("{:?}", rules.0.display().to_string())],
+        Kind::File(_) if key.name == "rules.file" => {
+            return vec![format!("{:?}", rules.0.display().to_string())];
+        }
         Kind::Folder(_) | Kind::File(_) => &["\"another\""],
         // Without another mode authentication is required already.
         Kind::Choice { .. } if key.name == "auth.mode" => &["\"optional\""],
@@ -116,7 +118,8 @@ const PEM: &str = "\"\"\"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAtAFaiyKlxY1
 
 /// Another value of a key than that of `before`, and what holds with it.
 fn other(key: &Key, before: &Configuration, rules: &RuleFile) -> (String, Configuration) {
-    let default = MANUAL.entries().find(|entry| entry.key.name == key.name).expect("explained").default.clone();
+    let default =
+        MANUAL.entries().find(|entry| entry.key.name == key.name).expect("explained").default.clone();
     let tried = candidates(key, &default, rules).into_iter().find_map(|value| {
         let mut keys = base_of(key);
         keys.insert(key.name, value.clone());
@@ -141,11 +144,18 @@ fn a_reload_applies_every_key_that_says_so_and_no_other() {
         let waiting: Vec<&str> = changes.needs_restart.iter().map(|waiting| waiting.key).collect();
         match key.fixed {
             None => {
-                assert!(changed.contains(&key.name) && waiting.is_empty(), "{} = {value}: {changes:?}", key.name);
+                assert!(
+                    changed.contains(&key.name) && waiting.is_empty(),
+                    "{} = {value}: {changes:?}",
+                    key.name
+                );
                 assert!(view(&merged) != view(&before), "{} = {value} changes nothing", key.name);
             }
             Some(_) => {
-                assert_eq!((changed.as_slice(), waiting.as_slice()), ([""; 0].as_slice(), [key.name].as_slice()));
+                assert_eq!(
+                    (changed.as_slice(), waiting.as_slice()),
+                    ([""; 0].as_slice(), [key.name].as_slice())
+                );
                 assert!(view(&merged) == view(&before), "{} = {value} changes something", key.name);
                 assert_eq!(merged.settings, before.settings, "{}", key.name);
             }
@@ -202,7 +212,8 @@ fn what_changes_is_told_with_both_values_and_secrets_are_not() {
 #[test]
 fn what_needs_a_restart_does_not_break_what_does_not() {
     let before = of_file(&BTreeMap::new(), "").expect("right");
-    let after = of_file(&[("security.trusted_proxies", "[\"10.0.0.0/8\"]".to_owned())].into(), "").expect("right");
+    let after =
+        of_file(&[("security.trusted_proxies", "[\"10.0.0.0/8\"]".to_owned())].into(), "").expect("right");
     let (merged, changes) = before.renewed(after).expect("right");
     assert_eq!(changes.needs_restart, [Waiting { key: "security.trusted_proxies", why: PEERS }]);
     assert!(view(&merged).shard.network.trusted_proxies.is_empty());
@@ -221,10 +232,12 @@ fn authentication_is_not_switched_on_in_the_middle() {
 #[test]
 fn roles_keep_their_places_and_one_that_is_gone_is_a_guest() {
     let roles = |names: &[&str], rest: &str| {
-        let roles = names.iter().map(|name| format!("[auth.roles.{name}]\npermissions = [\"read\", \"write\"]\n"));
+        let roles =
+            names.iter().map(|name| format!("[auth.roles.{name}]\npermissions = [\"read\", \"write\"]\n"));
         of_file(&base(), &format!("{}{rest}{UPSTREAM}", roles.collect::<String>())).expect("right")
     };
-    let key = "[[auth.api_key]]\nname = \"k\"\nrole = \"b\"\nhash = \"sha256:HASH\"\n".replace("HASH", &"0".repeat(64));
+    let key = "[[auth.api_key]]\nname = \"k\"\nrole = \"b\"\nhash = \"sha256:HASH\"\n"
+        .replace("HASH", &"0".repeat(64));
     let (merged, changes) = roles(&["a", "b"], "").renewed(roles(&["c", "b"], &key)).expect("right");
     let lists: Vec<&str> = changes.changed.iter().map(|changed| changed.key).collect();
     assert_eq!(lists, ["auth.api_key", "auth.roles", "rate_limiting.roles"]);
@@ -255,7 +268,8 @@ fn bounds_of_a_server_change_and_servers_do_not() {
 #[test]
 fn what_is_new_and_does_not_go_with_what_waits_is_refused() {
     let of = |names: &[&str], total: &str| {
-        let list = names.iter().map(|name| UPSTREAM.replace("\"a\"", &format!("{name:?}"))).collect::<String>();
+        let list =
+            names.iter().map(|name| UPSTREAM.replace("\"a\"", &format!("{name:?}"))).collect::<String>();
         of_file(&[("control.pool_total", total.to_owned())].into(), &list).expect("right")
     };
     let before = of(&["a", "b"], "0");

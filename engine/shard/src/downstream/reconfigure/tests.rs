@@ -7,7 +7,8 @@ use weir_ring::token::Token;
 use super::*;
 use crate::downstream::mcp::tests::World;
 use crate::limits::{
-    ApiKey, Effect, Matchers, MethodLimit, Mode, Names, Pattern, Permissions, Rate, Role, RoleRules, Rule, RuleSet,
+    ApiKey, Effect, Matchers, MethodLimit, Mode, Names, Pattern, Permissions, Rate, Role, RoleRules, Rule,
+    RuleSet,
 };
 use crate::mail::Mail;
 use crate::policy::auth::hash_api_key;
@@ -139,7 +140,8 @@ fn a_role_that_comes_is_one_and_may_what_it_says() {
         let roles = config.auth.roles.iter().cloned().chain([partner]);
         config.auth.roles = roles.collect();
         config.auth.api_keys =
-            [ApiKey { name: "p".into(), hash: hash_api_key("weir_p"), role: Role(4), permissions: None }].into();
+            [ApiKey { name: "p".into(), hash: hash_api_key("weir_p"), role: Role(4), permissions: None }]
+                .into();
     });
     let (_, said) = open(&mut world, &stream("p", "X-API-Key: weir_p\r\n"));
     assert!(said.contains(r#""role":"partner""#), "{said}");
