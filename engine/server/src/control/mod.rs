@@ -32,6 +32,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
 use tracing::{info, warn};
@@ -138,8 +139,8 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     }
     let rules = Rulebook::new(rules_file.clone(), &control.config, mailbox.clone(), bus.clone());
     let rules = Arc::new(rules);
-    let (auth, pages) =
-        (Current::new(control.config.auth.clone()), Current::new(pages::rules(&control.config.browser)));
+    let auth = Current::new(control.config.auth.clone());
+    let pages = Current::new(pages::rules(&control.config.browser));
     let parts = Parts {
         mailbox: mailbox.clone(),
         bus: bus.clone(),
@@ -155,18 +156,10 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let (ring, revocations) = (control.ring, control.revocations);
     let admin = Admin::new(mailbox.clone(), ring, listed, auth, revocations, insight);
     let admin = Arc::new(admin);
-    let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     tokio::spawn(memory::watch(mailbox, memory_budget));
     tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, reloader));
-    for socket in control.admin {
-        let listener = TcpListener::from(socket);
-        listener.set_nonblocking(true)?;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let router = api::router(admin.clone(), guard.clone(), pages.clone());
-        let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(axum::serve(listener, service).into_future());
-    }
+    open(control.admin, &api::router(admin.clone(), control.guard.into(), pages))?;
     let mut signals = Signals::new()?;
     let mut children = Children::start(control.spawners, GRACE)?;
     let mut end = end_of_shards(shards, control.ended, &mut signals, &admin).await;
@@ -181,6 +174,18 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     }
     children.end(Stop::AtOnce).await;
     Ok(end)
+}
+
+/// Serves the admin port.
+fn open(sockets: Vec<OwnedFd>, router: &Router) -> io::Result<()> {
+    for socket in sockets {
+        let listener = TcpListener::from(socket);
+        listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let service = router.clone().into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(axum::serve(listener, service).into_future());
+    }
+    Ok(())
 }
 
 /// The bus, and those who hear it from the start.

@@ -217,7 +217,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("audit.file", Kind::File(|s, path| s.audit_file = path)).fixed(FILES),
     key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
 
-    key("intelligence.enabled", Kind::Switch(|s, on| s.alerts.samples = on)).fixed("its thread of thought is begun at start"),
+    key("intelligence.enabled", Kind::Switch(|s, on| s.alerts.samples = on)).fixed("its figures are gathered from the start"),
     key("intelligence.timed_turns", number(0, 1_000_000_000, |s, n| s.shard.timed_turns = n as u32)),
     key("alerts.enabled", Kind::Switch(|s, on| s.alerts.enabled = on)),
     key("alerts.cpu", number(0, 100, |s, n| s.alerts.cpu = n as u8)),
