@@ -194,6 +194,8 @@ pub struct Http {
 /// Bounds of WebSocket connections.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WebSocket {
+    /// Connections one shard may hold. Default 10,000 over all shards.
+    pub connections_max: u32,
     /// Largest payload of one frame, bytes. Default 65,536.
     pub frame_bytes_max: usize,
     /// Offer permessage-deflate. Default true.
@@ -275,6 +277,7 @@ impl Default for Config {
                 body_rate_min: 1 << 10,
             },
             websocket: WebSocket {
+                connections_max: 10_000,
                 frame_bytes_max: 64 << 10,
                 compression: true,
                 compression_bytes_min: 1 << 10,

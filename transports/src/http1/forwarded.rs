@@ -1,4 +1,5 @@
-//! What proxies write down of whom a request is from: `Forwarded` (RFC 7239) and the older `X-Forwarded-For`.
+//! What proxies write down of whom a request is from: `Forwarded` (RFC 7239), and the older `X-Forwarded-For` and
+//! `X-Forwarded-Proto`.
 //! Anybody can send either; whom to believe is not asked here.
 
 use std::borrow::Cow;
@@ -13,12 +14,34 @@ pub type Node = Option<IpAddr>;
 /// knows.
 pub fn forwarded(head: &Head<'_>) -> Vec<Node> {
     let elements = head.headers("forwarded").flat_map(|value| parts(value, b','));
-    elements.map(|element| parts(element, b';').find_map(of_pair).and_then(|text| node(&text))).collect()
+    elements
+        .map(|element| {
+            parts(element, b';').find_map(|pair| of_pair(pair, "for")).and_then(|text| node(&text))
+        })
+        .collect()
 }
 
 /// The nodes that `X-Forwarded-For` names, farthest first.
 pub fn x_forwarded_for(head: &Head<'_>) -> Vec<Node> {
     head.headers("x-forwarded-for").flat_map(|value| value.split(',')).map(|text| node(text.trim())).collect()
+}
+
+/// Whether the nearest proxy's client came over TLS, as the proxy says: by `proto` in the last element of `Forwarded`,
+/// or the last of `X-Forwarded-Proto`. None: it does not say, or says both.
+pub fn is_secure(head: &Head<'_>) -> Option<bool> {
+    let element = head.headers("forwarded").flat_map(|value| parts(value, b',')).last();
+    let told = element.and_then(|element| parts(element, b';').find_map(|pair| of_pair(pair, "proto")));
+    let older = head.headers("x-forwarded-proto").flat_map(|value| value.split(',')).last();
+    let [told, older] = [told.as_deref(), older.map(str::trim)].map(|scheme| scheme.and_then(is_https));
+    match (told, older) {
+        (Some(one), Some(other)) if one != other => None,
+        (told, older) => told.or(older),
+    }
+}
+
+fn is_https(scheme: &str) -> Option<bool> {
+    let is = |name: &str| scheme.eq_ignore_ascii_case(name);
+    if is("https") || is("wss") { Some(true) } else { (is("http") || is("ws")).then_some(false) }
 }
 
 /// The parts of `text` between separators that stand outside of quotes.
@@ -45,10 +68,10 @@ fn parts(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The value of a pair whose name is `for`.
-fn of_pair(pair: &str) -> Option<Cow<'_, str>> {
+/// The value of a pair of this name.
+fn of_pair<'a>(pair: &'a str, wanted: &str) -> Option<Cow<'a, str>> {
     let (name, value) = pair.split_once('=')?;
-    if !name.trim().eq_ignore_ascii_case("for") {
+    if !name.trim().eq_ignore_ascii_case(wanted) {
         return None;
     }
     let value = value.trim();

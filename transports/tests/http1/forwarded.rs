@@ -50,6 +50,27 @@ fn x_forwarded_for_is_a_list_over_all_its_lines() {
     assert_eq!(nodes("X-Forwarded-For: unknown, ,a\r\n").1, vec![None; 3]);
 }
 
+#[test]
+fn the_nearest_proxy_says_whether_its_client_came_over_tls() {
+    for (lines, expected) in [
+        ("", None),
+        ("X-Forwarded-Proto: https\r\n", Some(true)),
+        ("X-Forwarded-Proto: HTTP\r\n", Some(false)),
+        ("X-Forwarded-Proto: http, https\r\n", Some(true)),
+        ("X-Forwarded-Proto: https\r\nX-Forwarded-Proto: http\r\n", Some(false)),
+        ("X-Forwarded-Proto: spdy\r\n", None),
+        ("Forwarded: for=192.0.2.1;proto=https\r\n", Some(true)),
+        ("Forwarded: proto=https, for=192.0.2.1\r\n", None),
+        ("Forwarded: host=\"a;proto=https\";proto=\"http\"\r\n", Some(false)),
+        ("Forwarded: proto=https\r\nX-Forwarded-Proto: https\r\n", Some(true)),
+        ("Forwarded: proto=https\r\nX-Forwarded-Proto: http\r\n", None),
+    ] {
+        let text = format!("GET / HTTP/1.1\r\nHost: weir\r\n{lines}\r\n");
+        let head = parse_head(text.as_bytes(), &LIMITS).expect("a good head").expect("a whole head");
+        assert_eq!(forwarded::is_secure(&head), expected, "{lines}");
+    }
+}
+
 proptest! {
     /// Whatever is written there: as many nodes as elements, and the one that the nearest proxy has added is the
     /// last, unless a quote before it was left open.

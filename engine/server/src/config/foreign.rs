@@ -24,7 +24,7 @@ const VARIABLES: [(&str, &str); 12] = [
 ];
 
 /// Keys and sections of a file.
-const KEYS: [(&str, &str); 15] = [
+const KEYS: [(&str, &str); 16] = [
     ("beam", BEAM),
     ("erlang", BEAM),
     ("vm_args", BEAM),
@@ -41,6 +41,10 @@ const KEYS: [(&str, &str); 15] = [
     ),
     ("websocket.batch_size", "a turn sends what there is, and turn.deliveries bounds it"),
     ("websocket.tcp_nodelay", "TCP_NODELAY is always on: a turn writes once what it has for a connection"),
+    (
+        "websocket.idle_timeout",
+        "who is silent is pinged (websocket.ping_interval), and lost without an answer (pong_timeout)",
+    ),
     ("pool.strategy", "requests wait in order, and the connection that was used last is used first"),
     ("routing.consistent_hash", "clients are assigned to cores by consistent hash in any case"),
 ];

@@ -178,6 +178,8 @@ pub(crate) fn read(
         document.lists(&mut settings, &mut problems);
     }
     if !problems.is_empty() {
+        // As somebody who mends the file goes through it.
+        problems.sort_by_key(Problem::line);
         return Err(ConfigError::Problems(problems));
     }
     settings.read_rules()?;

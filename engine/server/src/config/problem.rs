@@ -168,6 +168,11 @@ impl ConfigError {
 }
 
 impl Problem {
+    /// Where it is in the file; what stands elsewhere comes behind.
+    pub(super) fn line(&self) -> usize {
+        if let Place::Line(_, line) = self.place { line } else { usize::MAX }
+    }
+
     fn to_json(&self) -> Json {
         let mut told = json!({ "key": self.key, "message": self.to_string() });
         match &self.place {

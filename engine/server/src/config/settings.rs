@@ -180,7 +180,9 @@ impl Settings {
         config.listeners = listeners;
         config.connections_max = connections_max;
         config.idempotency.keys_max = config.idempotency.keys_max.div_ceil(usize::from(shards));
-        config.sse.connections_max = config.sse.connections_max.div_ceil(u32::from(shards));
+        for most in [&mut config.sse.connections_max, &mut config.websocket.connections_max] {
+            *most = most.div_ceil(u32::from(shards));
+        }
         let each = |total: usize| total.div_ceil(usize::from(shards));
         config.delivery.dead_messages_max = each(config.delivery.dead_messages_max);
         config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
@@ -459,6 +461,7 @@ mod tests {
         let config = Settings::default().shard(3, 1_000, 2);
         assert_eq!((config.shards, config.connections_max, config.listeners), (3, 1_000, 2));
         assert_eq!((config.sse.connections_max, config.durability), (3_334, None));
+        assert_eq!(config.websocket.connections_max, 3_334);
         assert_eq!((config.delivery.dead_messages_max, config.delivery.dead_bytes_max), (3_334, 22_369_622));
         let settings = Settings { data_dir: Some("/srv/weir".into()), ..Settings::default() };
         let divided = |shards| settings.shard(shards, 1_000, 2).durability.map(|log| log.bytes_max);

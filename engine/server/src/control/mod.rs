@@ -179,8 +179,8 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone(), features.clone()));
     let rules = Rulebook::new(rules_file.clone(), &control.config, mailbox.clone(), bus.clone());
     let rules = Arc::new(rules);
-    let (auth, pages) =
-        (Current::new(control.config.auth.clone()), Current::new(pages::rules(&control.config.browser)));
+    let auth = Current::new(control.config.auth.clone());
+    let pages = Current::new(pages::rules(&control.config.browser));
     let parts = Parts {
         mailbox: mailbox.clone(),
         bus: bus.clone(),

@@ -104,6 +104,12 @@ impl Shard {
         }
     }
 
+    /// Whether the client that a request is from speaks TLS: with the gateway, or, as a trusted proxy says, with that.
+    pub(crate) fn is_secure(&self, token: Token, head: &Head<'_>) -> bool {
+        let proxied = || self.conns.get(token).is_some_and(|conn| conn.peer.is_proxied());
+        self.tls.is_on() || proxied() && forwarded::is_secure(head) == Some(true)
+    }
+
     /// The client that trusted proxies say a request is from. A client may send either header itself, and a proxy
     /// that writes only the other one passes that on: where both are there, they must agree.
     fn client_of_proxy(&self, head: &Head<'_>) -> Result<Option<IpAddr>, Error> {

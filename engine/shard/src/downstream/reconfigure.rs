@@ -57,8 +57,8 @@ impl Shard {
         }
     }
 
-    /// Looks at every client's connection: it may be due earlier than it was, or nobody may stand for it any more. Of
-    /// 100,000 connections this takes some ten milliseconds, once.
+    /// Looks at every client's connection: it may be due earlier than it was, or nobody may stand for it any more. All
+    /// of them in one turn, once.
     fn look_at_all(&mut self, cx: &Cx<'_>) {
         let now = cx.now.mono;
         let heartbeat = now.plus(self.config.sse.heartbeat_interval);

@@ -42,8 +42,9 @@ impl Shard {
         if let Err(error) = self.check_peer(token, head, opens, cx) {
             return self.refuse_sender(token, found.ok().as_ref(), &error, terms, cx);
         }
-        self.note_address(head);
-        let provenance = Provenance { secure: self.tls.is_on(), ..Provenance::of(head.all_headers()) };
+        let secure = self.is_secure(token, head);
+        self.note_address(head, secure);
+        let provenance = Provenance { secure, ..Provenance::of(head.all_headers()) };
         if let Err(error) = provenance.check(&self.config.browser) {
             return self.refuse_sender(token, found.ok().as_ref(), &error, terms, cx);
         }

@@ -29,6 +29,8 @@ const SCOPE_PREFIX: &str = "mcp:";
 pub(crate) struct Address {
     host: String,
     resource: &'static str,
+    /// Over TLS.
+    secure: bool,
 }
 
 /// The resource that `path` describes, if it is where one describes itself.
@@ -72,11 +74,12 @@ impl Shard {
     }
 
     /// A request is about to be served.
-    pub(crate) fn note_address(&mut self, head: &Head<'_>) {
+    pub(crate) fn note_address(&mut self, head: &Head<'_>, secure: bool) {
         if self.is_resource() {
             self.address.host.clear();
             self.address.host.push_str(head.header("host").unwrap_or("localhost"));
             self.address.resource = resource_of(head.path);
+            self.address.secure = secure;
         }
     }
 
@@ -84,7 +87,10 @@ impl Shard {
     fn resource_url(&self, resource: &str) -> String {
         match &self.config.resource.url {
             Some(url) => format!("{}{resource}", url.strip_suffix(MCP).unwrap_or(url)),
-            None => format!("{}://{}{resource}", self.tls.scheme(), self.address.host),
+            None => {
+                let scheme = if self.address.secure { "https" } else { "http" };
+                format!("{scheme}://{}{resource}", self.address.host)
+            }
         }
     }
 
@@ -168,7 +174,7 @@ mod tests {
         let limits = weir_transports::http1::Limits { head_bytes_max: 1024, line_bytes_max: 512 };
         let head =
             weir_transports::http1::parse_head(head.as_bytes(), &limits).expect("right").expect("whole");
-        world.shard.note_address(&head);
+        world.shard.note_address(&head, false);
         world.shard.challenge(error)
     }
 

@@ -104,6 +104,7 @@ impl Shard {
         link.proof = Proof::new(raw.who.cloned(), cx.now.wall);
         let named = Opening::of_head(head)
             .and_then(|opening| self.open_link(&mut link, opening, named.as_deref(), cx))
+            .and_then(|()| self.has_room_for_link())
             .and_then(|()| self.spend_ticket(head, cx))
             .and_then(|()| self.check_circuit(Circuit::WebSocket, cx))
             .and_then(|()| self.name_link(token, &mut link, named, cx));
@@ -117,6 +118,12 @@ impl Shard {
             self.websocket_received(token, &mut rest, cx);
         }
         Outcome::Gone
+    }
+
+    /// Whether one more WebSocket may be opened here.
+    fn has_room_for_link(&self) -> Result<(), Error> {
+        let most = u64::from(self.config.websocket.connections_max);
+        if self.stats.websocket.connections < most { Ok(()) } else { Err(Error::insufficient_resources()) }
     }
 
     /// The client that an upgrade is for, if it says.

@@ -41,11 +41,6 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// What the URLs of this gateway begin with.
-    pub(crate) fn scheme(&self) -> &'static str {
-        if self.is_on() { "https" } else { "http" }
-    }
-
     /// Whether clients speak TLS with this gateway.
     pub(crate) fn is_on(&self) -> bool {
         self.credentials.server.is_some()

@@ -121,6 +121,24 @@ describe('headers of proxies', () => {
     agreed.tcp.destroy()
   })
 
+  it('say whether the client came over TLS, and then its page must have', async () => {
+    for (const [lines, scheme, expected] of [
+      ['', 'http', 404],
+      ['X-Forwarded-Proto: https\r\n', 'http', 403],
+      ['X-Forwarded-Proto: https\r\n', 'https', 404],
+      ['X-Forwarded-Proto: http\r\n', 'http', 404],
+      ['Forwarded: for=203.0.113.8;proto=https\r\n', 'http', 403],
+    ]) {
+      const { tcp, status } = await ask(`GET /mcp/none HTTP/1.1\r\nHost: localhost\r\nOrigin: ${scheme}://localhost\r\n${lines}\r\n`)
+      assert.equal(status, expected, `${lines} ${scheme}`)
+      tcp.destroy()
+    }
+    const lines = 'Host: localhost\r\nOrigin: http://localhost\r\nX-Forwarded-Proto: https\r\n'
+    const stranger = await ask(`GET /mcp/none HTTP/1.1\r\n${lines}\r\n`, '127.0.0.4')
+    assert.equal(stranger.status, 404, 'nobody else is believed')
+    stranger.tcp.destroy()
+  })
+
   it('of anybody else do not count', async () => {
     const open = []
     for (let n = 0; n < 2; n++) {

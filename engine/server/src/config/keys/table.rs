@@ -101,6 +101,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("longpoll.poll_timeout", time(10, HOUR, |s, t| s.shard.longpoll.poll_timeout = t)),
     key("longpoll.idle_timeout", time(10, HOUR, |s, t| s.shard.longpoll.idle_timeout = t)),
 
+    aliased("MCP_WS_MAX_CONNECTIONS", "websocket.max_connections",
+        number(1, 100_000_000, |s, n| s.shard.websocket.connections_max = n as u32)),
     key("websocket.compression", Kind::Switch(|s, on| s.shard.websocket.compression = on)),
     key("websocket.compression_min_size", number(1, GIB, |s, n| s.shard.websocket.compression_bytes_min = n as usize)),
     aliased("MCP_WS_MAX_FRAME_SIZE", "websocket.max_frame_size",
@@ -275,8 +277,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
         };
     } }).fixed(CATALOG),
     key("mcp.builtin", Kind::Choice { words: &["auto", "true", "false"], set: |s, word| s.builtin = word.parse().ok() }).fixed(CATALOG),
-    key("mcp.max_sessions", number(1, 100_000_000, |s, n| s.shard.mcp.sessions_max = n as u32)),
-    key("mcp.max_calls_per_shard", number(1, 1 << 24, |s, n| s.shard.mcp.calls_max = n as u32)),
+    key("mcp.max_sessions", number(1, 100_000_000, |s, n| s.shard.mcp.sessions_max = n as u32)).fixed(THREADS),
+    key("mcp.max_calls_per_shard", number(1, 1 << 24, |s, n| s.shard.mcp.calls_max = n as u32)).fixed(THREADS),
 
     aliased("MCP_POOL_SIZE", "pool.size", number(1, 100_000, |s, n| s.upstream.pool.size = n as u32)),
     aliased("MCP_OVERFLOW", "pool.overflow", number(0, 100_000, |s, n| s.upstream.pool.overflow = n as u32)),
