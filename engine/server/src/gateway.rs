@@ -24,7 +24,7 @@ use crate::config::{Alerts, Files, Handler, Server, Settings, Webhook};
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, End, Guard, Revocations, memory};
+use crate::control::{self, Control, Doors, End, Guard, Revocations, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
@@ -78,10 +78,12 @@ impl Gateway {
         let peers = settings.asks_for_peers();
         let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core, peers)).collect();
         let data = Port::data(server);
+        let mut doors = Doors::default();
         let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
         for port in &data {
             let listening = port.listen(shards, options)?;
             addresses.push((listening.address, port.name));
+            doors.add(&listening.sockets).map_err(StartError::System)?;
             shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
         }
         let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
@@ -114,6 +116,8 @@ impl Gateway {
             tls: settings.tls_files(),
             rules: settings.rules_file.clone(),
             alerts: settings.alerts,
+            doors,
+            drain_delay: settings.drain_delay,
             data_dir: settings.data_dir.clone(),
         };
         let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
@@ -167,6 +171,8 @@ struct Office {
     /// The rule file.
     rules: Option<PathBuf>,
     alerts: Alerts,
+    doors: Doors,
+    drain_delay: Duration,
     data_dir: Option<PathBuf>,
 }
 
@@ -274,6 +280,8 @@ fn start_threads(
         tls: office.tls,
         rules: office.rules,
         alerts: office.alerts,
+        doors: office.doors,
+        drain_delay: office.drain_delay,
         data_dir: office.data_dir,
         config: config.clone(),
         ended: all_ended,

@@ -13,7 +13,7 @@ use crate::audit::Record;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
-pub use crate::downstream::{Lever, Override, Parcel, PollLetter};
+pub use crate::downstream::{DrainOrder, Lever, Override, Parcel, PollLetter};
 use crate::error::Error;
 use crate::limits::KeySet;
 pub use crate::mcp::Letter;
@@ -37,7 +37,7 @@ pub enum Mail {
     /// The answer to `ask`.
     Answer { ask: u64, answer: Answer },
     /// Stop: accept nothing more, tell the clients, close with 1012 and end when all are gone.
-    Drain,
+    Drain(DrainOrder),
     /// The state of a connection whose socket the kernel moved under the same transfer.
     Moved { transfer: Transfer, parcel: Box<Parcel>, whence: Whence },
     /// Which network addresses have how many connections more, or fewer, on the sending shard than it said before;

@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod control;
+mod drain;
 mod histogram;
 mod meter;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 pub use self::behaviour::{Ages, Behaviour};
 pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView};
+pub use self::drain::Drain;
 pub use self::histogram::Histogram;
 pub(crate) use self::meter::Meter;
 pub use self::meter::{Cost, Costs, Feature};
@@ -96,6 +98,8 @@ pub struct Stats {
     pub turn: Histogram,
     /// What was refused so that the rest could be done.
     pub control: Control,
+    /// How far an orderly stop is.
+    pub drain: Drain,
 }
 
 /// Counters of the audit log.
@@ -289,6 +293,7 @@ impl Stats {
         self.bytes_out += other.bytes_out;
         self.turn.add(&other.turn);
         self.control.add(&other.control);
+        self.drain.add(&other.drain);
     }
 
     /// The turn has taken that long, and so has what went at once.

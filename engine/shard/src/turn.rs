@@ -13,7 +13,7 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Address, Arrivals, Batches, Connection, Control, Polls, Prolonged, Serving};
+use crate::downstream::{Address, Arrivals, Batches, Connection, Control, Drain, Polls, Prolonged, Serving};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
@@ -172,9 +172,11 @@ pub struct Shard {
     pub(crate) tickets: u32,
     /// Backends that read pushes, as the feed's home told.
     pub(crate) handlers: u32,
+    /// Connections with pushes that a handler is to answer, one entry for each.
+    pub(crate) errands: Vec<Token>,
     pub(crate) accepting: bool,
-    /// A drain is on, and ends at this instant by force.
-    pub(crate) draining: Option<Instant>,
+    /// A drain is on.
+    pub(crate) draining: Option<Box<Drain>>,
     pub(crate) stats: Stats,
     /// What features cost.
     pub(crate) meter: Meter,
@@ -245,6 +247,7 @@ impl Shard {
             dead: DeadLetters::default(),
             tickets: 0,
             handlers: 0,
+            errands: Vec::new(),
             accepting: false,
             draining: None,
             stats: Stats::default(),
@@ -398,6 +401,7 @@ impl Shard {
     }
 
     fn plans(&mut self, cx: &mut Cx<'_>) {
+        self.continue_drain(cx);
         self.tell_news(cx);
         self.feed_hungry(cx);
         self.local_letters(cx);
@@ -414,7 +418,6 @@ impl Shard {
         self.finish_pending(cx);
         self.leave_pending(cx);
         self.drain_wires(cx);
-        self.drain_overdue(cx);
         self.timed(Feature::NetworkLimits, cx, Shard::tell_addresses);
         self.timed(Feature::Audit, cx, Shard::tell_audit);
         self.timed(Feature::Events, cx, Shard::tell_events);
@@ -456,7 +459,8 @@ impl Shard {
         let timer = timer.unwrap_or_else(|| now.plus(SWEEP_INTERVAL));
         let log = self.journal.as_ref().and_then(|journal| journal.due()).map(|due| due.max(now));
         let events = self.herald.due(&self.stats, now);
-        [self.draining, log, events].into_iter().flatten().fold(timer, Instant::min)
+        let drain = self.draining.as_ref().filter(|_| !self.conns.is_empty()).map(|drain| drain.due().max(now));
+        [drain, log, events].into_iter().flatten().fold(timer, Instant::min)
     }
 
     /// Sends a letter. Letters to itself are read in the same turn.

@@ -7,7 +7,7 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::Member;
 use weir_shard::durable::Share;
 use weir_shard::limits::Config;
-use weir_shard::mail::{DeadQuestion, Mail, Question};
+use weir_shard::mail::{DeadQuestion, DrainOrder, Mail, Question};
 use weir_shard::{Post, Shard};
 
 use crate::client::{Agent, Phase};
@@ -206,7 +206,11 @@ impl<G: Gateway> World<G> {
         }
         self.phase = phase;
         if phase == Phase::Empty && self.stage.options.drains {
-            self.questions.extend((0..self.nodes.len()).map(|shard| (Member(shard as u16), Mail::Drain)));
+            self.agents.iter_mut().for_each(|agent| agent.last_word(&mut self.stage));
+            self.stage.history.add(Fact::Stopping);
+            self.stage.saboteur.stopping = true;
+            let told = |shard| (Member(shard as u16), Mail::Drain(DrainOrder::default()));
+            self.questions.extend((0..self.nodes.len()).map(told));
         } else {
             self.agents.iter_mut().for_each(|agent| agent.enter(&mut self.stage, phase));
         }

@@ -44,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) rules_file: Option<PathBuf>,
     /// When the operator is told that something is near its limit.
     pub(crate) alerts: Alerts,
+    /// How long `/ready` says no before the gateway begins to stop.
+    pub(crate) drain_delay: Duration,
     /// Where the bus is written to. None: nowhere.
     pub(crate) sink: Option<PathBuf>,
     /// Who is told over HTTP what is said on the bus.
@@ -118,6 +120,7 @@ impl Default for Settings {
             audit_file: None,
             rules_file: None,
             alerts: Alerts::default(),
+            drain_delay: Duration::ZERO,
             sink: None,
             webhooks: Vec::new(),
             handlers: Vec::new(),

@@ -1,6 +1,5 @@
 //! The admin port's endpoints.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -27,6 +26,7 @@ use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
 use super::rules::Rulebook;
+use super::draining::{self, Draining};
 use super::{dlq, pages, regulation, rules, tokens};
 
 /// What the endpoints work with.
@@ -35,7 +35,7 @@ pub(super) struct Admin {
     ring: HashRing,
     blacklist: Listed,
     started: Instant,
-    draining: AtomicBool,
+    draining: Draining,
     auth: Auth,
     revocations: Mutex<Revocations>,
     insight: Insight,
@@ -70,10 +70,11 @@ impl Admin {
         auth: Auth,
         revocations: Revocations,
         insight: Insight,
+        draining: Draining,
     ) -> Admin {
-        let (started, draining) = (Instant::now(), AtomicBool::new(false));
+        let started = Instant::now();
         let revocations = Mutex::new(revocations);
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, insight }
+        Admin { mailbox, ring, blacklist, started, auth, revocations, insight, draining }
     }
 
     /// What happens and what hurts.
@@ -96,16 +97,9 @@ impl Admin {
         &self.auth
     }
 
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    /// Begins the orderly stop of every shard.
-    pub(super) async fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-        for shard in 0..self.mailbox.shards() {
-            self.mailbox.send(Member(shard), Mail::Drain).await;
-        }
+    /// The orderly stop.
+    pub(super) fn draining(&self) -> &Draining {
+        &self.draining
     }
 
     /// All shards.
@@ -181,6 +175,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, browser: &Browser) ->
         .merge(intelligence::router())
         .merge(regulation::router())
         .merge(rules::router())
+        .merge(draining::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -206,7 +201,7 @@ async fn index() -> Json<serde_json::Value> {
             "/mcp/admin/control": "load, admission, shedding; PUT holds them for a while",
             "/mcp/admin/trace/{client}": "what single messages of a client go through; GET, POST {for_s}, DELETE",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
-            "/mcp/admin/drain": "POST: the orderly stop",
+            "/mcp/admin/drain": "POST {reason?}: the orderly stop; GET: how far it is",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
             "/mcp/admin/ring": "which shard is home to how many",
@@ -227,10 +222,9 @@ async fn health(State(admin): State<Arc<Admin>>) -> Json<serde_json::Value> {
 }
 
 async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    if admin.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "draining"}))).into_response()
-    } else {
-        Json(json!({"status": "ready"})).into_response()
+    match admin.progress().await {
+        Some(progress) => (StatusCode::SERVICE_UNAVAILABLE, Json(progress)).into_response(),
+        None => Json(json!({"status": "ready"})).into_response(),
     }
 }
 

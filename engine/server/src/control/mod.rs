@@ -7,6 +7,7 @@ pub(crate) mod bus;
 pub(crate) mod children;
 mod credentials;
 mod dlq;
+mod draining;
 mod guard;
 mod handlers;
 mod hook;
@@ -54,6 +55,8 @@ use self::jwks::Keeper;
 use self::mailbox::{Desks, Mailbox};
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
+pub(crate) use self::draining::Doors;
+use self::draining::Draining;
 use crate::config::{Alerts, Files, Handler, Webhook};
 
 /// What the control thread is born with.
@@ -93,6 +96,10 @@ pub(crate) struct Control {
     pub(crate) alerts: Alerts,
     /// Where what must outlive the process is kept.
     pub(crate) data_dir: Option<PathBuf>,
+    /// What the data threads listen on.
+    pub(crate) doors: Doors,
+    /// How long `/ready` says no before the gateway begins to stop.
+    pub(crate) drain_delay: Duration,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -140,7 +147,8 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
     let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
     let (ring, revocations) = (control.ring, control.revocations);
-    let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight);
+    let draining = Draining::new(control.doors, control.drain_delay);
+    let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight, draining);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
@@ -158,6 +166,7 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let mut children = Children::start(control.spawners, GRACE)?;
     let mut end = end_of_shards(shards, control.ended, &mut signals, &admin).await;
     if let End::Drained = end {
+        admin.ended().await;
         tokio::select! {
             () = children.end(Stop::Gently) => {}
             name = signals.next() => {
@@ -185,18 +194,17 @@ async fn end_of_shards(
     shards: usize,
     mut ended: UnboundedReceiver<io::Result<()>>,
     signals: &mut Signals,
-    admin: &Admin,
+    admin: &Arc<Admin>,
 ) -> End {
     let mut left = shards;
     loop {
         tokio::select! {
             name = signals.next() => {
-                if admin.is_draining() {
+                if !admin.begin_drain(name, None) {
                     warn!("{name} again: ending without waiting for clients");
                     return End::Forced;
                 }
                 info!("{name}: telling clients, then ending; the same again ends at once");
-                admin.drain().await;
             }
             end = ended.recv() => match end {
                 Some(Ok(())) => left -= 1,

@@ -15,7 +15,7 @@ impl Shard {
         match letter {
             Mail::Ask { from, ask, question } => self.asked(from, ask, &question, cx),
             Mail::Answer { ask, answer } => self.answered(ask, answer, cx),
-            Mail::Drain => self.drain(cx),
+            Mail::Drain(order) => self.drain(order, cx),
             Mail::Moved { transfer, parcel, whence } => self.parcel_arrived(transfer, parcel, whence, cx),
             Mail::Poll(letter) => self.poll_letter(*letter, cx),
             Mail::Publish { from, reply_to, publish } => self.publish_client(from, reply_to, &publish, cx),

@@ -56,6 +56,8 @@ pub(crate) use batch::Batches;
 pub use connection::Parcel;
 pub(crate) use connection::{Connection, Stage, Watch};
 pub(crate) use control::Control;
+pub(crate) use drain::Drain;
+pub use drain::DrainOrder;
 pub use control::{Lever, Override};
 pub(crate) use hand_over::Arrivals;
 pub(crate) use identity::Prolonged;

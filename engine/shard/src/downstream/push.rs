@@ -136,6 +136,9 @@ impl Shard {
                 traced: self.tracer.take_up(None),
             })
         });
+        if push.is_some() {
+            self.errands.push(token);
+        }
         let errand = Errand { from: self.me, connection: token, push, handler, body };
         self.send(self.control(), Mail::Handle(Box::new(errand)), cx);
         Ok(())
@@ -149,6 +152,9 @@ impl Shard {
         outcome: Result<Box<str>, Error>,
         cx: &mut Cx<'_>,
     ) {
+        if let Some(at) = self.errands.iter().position(|other| *other == token) {
+            self.errands.swap_remove(at);
+        }
         self.answer_push(token, push, outcome.map(|answer| answer.into_boxed_bytes().into_vec()), cx);
     }
 

@@ -43,8 +43,8 @@ struct Claims {
     single: BTreeSet<(usize, Position)>,
 }
 
-pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
-    let Terms { roomy, disk, ttl, .. } = terms;
+pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
+    let Terms { roomy, disk, ttl, .. } = *terms;
     let mut claims = Claims { roomy, disk, ttl, ..Claims::default() };
     for (at, fact) in &history.facts {
         let wrong = match *fact {
