@@ -1,7 +1,7 @@
 //! The outside world of a shard, and the only crate with `unsafe`. It knows no protocol.
 //!
 //! `op`, `token`, `mesh` and `time` are plain values that the shard and the simulator share;
-//! `uring`, `log`, `mapped`, `waker`, `socket`, `sockaddr`, `clock`, `memory` and `affinity` are the kernel's side.
+//! `uring`, `log`, `mapped`, `waker`, `socket`, `sockaddr`, `pass`, `clock`, `memory` and `affinity` are the kernel's side.
 
 pub mod affinity;
 pub mod clock;
@@ -10,6 +10,7 @@ pub mod mapped;
 pub mod memory;
 pub mod mesh;
 pub mod op;
+pub mod pass;
 mod sockaddr;
 pub mod socket;
 pub mod time;

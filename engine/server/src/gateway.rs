@@ -6,11 +6,11 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
-use tracing::info;
+use tracing::{info, warn};
 use weir_ring::clock::Clock;
 use weir_ring::uring::Peer;
 use weir_ring::waker::Waker;
@@ -24,13 +24,15 @@ use crate::config::{Alerts, Files, Handler, Server, Settings, Webhook};
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, Doors, End, Guard, Revocations, memory};
+use crate::control::{self, Control, Doors, End, Estate, Guard, Revocations, SharedDataDir, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
+use crate::inheritance::{Inheritance, spread};
 use crate::ports::Port;
 use crate::recovery;
 use crate::start_error::StartError;
+use crate::takeover::{self, Offer, Predecessor, TakeoverError};
 
 /// Letters that wait between two members, at most.
 const LETTERS: usize = 1_024;
@@ -52,7 +54,16 @@ pub(crate) struct Gateway {
     /// Bytes the process may use.
     memory_budget: u64,
     control: Control,
-    data_dir: Option<DataDir>,
+    data_dir: SharedDataDir,
+}
+
+/// What a gateway is started from, beside its settings.
+pub(crate) struct Origin<'a> {
+    /// It may be open to everybody.
+    pub(crate) insecure: bool,
+    /// It succeeds one that runs.
+    pub(crate) takeover: bool,
+    pub(crate) environment: &'a [(String, String)],
 }
 
 impl Gateway {
@@ -64,16 +75,22 @@ impl Gateway {
     pub(crate) fn start(
         settings: &Settings,
         credentials: Credentials,
-        insecure: bool,
+        origin: Origin<'_>,
     ) -> Result<Gateway, StartError> {
         let server = &settings.server;
         let authenticates = settings.auth_mode() != Mode::Off;
-        if !server.bind.to_canonical().is_loopback() && !insecure && !authenticates {
+        if !server.bind.to_canonical().is_loopback() && !origin.insecure && !authenticates {
             return Err(StartError::Exposed(server.bind));
         }
         let cores = cores(server)?;
         let shards = cores.len() as u16;
-        let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let place = takeover::place(
+            server.takeover.as_deref(),
+            settings.data_dir.as_deref(),
+            server.admin_port,
+            origin.environment,
+        );
+        let (mut predecessor, mut inheritance) = inherit(&origin, place.as_deref(), settings)?;
         let mut addresses = Vec::new();
         let peers = settings.asks_for_peers();
         let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core, peers)).collect();
@@ -81,29 +98,46 @@ impl Gateway {
         let mut doors = Doors::default();
         let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
         for port in &data {
-            let listening = port.listen(shards, options)?;
+            let listening = port.listen(&mut inheritance, shards, options)?;
             addresses.push((listening.address, port.name));
-            doors.add(&listening.sockets).map_err(StartError::System)?;
-            shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
+            let each = spread(&listening.sockets, shares.len()).map_err(StartError::System)?;
+            shares.iter_mut().zip(each).for_each(|(share, mine)| share.listeners.extend(mine));
+            doors.add(port.name, listening.sockets);
         }
         let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
-        let admin = Port::admin(server).listen(1, options)?;
+        let admin = Port::admin(server).listen(&mut inheritance, 1, options)?;
+        for name in inheritance.left() {
+            warn!("a socket called {name:?} was passed on, and is not used: those that are, are sse, ws and admin");
+        }
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;
-        let mut config = settings.shard(shards, connections_per_shard, data.len() as u8);
+        let listeners = shares.first().map_or(0, |share| share.listeners.len());
+        let mut config = settings.shard(shards, connections_per_shard, listeners as u8);
         config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
+        if let Some(predecessor) = &mut predecessor {
+            config.secret = predecessor.offer.secret;
+            let streams = predecessor.take_streams()?;
+            let recovered = recovery::revive(&streams, &config);
+            shares.iter_mut().zip(recovered).for_each(|(share, mine)| share.recovered = Some(mine));
+        }
+        let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
         if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
             config.secret = data_dir.secret(config.secret)?;
             let recovered = recovery::recover(data_dir, &config)?;
             for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
-                share.log = Some((data_dir.log(series, bounds.segment_bytes)?, recovered));
+                share.log = Some(data_dir.log(series, bounds.segment_bytes)?);
+                share.recovered = Some(recovered);
             }
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
         let revocations = revocations(settings, &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
+        let data_dir: SharedDataDir = Arc::new(Mutex::new(data_dir));
+        let estate = place.map(|path| estate(path, (&doors, &admin.sockets), config.secret, &data_dir));
         let office = Office {
+            estate: estate.transpose().map_err(StartError::System)?,
+            predecessor,
             admin: admin.sockets,
             guard: guard(settings, admin.address.port())?,
             spawners,
@@ -128,10 +162,41 @@ impl Gateway {
     /// Serves the admin port, on the calling thread, until the gateway ends.
     pub(crate) fn run(self) -> End {
         let end = control::run(self.control, self.memory_budget);
-        // Data threads that are left may still write: the folder is free when the process is gone.
+        // Data threads that are left may still write: unless a successor has it, the folder is free when the process is
+        // gone.
         mem::forget(self.data_dir);
         end
     }
+}
+
+/// What was open before: the sockets of the gateway that this one succeeds, or those that a service manager passes on.
+fn inherit(
+    origin: &Origin<'_>,
+    place: Option<&Path>,
+    settings: &Settings,
+) -> Result<(Option<Predecessor>, Inheritance), StartError> {
+    if !origin.takeover {
+        let inheritance = Inheritance::of_manager(origin.environment).map_err(StartError::System)?;
+        return Ok((None, inheritance));
+    }
+    let path = place.ok_or(TakeoverError::NoPath)?;
+    let (predecessor, sockets) = Predecessor::find(path, settings.data_dir.is_some())?;
+    let Offer { pid, version, .. } = &predecessor.offer;
+    info!(pid, version, "taking over from the gateway that runs");
+    Ok((Some(predecessor), Inheritance::of_predecessor(sockets)))
+}
+
+/// What a successor is given.
+fn estate(
+    path: PathBuf,
+    (doors, admin): (&Doors, &[OwnedFd]),
+    secret: [u8; 32],
+    data_dir: &SharedDataDir,
+) -> io::Result<Estate> {
+    let mut listeners = doors.copies()?;
+    let admin = admin.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
+    listeners.push(("admin".to_owned(), admin));
+    Ok(Estate { path, listeners, secret, data_dir: data_dir.clone() })
 }
 
 /// The core of each shard. More shards than cores share them in turn.
@@ -156,6 +221,8 @@ fn connections_max(server: &Server) -> Result<u32, StartError> {
 
 /// What the control thread works with, beside its place in the mesh.
 struct Office {
+    estate: Option<Estate>,
+    predecessor: Option<Predecessor>,
     /// The admin port's listening sockets.
     admin: Vec<OwnedFd>,
     guard: Guard,
@@ -280,6 +347,8 @@ fn start_threads(
         tls: office.tls,
         rules: office.rules,
         alerts: office.alerts,
+        estate: office.estate,
+        predecessor: office.predecessor,
         doors: office.doors,
         drain_delay: office.drain_delay,
         data_dir: office.data_dir,

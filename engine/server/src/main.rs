@@ -8,11 +8,13 @@ mod data_dir;
 mod data_thread;
 mod ending;
 mod gateway;
+mod inheritance;
 mod minting;
 mod ports;
 mod pump;
 mod recovery;
 mod start_error;
+mod takeover;
 mod tls;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use weir_ring::socket::{self, Listening, Options};
 
 use crate::config::Server;
+use crate::inheritance::Inheritance;
 use crate::start_error::StartError;
 
 /// One listener to be.
@@ -28,11 +29,20 @@ impl Port {
         Port { name: "admin", flag: "--admin-port", address: SocketAddr::new(server.bind, server.admin_port) }
     }
 
-    /// Listens with one socket for each shard, after a probe that nobody else does.
+    /// Takes the sockets that were there before, or listens with one for each shard, after a probe that nobody else
+    /// does.
     ///
     /// # Errors
     /// The port cannot be had.
-    pub(crate) fn listen(self, shards: u16, options: Options) -> Result<Listening, StartError> {
+    pub(crate) fn listen(
+        self,
+        inheritance: &mut Inheritance,
+        shards: u16,
+        options: Options,
+    ) -> Result<Listening, StartError> {
+        if let Some(listening) = inheritance.take(self.name).map_err(StartError::System)? {
+            return Ok(listening);
+        }
         let listening =
             socket::probe(self.address).and_then(|()| socket::listen(self.address, shards, options));
         listening.map_err(|error| StartError::Port { port: self, error })

@@ -38,6 +38,8 @@ pub enum Mail {
     Answer { ask: u64, answer: Answer },
     /// Stop: accept nothing more, tell the clients, close with 1012 and end when all are gone.
     Drain(DrainOrder),
+    /// The successor that asked for the streams did not come: go on.
+    Thaw,
     /// The state of a connection whose socket the kernel moved under the same transfer.
     Moved { transfer: Transfer, parcel: Box<Parcel>, whence: Whence },
     /// Which network addresses have how many connections more, or fewer, on the sending shard than it said before;
@@ -172,6 +174,9 @@ pub enum Question {
     Rules,
     /// Forget those who are away for as long: how many?
     Cleanup { idle: Duration },
+    /// Another process goes on with the streams: accept nobody, append nothing, and give them away. Answered once all
+    /// is on the disk, where there is a log.
+    HandOver,
 }
 
 /// What may be asked about dead letters, and done with them.
@@ -210,6 +215,9 @@ pub enum Answer {
     Rules(Box<[RuleCount]>),
     /// To `Question::Cleanup`.
     Cleaned(usize),
+    /// To `Question::HandOver`: a segment of a log with all that the shard keeps in memory; nothing where it is on the
+    /// disk.
+    Streams(Arc<[u8]>),
     /// To `Question::Presence`: how many clients, and the payload of `presence_state`.
     Presence { clients: usize, state: Arc<[u8]> },
     /// To `Question::Behaviour`.

@@ -13,7 +13,9 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Address, Arrivals, Batches, Connection, Control, Drain, Polls, Prolonged, Serving};
+use crate::downstream::{
+    Address, Arrivals, Batches, Connection, Control, Drain, Polls, Prolonged, Serving, Succession,
+};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
@@ -175,6 +177,8 @@ pub struct Shard {
     /// Connections with pushes that a handler is to answer, one entry for each.
     pub(crate) errands: Vec<Token>,
     pub(crate) accepting: bool,
+    /// Another process is about to go on with the streams, or does.
+    pub(crate) succession: Option<Succession>,
     /// A drain is on.
     pub(crate) draining: Option<Box<Drain>>,
     pub(crate) stats: Stats,
@@ -249,6 +253,7 @@ impl Shard {
             handlers: 0,
             errands: Vec::new(),
             accepting: false,
+            succession: None,
             draining: None,
             stats: Stats::default(),
             meter: Meter::default(),
@@ -422,6 +427,7 @@ impl Shard {
         self.timed(Feature::Audit, cx, Shard::tell_audit);
         self.timed(Feature::Events, cx, Shard::tell_events);
         self.timed(Feature::Durability, cx, Shard::commit);
+        self.continue_succession(cx);
     }
 
     /// Does a piece of a feature's work.

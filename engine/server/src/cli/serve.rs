@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::{Failure, Serve, say};
 use crate::config;
 use crate::control::End;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Origin};
 use crate::tls::Loaded;
 
 /// Runs the gateway until it ends.
@@ -23,7 +23,8 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
     let Loaded { credentials, warnings } = super::credentials(&settings)?;
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let secure = credentials.server.is_some();
-    let gateway = Gateway::start(&settings, credentials, options.insecure).map_err(Failure::Start)?;
+    let origin = Origin { insecure: options.insecure, takeover: options.takeover, environment };
+    let gateway = Gateway::start(&settings, credentials, origin).map_err(Failure::Start)?;
     say(&banner(&gateway.cores));
     for (address, name) in &gateway.addresses {
         say(&format!("listening on {address} ({name})"));

@@ -88,6 +88,8 @@ pub(crate) struct Server {
     pub(crate) connections_per_shard: u32,
     /// After how long without an acknowledgement of the peer's kernel a connection is given up.
     pub(crate) user_timeout: Duration,
+    /// Where a successor is waited for. None: in the data folder, or where the environment has a place.
+    pub(crate) takeover: Option<PathBuf>,
 }
 
 /// Requests in a span of time.
@@ -113,6 +115,7 @@ impl Default for Settings {
                 cores: Vec::new(),
                 connections_per_shard: 131_072,
                 user_timeout: Duration::from_secs(30),
+                takeover: None,
             },
             data_dir: None,
             tls: Tls::default(),

@@ -26,6 +26,7 @@ use weir_shard::vsm::{DrainPhase, Event, Source};
 
 use super::api::{Admin, refuse};
 use super::bus::Published;
+use super::notify::Manager;
 
 /// How long webhooks are waited for when all else is over.
 const WEBHOOKS_PATIENCE: Duration = Duration::from_secs(2);
@@ -36,15 +37,16 @@ const WEBHOOKS_PAUSE: Duration = Duration::from_millis(10);
 /// Longest reason of an operator, bytes.
 const REASON_BYTES_MAX: usize = 256;
 
-/// The sockets that the data threads listen on.
+/// The sockets that the data threads listen on, by the names of the listeners.
 #[derive(Debug, Default)]
-pub(crate) struct Doors(Vec<OwnedFd>);
+pub(crate) struct Doors(Vec<(&'static str, Vec<OwnedFd>)>);
 
 /// What is known of the orderly stop.
 pub(super) struct Draining {
     doors: Doors,
     /// From the moment `/ready` says no until shards are told.
     delay: Duration,
+    manager: Manager,
     begun: OnceLock<Begun>,
     ended: AtomicBool,
 }
@@ -64,19 +66,22 @@ struct Order {
 
 impl Doors {
     /// Also these.
+    pub(crate) fn add(&mut self, name: &'static str, sockets: Vec<OwnedFd>) {
+        self.0.push((name, sockets));
+    }
+
+    /// The same for another process.
     ///
     /// # Errors
     /// The process has no descriptor left.
-    pub(crate) fn add(&mut self, sockets: &[OwnedFd]) -> io::Result<()> {
-        for socket in sockets {
-            self.0.push(socket.try_clone()?);
-        }
-        Ok(())
+    pub(crate) fn copies(&self) -> io::Result<Vec<(String, Vec<OwnedFd>)>> {
+        let copy = |sockets: &[OwnedFd]| sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>();
+        self.0.iter().map(|(name, sockets)| Ok(((*name).to_owned(), copy(sockets)?))).collect()
     }
 
     /// Nobody can connect any more.
     fn shut(&self) {
-        for door in &self.0 {
+        for door in self.0.iter().flat_map(|(_, sockets)| sockets) {
             if let Err(error) = socket::stop_listening(door) {
                 warn!("a listener cannot be shut: {error}; who connects waits until the process has ended");
             }
@@ -85,20 +90,21 @@ impl Doors {
 }
 
 impl Draining {
-    pub(super) fn new(doors: Doors, delay: Duration) -> Draining {
-        Draining { doors, delay, begun: OnceLock::new(), ended: AtomicBool::new(false) }
+    pub(super) fn new(doors: Doors, delay: Duration, manager: Manager) -> Draining {
+        Draining { doors, delay, manager, begun: OnceLock::new(), ended: AtomicBool::new(false) }
     }
 }
 
 impl Admin {
-    /// Begins the orderly stop; false: it has begun before. Clients are told `message`, if there is one.
-    pub(super) fn begin_drain(self: &Arc<Self>, reason: &str, message: Option<&str>) -> bool {
+    /// Begins the orderly stop; false: it has begun before. Clients are told `message`, if there is one. `succeeded`:
+    /// another process has the listeners and the streams.
+    pub(super) fn begin_drain(self: &Arc<Self>, reason: &str, message: Option<&str>, succeeded: bool) -> bool {
         let reason: Arc<str> = reason.into();
         let begun = Begun { reason: reason.clone(), at: Instant::now() };
         if self.draining().begun.set(begun).is_err() {
             return false;
         }
-        let mut order = DrainOrder { reason, ..DrainOrder::default() };
+        let mut order = DrainOrder { reason, succeeded, ..DrainOrder::default() };
         if let Some(message) = message {
             order.message = message.into();
         }
@@ -109,7 +115,10 @@ impl Admin {
     /// Readiness has gone red. A while later listeners close and the shards begin to send clients away.
     async fn drain(self: Arc<Self>, order: DrainOrder) {
         self.say(DrainPhase::Begun, &order.reason, Drain::default());
-        time::sleep(self.draining().delay).await;
+        if !order.succeeded {
+            self.draining().manager.stopping();
+            time::sleep(self.draining().delay).await;
+        }
         for shard in self.shards() {
             self.send(shard, Mail::Drain(order.clone())).await;
         }
@@ -184,7 +193,7 @@ async fn drain(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
         return refuse(&Error::malformed("a reason has at most 256 bytes"));
     }
     let reason = reason.as_deref();
-    if admin.begin_drain(reason.unwrap_or("operator"), reason) {
+    if admin.begin_drain(reason.unwrap_or("operator"), reason, false) {
         info!(reason = reason.unwrap_or("none given"), "an operator asks for the end: telling clients, then ending");
     }
     (StatusCode::ACCEPTED, Json(json!({ "status": "draining" }))).into_response()

@@ -17,11 +17,13 @@ pub(crate) mod jwks;
 mod lines;
 mod mailbox;
 pub(crate) mod memory;
+mod notify;
 mod pages;
 mod regulation;
 mod reload;
 mod revocations;
 mod rules;
+mod succession;
 mod tokens;
 mod troubles;
 
@@ -54,10 +56,13 @@ use self::intelligence::Intelligence;
 use self::jwks::Keeper;
 use self::mailbox::{Desks, Mailbox};
 pub(crate) use self::revocations::Revocations;
+use self::notify::Manager;
 use self::rules::Rulebook;
+pub(crate) use self::succession::{Estate, SharedDataDir};
 pub(crate) use self::draining::Doors;
 use self::draining::Draining;
 use crate::config::{Alerts, Files, Handler, Webhook};
+use crate::takeover::Predecessor;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -100,6 +105,10 @@ pub(crate) struct Control {
     pub(crate) doors: Doors,
     /// How long `/ready` says no before the gateway begins to stop.
     pub(crate) drain_delay: Duration,
+    /// What a successor is given, if one can be waited for.
+    pub(crate) estate: Option<Estate>,
+    /// The gateway that this one succeeds, until it serves.
+    pub(crate) predecessor: Option<Predecessor>,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -147,21 +156,31 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let rules = Arc::new(Rulebook::new(control.rules, &control.config, mailbox.clone(), bus.clone()));
     let insight = Insight { bus, desks: webhooks, traces, intelligence, rules: rules.clone() };
     let (ring, revocations) = (control.ring, control.revocations);
-    let draining = Draining::new(control.doors, control.drain_delay);
+    let manager = Manager::of_environment();
+    let draining = Draining::new(control.doors, control.drain_delay, manager.clone());
     let admin = Admin::new(mailbox.clone(), ring, listed, control.auth, revocations, insight, draining);
     let admin = Arc::new(admin);
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     tokio::spawn(memory::watch(mailbox.clone(), memory_budget));
-    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, rules, mailbox));
+    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, rules, mailbox, manager.clone()));
+    let mut admin_port = Vec::new();
     for socket in control.admin {
         let listener = TcpListener::from(socket);
         listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let router = api::router(admin.clone(), guard.clone(), &control.config.browser);
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
-        tokio::spawn(axum::serve(listener, service).into_future());
+        admin_port.push(tokio::spawn(axum::serve(listener, service).into_future()).abort_handle());
     }
+    if let Some(predecessor) = control.predecessor {
+        succeed(predecessor);
+    }
+    if let Some(estate) = control.estate {
+        tokio::spawn(succession::wait(estate, admin.clone(), admin_port));
+    }
+    manager.ready();
+    tokio::spawn(manager.watch(admin.clone()));
     let mut signals = Signals::new()?;
     let mut children = Children::start(control.spawners, GRACE)?;
     let mut end = end_of_shards(shards, control.ended, &mut signals, &admin).await;
@@ -177,6 +196,15 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     }
     children.end(Stop::AtOnce).await;
     Ok(end)
+}
+
+/// This gateway serves: the one before it may go.
+fn succeed(predecessor: Predecessor) {
+    let pid = predecessor.offer.pid;
+    match predecessor.serving() {
+        Ok(()) => info!(pid, "took over; the gateway before sends its clients here"),
+        Err(error) => warn!(pid, "the gateway before has ended by itself: {error}"),
+    }
 }
 
 /// The bus, and those who hear it from the start.
@@ -200,7 +228,7 @@ async fn end_of_shards(
     loop {
         tokio::select! {
             name = signals.next() => {
-                if !admin.begin_drain(name, None) {
+                if !admin.begin_drain(name, None, false) {
                     warn!("{name} again: ending without waiting for clients");
                     return End::Forced;
                 }

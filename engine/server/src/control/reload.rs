@@ -9,14 +9,22 @@ use weir_shard::mail::Mail;
 use weir_shard::tls::Credentials;
 
 use super::mailbox::Mailbox;
+use super::notify::Manager;
 use super::rules::Rulebook;
 use crate::config::Files;
 use crate::tls::{self, Loaded};
 
 /// Reads the files again with each signal and gives them to the shards. If one of those for TLS cannot be used, all
 /// that was read of them before stays; so do the rules if theirs cannot.
-pub(super) async fn on_hangup(mut hangup: Signal, files: Files, rules: Arc<Rulebook>, mailbox: Mailbox) {
+pub(super) async fn on_hangup(
+    mut hangup: Signal,
+    files: Files,
+    rules: Arc<Rulebook>,
+    mailbox: Mailbox,
+    manager: Manager,
+) {
     while hangup.recv().await.is_some() {
+        manager.reloading();
         match tls::load(&files) {
             Ok(Loaded { credentials, warnings }) => {
                 warnings.iter().for_each(|warning| warn!("{warning}"));
@@ -29,6 +37,7 @@ pub(super) async fn on_hangup(mut hangup: Signal, files: Files, rules: Arc<Ruleb
             // It says itself what has become of it.
             let _ = rules.reload().await;
         }
+        manager.ready();
     }
 }
 

@@ -16,6 +16,7 @@ impl Shard {
             Mail::Ask { from, ask, question } => self.asked(from, ask, &question, cx),
             Mail::Answer { ask, answer } => self.answered(ask, answer, cx),
             Mail::Drain(order) => self.drain(order, cx),
+            Mail::Thaw => self.end_succession(cx),
             Mail::Moved { transfer, parcel, whence } => self.parcel_arrived(transfer, parcel, whence, cx),
             Mail::Poll(letter) => self.poll_letter(*letter, cx),
             Mail::Publish { from, reply_to, publish } => self.publish_client(from, reply_to, &publish, cx),
@@ -72,6 +73,7 @@ impl Shard {
 
     fn asked(&mut self, from: Member, ask: u64, question: &Question, cx: &mut Cx<'_>) {
         let answer = match question {
+            Question::HandOver => return self.begin_succession(from, ask, cx),
             Question::Stats => {
                 self.stats.sessions = self.sessions.len().into();
                 self.stats.topics = self.topics.len() as u64;

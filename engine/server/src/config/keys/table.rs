@@ -259,6 +259,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("control.breaker_minimum", number(1, 1_000_000, |s, n| s.shard.control.breaker.minimum = n as u32)),
     key("control.pool_total", number(0, 1_000_000, |s, n| s.shard.control.pool_total = n as u32)),
 
+    key("server.takeover", Kind::File(|s, path| s.server.takeover = path)),
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain.timeout = t)),
     key("drain.delay", time(0, HOUR, |s, t| s.drain_delay = t)),
     key("drain.notification_interval", time(0, HOUR, |s, t| s.shard.drain.notification_interval = t)),
