@@ -131,7 +131,7 @@ impl Gateway {
             }
         }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
-        let revocations = revocations(settings, &mut config)?;
+        let revocations = revocations(settings, predecessor.as_ref(), &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
         let data_dir: SharedDataDir = Arc::new(Mutex::new(data_dir));
         let estate = place.map(|path| estate(path, (&doors, &admin.sockets), config.secret, &data_dir));
@@ -244,10 +244,17 @@ struct Office {
 }
 
 /// The tokens that were withdrawn before, which the shards know from the start.
-fn revocations(settings: &Settings, config: &mut Config) -> Result<Revocations, StartError> {
-    let Some(data_dir) = &settings.data_dir else { return Ok(Revocations::default()) };
-    let revocations = Revocations::open(data_dir, Clock::now().wall)
-        .map_err(|(path, error)| DataDirError::System { path, error })?;
+fn revocations(
+    settings: &Settings,
+    predecessor: Option<&Predecessor>,
+    config: &mut Config,
+) -> Result<Revocations, StartError> {
+    let revocations = match (&settings.data_dir, predecessor) {
+        (Some(data_dir), _) => Revocations::open(data_dir, Clock::now().wall)
+            .map_err(|(path, error)| DataDirError::System { path, error })?,
+        (None, Some(predecessor)) => Revocations::inherited(&predecessor.offer.withdrawn),
+        (None, None) => Revocations::default(),
+    };
     config.auth.revoked = revocations.all();
     Ok(revocations)
 }

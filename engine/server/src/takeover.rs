@@ -36,7 +36,7 @@ pub(crate) const SERVING: &[u8; 8] = b"serving\n";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Longest offer, bytes, and longest part of the streams: no gateway has more.
-const OFFER_BYTES_MAX: u32 = 1 << 20;
+const OFFER_BYTES_MAX: u32 = 64 << 20;
 const PART_BYTES_MAX: u64 = 64 << 30;
 const PARTS_MAX: u32 = u16::MAX as u32;
 
@@ -51,6 +51,8 @@ pub(crate) struct Offer {
     pub(crate) secret: [u8; 32],
     /// Its streams are on the disk.
     pub(crate) durable: bool,
+    /// Tokens that were withdrawn, each with when it would have expired, milliseconds since 1970.
+    pub(crate) withdrawn: Vec<(String, u64)>,
 }
 
 /// A running gateway that waits to be succeeded.
@@ -276,6 +278,7 @@ mod tests {
             listeners: vec![("sse".into(), 2)],
             secret: [3; 32],
             durable: false,
+            withdrawn: vec![("a".into(), 9)],
         };
         let sockets: Vec<OwnedFd> =
             (0..2).map(|_| std::net::TcpListener::bind("127.0.0.1:0").expect("bind").into()).collect();
@@ -298,8 +301,14 @@ mod tests {
     #[test]
     fn a_gateway_that_goes_is_missed() {
         let (gateway, stream) = UnixStream::pair().expect("a pair");
-        let offer =
-            Offer { pid: 7, version: "1".into(), listeners: Vec::new(), secret: [0; 32], durable: true };
+        let offer = Offer {
+            pid: 7,
+            version: "1".into(),
+            listeners: Vec::new(),
+            secret: [0; 32],
+            durable: true,
+            withdrawn: Vec::new(),
+        };
         let mut predecessor = Predecessor { stream, offer };
         let giver = thread::spawn(move || {
             let mut gateway = gateway;

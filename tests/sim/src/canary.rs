@@ -105,10 +105,12 @@ pub enum Canary {
     Unwarned,
     /// Ends what is under way when the server stops.
     HangUp,
+    /// Loses what shards hand over to a successor.
+    Disinherit,
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 45] = [
+pub const ALL: [(Canary, &str, u8); 46] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -154,6 +156,7 @@ pub const ALL: [(Canary, &str, u8); 45] = [
     (Canary::Stampede, "stampede", 14),
     (Canary::Unwarned, "unwarned", 14),
     (Canary::HangUp, "hang-up", 18),
+    (Canary::Disinherit, "disinherit", 5),
 ];
 
 /// Messages that pass those of a lane that is starved.
@@ -215,6 +218,13 @@ impl Saboteur {
     /// How the shards stop instead of as `drain` says.
     pub fn drain(&self, drain: Drain) -> Drain {
         if self.canary == Some(Canary::Stampede) { Drain { batch: u32::MAX, ..drain } } else { drain }
+    }
+
+    /// A successor gets only what the first shard hands over.
+    pub fn disinherits(&mut self) -> bool {
+        let strikes = self.canary == Some(Canary::Disinherit);
+        self.strikes += u64::from(strikes);
+        strikes
     }
 
     /// A log is lost with its process: all of it, or (false) only the end.

@@ -25,6 +25,7 @@ pub mod report;
 pub mod rng;
 pub mod server;
 pub mod stage;
+pub mod succession;
 pub mod text;
 pub mod wire;
 pub mod world;

@@ -129,6 +129,12 @@ impl Admin {
         Ok(())
     }
 
+    /// Tokens that are taken by no shard any more, each with when it would have expired.
+    pub(super) fn withdrawn(&self) -> Vec<(String, u64)> {
+        let all = self.revocations.lock().unwrap_or_else(PoisonError::into_inner).all();
+        all.into_iter().map(|revocation| (revocation.token_id.into(), revocation.until.0)).collect()
+    }
+
     /// Asks a shard.
     pub(super) async fn ask(&self, shard: Member, question: Question) -> Result<Answer, NoAnswer> {
         self.mailbox.ask(shard, question).await

@@ -130,8 +130,8 @@ async fn hand_over(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>)
 }
 
 async fn give(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> Result<(), Failed> {
-    let offered = estate.clone();
-    let stream = blocking(move || offer(stream, &offered)).await.map_err(Failed::Before)?;
+    let (offered, withdrawn) = (estate.clone(), admin.withdrawn());
+    let stream = blocking(move || offer(stream, &offered, withdrawn)).await.map_err(Failed::Before)?;
     info!("a successor takes over");
     let mut parts = Vec::new();
     for shard in admin.shards() {
@@ -153,7 +153,11 @@ async fn give(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> R
 }
 
 /// Up to the hand-over point.
-fn offer(mut stream: UnixStream, estate: &Estate) -> io::Result<UnixStream> {
+fn offer(
+    mut stream: UnixStream,
+    estate: &Estate,
+    withdrawn: Vec<(String, u64)>,
+) -> io::Result<UnixStream> {
     expect(&mut stream, GREETING)?;
     let listeners = estate.listeners.iter().map(|(name, sockets)| (name.clone(), sockets.len())).collect();
     let offer = Offer {
@@ -162,6 +166,7 @@ fn offer(mut stream: UnixStream, estate: &Estate) -> io::Result<UnixStream> {
         listeners,
         secret: estate.secret,
         durable: lock(estate).is_some(),
+        withdrawn,
     };
     write_offer(&mut stream, &offer)?;
     for (_, sockets) in &estate.listeners {
