@@ -1,7 +1,7 @@
 //! The admin port's endpoints.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -138,6 +138,16 @@ impl Admin {
     /// Asks a shard.
     pub(super) async fn ask(&self, shard: Member, question: Question) -> Result<Answer, NoAnswer> {
         self.mailbox.ask(shard, question).await
+    }
+
+    /// Asks a shard what may take it so long.
+    pub(super) async fn ask_for(
+        &self,
+        shard: Member,
+        question: Question,
+        patience: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        self.mailbox.ask_for(shard, question, patience).await
     }
 
     /// Tells a shard.

@@ -93,6 +93,11 @@ impl Draining {
     pub(super) fn new(doors: Doors, delay: Duration, manager: Manager) -> Draining {
         Draining { doors, delay, manager, begun: OnceLock::new(), ended: AtomicBool::new(false) }
     }
+
+    /// Nobody can connect any more.
+    pub(super) fn shut_doors(&self) {
+        self.doors.shut();
+    }
 }
 
 impl Admin {
@@ -123,7 +128,7 @@ impl Admin {
             self.send(shard, Mail::Drain(order.clone())).await;
         }
         if !order.succeeded {
-            self.draining().doors.shut();
+            self.draining().shut_doors();
         }
     }
 

@@ -116,6 +116,7 @@ async fn hand_over(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>)
         Err(failed @ Failed::Before(_)) => warn!("a successor did not come to take over: {failed}"),
         Err(failed) if durable && lock(estate).is_none() => {
             error!("a successor was lost after the log was handed over ({failed}): ending; start again");
+            admin.draining().shut_doors();
             admin.begin_drain("takeover", None, true);
             return true;
         }
@@ -135,7 +136,7 @@ async fn give(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> R
     info!("a successor takes over");
     let mut parts = Vec::new();
     for shard in admin.shards() {
-        match admin.ask(shard, Question::HandOver).await {
+        match admin.ask_for(shard, Question::HandOver, PATIENCE).await {
             Ok(Answer::Streams(streams)) => parts.push(streams),
             _ => return Err(Failed::Shard(shard)),
         }

@@ -31,7 +31,7 @@ impl Shard {
     }
 
     /// Answers with the streams once nothing of them is under way. With a log they are on the disk, and this shard
-    /// writes nothing there any more.
+    /// writes nothing there as long as the hand-over lasts.
     pub(crate) fn continue_succession(&mut self, cx: &mut Cx<'_>) {
         let Some(Succession::Begun { from, ask }) = self.succession else { return };
         let streams: Arc<[u8]> = match &self.journal {
@@ -39,14 +39,16 @@ impl Shard {
             Some(_) => Arc::default(),
             None => self.export(cx).into(),
         };
-        self.journal = None;
         self.succession = Some(Succession::Done);
         self.send(from, Mail::Answer { ask, answer: Answer::Streams(streams) }, cx);
     }
 
-    /// The successor did not come: the shard goes on. Of use only while there is no log.
+    /// The successor did not come, and has not touched the log: the shard goes on.
     pub(crate) fn end_succession(&mut self, cx: &mut Cx<'_>) {
         if self.succession.take().is_some() && self.draining.is_none() {
+            if let Some(journal) = &mut self.journal {
+                journal.resume();
+            }
             self.accepting = true;
             for listener in 0..self.config.listeners {
                 cx.out.ops.push(Op::Accept { listener: Listener(listener) });

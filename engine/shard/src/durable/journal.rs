@@ -228,6 +228,11 @@ impl Journal {
         (self.ended, self.sweep) = (true, Sweep::Done);
     }
 
+    /// It is collected again.
+    pub(crate) fn resume(&mut self) {
+        (self.ended, self.sweep) = (false, Sweep::Due);
+    }
+
     /// Notes who waits for the message that was just collected.
     pub(crate) fn wait(&mut self, waiting: Unsettled) {
         self.collected.waiting.push(waiting);
