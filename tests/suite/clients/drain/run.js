@@ -94,6 +94,7 @@ try {
   const before = weir
   const calls = begin(before)
   await pause(300)
+  await askAll('hold')
   const since = Date.now()
   weir = await succeed(before)
   runs.push(weir)

@@ -10,6 +10,9 @@ const AGAIN = 200
 /** What a stateless MCP request says of its client. */
 const META = { 'io.modelcontextprotocol/protocolVersion': '2026-07-28', 'io.modelcontextprotocol/clientCapabilities': {} }
 
+/** The gateway is about to stop: calls under way are the last on their connections. */
+let holding = false
+
 /** Raw JSON-RPC with a call under way at all times, each of some hundred milliseconds. */
 function openRaw(client, { ws }) {
   const socket = new WebSocket(`${ws}?client_id=${encodeURIComponent(client.name)}`, 'mcp')
@@ -29,8 +32,8 @@ function openRaw(client, { ws }) {
     open = null
     if (error) client.refused += 1
     else client.answered += 1
-    // Who is told that the gateway stops waits for its end.
-    if (!error) ask()
+    // What is said while the gateway says goodbye crosses that, and is not heard.
+    if (!error && !holding) ask()
   })
   socket.on('error', () => {})
   socket.on('close', code => {
@@ -70,6 +73,10 @@ const QUESTIONS = {
   behind({ heads }) {
     const isBehind = ({ name, epoch, highest }) => name in heads && (heads[name].epoch !== epoch || highest < heads[name].sequence)
     return clients.filter(isBehind).length
+  },
+  hold() {
+    holding = true
+    return true
   },
   calls() {
     const raw = clients.filter(({ asked }) => asked !== undefined)
