@@ -14,6 +14,7 @@ pub mod mapped;
 pub mod memory;
 pub mod mesh;
 pub mod op;
+pub mod pass;
 pub mod peer;
 pub mod settings;
 mod sockaddr;

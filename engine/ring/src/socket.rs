@@ -127,6 +127,16 @@ pub fn listen(address: SocketAddr, shards: u16, options: Options) -> Result<List
     Ok(listening)
 }
 
+/// Lets nobody connect to a listening socket any more, whoever else holds it: newcomers are refused, and the port is
+/// free for others. Who has connected and was not accepted is reset.
+///
+/// # Errors
+/// As `shutdown(2)`; none is usual.
+pub fn stop_listening(socket: &OwnedFd) -> io::Result<()> {
+    // SAFETY: no pointer is passed.
+    check(unsafe { libc::shutdown(socket.as_raw_fd(), libc::SHUT_RDWR) }).map(drop)
+}
+
 fn listen_once(address: SocketAddr, options: Options) -> io::Result<OwnedFd> {
     let socket = tcp(address)?;
     set(&socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
@@ -274,6 +284,25 @@ mod tests {
         assert!(matches!(error, PortError::Held(address) if address == held.address));
         let text = error.to_string();
         assert!(text.contains(&held.address.to_string()) && text.contains("ss -ltnp"), "{text}");
+    }
+
+    #[test]
+    fn a_port_that_is_not_listened_on_any_more_is_free_while_connections_last() {
+        let host = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let mut listening = listen(host, 1, Options::default()).expect("listen");
+        let address = listening.address;
+        let client = TcpStream::connect(address).expect("connect");
+        let copy = listening.sockets[0].try_clone().expect("a copy");
+        let listener = TcpListener::from(listening.sockets.remove(0));
+        let (mut accepted, _) = listener.accept().expect("accept");
+        stop_listening(&copy).expect("shut");
+        let refused = TcpStream::connect(address).expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        probe(address).expect("free");
+        let _successor = listen(address, 2, Options::default()).expect("listen again");
+        TcpStream::connect(address).expect("connect");
+        io::Write::write_all(&mut accepted, b"still there").expect("write");
+        drop(client);
     }
 
     #[test]

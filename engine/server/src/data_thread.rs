@@ -32,8 +32,10 @@ pub(crate) struct Share {
     pub(crate) listeners: Vec<OwnedFd>,
     /// Something depends on who connects.
     pub(crate) peers: bool,
-    /// Where its log goes, and what was there, if there is one.
-    pub(crate) log: Option<(Directory, durable::Share)>,
+    /// Where its log goes, if there is one.
+    pub(crate) log: Option<Directory>,
+    /// What it goes on with, if another process was there before.
+    pub(crate) recovered: Option<durable::Share>,
 }
 
 /// What a data thread is born with.
@@ -64,7 +66,7 @@ pub(crate) enum ThreadError {
 impl Share {
     /// A core, and nothing yet to do on it.
     pub(crate) fn of(core: usize, peers: bool) -> Share {
-        Share { core, listeners: Vec::new(), peers, log: None }
+        Share { core, listeners: Vec::new(), peers, log: None, recovered: None }
     }
 }
 
@@ -80,8 +82,7 @@ impl Seat {
 
     fn run(self) {
         let member = self.links.me();
-        let Share { core, listeners, peers, log } = self.share;
-        let (log, recovered) = log.unzip();
+        let Share { core, listeners, peers, log, recovered } = self.share;
         let mut settings = Settings::new(listeners, self.config.connections_max, self.waker);
         (settings.peers, settings.log) = (peers, log);
         let mut driver = match set_up(core, self.driver, settings) {

@@ -6,10 +6,11 @@ use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
 use tokio::sync::mpsc::unbounded_channel;
-use tracing::info;
+use tracing::{info, warn};
 use weir_ring::clock::Clock;
 use weir_ring::driver::Kind;
 use weir_ring::peer::Peer;
@@ -27,15 +28,19 @@ use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
 use crate::control::reload::Beginning;
-use crate::control::{self, Control, End, Facts, Guard, Listed, Revocations, memory};
+use crate::control::{
+    self, Control, Doors, End, Estate, Facts, Guard, Listed, Revocations, SharedDataDir, memory,
+};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::driver::{self, Choice};
 use crate::ending::Ending;
+use crate::inheritance::{Inheritance, spread};
 use crate::logging::Limit;
 use crate::ports::Port;
 use crate::recovery;
 use crate::start_error::StartError;
+use crate::takeover::{self, Offer, Predecessor, TakeoverError};
 
 /// Letters that wait between two members, at most.
 const LETTERS: usize = 1_024;
@@ -50,66 +55,105 @@ pub(crate) struct Gateway {
     /// Bytes the process may use.
     memory_budget: u64,
     control: Control,
-    data_dir: Option<DataDir>,
+    data_dir: SharedDataDir,
+}
+
+/// What a gateway is started from, beside its configuration.
+pub(crate) struct Origin<'a> {
+    /// What is read again when somebody asks for it.
+    pub(crate) sources: Sources,
+    /// It may be open to everybody.
+    pub(crate) insecure: bool,
+    /// It succeeds one that runs.
+    pub(crate) takeover: bool,
+    pub(crate) environment: &'a [(String, String)],
 }
 
 impl Gateway {
     /// Takes the data folder, binds all ports and starts all data threads, which begin with `configuration` and
-    /// `credentials`; `sources` are read again when somebody asks for it.
+    /// `credentials`.
     ///
     /// # Errors
     /// Something is missing; the error says what, and what to do. Threads that did start end with the
     /// process.
     pub(crate) fn start(
-        sources: Sources,
         configuration: Configuration,
         credentials: Credentials,
-        insecure: bool,
+        origin: Origin<'_>,
     ) -> Result<Gateway, StartError> {
         let settings = &configuration.settings;
         let server = &settings.server;
         let authenticates = settings.auth_mode() != Mode::Off;
-        if !server.bind.to_canonical().is_loopback() && !insecure && !authenticates {
+        if !server.bind.to_canonical().is_loopback() && !origin.insecure && !authenticates {
             return Err(StartError::Exposed(server.bind));
         }
         let cores = cores(server)?;
         let shards = cores.len() as u16;
-        let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
+        let place = takeover::place(
+            server.takeover.as_deref(),
+            settings.data_dir.as_deref(),
+            server.admin_port,
+            origin.environment,
+        );
+        let (mut predecessor, mut inheritance) = inherit(&origin, place.as_deref(), settings)?;
         let mut addresses = Vec::new();
         let peers = settings.asks_for_peers();
         let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core, peers)).collect();
         let data = Port::data(server);
+        let mut doors = Doors::default();
         let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
         for port in &data {
-            let listening = port.listen(shards, options)?;
+            let listening = port.listen(&mut inheritance, shards, options)?;
             addresses.push((listening.address, port.name));
-            shares.iter_mut().zip(listening.sockets).for_each(|(share, socket)| share.listeners.push(socket));
+            let each = spread(&listening.sockets, shares.len()).map_err(StartError::System)?;
+            shares.iter_mut().zip(each).for_each(|(share, mine)| share.listeners.extend(mine));
+            doors.add(port.name, listening.sockets);
         }
         let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
-        let admin = Port::admin(server).listen(1, options)?;
+        let admin = Port::admin(server).listen(&mut inheritance, 1, options)?;
+        let probe = Port::probe(server).map(|port| port.listen(&mut inheritance, 1, options)).transpose()?;
+        for name in inheritance.left() {
+            warn!(
+                "a socket called {name:?} was passed on, and is not used: those that are, are sse, ws, admin and probe"
+            );
+        }
         addresses.push((admin.address, "admin"));
-        let probe = Port::probe(server).map(|port| port.listen(1, options)).transpose()?;
         addresses.extend(probe.iter().map(|probe| (probe.address, "probe")));
         let driver = driver::choose(server, shards)?;
-        let mut config = settings.shard(shards, driver.connections_per_shard, data.len() as u8);
+        let listeners = shares.first().map_or(0, |share| share.listeners.len());
+        let mut config = settings.shard(shards, driver.connections_per_shard, listeners as u8);
         config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
+        if let Some(predecessor) = &mut predecessor {
+            config.secret = predecessor.offer.secret;
+            let streams = predecessor.take_streams()?;
+            let recovered = recovery::revive(&streams, &config);
+            shares.iter_mut().zip(recovered).for_each(|(share, mine)| share.recovered = Some(mine));
+        }
+        let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
         if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
             config.secret = data_dir.secret(config.secret)?;
             let recovered = recovery::recover(data_dir, &config)?;
             for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
-                share.log = Some((data_dir.log(series, bounds.segment_bytes)?, recovered));
+                share.log = Some(data_dir.log(series, bounds.segment_bytes)?);
+                share.recovered = Some(recovered);
             }
         }
         let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
-        let revocations = revocations(settings, &mut config)?;
+        let revocations = revocations(settings, predecessor.as_ref(), &mut config)?;
         let listed = listed(settings, &mut config)?;
         let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
+        let data_dir: SharedDataDir = Arc::new(Mutex::new(data_dir));
+        let probe = probe.map(|probe| probe.sockets).unwrap_or_default();
+        let estate =
+            place.map(|path| estate(path, (&doors, &admin.sockets, &probe), config.secret, &data_dir));
         let office = Office {
             driver: driver.kind,
+            estate: estate.transpose().map_err(StartError::System)?,
+            predecessor,
             admin: admin.sockets,
-            probe: probe.map(|probe| probe.sockets).unwrap_or_default(),
+            probe,
             guard: guard(settings, admin.address.port())?,
             spawners,
             audit: audit(settings.audit_file.as_deref())?,
@@ -121,8 +165,10 @@ impl Gateway {
             listed,
             alerts: settings.alerts,
             dashboard: settings.dashboard,
+            doors,
+            drain_delay: settings.drain_delay,
             data_dir: settings.data_dir.clone(),
-            beginning: Beginning { sources, configuration, ports },
+            beginning: Beginning { sources: origin.sources, configuration, ports },
         };
         let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
         Ok(Gateway { addresses, cores, driver, memory_budget, control, data_dir })
@@ -135,6 +181,40 @@ impl Gateway {
         mem::forget(self.data_dir);
         end
     }
+}
+
+/// What was open before: the sockets of the gateway that this one succeeds, or those that a service manager passes on.
+fn inherit(
+    origin: &Origin<'_>,
+    place: Option<&Path>,
+    settings: &Settings,
+) -> Result<(Option<Predecessor>, Inheritance), StartError> {
+    if !origin.takeover {
+        let inheritance = Inheritance::of_manager(origin.environment).map_err(StartError::System)?;
+        return Ok((None, inheritance));
+    }
+    let path = place.ok_or(TakeoverError::NoPath)?;
+    let (predecessor, sockets) = Predecessor::find(path, settings.data_dir.is_some())?;
+    let Offer { pid, version, .. } = &predecessor.offer;
+    info!(pid, version, "taking over from the gateway that runs");
+    Ok((Some(predecessor), Inheritance::of_predecessor(sockets)))
+}
+
+/// What a successor is given.
+fn estate(
+    path: PathBuf,
+    (doors, admin, probe): (&Doors, &[OwnedFd], &[OwnedFd]),
+    secret: [u8; 32],
+    data_dir: &SharedDataDir,
+) -> io::Result<Estate> {
+    let mut listeners = doors.copies()?;
+    for (name, sockets) in [("admin", admin), ("probe", probe)] {
+        let copies: Vec<OwnedFd> = sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
+        if !copies.is_empty() {
+            listeners.push((name.to_owned(), copies));
+        }
+    }
+    Ok(Estate { path, listeners, secret, data_dir: data_dir.clone() })
 }
 
 /// The core of each shard. More shards than cores share them in turn.
@@ -152,6 +232,8 @@ fn cores(server: &Server) -> Result<Vec<usize>, StartError> {
 /// What the control thread works with, beside its place in the mesh.
 struct Office {
     driver: Kind,
+    estate: Option<Estate>,
+    predecessor: Option<Predecessor>,
     /// The admin port's listening sockets.
     admin: Vec<OwnedFd>,
     probe: Vec<OwnedFd>,
@@ -166,15 +248,24 @@ struct Office {
     listed: Listed,
     alerts: Alerts,
     dashboard: Dashboard,
+    doors: Doors,
+    drain_delay: Duration,
     data_dir: Option<PathBuf>,
     beginning: Beginning,
 }
 
 /// The tokens that were withdrawn before, which the shards know from the start.
-fn revocations(settings: &Settings, config: &mut Config) -> Result<Revocations, StartError> {
-    let Some(data_dir) = &settings.data_dir else { return Ok(Revocations::default()) };
-    let revocations = Revocations::open(data_dir, Clock::now().wall)
-        .map_err(|(path, error)| DataDirError::System { path, error })?;
+fn revocations(
+    settings: &Settings,
+    predecessor: Option<&Predecessor>,
+    config: &mut Config,
+) -> Result<Revocations, StartError> {
+    let revocations = match (&settings.data_dir, predecessor) {
+        (Some(data_dir), _) => Revocations::open(data_dir, Clock::now().wall)
+            .map_err(|(path, error)| DataDirError::System { path, error })?,
+        (None, Some(predecessor)) => Revocations::inherited(&predecessor.offer.withdrawn),
+        (None, None) => Revocations::default(),
+    };
     config.auth.revoked = revocations.all();
     Ok(revocations)
 }
@@ -285,7 +376,11 @@ fn start_threads(
         ring: HashRing::new(&nodes, config.vnodes),
         beginning: office.beginning,
         alerts: office.alerts,
-        page: Facts { dashboard: office.dashboard, cores, drain_timeout: config.drain_timeout },
+        page: Facts { dashboard: office.dashboard, cores, drain_timeout: config.drain.timeout },
+        estate: office.estate,
+        predecessor: office.predecessor,
+        doors: office.doors,
+        drain_delay: office.drain_delay,
         data_dir: office.data_dir,
         config: config.clone(),
         ended: all_ended,

@@ -10,12 +10,14 @@ mod driver;
 mod ending;
 mod gateway;
 mod holder;
+mod inheritance;
 mod logging;
 mod minting;
 mod ports;
 mod pump;
 mod recovery;
 mod start_error;
+mod takeover;
 mod tls;
 
 use std::process::ExitCode;

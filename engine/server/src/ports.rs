@@ -6,6 +6,7 @@ use weir_ring::socket::{self, Listening, Options, PortError};
 
 use crate::config::Server;
 use crate::holder;
+use crate::inheritance::Inheritance;
 use crate::start_error::StartError;
 
 /// One listener to be.
@@ -34,11 +35,20 @@ impl Port {
         server.probe_bind.map(|address| Port { name: "probe", flag: "admin.probe_bind", address })
     }
 
-    /// Listens with one socket for each shard, after a probe that nobody else does.
+    /// Takes the sockets that were there before, or listens with one for each shard, after a probe that nobody else
+    /// does.
     ///
     /// # Errors
     /// The port cannot be had.
-    pub(crate) fn listen(self, shards: u16, options: Options) -> Result<Listening, StartError> {
+    pub(crate) fn listen(
+        self,
+        inheritance: &mut Inheritance,
+        shards: u16,
+        options: Options,
+    ) -> Result<Listening, StartError> {
+        if let Some(listening) = inheritance.take(self.name).map_err(StartError::System)? {
+            return Ok(listening);
+        }
         let listening =
             socket::probe(self.address).and_then(|()| socket::listen(self.address, shards, options));
         listening.map_err(|error| {

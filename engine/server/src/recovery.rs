@@ -28,6 +28,17 @@ pub(crate) fn recover(data_dir: &DataDir, config: &Config) -> Result<Vec<durable
     Ok(recovered.split(config))
 }
 
+/// Reads what a running gateway has handed over. Nothing of it is on a disk.
+pub(crate) fn revive(parts: &[Vec<u8>], config: &Config) -> Vec<durable::Share> {
+    let begun = Instant::now();
+    let segments = parts.iter().zip(0..).map(|(bytes, series)| durable::Segment { series, number: 1, bytes });
+    let segments: Vec<durable::Segment<'_>> = segments.collect();
+    let mut recovered = durable::recover(&segments, &config.outbox, Clock::now().wall);
+    tell(&recovered, parts.len(), begun.elapsed());
+    recovered.segments.clear();
+    recovered.split(config)
+}
+
 fn tell(recovered: &Recovered, files: usize, taken: Duration) {
     let Recovered { streams, dead, report, .. } = recovered;
     let Report { bytes, messages, torn_bytes, damaged_bytes, holes, streams_lost, .. } = *report;

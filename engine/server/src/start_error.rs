@@ -12,6 +12,7 @@ use crate::data_dir::DataDirError;
 use crate::data_thread::ThreadError;
 use crate::holder::Holder;
 use crate::ports::Port;
+use crate::takeover::TakeoverError;
 
 /// Nothing is served when one of these comes.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) enum StartError {
     SinkFile { path: PathBuf, error: io::Error },
     /// The data folder cannot be used.
     DataDir(DataDirError),
+    /// No running gateway can be taken over.
+    Takeover(TakeoverError),
     /// The process may not run on this core.
     NoSuchCore { core: usize, allowed: Vec<usize> },
     /// The kernel does not tell which cores there are.
@@ -64,6 +67,7 @@ impl fmt::Display for StartError {
                 path.display()
             ),
             StartError::DataDir(error) => write!(f, "{error}"),
+            StartError::Takeover(error) => write!(f, "{error}"),
             StartError::NoSuchCore { core, allowed } => {
                 write!(
                     f,
@@ -128,6 +132,12 @@ impl std::error::Error for StartError {}
 impl From<DataDirError> for StartError {
     fn from(error: DataDirError) -> StartError {
         StartError::DataDir(error)
+    }
+}
+
+impl From<TakeoverError> for StartError {
+    fn from(error: TakeoverError) -> StartError {
+        StartError::Takeover(error)
     }
 }
 

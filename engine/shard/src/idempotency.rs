@@ -15,7 +15,7 @@ use crate::limits;
 use crate::message::Receipt;
 
 /// Bytes of a key as the log keeps it.
-const KEY_IN_LOG: usize = 28;
+pub(crate) const KEY_IN_LOG: usize = 28;
 
 /// Longest key, bytes.
 const KEY_BYTES_MAX: usize = 128;
@@ -168,6 +168,16 @@ impl Keys {
             Done { at: now, content: key.content, reply }
         };
         done.entry(key.name).or_insert_with(begin).reply = reply;
+    }
+
+    /// What was published under keys, and these as the log keeps them.
+    pub(crate) fn published(&self) -> impl Iterator<Item = (Receipt, [u8; KEY_IN_LOG])> {
+        self.done.iter().filter_map(|(name, done)| match done.reply {
+            Reply::Published(receipt) => {
+                Some((receipt, Key { name: *name, content: done.content }.to_bytes()))
+            }
+            Reply::Begun | Reply::Pushed { .. } => None,
+        })
     }
 
     /// It was not done after all.

@@ -5,6 +5,7 @@ mod browser;
 mod control;
 mod credential;
 mod delivery;
+mod drain;
 mod durability;
 mod encryption;
 mod keys;
@@ -29,6 +30,7 @@ pub use self::browser::{Browser, Cors, LOOPBACK_HOSTS, Origin, Origins, default_
 pub use self::control::{Control, Thresholds};
 pub use self::credential::{Credential, Grant};
 pub use self::delivery::{Backpressure, Delivery};
+pub use self::drain::Drain;
 pub use self::durability::Durability;
 pub use self::encryption::{Encryption, PayloadKey};
 pub use self::keys::{Algorithm, Key, KeySet, Material};
@@ -110,8 +112,8 @@ pub struct Config {
     pub turn: Turn,
     /// Virtual nodes of one core on the hash ring. Default 150.
     pub vnodes: u16,
-    /// How long a stop may take. Default 30 s.
-    pub drain_timeout: Duration,
+    /// How an orderly stop goes.
+    pub drain: Drain,
     /// What is done before there is more to do than can be.
     pub control: Control,
     /// Who may come in, and what they may do.
@@ -315,7 +317,7 @@ impl Default for Config {
             topics_per_connection_max: 100,
             turn: Turn::default(),
             vnodes: 150,
-            drain_timeout: Duration::from_secs(30),
+            drain: Drain::default(),
             control: Control::default(),
             auth: Auth::default(),
             upstreams: Vec::new(),

@@ -13,7 +13,7 @@ use crate::audit::Record;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
-pub use crate::downstream::{Lever, Override, Parcel, PollLetter, Renewal};
+pub use crate::downstream::{DrainOrder, Lever, Override, Parcel, PollLetter, Renewal};
 use crate::error::Error;
 use crate::limits::{KeySet, Switches};
 pub use crate::mcp::Letter;
@@ -38,7 +38,9 @@ pub enum Mail {
     /// The answer to `ask`.
     Answer { ask: u64, answer: Answer },
     /// Stop: accept nothing more, tell the clients, close with 1012 and end when all are gone.
-    Drain,
+    Drain(DrainOrder),
+    /// The successor that asked for the streams did not come: go on.
+    Thaw,
     /// The state of a connection whose socket the kernel moved under the same transfer.
     Moved { transfer: Transfer, parcel: Box<Parcel>, whence: Whence },
     /// Which network addresses have how many connections more, or fewer, on the sending shard than it said before;
@@ -183,6 +185,9 @@ pub enum Question {
     Rules,
     /// Forget those who are away for as long: how many?
     Cleanup { idle: Duration },
+    /// Another process goes on with the streams: accept nobody, append nothing, and give them away. Answered once all
+    /// is on the disk, where there is a log.
+    HandOver,
 }
 
 /// What may be asked about dead letters, and done with them.
@@ -221,6 +226,9 @@ pub enum Answer {
     Rules(Box<[RuleCount]>),
     /// To `Question::Cleanup`.
     Cleaned(usize),
+    /// To `Question::HandOver`: a segment of a log with all that the shard keeps in memory; nothing where it is on the
+    /// disk.
+    Streams(Arc<[u8]>),
     /// To `Question::Presence`: how many clients, and the payload of `presence_state`.
     Presence { clients: usize, state: Arc<[u8]> },
     /// To `Question::Behaviour`.

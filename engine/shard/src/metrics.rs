@@ -2,6 +2,7 @@
 
 mod behaviour;
 mod control;
+mod drain;
 mod flow;
 mod histogram;
 mod meter;
@@ -12,6 +13,7 @@ use weir_ring::counters::Counters;
 
 pub use self::behaviour::{Ages, Behaviour};
 pub use self::control::{BreakerView, ClientView, Control, ControlView, Load, PoolView, ReplicaView};
+pub use self::drain::Drain;
 pub use self::flow::{Bytes, Gaps, Medium, Messages, Received, Refused, Sent};
 pub use self::histogram::Histogram;
 pub(crate) use self::meter::Meter;
@@ -131,6 +133,8 @@ pub struct Stats {
     /// What the driver has done.
     #[serde(skip)]
     pub driver: Counters,
+    /// How far an orderly stop is.
+    pub drain: Drain,
 }
 
 /// Counters of the audit log.
@@ -338,6 +342,7 @@ impl Stats {
         self.letters_in += other.letters_in;
         self.letters_out += other.letters_out;
         self.letters_waiting += other.letters_waiting;
+        self.drain.add(&other.drain);
     }
 
     /// So many bytes were handed to the driver.

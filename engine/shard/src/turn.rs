@@ -13,7 +13,9 @@ use crate::channels::presence::Rosters;
 use crate::channels::subscribers::Subscribers;
 use crate::channels::topics::Topics;
 use crate::dead::DeadLetters;
-use crate::downstream::{Address, Arrivals, Batches, Connection, Control, Polls, Prolonged, Serving};
+use crate::downstream::{
+    Address, Arrivals, Batches, Connection, Control, Drain, Polls, Prolonged, Serving, Succession,
+};
 use crate::durable::{Kind, Log, Name, Share, log_forgotten};
 use crate::encryption::Encryption;
 use crate::hash_ring::HashRing;
@@ -174,9 +176,13 @@ pub struct Shard {
     pub(crate) tickets: u32,
     /// Backends that read pushes, as the feed's home told.
     pub(crate) handlers: u32,
+    /// Connections with pushes that a handler is to answer, one entry for each.
+    pub(crate) errands: Vec<Token>,
     pub(crate) accepting: bool,
-    /// A drain is on, and ends at this instant by force.
-    pub(crate) draining: Option<Instant>,
+    /// Another process is about to go on with the streams, or does.
+    pub(crate) succession: Option<Succession>,
+    /// A drain is on.
+    pub(crate) draining: Option<Box<Drain>>,
     pub(crate) stats: Stats,
     /// What features cost.
     pub(crate) meter: Meter,
@@ -248,7 +254,9 @@ impl Shard {
             dead: DeadLetters::default(),
             tickets: 0,
             handlers: 0,
+            errands: Vec::new(),
             accepting: false,
+            succession: None,
             draining: None,
             stats: Stats::default(),
             meter: Meter::default(),
@@ -404,6 +412,7 @@ impl Shard {
     }
 
     fn plans(&mut self, cx: &mut Cx<'_>) {
+        self.continue_drain(cx);
         self.tell_news(cx);
         self.feed_hungry(cx);
         self.local_letters(cx);
@@ -420,12 +429,12 @@ impl Shard {
         self.finish_pending(cx);
         self.leave_pending(cx);
         self.drain_wires(cx);
-        self.drain_overdue(cx);
         self.timed(Feature::NetworkLimits, cx, Shard::tell_addresses);
         self.timed(Feature::Audit, cx, Shard::tell_audit);
         self.timed(Feature::Events, cx, Shard::tell_events);
         self.tell_spans(cx);
         self.timed(Feature::Durability, cx, Shard::commit);
+        self.continue_succession(cx);
     }
 
     /// Does a piece of a feature's work.
@@ -463,8 +472,10 @@ impl Shard {
         let timer = timer.unwrap_or_else(|| now.plus(SWEEP_INTERVAL));
         let log = self.journal.as_ref().and_then(|journal| journal.due()).map(|due| due.max(now));
         let events = self.herald.due(&self.stats, now);
+        let drain =
+            self.draining.as_ref().filter(|_| !self.conns.is_empty()).map(|drain| drain.due().max(now));
         let spans = self.tracer.due(now);
-        [self.draining, log, events, spans].into_iter().flatten().fold(timer, Instant::min)
+        [drain, log, events, spans].into_iter().flatten().fold(timer, Instant::min)
     }
 
     /// Sends a letter. Letters to itself are read in the same turn.

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use weir_shard::limits::Drain;
+
 use crate::history::{Delivery, Fact, Gap, Stream};
 use crate::mcp::{self, Outcome};
 use crate::place::{Lane, Place, Position};
@@ -97,10 +99,18 @@ pub enum Canary {
     Mute,
     /// Goes on shedding.
     StayShut,
+    /// Closes all connections at once when the server stops.
+    Stampede,
+    /// Does not say that the server stops.
+    Unwarned,
+    /// Ends what is under way when the server stops.
+    HangUp,
+    /// Loses what shards hand over to a successor.
+    Disinherit,
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 42] = [
+pub const ALL: [(Canary, &str, u8); 46] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -143,6 +153,10 @@ pub const ALL: [(Canary, &str, u8); 42] = [
     (Canary::Shed, "shed", 22),
     (Canary::Mute, "mute", 22),
     (Canary::StayShut, "stay-shut", 22),
+    (Canary::Stampede, "stampede", 14),
+    (Canary::Unwarned, "unwarned", 14),
+    (Canary::HangUp, "hang-up", 18),
+    (Canary::Disinherit, "disinherit", 5),
 ];
 
 /// Messages that pass those of a lane that is starved.
@@ -167,6 +181,8 @@ pub struct Saboteur {
     starved: (Vec<Fact>, u32, u32),
     /// The text of an earlier answer, or an earlier reply.
     earlier: Option<Rc<str>>,
+    /// The server has been told to stop.
+    pub stopping: bool,
     /// How often it struck.
     pub strikes: u64,
 }
@@ -184,6 +200,7 @@ impl Saboteur {
             taken: None,
             starved: (Vec::new(), 0, 0),
             earlier: None,
+            stopping: false,
             strikes: 0,
         }
     }
@@ -196,6 +213,18 @@ impl Saboteur {
     /// The time that an MCP request may take instead of `limit`.
     pub fn patience(&self, limit: u64) -> u64 {
         if self.canary == Some(Canary::McpPatience) { 0 } else { limit }
+    }
+
+    /// How the shards stop instead of as `drain` says.
+    pub fn drain(&self, drain: Drain) -> Drain {
+        if self.canary == Some(Canary::Stampede) { Drain { batch: u32::MAX, ..drain } } else { drain }
+    }
+
+    /// A successor gets only what the first shard hands over.
+    pub fn disinherits(&mut self) -> bool {
+        let strikes = self.canary == Some(Canary::Disinherit);
+        self.strikes += u64::from(strikes);
+        strikes
     }
 
     /// A log is lost with its process: all of it, or (false) only the end.
@@ -250,6 +279,8 @@ impl Saboteur {
             Fact::Controlled { shard, admission, load, .. } if canary == Canary::StayShut => {
                 Some(vec![Fact::Controlled { shard, admission, shedding: 1, load }])
             }
+            Fact::Warned { .. } if canary == Canary::Unwarned => Some(Vec::new()),
+            Fact::Dismissed { .. } if canary == Canary::Stampede => Some(vec![fact.clone()]),
             Fact::Mcp(ref fact) => {
                 self.mcp(canary, fact).map(|facts| facts.into_iter().map(Fact::Mcp).collect())
             }
@@ -405,6 +436,9 @@ impl Saboteur {
         use mcp::Fact;
         let strikes = self.rng.chance(100);
         match (canary, fact.clone()) {
+            (Canary::HangUp, Fact::Answered { client, conn, id, .. }) if self.stopping => {
+                Some(vec![Fact::Unanswered { client, conn, id }])
+            }
             (Canary::McpLose, Fact::Answered { .. }) if strikes => Some(Vec::new()),
             (Canary::McpTwice, Fact::Answered { .. }) if strikes => Some(vec![fact.clone(), fact.clone()]),
             (Canary::McpSwap, Fact::Answered { client, conn, id, outcome: Outcome::Result(Some(text)) }) => {

@@ -16,12 +16,14 @@ pub enum Disaster {
     Restart,
     /// All connections break, and all clients come back at once.
     Rush,
+    /// Another process goes on with the streams, and this one ends.
+    Succession,
 }
 
 /// Disasters by the turn of the storm before which they strike, the next one last.
 pub fn draw(rng: &mut Rng, turns: u64) -> Vec<(u64, Disaster)> {
     let mut drawn = Vec::new();
-    for (disaster, often) in [(Disaster::Restart, 550), (Disaster::Rush, 300)] {
+    for (disaster, often) in [(Disaster::Restart, 550), (Disaster::Rush, 300), (Disaster::Succession, 350)] {
         if rng.chance(often) {
             let times = rng.between(1, 3);
             drawn.extend((0..times).map(|_| (rng.between(turns / 10, turns), disaster)));
@@ -37,13 +39,24 @@ pub fn kill(stage: &mut Stage) -> u64 {
     stage.faults.count(Fault::Restart);
     disk::tear(stage);
     let keeps = stage.options.disk.is_some() && !disk::damage(stage);
+    end(stage, keeps, 500)
+}
+
+/// The process ends when a successor has all that it keeps.
+pub fn succeed(stage: &mut Stage) -> u64 {
+    stage.faults.count(Fault::Succession);
+    end(stage, true, 20)
+}
+
+/// The process is gone, and another is there after so many ms at most.
+fn end(stage: &mut Stage, keeps: bool, most: u64) -> u64 {
     stage.history.add(Fact::Restarted { keeps });
     for conn in 0..stage.net.conns.len() {
         if stage.net.conns[conn].place != Place::Gone {
             abandon(stage, conn);
         }
     }
-    let back = stage.now + stage.rng.between(1, 500) * MS;
+    let back = stage.now + stage.rng.between(1, most) * MS;
     stage.net.restart(back);
     stage.forget_moves();
     stage.mesh.clear();

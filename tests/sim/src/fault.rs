@@ -116,10 +116,12 @@ pub enum Fault {
     Shed,
     /// A turn left some of a topic's subscribers to the next.
     Spread,
+    /// Another process went on with the streams.
+    Succession,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 56] = [
+pub const NAMES: [&str; 57] = [
     "cut",
     "delay",
     "short-send",
@@ -176,6 +178,7 @@ pub const NAMES: [&str; 56] = [
     "overload",
     "shed",
     "spread",
+    "succession",
 ];
 
 /// Counts of one run.

@@ -115,6 +115,12 @@ pub enum Fact {
     Controlled { shard: usize, admission: &'static str, shedding: u8, load: u32 },
     /// Every receiver has come back and had time to catch up.
     Settled,
+    /// The server is told to stop.
+    Stopping,
+    /// A client was told so.
+    Warned { conn: usize },
+    /// The server has ended a client's connection, in good order. `prompt`: the client was reading all the time.
+    Dismissed { conn: usize, prompt: bool },
     /// Something of MCP.
     Mcp(crate::mcp::Fact),
     /// A shard's counters came.

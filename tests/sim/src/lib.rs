@@ -25,6 +25,7 @@ pub mod report;
 pub mod rng;
 pub mod server;
 pub mod stage;
+pub mod succession;
 pub mod text;
 pub mod wire;
 pub mod world;
@@ -71,8 +72,9 @@ pub fn run_script(bytes: &[u8]) -> Outcome {
 }
 
 /// Plays what the stage is set for, and has it judged.
-fn play(seed: u64, stage: Stage) -> Outcome {
-    let start = stage.now;
+fn play(seed: u64, mut stage: Stage) -> Outcome {
+    let (start, drain) = (stage.now, stage.options.config.drain.clone());
+    stage.options.config.drain = stage.saboteur.drain(drain.clone());
     let mut world = World::new(stage, boot);
     world.run();
     let turns = world.turns();
@@ -86,11 +88,13 @@ fn play(seed: u64, stage: Stage) -> Outcome {
         queue_bytes_max: stage.saboteur.bound(stage.options.queue_bytes_max()),
         outbox_bytes_max: stage.options.outbox_bytes_max(),
         drains: stage.options.drains,
+        shards: stage.options.config.shards.into(),
+        drain,
         unlimited: is_unlimited(&stage.options.config),
         ample: stage.options.mcp.is_ample(&stage.options.config),
         mcp_patience: stage.saboteur.patience(options::MCP_PATIENCE),
     };
-    let violations = oracle::judge(&stage.history, terms);
+    let violations = oracle::judge(&stage.history, &terms);
     let is_delivery = |(_, fact): &&(u64, Fact)| matches!(fact, Fact::Delivered { .. } | Fact::Binary { .. });
     Outcome {
         seed,

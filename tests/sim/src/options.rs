@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use weir_shard::limits::{
-    Backpressure, Breaker, Config, Control, Delivery, Durability, Http, Network, Outbox, Rate, Sse,
+    Backpressure, Breaker, Config, Control, Delivery, Drain, Durability, Http, Network, Outbox, Rate, Sse,
     Suspicion, Tracing, Turn, WebSocket,
 };
 
@@ -160,7 +160,7 @@ impl Options {
     pub fn draw(rng: &mut Rng) -> Options {
         let roomy = rng.chance(350);
         let turns = rng.between(5_000, 7_000);
-        let drains = rng.chance(250);
+        let drains = rng.chance(400);
         let (mut config, mut weather, mut cast) = (config(rng, roomy), weather(rng), cast(rng));
         let hosts = rng.between(2, 5) as usize;
         config.network = network(rng);
@@ -393,7 +393,12 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
         control: control(rng),
         // Everybody here is odd all the time.
         suspicion: Suspicion { threshold: 0.0, ..Suspicion::default() },
-        drain_timeout: ms(3000),
+        drain: Drain {
+            timeout: ms(3000),
+            notification_interval: ms(rng.pick(&[0, 100, 1000])),
+            batch: rng.pick(&[1, 1, 3, 1000]),
+            batch_interval: ms(rng.pick(&[20, 40])),
+        },
         ..Config::default()
     }
 }

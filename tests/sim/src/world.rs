@@ -7,7 +7,7 @@ use weir_ring::time::{Instant, Now};
 use weir_ring::token::Member;
 use weir_shard::durable::Share;
 use weir_shard::limits::Config;
-use weir_shard::mail::{DeadQuestion, Mail, Question};
+use weir_shard::mail::{Answer, DeadQuestion, DrainOrder, Mail, Question};
 use weir_shard::{Post, Shard};
 
 use crate::client::{Agent, Phase};
@@ -22,6 +22,7 @@ use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
 use crate::options::MS;
 use crate::stage::{Event, Stage};
+use crate::succession::Succession;
 
 /// What is simulated: one shard.
 pub trait Gateway {
@@ -82,6 +83,8 @@ pub struct World<G> {
     questions: Vec<(Member, Mail)>,
     answers: Vec<Mail>,
     unanswered: u64,
+    /// A hand-over that is under way.
+    succession: Option<Succession>,
     over: bool,
 }
 
@@ -103,7 +106,7 @@ const IDLE_SPINS_MAX: u32 = 100;
 impl<G: Gateway> World<G> {
     /// Shards made by `make(config, member, seed)`, and everyone who connects to them.
     pub fn new(mut stage: Stage, make: Make<G>) -> World<G> {
-        let nodes = Node::all(&mut stage, make);
+        let nodes = Node::all(&mut stage, Vec::new(), make);
         stage.at(stage.now, Event::Control);
         let agents = Agent::cast(&mut stage);
         World {
@@ -116,6 +119,7 @@ impl<G: Gateway> World<G> {
             questions: Vec::new(),
             answers: Vec::new(),
             unanswered: 0,
+            succession: None,
             over: false,
         }
     }
@@ -147,6 +151,12 @@ impl<G: Gateway> World<G> {
         match stage.options.disasters.pop_if(due) {
             Some((_, Disaster::Restart)) => self.restart(),
             Some((_, Disaster::Rush)) => disaster::rush(stage),
+            Some((_, Disaster::Succession)) if self.succession.is_none() => {
+                let (succession, asks) = Succession::begin(self.nodes.len());
+                self.succession = Some(succession);
+                self.questions.extend(asks);
+            }
+            Some((_, Disaster::Succession)) => {}
             None => {}
         }
     }
@@ -154,7 +164,14 @@ impl<G: Gateway> World<G> {
     /// All shards are killed; new ones start after a while.
     fn restart(&mut self) {
         let back = disaster::kill(&mut self.stage);
-        self.nodes = Node::all(&mut self.stage, self.make);
+        let shares = disk::read(&self.stage);
+        self.begin_again(back, shares);
+    }
+
+    /// New shards begin with `shares`, at `back`.
+    fn begin_again(&mut self, back: u64, shares: Vec<Share>) {
+        self.succession = None;
+        self.nodes = Node::all(&mut self.stage, shares, self.make);
         for (shard, node) in self.nodes.iter_mut().enumerate() {
             node.busy_until = back;
             node.wait(&mut self.stage, shard);
@@ -206,7 +223,11 @@ impl<G: Gateway> World<G> {
         }
         self.phase = phase;
         if phase == Phase::Empty && self.stage.options.drains {
-            self.questions.extend((0..self.nodes.len()).map(|shard| (Member(shard as u16), Mail::Drain)));
+            self.agents.iter_mut().for_each(|agent| agent.last_word(&mut self.stage));
+            self.stage.history.add(Fact::Stopping);
+            self.stage.saboteur.stopping = true;
+            let told = |shard| (Member(shard as u16), Mail::Drain(DrainOrder::default()));
+            self.questions.extend((0..self.nodes.len()).map(told));
         } else {
             self.agents.iter_mut().for_each(|agent| agent.enter(&mut self.stage, phase));
         }
@@ -297,6 +318,7 @@ impl<G: Gateway> World<G> {
         let stage = &mut self.stage;
         let control = self.nodes.len();
         stage.mesh.collect(control, stage.now, &mut self.answers, &mut stage.rng);
+        let mut all_given = false;
         for mail in self.answers.drain(..) {
             let (ask, answer) = match mail {
                 Mail::Answer { ask, answer } => (ask, answer),
@@ -319,8 +341,18 @@ impl<G: Gateway> World<G> {
                     continue;
                 }
             };
+            if let Answer::Streams(streams) = answer {
+                all_given |= self.succession.as_mut().is_some_and(|it| it.take(ask, streams));
+                continue;
+            }
             self.unanswered = self.unanswered.saturating_sub(1);
             note(stage, ask as usize % control, answer);
+        }
+        if all_given && let Some(succession) = self.succession.take() {
+            let shares = succession.shares(stage);
+            let back = disaster::succeed(stage);
+            self.begin_again(back, shares);
+            return self.stage.at(back, Event::Control);
         }
         if self.questions.is_empty() {
             let all = DeadQuestion::List { client: None, after: None, limit: usize::MAX };
@@ -344,12 +376,12 @@ impl<G: Gateway> World<G> {
 }
 
 impl<G> Node<G> {
-    /// The shards of a new process; each takes a turn at once.
-    fn all(stage: &mut Stage, make: Make<G>) -> Vec<Node<G>> {
+    /// The shards of a new process, each with its share of what was there before; each takes a turn at once.
+    fn all(stage: &mut Stage, shares: Vec<Share>, make: Make<G>) -> Vec<Node<G>> {
         let config = stage.options.config.clone();
-        let mut shares = disk::read(stage).into_iter();
+        let mut shares = shares.into_iter();
         let mut seat = |shard| {
-            let share = shares.next().filter(|_| config.durability.is_some());
+            let share = shares.next();
             Node::new(make(&config, Member(shard), stage.rng.draw(), share), stage, shard)
         };
         (0..config.shards).map(&mut seat).collect()

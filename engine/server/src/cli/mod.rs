@@ -121,6 +121,9 @@ struct Serve {
     /// Folder for what must outlive the process [default: none, all is kept in memory]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
+    /// Succeed the gateway that runs: take its listening sockets and its streams, and let it drain
+    #[arg(long)]
+    takeover: bool,
     /// Rule file: what may be sent and asked for [default: none]
     #[arg(long, value_name = "FILE")]
     rules: Option<String>,

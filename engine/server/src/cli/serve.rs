@@ -8,7 +8,7 @@ use weir_ring::driver::Kind;
 
 use super::{Failure, Serve, say};
 use crate::control::End;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Origin};
 use crate::logging;
 use crate::tls::Loaded;
 
@@ -25,8 +25,8 @@ pub(super) fn run(options: &Serve, environment: &[(String, String)]) -> Result<E
     warnings.iter().for_each(|warning| warn!("{warning}"));
     let secure = credentials.server.is_some();
     let asks_for_peers = configuration.settings.asks_for_peers();
-    let gateway =
-        Gateway::start(sources, configuration, credentials, options.insecure).map_err(Failure::Start)?;
+    let origin = Origin { sources, insecure: options.insecure, takeover: options.takeover, environment };
+    let gateway = Gateway::start(configuration, credentials, origin).map_err(Failure::Start)?;
     say(&banner(&gateway));
     for (address, name) in &gateway.addresses {
         say(&format!("listening on {address} ({name})"));

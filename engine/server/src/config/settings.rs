@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     /// When the operator is told that something is near its limit.
     pub(crate) alerts: Alerts,
     pub(crate) dashboard: Dashboard,
+    /// How long `/ready` says no before the gateway begins to stop.
+    pub(crate) drain_delay: Duration,
     /// Where the bus is written to. None: nowhere.
     pub(crate) sink: Option<PathBuf>,
     /// Where spans go.
@@ -109,6 +111,8 @@ pub(crate) struct Server {
     pub(crate) driver: Option<Kind>,
     /// After how long without an acknowledgement of the peer's kernel a connection is given up.
     pub(crate) user_timeout: Duration,
+    /// Where a successor is waited for. None: in the data folder, or where the environment has a place.
+    pub(crate) takeover: Option<PathBuf>,
 }
 
 /// Requests in a span of time.
@@ -136,6 +140,7 @@ impl Default for Settings {
                 connections_per_shard: 131_072,
                 driver: None,
                 user_timeout: Duration::from_secs(30),
+                takeover: None,
             },
             data_dir: None,
             tls: Tls::default(),
@@ -144,6 +149,7 @@ impl Default for Settings {
             rules_file: None,
             alerts: Alerts::default(),
             dashboard: Dashboard::default(),
+            drain_delay: Duration::ZERO,
             sink: None,
             tracing: Tracing { batch_size: 100, ..Tracing::default() },
             log: Log::default(),

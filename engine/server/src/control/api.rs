@@ -1,8 +1,7 @@
 //! The admin port's endpoints.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Path, State};
@@ -25,6 +24,7 @@ use super::blacklist;
 use super::bus::{self, Bus, Desk, Traces};
 use super::current::Current;
 use super::dashboard::{self, Dashboard};
+use super::draining::{self, Draining};
 use super::features::{self, Features};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
@@ -43,7 +43,7 @@ pub(super) struct Admin {
     ring: HashRing,
     blacklist: Arc<Listed>,
     started: Instant,
-    draining: AtomicBool,
+    draining: Draining,
     auth: Current<Auth>,
     revocations: Mutex<Revocations>,
     insight: Insight,
@@ -88,10 +88,11 @@ impl Admin {
         auth: Current<Auth>,
         revocations: Revocations,
         insight: Insight,
+        draining: Draining,
     ) -> Admin {
-        let (started, draining) = (Instant::now(), AtomicBool::new(false));
+        let started = Instant::now();
         let revocations = Mutex::new(revocations);
-        Admin { mailbox, ring, blacklist, started, draining, auth, revocations, insight }
+        Admin { mailbox, ring, blacklist, started, auth, revocations, insight, draining }
     }
 
     /// What happens and what hurts.
@@ -114,16 +115,9 @@ impl Admin {
         self.auth.get()
     }
 
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    /// Begins the orderly stop of every shard.
-    pub(super) async fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
-        for shard in 0..self.mailbox.shards() {
-            self.mailbox.send(Member(shard), Mail::Drain).await;
-        }
+    /// The orderly stop.
+    pub(super) fn draining(&self) -> &Draining {
+        &self.draining
     }
 
     /// All shards.
@@ -153,9 +147,25 @@ impl Admin {
         Ok(())
     }
 
+    /// Tokens that are taken by no shard any more, each with when it would have expired.
+    pub(super) fn withdrawn(&self) -> Vec<(String, u64)> {
+        let all = self.revocations.lock().unwrap_or_else(PoisonError::into_inner).all();
+        all.into_iter().map(|revocation| (revocation.token_id.into(), revocation.until.0)).collect()
+    }
+
     /// Asks a shard.
     pub(super) async fn ask(&self, shard: Member, question: Question) -> Result<Answer, NoAnswer> {
         self.mailbox.ask(shard, question).await
+    }
+
+    /// Asks a shard what may take it so long.
+    pub(super) async fn ask_for(
+        &self,
+        shard: Member,
+        question: Question,
+        patience: Duration,
+    ) -> Result<Answer, NoAnswer> {
+        self.mailbox.ask_for(shard, question, patience).await
     }
 
     /// Tells a shard.
@@ -231,6 +241,7 @@ pub(super) fn router(admin: Arc<Admin>, guard: Arc<Guard>, pages: Current<Browse
         .merge(rules::router())
         .merge(telemetry::router())
         .merge(page)
+        .merge(draining::router())
         .fallback(async || refuse(&Error::NotFound { what: "path" }))
         .method_not_allowed_fallback(async || refuse(&Error::MethodNotAllowed { allow: "GET" }))
         .layer(middleware::from_fn_with_state(guard, guard::check))
@@ -271,7 +282,7 @@ fn endpoints() -> Json<serde_json::Value> {
             "/mcp/admin/control": "load, admission, shedding; PUT holds them for a while",
             "/mcp/admin/trace/{client}": "what single messages of a client go through; GET, POST {for_s}, DELETE",
             "/mcp/admin/dlq": "dead letters; /{id}, /{id}/redrive, /redrive",
-            "/mcp/admin/drain": "POST: the orderly stop",
+            "/mcp/admin/drain": "POST {reason?}: the orderly stop; GET: how far it is",
             "/mcp/admin/features": "what can be switched while the gateway runs, with its cost; GET, PUT {name: true or false}",
             "/mcp/admin/intelligence": "the last hour: metrics, trends, forecasts, alerts, suspects; /{metric}",
             "/mcp/admin/pools": "connections to upstreams; PUT /{upstream} sets size and weight for a while",
@@ -296,10 +307,9 @@ pub(super) async fn health(State(admin): State<Arc<Admin>>) -> Json<serde_json::
 }
 
 pub(super) async fn ready(State(admin): State<Arc<Admin>>) -> Response {
-    if admin.is_draining() {
-        (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": "draining"}))).into_response()
-    } else {
-        Json(json!({"status": "ready"})).into_response()
+    match admin.progress().await {
+        Some(progress) => (StatusCode::SERVICE_UNAVAILABLE, Json(progress)).into_response(),
+        None => Json(json!({"status": "ready"})).into_response(),
     }
 }
 

@@ -127,8 +127,21 @@ impl Mailbox {
     /// # Errors
     /// No answer for 2 s.
     pub(super) async fn ask(&self, shard: Member, question: Question) -> Result<Answer, NoAnswer> {
+        self.ask_for(shard, question, PATIENCE).await
+    }
+
+    /// Asks a shard what may take it so long.
+    ///
+    /// # Errors
+    /// No answer in that time.
+    pub(super) async fn ask_for(
+        &self,
+        shard: Member,
+        question: Question,
+        patience: Duration,
+    ) -> Result<Answer, NoAnswer> {
         let (ask, from, answer) = self.lock().expect_answer();
-        let answered = time::timeout(PATIENCE, async {
+        let answered = time::timeout(patience, async {
             self.send(shard, Mail::Ask { from, ask, question }).await;
             answer.await
         });

@@ -10,6 +10,7 @@ mod current;
 mod dashboard;
 mod debug_log;
 mod dlq;
+mod draining;
 mod features;
 mod guard;
 mod handlers;
@@ -22,6 +23,7 @@ mod listed;
 mod mailbox;
 pub(crate) mod memory;
 mod metrics;
+mod notify;
 mod pages;
 mod probe;
 mod profile;
@@ -29,6 +31,7 @@ mod regulation;
 pub(crate) mod reload;
 mod revocations;
 mod rules;
+mod succession;
 mod telemetry;
 mod tokens;
 mod troubles;
@@ -39,10 +42,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
+use tokio::task::AbortHandle;
 use tracing::{info, warn};
 use weir_ring::driver::Kind;
 use weir_ring::mesh::Links;
@@ -60,6 +65,8 @@ use self::current::Current;
 pub(crate) use self::dashboard::Facts;
 use self::dashboard::{Chronicle, Dashboard};
 use self::debug_log::DebugLog;
+pub(crate) use self::draining::Doors;
+use self::draining::Draining;
 use self::features::Features;
 pub(crate) use self::guard::Guard;
 use self::handlers::Handlers;
@@ -67,13 +74,16 @@ use self::intelligence::Intelligence;
 use self::jwks::Keeper;
 pub(crate) use self::listed::Listed;
 use self::mailbox::{Desks, Mailbox};
+use self::notify::Manager;
 use self::profile::Profiles;
 use self::reload::{Beginning, Parts, Reloader};
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
+pub(crate) use self::succession::{Estate, SharedDataDir};
 use self::telemetry::Telemetry;
 use crate::config::{Alerts, Collector, Handler, Settings, Webhook};
 use crate::logging;
+use crate::takeover::Predecessor;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -116,6 +126,14 @@ pub(crate) struct Control {
     pub(crate) page: Facts,
     /// Where what must outlive the process is kept.
     pub(crate) data_dir: Option<PathBuf>,
+    /// What the data threads listen on.
+    pub(crate) doors: Doors,
+    /// How long `/ready` says no before the gateway begins to stop.
+    pub(crate) drain_delay: Duration,
+    /// What a successor is given, if one can be waited for.
+    pub(crate) estate: Option<Estate>,
+    /// The gateway that this one succeeds, until it serves.
+    pub(crate) predecessor: Option<Predecessor>,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -207,7 +225,9 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         dashboard: Dashboard::new(control.page, chronicle),
     };
     let (ring, revocations) = (control.ring, control.revocations);
-    let admin = Admin::new(mailbox.clone(), ring, listed, auth, revocations, insight);
+    let manager = Manager::of_environment();
+    let draining = Draining::new(control.doors, control.drain_delay, manager.clone());
+    let admin = Admin::new(mailbox.clone(), ring, listed, auth, revocations, insight, draining);
     let admin = Arc::new(admin);
     if admin.dashboard().is_enabled() {
         tokio::spawn(admin.dashboard().clone().watch(admin.clone()));
@@ -215,17 +235,27 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     tokio::spawn(memory::watch(mailbox, memory_budget));
-    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, reloader));
+    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, reloader, manager.clone()));
+    let mut own_ports = Vec::new();
     for socket in control.admin {
-        listen(socket, api::router(admin.clone(), guard.clone(), pages.clone()))?;
+        own_ports.push(listen(socket, api::router(admin.clone(), guard.clone(), pages.clone()))?);
     }
     for socket in control.probe {
-        listen(socket, probe::router(admin.clone()))?;
+        own_ports.push(listen(socket, probe::router(admin.clone()))?);
     }
+    if let Some(predecessor) = control.predecessor {
+        succeed(predecessor);
+    }
+    if let Some(estate) = control.estate {
+        tokio::spawn(succession::wait(estate, admin.clone(), own_ports));
+    }
+    manager.ready();
+    tokio::spawn(manager.watch(admin.clone()));
     let mut signals = Signals::new()?;
     let mut children = Children::start(control.spawners, GRACE)?;
     let mut end = end_of_shards(shards, control.ended, &mut signals, &admin).await;
     if let End::Drained = end {
+        admin.ended().await;
         tokio::select! {
             () = children.end(Stop::Gently) => {}
             name = signals.next() => {
@@ -241,14 +271,22 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     Ok(end)
 }
 
-/// Serves `router` from now on.
-fn listen(socket: OwnedFd, router: Router) -> io::Result<()> {
+/// Serves `router` from now on, until it is told not to.
+fn listen(socket: OwnedFd, router: Router) -> io::Result<AbortHandle> {
     let listener = TcpListener::from(socket);
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(axum::serve(listener, service).into_future());
-    Ok(())
+    Ok(tokio::spawn(axum::serve(listener, service).into_future()).abort_handle())
+}
+
+/// This gateway serves: the one before it may go.
+fn succeed(predecessor: Predecessor) {
+    let pid = predecessor.offer.pid;
+    match predecessor.serving() {
+        Ok(()) => info!(pid, "took over; the gateway before sends its clients here"),
+        Err(error) => warn!(pid, "the gateway before has ended by itself: {error}"),
+    }
 }
 
 /// The bus, and those who hear it from the start.
@@ -272,18 +310,17 @@ async fn end_of_shards(
     shards: usize,
     mut ended: UnboundedReceiver<io::Result<()>>,
     signals: &mut Signals,
-    admin: &Admin,
+    admin: &Arc<Admin>,
 ) -> End {
     let mut left = shards;
     loop {
         tokio::select! {
             name = signals.next() => {
-                if admin.is_draining() {
+                if !admin.begin_drain(name, None, false) {
                     warn!("{name} again: ending without waiting for clients");
                     return End::Forced;
                 }
                 info!("{name}: telling clients, then ending; the same again ends at once");
-                admin.drain().await;
             }
             end = ended.recv() => match end {
                 Some(Ok(())) => left -= 1,

@@ -7,7 +7,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post, put};
 use serde::de::DeserializeOwned;
@@ -113,7 +112,6 @@ pub(super) fn router() -> Router<Arc<Admin>> {
         .route("/mcp/admin/ring", get(ring))
         .route("/mcp/admin/connections", get(connections))
         .route("/mcp/admin/cleanup", post(cleanup).fallback(refuse("POST")))
-        .route("/mcp/admin/drain", post(drain).fallback(refuse("POST")))
 }
 
 async fn control(State(admin): State<Arc<Admin>>) -> Response {
@@ -280,11 +278,6 @@ async fn cleanup(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
         }
     }
     Json(json!({ "forgotten": forgotten })).into_response()
-}
-
-async fn drain(State(admin): State<Arc<Admin>>) -> Response {
-    admin.drain().await;
-    (StatusCode::ACCEPTED, Json(json!({ "status": "draining" }))).into_response()
 }
 
 impl ControlOrder {

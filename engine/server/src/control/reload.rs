@@ -33,6 +33,7 @@ use super::intelligence::Intelligence;
 use super::jwks::NewKeys;
 use super::listed::Listed;
 use super::mailbox::Mailbox;
+use super::notify::Manager;
 use super::pages;
 use super::rules::Rulebook;
 use crate::config::{Changed, Changes, Configuration, Live, Settings, Sources, Waiting};
@@ -180,10 +181,12 @@ impl Parts {
 }
 
 /// Reads the configuration again with each signal.
-pub(super) async fn on_hangup(mut hangup: Signal, reloader: Arc<Reloader>) {
+pub(super) async fn on_hangup(mut hangup: Signal, reloader: Arc<Reloader>, manager: Manager) {
     while hangup.recv().await.is_some() {
+        manager.reloading();
         // It says itself what has become of it.
         let _ = reloader.reload("SIGHUP").await;
+        manager.ready();
     }
 }
 

@@ -72,6 +72,12 @@ impl Revocations {
         read().map_err(|error| (path.clone(), error))
     }
 
+    /// Those of the gateway that this one succeeds, to be kept in memory as it did.
+    pub(crate) fn inherited(tokens: &[(String, u64)]) -> Revocations {
+        let known = tokens.iter().map(|(token_id, until)| (token_id.as_str().into(), Wall(*until)));
+        Revocations { known: known.collect(), file: None }
+    }
+
     /// All of them, as a shard is given them at start.
     pub(crate) fn all(&self) -> Box<[Revocation]> {
         let known = self.known.iter();

@@ -204,7 +204,7 @@ impl Shard {
     ) {
         let Receipt { lane, position: Position { sequence, .. }, duplicate, .. } = receipt;
         match (id, self.end(id, &receipt)) {
-            (Some(id), None) if self.draining.is_none() => {
+            (Some(id), None) if self.draining.is_none() || !self.links_of(id).is_empty() => {
                 let waiting = Waiting { lane, sequence, from, reply_to, until, duplicate };
                 if let Some(ledger) = self.open_ledger(id, cx) {
                     ledger.waiting.push(waiting);

@@ -15,7 +15,8 @@ impl Shard {
         match letter {
             Mail::Ask { from, ask, question } => self.asked(from, ask, &question, cx),
             Mail::Answer { ask, answer } => self.answered(ask, answer, cx),
-            Mail::Drain => self.drain(cx),
+            Mail::Drain(order) => self.drain(order, cx),
+            Mail::Thaw => self.end_succession(cx),
             Mail::Moved { transfer, parcel, whence } => self.parcel_arrived(transfer, parcel, whence, cx),
             Mail::Poll(letter) => self.poll_letter(*letter, cx),
             Mail::Publish { from, reply_to, publish } => self.publish_client(from, reply_to, &publish, cx),
@@ -76,6 +77,7 @@ impl Shard {
     fn asked(&mut self, from: Member, ask: u64, question: &Question, cx: &mut Cx<'_>) {
         let answer = match question {
             Question::Stats => Answer::Stats(Box::new(self.figures())),
+            Question::HandOver => return self.begin_succession(from, ask, cx),
             Question::Health { client } => Answer::Health(self.health(client, cx)),
             Question::Dead(question) => self.dead_question(question, cx),
             Question::Costs => Answer::Costs(Box::new(self.meter.costs().clone())),

@@ -113,7 +113,7 @@ impl Shard {
     /// Accepts again once more than the reserve is free. The pause between two tries is all that keeps a table
     /// that is nearly full from going back and forth: to wait for more room could be to wait for ever.
     pub(crate) fn accept_again(&mut self, listener: Listener, cx: &mut Cx<'_>) {
-        if self.draining.is_some() {
+        if self.draining.is_some() || self.succession.is_some() {
             return;
         }
         if !self.accepting && self.slots_left() <= SLOTS_RESERVED {

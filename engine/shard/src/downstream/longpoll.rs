@@ -58,14 +58,14 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) -> Outcome {
         let terms = self.terms(head);
-        if self.draining.is_some() {
-            return self.refuse_poll(token, &Error::draining(), Terms { keep_alive: false, ..terms }, cx);
-        }
         if !matches!(head.method, Method::Get | Method::Post) {
             let error = Error::MethodNotAllowed { allow: "GET, POST" };
             return self.refuse_poll(token, &error, terms, cx);
         }
         let shown = shown(head);
+        if self.draining.is_some() && shown.is_none() {
+            return self.refuse_poll(token, &Error::draining(), Terms { keep_alive: false, ..terms }, cx);
+        }
         if shown.is_none() && head.method == Method::Get {
             return self.open_poll(token, head, raw, cx);
         }

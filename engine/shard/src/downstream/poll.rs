@@ -229,8 +229,7 @@ impl Shard {
         cx: &mut Cx<'_>,
     ) {
         let Some(Stage::Http(exchange)) = self.conns.get(connection).map(|conn| &conn.stage) else { return };
-        let Some(Waiting::Poll { mut terms, .. }) = exchange.waiting else { return };
-        terms.keep_alive &= self.draining.is_none();
+        let Some(Waiting::Poll { terms, .. }) = exchange.waiting else { return };
         self.respond_poll(connection, status, shown, frames, terms, cx);
         self.request_done(connection, terms.keep_alive, cx);
     }

@@ -139,6 +139,9 @@ impl Shard {
                 traced: self.tracer.take_up(None),
             })
         });
+        if push.is_some() {
+            self.errands.push(token);
+        }
         let errand = Errand { from: self.me, connection: token, push, handler, body, trace };
         self.send(self.control(), Mail::Handle(Box::new(errand)), cx);
         Ok(())
@@ -152,6 +155,9 @@ impl Shard {
         outcome: Result<Box<str>, Error>,
         cx: &mut Cx<'_>,
     ) {
+        if let Some(at) = self.errands.iter().position(|other| *other == token) {
+            self.errands.swap_remove(at);
+        }
         self.answer_push(token, push, outcome.map(|answer| answer.into_boxed_bytes().into_vec()), cx);
     }
 

@@ -178,11 +178,12 @@ impl Shard {
         }
     }
 
-    /// The server stops: no publisher waits any longer.
-    pub(crate) fn end_patience(&mut self, cx: &mut Cx<'_>) {
+    /// The server stops: publishers whose message nobody is there to acknowledge wait no longer, or none does (`all`).
+    pub(crate) fn end_patience(&mut self, all: bool, cx: &mut Cx<'_>) {
         let waits = |session: &Session| {
             let ledger = session.mailbox.as_ref().and_then(|mailbox| mailbox.ledger.as_ref());
-            ledger.is_some_and(|ledger| !ledger.waiting.is_empty())
+            let absent = all || session.links.as_slice().is_empty();
+            absent && ledger.is_some_and(|ledger| !ledger.waiting.is_empty())
         };
         let waited_for = self.sessions.iter().filter(|(_, session)| waits(session));
         let ids: Vec<Token> = waited_for.map(|(id, _)| id).collect();

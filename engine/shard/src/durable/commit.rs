@@ -29,8 +29,11 @@ impl Shard {
     /// Whether what is to be kept can be taken now.
     ///
     /// # Errors
-    /// The log is behind, or its disk refuses.
+    /// The log is behind, or its disk refuses, or the streams are handed over.
     pub(crate) fn check_log(&self) -> Result<(), Error> {
+        if self.succession.is_some() {
+            return Err(Error::draining());
+        }
         self.journal.as_ref().map_or(Ok(()), |journal| journal.check())
     }
 
@@ -226,7 +229,7 @@ pub(crate) fn client_name(client: &str) -> Name<'_> {
 }
 
 /// What the log says of a client's stream that newer segments must say again.
-fn client_checkpoint(session: &Session) -> Record<'_> {
+pub(super) fn client_checkpoint(session: &Session) -> Record<'_> {
     let (mut heads, mut acknowledged) = (Numbers::default(), Numbers::default());
     for (lane, stream) in session.mailbox.iter().flat_map(|mailbox| mailbox.lanes()) {
         heads[lane as usize] = stream.outbox.head();
@@ -237,7 +240,7 @@ fn client_checkpoint(session: &Session) -> Record<'_> {
 }
 
 /// A dead letter in whole.
-fn dead_record(id: MessageId, letter: &DeadLetter) -> Record<'_> {
+pub(super) fn dead_record(id: MessageId, letter: &DeadLetter) -> Record<'_> {
     let DeadLetter { client, body, class, attempts, died, .. } = letter;
     let MessageId { epoch, lane, sequence } = id;
     let at = Place { stream: client_name(client), epoch, lane, sequence };
@@ -246,7 +249,7 @@ fn dead_record(id: MessageId, letter: &DeadLetter) -> Record<'_> {
 }
 
 /// What the log says of a topic that newer segments must say again.
-fn topic_checkpoint(topic: &Topic) -> Record<'_> {
+pub(super) fn topic_checkpoint(topic: &Topic) -> Record<'_> {
     let (outbox, mut heads) = (topic.outbox(), Numbers::default());
     heads[Lane::Normal as usize] = outbox.head();
     let stream = Name { kind: Kind::Topic, text: topic.name() };

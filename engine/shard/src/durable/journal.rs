@@ -128,6 +128,8 @@ pub(crate) struct Journal {
     /// So many of them say nothing that a later segment does not say, too, messages aside.
     covered: usize,
     sweep: Sweep,
+    /// Nothing is collected any more.
+    ended: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -194,6 +196,7 @@ impl Journal {
             closed,
             covered: 0,
             sweep: Sweep::Due,
+            ended: false,
         }
     }
 
@@ -218,9 +221,19 @@ impl Journal {
     /// Collects a record that nobody waits for: it leaves in company, or within a second. What does not fit
     /// is left out; it costs something sent again after a restart.
     pub(crate) fn note(&mut self, record: &Record<'_>) {
-        if self.check().is_ok() {
+        if !self.ended && self.check().is_ok() {
             self.collect(record);
         }
+    }
+
+    /// Nothing more is collected, and what was leaves without waiting for company.
+    pub(crate) fn end(&mut self) {
+        (self.ended, self.sweep) = (true, Sweep::Done);
+    }
+
+    /// It is collected again.
+    pub(crate) fn resume(&mut self) {
+        (self.ended, self.sweep) = (false, Sweep::Due);
     }
 
     /// Notes who waits for the message that was just collected.
@@ -257,7 +270,7 @@ impl Journal {
             Stage::Open => {
                 let since = *self.collected.since.get_or_insert(now);
                 let lazy = self.collected.waiting.is_empty() && matches!(self.sweep, Sweep::Done);
-                let due = !lazy || draining || now >= since.plus(LAZY);
+                let due = !lazy || draining || self.ended || now >= since.plus(LAZY);
                 due.then(|| self.append())
             }
         }
@@ -272,6 +285,9 @@ impl Journal {
     pub(crate) fn due(&self) -> Option<Instant> {
         if self.under_way.is_some() {
             return None;
+        }
+        if self.ended && !self.collected.bytes.is_empty() {
+            return Some(Instant::default());
         }
         match self.stage {
             Stage::Failed { until } => Some(until),
@@ -349,7 +365,7 @@ impl Journal {
 
     /// What the segment must speak of, if that is to be found out: `living` names it.
     pub(crate) fn sweep(&mut self, living: impl FnOnce() -> Vec<Subject>) {
-        if self.stage == Stage::Open && self.sweep == Sweep::Due {
+        if self.stage == Stage::Open && self.sweep == Sweep::Due && !self.ended {
             self.sweep = Sweep::Running(living());
         }
     }
@@ -373,6 +389,9 @@ impl Journal {
     /// refuses, too: it may be full of them.
     pub(crate) fn discard(&mut self, now: Instant, age_max: Duration) -> Vec<Op> {
         let mut ops = Vec::new();
+        if self.ended {
+            return ops;
+        }
         let mut total = self.bytes();
         while self.covered > 0
             && let Some(oldest) = self.closed.front()

@@ -7,6 +7,7 @@
 
 pub(crate) mod batch;
 mod commit;
+mod export;
 mod journal;
 mod lives;
 pub(crate) mod record;

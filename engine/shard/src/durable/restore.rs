@@ -10,9 +10,10 @@ use crate::durable::batch::Writer;
 use crate::durable::journal::{Closed, End, Journal, Start};
 use crate::durable::lives::{DeadLetter, Entry, Run, Stream};
 use crate::durable::record::Kind;
-use crate::durable::recover::Share;
+use crate::durable::recover::{Held, Share};
 use crate::idempotency::{Key, Keys, Reply};
 use crate::lane::Lane;
+use crate::limits::Durability;
 use crate::mailbox::Mailbox;
 use crate::message::{Receipt, State};
 use crate::outbox::{self, Outbox};
@@ -20,17 +21,29 @@ use crate::stream::{Epoch, Position};
 use crate::turn::{Cx, Shard};
 
 impl Shard {
-    /// Lets the shard go on where the last run ended. Before its first turn; of use only with
-    /// [`Config::durability`](crate::limits::Config::durability), without which there is no log.
+    /// Lets the shard go on where another process ended: what its log holds, or (without
+    /// [`Config::durability`](crate::limits::Config::durability)) what it handed over. Before the first turn.
     pub fn restore(&mut self, share: Share) {
         self.restored = Some(Box::new(share));
     }
 
-    /// The first turn: what was restored lives, and the log begins.
+    /// The first turn: the log begins, and what was restored lives.
     pub(crate) fn open_log(&mut self, cx: &Cx<'_>) {
-        let Some(limits) = self.config.durability else { return };
         let Share { run, segments, streams, dead } =
             self.restored.take().map_or_else(Share::empty, |share| *share);
+        if let Some(limits) = self.config.durability {
+            self.begin_log(limits, run, &segments, cx);
+        }
+        for stream in streams {
+            match stream.kind {
+                Kind::Client => self.restore_client(stream, cx),
+                Kind::Topic => self.restore_topic(stream, cx.now),
+            }
+        }
+        dead.into_iter().for_each(|letter| self.restore_dead(letter));
+    }
+
+    fn begin_log(&mut self, limits: Durability, run: u32, segments: &[Held], cx: &Cx<'_>) {
         let salt = self.random.next() as u32;
         let ends =
             segments.iter().map(|held| End { series: held.series, segment: held.segment, offset: held.end });
@@ -47,13 +60,6 @@ impl Shard {
             closed: closed.collect(),
         };
         self.journal = Some(Box::new(Journal::new(limits, start)));
-        for stream in streams {
-            match stream.kind {
-                Kind::Client => self.restore_client(stream, cx),
-                Kind::Topic => self.restore_topic(stream, cx.now),
-            }
-        }
-        dead.into_iter().for_each(|letter| self.restore_dead(letter));
     }
 
     fn restore_dead(&mut self, letter: DeadLetter) {

@@ -119,11 +119,38 @@ impl Shard {
         let Some(held) = self.mcp.sessions.get(session) else { return };
         let listens: Vec<Token> = held.listens.values().copied().collect();
         let calls: Vec<Token> = held.calls.iter().copied().filter(|call| !listens.contains(call)).collect();
-        let refusal = Refusal::new(code::INTERNAL_ERROR, "the session has ended");
+        self.refuse_these(calls, &Refusal::new(code::INTERNAL_ERROR, "the session has ended"), cx);
+    }
+
+    /// The gateway stops, and all that is under way has had its time.
+    pub(crate) fn refuse_all_calls(&mut self, cx: &mut Cx<'_>) {
+        let finite = self.mcp.calls.iter().filter(|(_, call)| !matches!(call.work, Work::Listen(_)));
+        let calls: Vec<Token> = finite.map(|(token, _)| token).collect();
+        let error = Error::draining();
+        let code = error.http_status().into();
+        self.refuse_these(calls, &Refusal::denied(code, error.message(), &error), cx);
+    }
+
+    /// Whether a session has requests under way that come to an end.
+    pub(crate) fn session_has_calls(&self, session: Token) -> bool {
+        let Some(held) = self.mcp.sessions.get(session) else { return false };
+        held.calls.iter().any(|call| self.is_finite(*call))
+    }
+
+    /// Whether a connection's client has such requests under way without a session.
+    pub(crate) fn connection_has_calls(&self, connection: Token) -> bool {
+        self.calls_of(connection).into_iter().any(|call| self.is_finite(call))
+    }
+
+    fn is_finite(&self, call: Token) -> bool {
+        self.mcp.calls.get(call).is_some_and(|call| !matches!(call.work, Work::Listen(_)))
+    }
+
+    fn refuse_these(&mut self, calls: Vec<Token>, refusal: &Refusal, cx: &mut Cx<'_>) {
         for call in calls {
             let Some(ended) = self.give_up(call, cx) else { continue };
             if let Some(id) = Id::from_json(&ended.id) {
-                self.answer_error(ended.outlet, ended.era, id, &refusal, cx);
+                self.answer_error(ended.outlet, ended.era, id, refusal, cx);
             }
         }
     }

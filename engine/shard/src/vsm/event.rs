@@ -33,8 +33,8 @@ pub enum Event {
     SheddingChanged { level: u8 },
     /// All connections to an upstream are in use, and as many requests wait as may.
     PoolExhausted { upstream: Box<str> },
-    /// An orderly stop.
-    Drain { phase: DrainPhase },
+    /// How far an orderly stop is: what is left to close, and on how many of those something is under way.
+    Drain { phase: DrainPhase, reason: Box<str>, connections: u64, calls: u64 },
     /// A client's messages take another transport.
     TransportSwitched { client: Box<str>, from: &'static str, to: &'static str, reason: &'static str },
     /// Connections that came and went since it was last said.
@@ -105,14 +105,18 @@ pub enum Step {
     Acknowledged,
 }
 
-/// How far an orderly stop is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// How far an orderly stop is. There is no way back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DrainPhase {
-    /// Nothing new is accepted, and clients are told.
+    /// Nothing new is accepted, clients are told, and connections are closed a batch at a time.
     Begun,
+    /// What is still open has something under way, which finishes first.
+    Finishing,
     /// Its time is up: connections are cut.
     Overdue,
+    /// Nothing is left.
+    Ended,
 }
 
 /// Connections of one transport. One that moves to its home shard is closed on one shard and opened on another.

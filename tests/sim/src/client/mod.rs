@@ -59,6 +59,11 @@ impl Heard {
     }
 }
 
+/// The server has ended a connection.
+fn dismissed(stage: &Stage, conn: usize) -> Fact {
+    Fact::Dismissed { conn, prompt: stage.net.conns[conn].slow.is_none() }
+}
+
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -157,6 +162,13 @@ impl Agent {
             (Agent::Script(it), Phase::Calm) => it.leave(stage),
             (Agent::Mcp(it), Phase::Empty) => it.leave(stage),
             _ => {}
+        }
+    }
+
+    /// The server is about to stop: a last request, which is under way then.
+    pub fn last_word(&mut self, stage: &mut Stage) {
+        if let Agent::Mcp(it) = self {
+            it.last_word(stage);
         }
     }
 

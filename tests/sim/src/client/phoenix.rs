@@ -294,6 +294,7 @@ impl Link {
                             .history
                             .violation(14, format!("conn {}: the server closes with 1000", self.conn));
                     }
+                    facts.push(super::dismissed(stage, self.conn));
                     return Err(None);
                 }
             }
@@ -427,7 +428,11 @@ impl Link {
                 facts.push(Fact::Switched { conn, stream });
                 return Ok(());
             }
-            ("heartbeat" | "shutdown_pending" | "pong", None) => return Ok(()),
+            ("shutdown_pending", None) => {
+                facts.push(Fact::Warned { conn: self.conn });
+                return Ok(());
+            }
+            ("heartbeat" | "pong", None) => return Ok(()),
             ("gap", None) => {
                 let gap = json::<Gap>(frame.payload)?.told(&mut stage.history)?;
                 facts.push(Fact::Gap { conn, client, stream, gap });

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::cursor::View;
-use super::{Heard, Phase, body, pace, phoenix, sse};
+use super::{Heard, Phase, body, dismissed, pace, phoenix, sse};
 use crate::fault::Fault;
 use crate::history::{Cursor, Fact, Pass, Stream};
 use crate::net::{self, Taken};
@@ -419,7 +419,10 @@ impl Receiver {
     /// Something came on one of its connections.
     pub fn input(&mut self, stage: &mut Stage, conn: usize, taken: &Taken) {
         let Some(at) = self.links.iter().position(|link| link.conn() == conn) else { return };
-        let Heard { facts, over } = self.links[at].read(stage, &taken.bytes);
+        let Heard { mut facts, over } = self.links[at].read(stage, &taken.bytes);
+        if taken.ended && !over && matches!(self.links[at], Link::Sse(_)) {
+            facts.push(dismissed(stage, conn));
+        }
         self.token = self.links[at].token().or(self.token.take());
         for fact in facts {
             for fact in stage.saboteur.pass(fact) {

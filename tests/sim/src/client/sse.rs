@@ -151,7 +151,8 @@ impl Link {
             }
             "connection_status" => facts.push(Fact::Paced { client }),
             "transport_switched" => facts.push(Fact::Switched { conn, stream }),
-            "heartbeat" | "shutdown_pending" | "error" | "weir_error" => {}
+            "shutdown_pending" => facts.push(Fact::Warned { conn }),
+            "heartbeat" | "error" | "weir_error" => {}
             other => return Err(format!("event {other:?} that nobody published")),
         }
         Ok(())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Found, Terms};
 use crate::history::{Fact, History};
 
-pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
+pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
     let (mut queue_max, mut outbox_max) = (terms.queue_bytes_max as u64, terms.outbox_bytes_max as u64);
     let mut last = BTreeMap::new();
     let mut left = BTreeMap::new();

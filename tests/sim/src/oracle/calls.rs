@@ -54,7 +54,7 @@ struct Calls {
     fails: BTreeMap<(usize, Rc<str>), u32>,
 }
 
-pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
+pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
     let mut calls = Calls { limited: !terms.unlimited, ample: terms.ample, ..Calls::default() };
     for (number, (at, fact)) in history.facts.iter().enumerate() {
         let history::Fact::Mcp(fact) = fact else { continue };

@@ -43,8 +43,8 @@ struct Claims {
     single: BTreeSet<(usize, Position)>,
 }
 
-pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
-    let Terms { roomy, disk, ttl, .. } = terms;
+pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
+    let Terms { roomy, disk, ttl, .. } = *terms;
     let mut claims = Claims { roomy, disk, ttl, ..Claims::default() };
     for (at, fact) in &history.facts {
         let wrong = match *fact {
@@ -104,11 +104,12 @@ impl Claims {
     fn fate(&self, stream: Stream, cursor: Cursor, life: usize) -> Fate {
         let name = (stream, cursor.place.epoch);
         let Some(begun) = self.begun.get(&name).filter(|begun| **begun < life) else { return Fate::Kept };
-        if !self.disk {
-            return Fate::Lost;
+        let passed_on = self.kept[*begun..life].iter().all(|kept| *kept);
+        match passed_on {
+            true if self.durable.contains(&name) => Fate::Kept,
+            false if !self.disk => Fate::Lost,
+            _ => Fate::Unknown,
         }
-        let kept = self.kept[*begun..life].iter().all(|kept| *kept) && self.durable.contains(&name);
-        if kept { Fate::Kept } else { Fate::Unknown }
     }
 
     fn attached(

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{Found, Terms};
 use crate::history::{Fact, History};
 
-pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
+pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
     let mut acking = BTreeSet::new();
     for (at, fact) in &history.facts {
         match *fact {

@@ -7,7 +7,7 @@ use crate::history::{self, History};
 use crate::mcp::Fact;
 use weir_shard::metrics::McpStats;
 
-pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
+pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
     if terms.drains {
         return;
     }

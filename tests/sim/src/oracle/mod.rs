@@ -8,6 +8,7 @@ mod bounds;
 mod calls;
 mod control;
 mod copies;
+mod drain;
 mod epochs;
 mod fences;
 mod jobs;
@@ -20,6 +21,8 @@ mod replies;
 mod rest;
 mod seen;
 mod sequence;
+
+use weir_shard::limits::Drain;
 
 use crate::history::{History, Violation};
 
@@ -36,7 +39,7 @@ pub const LEASES: u8 = 21;
 pub const CONTROL: u8 = 22;
 
 /// What the oracle must know beside the record.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Terms {
     /// No bound of an outbox or a session can have been reached.
     pub roomy: bool,
@@ -54,6 +57,10 @@ pub struct Terms {
     pub outbox_bytes_max: usize,
     /// The run ended with a drain: the last counters are from before it.
     pub drains: bool,
+    /// How many shards there are.
+    pub shards: usize,
+    /// How they stop.
+    pub drain: Drain,
     /// Clients may send as much as they like: nothing is left out.
     pub unlimited: bool,
     /// No bound of sessions, calls or connections to servers can be reached.
@@ -63,7 +70,7 @@ pub struct Terms {
 }
 
 /// Every violation of a run, those found on the way first.
-pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
+pub fn judge(history: &History, terms: &Terms) -> Vec<Violation> {
     let mut found = Found { violations: history.violations.clone() };
     if history.spoilt {
         return found.violations;
@@ -77,6 +84,7 @@ pub fn judge(history: &History, terms: Terms) -> Vec<Violation> {
     fences::check(history, &mut found);
     presence::check(history, &mut found);
     rest::check(history, terms, &mut found);
+    drain::check(history, terms, &mut found);
     jobs::check(history, terms, &mut found);
     bounds::check(history, terms, &mut found);
     seen::check(history, &mut found);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{Found, Terms};
 use crate::history::{Fact, History};
 
-pub(super) fn check(history: &History, terms: Terms, found: &mut Found) {
+pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
     let harmed = |(_, fact): &(u64, Fact)| matches!(fact, Fact::Restarted { keeps: false });
     if !terms.disk || !terms.roomy || history.facts.iter().any(harmed) {
         return;

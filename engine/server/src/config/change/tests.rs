@@ -86,7 +86,9 @@ fn candidates(key: &Key, default: &str, rules: &RuleFile) -> Vec<String> {
             let near = [default + Duration::from_secs(1), default / 2];
             return near.map(|time| format!("{:?}", duration_text(time))).into();
         }
-        Kind::Part(_) => &["0.85", "0.95"],
+        Kind::Part(_) | Kind::Probability(_) => &["0.85", "0.95"],
+        Kind::Endpoint(_) => &["\"http://127.0.0.1:4318\""],
+        Kind::Socket(_) => &["\"127.0.0.1:9100\""],
         Kind::Address(_) => &["\"::1\""],
         Kind::Cores(_) => &["\"0\""],
         Kind::Hosts(_) => &["[\"a.example\"]"],

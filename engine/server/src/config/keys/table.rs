@@ -303,7 +303,12 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("control.breaker_minimum", number(1, 1_000_000, |s, n| s.shard.control.breaker.minimum = n as u32)),
     key("control.pool_total", number(0, 1_000_000, |s, n| s.shard.control.pool_total = n as u32)),
 
-    key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain_timeout = t)),
+    key("server.takeover", Kind::File(|s, path| s.server.takeover = path)).fixed(PORTS),
+    key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain.timeout = t)),
+    key("drain.delay", time(0, HOUR, |s, t| s.drain_delay = t)).fixed("the control thread has it from the start"),
+    key("drain.notification_interval", time(0, HOUR, |s, t| s.shard.drain.notification_interval = t)),
+    key("drain.batch", number(1, 1_000_000, |s, n| s.shard.drain.batch = n as u32)),
+    key("drain.batch_interval", time(1, MINUTE, |s, t| s.shard.drain.batch_interval = t)),
 ];
 
 /// What may follow from an injection pattern.

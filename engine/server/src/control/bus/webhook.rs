@@ -46,6 +46,8 @@ struct Queue {
     waiting: VecDeque<Arc<Published>>,
     /// Dropped since the last request.
     dropped: u64,
+    /// One was taken and is being sent.
+    sending: bool,
     figures: Figures,
 }
 
@@ -97,6 +99,11 @@ pub(in crate::control) fn open(webhook: Webhook) -> Desk {
 }
 
 impl Desk {
+    /// Whether the webhook has been told everything, or will not be.
+    pub(in crate::control) fn is_idle(&self) -> bool {
+        self.events.is_idle() && self.signals.is_idle()
+    }
+
     /// How the webhook does.
     pub(in crate::control) fn figures(&self) -> serde_json::Value {
         let (events, signals) = (self.events.figures(), self.signals.figures());
@@ -157,8 +164,14 @@ impl Lane {
 
     fn try_take(&self) -> Option<(Arc<Published>, u64)> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.sending = !queue.waiting.is_empty();
         let published = queue.waiting.pop_front()?;
         Some((published, std::mem::take(&mut queue.dropped)))
+    }
+
+    fn is_idle(&self) -> bool {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.waiting.is_empty() && !queue.sending
     }
 
     fn figures(&self) -> Figures {

@@ -99,7 +99,8 @@ impl Shard {
             let kind = method_of(&message);
             self.trace_session(Some(client), kind, cx);
             let charged = self
-                .may(link.proof.standing(), of_message(&message))
+                .check_drain()
+                .and_then(|()| self.may(link.proof.standing(), of_message(&message)))
                 .and_then(|()| self.charge(client, link.proof.standing(), cx))
                 .and_then(|()| self.charge_peer(token, cx))
                 .and_then(|()| self.charge_session_method(client, kind, cx));

@@ -100,6 +100,24 @@ pub(crate) struct EventId {
 }
 
 impl Pending {
+    /// Whether it is a stream that comes to no end by itself.
+    pub(crate) fn is_endless(&self) -> bool {
+        let endless = match self.source {
+            Source::Stateless { .. } => self.long,
+            Source::Stream { stream, .. } => stream == 0,
+            Source::HttpSse(_) => true,
+        };
+        endless && self.form == Form::Streaming
+    }
+
+    /// The session whose every message goes over it, over HTTP+SSE.
+    pub(crate) fn carried(&self) -> Option<Token> {
+        match &self.source {
+            Source::HttpSse(stream) => stream.session,
+            Source::Stateless { .. } | Source::Stream { .. } => None,
+        }
+    }
+
     /// Whether a peer that has sent its last byte may still read the answer. One that closes a stateless
     /// request or a stream of its own has given it up.
     pub(crate) fn outlives_input(&self) -> bool {

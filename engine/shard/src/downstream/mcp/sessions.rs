@@ -92,12 +92,7 @@ impl Shard {
     /// The server stops: streams without end come to one. What waits for an answer still gets it.
     pub(crate) fn send_away_mcp(&mut self, connection: Token, cx: &mut Cx<'_>) {
         let Some(pending) = self.take_pending(connection) else { return };
-        let endless = match pending.source {
-            Source::Stateless { .. } => pending.long,
-            Source::Stream { stream, .. } => stream == 0,
-            Source::HttpSse(_) => true,
-        };
-        if !endless || pending.form != Form::Streaming {
+        if !pending.is_endless() {
             return self.put_pending(connection, pending);
         }
         self.end_stream(connection, &pending, cx);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::durable::Kind;
-use crate::mail::{Ack, Subscriber};
+use crate::mail::{Ack, DrainOrder, Subscriber};
 
 #[test]
 fn nothing_is_told_before_it_is_on_the_disk() {
@@ -186,7 +186,7 @@ fn a_topic_is_fanned_out_from_the_disk() {
 fn a_drain_waits_for_the_disk() {
     let mut world = World::new();
     world.publish("ann", "1");
-    world.post.inbox.push(Mail::Drain);
+    world.post.inbox.push(Mail::Drain(DrainOrder::default()));
     world.turn();
     assert!(!world.shard.is_drained());
     world.settle();

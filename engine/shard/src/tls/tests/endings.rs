@@ -3,6 +3,7 @@
 use rustls::version::{TLS12, TLS13};
 
 use super::*;
+use crate::mail::{DrainOrder, Mail};
 
 #[test]
 fn an_orderly_end_says_so_before_the_socket_does() {
@@ -68,7 +69,7 @@ fn who_comes_while_the_gateway_stops_is_told_why() {
     let mut other = Client::new(&mut world, 0, &keys.client(&TLS13));
     other.ask(&mut world, "GET /mcp/sse?client_id=a HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let line = world.connect(0);
-    world.nodes[0].post.inbox.push(crate::mail::Mail::Drain);
+    world.nodes[0].post.inbox.push(Mail::Drain(DrainOrder::default()));
     world.nodes[0].events.push_back(Event::Accepted(Socket(2)));
     let late = Line {
         shard: 0,

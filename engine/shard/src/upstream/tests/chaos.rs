@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::downstream::{Drain, DrainOrder};
+use crate::limits;
 use crate::upstream::errand::Purpose;
 
 /// What the script does next; numbers choose among what there is.
@@ -224,7 +226,8 @@ proptest! {
         let left = upstream.errands.iter().filter(|(_, errand)| errand.purpose != Purpose::Check);
         let left: Vec<_> = left.map(|(_, errand)| (errand.purpose, errand.place.clone())).collect();
         prop_assert_eq!((left, upstream.legs.len(), upstream.backings.len()), (vec![], 0, 0));
-        world.shard.draining = Some(NEVER_ENDS);
+        let forever = limits::Drain { timeout: Duration::MAX, ..limits::Drain::default() };
+        world.shard.draining = Some(Box::new(Drain::new(DrainOrder::default(), &forever, Instant(0))));
         while let Some((token, _)) = world.dialled.pop_front() {
             world.script.events.push_back(Event::Refused(token, REFUSED));
         }
@@ -236,6 +239,3 @@ proptest! {
         prop_assert!(open.iter().all(|open| *open == (0, 0)), "{open:?}");
     }
 }
-
-/// A drain that is never overdue.
-const NEVER_ENDS: Instant = Instant(u64::MAX);

@@ -112,6 +112,13 @@ impl McpClient {
         }
     }
 
+    /// Asks once more, if it may.
+    pub fn last_word(&mut self, stage: &mut Stage) {
+        if self.is_introduced() {
+            self.request(stage);
+        }
+    }
+
     /// Does one thing; the time of the next.
     pub fn act(&mut self, stage: &mut Stage, phase: Phase) -> Option<u64> {
         if phase == Phase::Empty {

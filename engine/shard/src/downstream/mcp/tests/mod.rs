@@ -14,7 +14,7 @@ use weir_ring::time::{Instant, Now, Wall};
 use weir_ring::token::{Listener, Member, Socket, Token};
 
 use crate::limits::{Config, Rate};
-use crate::mail::Mail;
+use crate::mail::{DrainOrder, Mail};
 use crate::mcp::outlet::{Delivery, Outlet};
 use crate::message::Stamp;
 use crate::turn::{Cx, Post, Shard};
@@ -189,7 +189,7 @@ impl World {
     }
 
     fn drain(&mut self) {
-        self.post.inbox.push(Mail::Drain);
+        self.post.inbox.push(Mail::Drain(DrainOrder::default()));
         self.turn();
     }
 
