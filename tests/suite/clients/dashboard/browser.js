@@ -8,6 +8,12 @@ import { chromium } from 'playwright-core'
 import { CHROMIUM } from '../lib/chromium.js'
 import { LONG } from '../lib/inbox.js'
 
+/** A browser takes its time on a busy machine, milliseconds. */
+const PATIENCE = 3 * LONG
+
+/** Between two looks at the page, milliseconds. */
+const LOOK = 25
+
 /** Where pictures of the page are kept. */
 export const PICTURES = new URL('../../../.output/dashboard', import.meta.url).pathname
 
@@ -46,7 +52,7 @@ export class Dashboard {
     this.errors = []
     this.requests = []
     this.origin = weir.url('', 'admin')
-    page.setDefaultTimeout(LONG)
+    page.setDefaultTimeout(PATIENCE)
     page.on('console', message => { if (['error', 'warning'].includes(message.type())) this.errors.push(message.text()) })
     page.on('pageerror', error => this.errors.push(error.stack))
     page.on('request', request => this.requests.push(request))
@@ -55,10 +61,11 @@ export class Dashboard {
   /** Waits until the text of what `selector` names is as `pattern` says, and answers it. */
   async reads(selector, pattern) {
     const element = this.page.locator(selector).first()
-    const end = Date.now() + LONG
+    const end = Date.now() + PATIENCE
     for (let text; ;) {
       text = await element.innerText()
       if (pattern.test(text)) return text
+      await this.page.waitForTimeout(LOOK)
       assert.ok(Date.now() < end, `${selector} does not read ${pattern}: ${text}`)
     }
   }
@@ -76,10 +83,11 @@ export class Dashboard {
 
   /** Waits until a row is as `wanted` says, and answers its cells. */
   async rowReads(table, name, wanted) {
-    const end = Date.now() + LONG
+    const end = Date.now() + PATIENCE
     for (let cells; ;) {
       cells = await this.row(table, name)
       if (cells.length > 0 && wanted(cells)) return cells
+      await this.page.waitForTimeout(LOOK)
       assert.ok(Date.now() < end, `${table}, ${name}: ${cells}`)
     }
   }
