@@ -13,7 +13,7 @@ fn a_call() {
     let text = r#"{"arguments":{"name":"x","_meta":1},"na\u006de":"a\"b","_meta":{"progressToken":"p",
         "io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities": {},
         "io.modelcontextprotocol/clientInfo":{"name":"c"},"io.modelcontextprotocol/logLevel":"info",
-        "io.modelcontextprotocol/subscriptionId":1,"traceparent":"00-1","other":[]},"unknown":null}"#;
+        "io.modelcontextprotocol/subscriptionId":1,"traceparent":"00-1","tracestate":"a=1","other":[]},"unknown":null}"#;
     let read = read(Method::ToolsCall, text).unwrap();
     let meta = Meta {
         text: read.meta.text,
@@ -24,6 +24,7 @@ fn a_call() {
         log_level: Some("\"info\""),
         subscription_id: Some("1"),
         traceparent: Some("\"00-1\""),
+        tracestate: Some("\"a=1\""),
     };
     let expected = Params {
         text: Some(text),
