@@ -86,8 +86,7 @@ fn receive_some(stream: &UnixStream, fds: &mut Vec<OwnedFd>) -> io::Result<()> {
     (message.msg_control, message.msg_controllen) = (room.as_mut_ptr().cast(), mem::size_of::<Room>());
     let received = loop {
         // SAFETY: the header points to `part`, `data` and `room`, which outlive the call, with their lengths.
-        let result =
-            unsafe { libc::recvmsg(stream.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
+        let result = unsafe { libc::recvmsg(stream.as_raw_fd(), &raw mut message, libc::MSG_CMSG_CLOEXEC) };
         match check(result) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => break result?,

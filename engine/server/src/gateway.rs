@@ -107,7 +107,9 @@ impl Gateway {
         let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
         let admin = Port::admin(server).listen(&mut inheritance, 1, options)?;
         for name in inheritance.left() {
-            warn!("a socket called {name:?} was passed on, and is not used: those that are, are sse, ws and admin");
+            warn!(
+                "a socket called {name:?} was passed on, and is not used: those that are, are sse, ws and admin"
+            );
         }
         addresses.push((admin.address, "admin"));
         let connections_per_shard = connections_max(server)?;

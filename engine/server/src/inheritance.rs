@@ -125,8 +125,8 @@ mod tests {
 
     #[test]
     fn what_is_meant_for_another_process_is_not_touched() {
-        let environment =
-            [("LISTEN_PID", "1"), ("LISTEN_FDS", "3")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = [("LISTEN_PID", "1"), ("LISTEN_FDS", "3")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         assert!(Inheritance::of_manager(&environment).expect("nothing wrong").left().is_empty());
     }
 }

@@ -168,7 +168,9 @@ impl Keys {
     /// What was published under keys, and these as the log keeps them.
     pub(crate) fn published(&self) -> impl Iterator<Item = (Receipt, [u8; KEY_IN_LOG])> {
         self.done.iter().filter_map(|(name, done)| match done.reply {
-            Reply::Published(receipt) => Some((receipt, Key { name: *name, content: done.content }.to_bytes())),
+            Reply::Published(receipt) => {
+                Some((receipt, Key { name: *name, content: done.content }.to_bytes()))
+            }
             Reply::Begun | Reply::Pushed { .. } => None,
         })
     }

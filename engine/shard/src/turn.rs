@@ -465,7 +465,8 @@ impl Shard {
         let timer = timer.unwrap_or_else(|| now.plus(SWEEP_INTERVAL));
         let log = self.journal.as_ref().and_then(|journal| journal.due()).map(|due| due.max(now));
         let events = self.herald.due(&self.stats, now);
-        let drain = self.draining.as_ref().filter(|_| !self.conns.is_empty()).map(|drain| drain.due().max(now));
+        let drain =
+            self.draining.as_ref().filter(|_| !self.conns.is_empty()).map(|drain| drain.due().max(now));
         [drain, log, events].into_iter().flatten().fold(timer, Instant::min)
     }
 

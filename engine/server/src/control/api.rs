@@ -21,12 +21,12 @@ use weir_shard::metrics::Stats;
 
 use super::blacklist::{self, Listed};
 use super::bus::{self, Bus, Desk, Traces};
+use super::draining::{self, Draining};
 use super::guard::{self, Guard};
 use super::intelligence::{self, Intelligence};
 use super::mailbox::{Mailbox, NoAnswer};
 use super::revocations::{Revocations, Unrevoked};
 use super::rules::Rulebook;
-use super::draining::{self, Draining};
 use super::{dlq, pages, regulation, rules, tokens};
 
 /// What the endpoints work with.

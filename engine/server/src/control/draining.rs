@@ -103,7 +103,12 @@ impl Draining {
 impl Admin {
     /// Begins the orderly stop; false: it has begun before. Clients are told `message`, if there is one. `succeeded`:
     /// another process has the listeners and the streams.
-    pub(super) fn begin_drain(self: &Arc<Self>, reason: &str, message: Option<&str>, succeeded: bool) -> bool {
+    pub(super) fn begin_drain(
+        self: &Arc<Self>,
+        reason: &str,
+        message: Option<&str>,
+        succeeded: bool,
+    ) -> bool {
         let reason: Arc<str> = reason.into();
         let begun = Begun { reason: reason.clone(), at: Instant::now() };
         if self.draining().begun.set(begun).is_err() {
@@ -199,7 +204,10 @@ async fn drain(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
     }
     let reason = reason.as_deref();
     if admin.begin_drain(reason.unwrap_or("operator"), reason, false) {
-        info!(reason = reason.unwrap_or("none given"), "an operator asks for the end: telling clients, then ending");
+        info!(
+            reason = reason.unwrap_or("none given"),
+            "an operator asks for the end: telling clients, then ending"
+        );
     }
     (StatusCode::ACCEPTED, Json(json!({ "status": "draining" }))).into_response()
 }

@@ -50,17 +50,17 @@ use self::blacklist::Listed;
 use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Spawner, Stop};
 use self::credentials::Clerk;
+pub(crate) use self::draining::Doors;
+use self::draining::Draining;
 pub(crate) use self::guard::Guard;
 use self::handlers::Handlers;
 use self::intelligence::Intelligence;
 use self::jwks::Keeper;
 use self::mailbox::{Desks, Mailbox};
-pub(crate) use self::revocations::Revocations;
 use self::notify::Manager;
+pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
 pub(crate) use self::succession::{Estate, SharedDataDir};
-pub(crate) use self::draining::Doors;
-use self::draining::Draining;
 use crate::config::{Alerts, Files, Handler, Webhook};
 use crate::takeover::Predecessor;
 
@@ -163,7 +163,13 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let guard = Arc::new(control.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
     tokio::spawn(memory::watch(mailbox.clone(), memory_budget));
-    tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, control.tls, rules, mailbox, manager.clone()));
+    tokio::spawn(reload::on_hangup(
+        signal(SignalKind::hangup())?,
+        control.tls,
+        rules,
+        mailbox,
+        manager.clone(),
+    ));
     let mut admin_port = Vec::new();
     for socket in control.admin {
         let listener = TcpListener::from(socket);

@@ -154,11 +154,7 @@ async fn give(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> R
 }
 
 /// Up to the hand-over point.
-fn offer(
-    mut stream: UnixStream,
-    estate: &Estate,
-    withdrawn: Vec<(String, u64)>,
-) -> io::Result<UnixStream> {
+fn offer(mut stream: UnixStream, estate: &Estate, withdrawn: Vec<(String, u64)>) -> io::Result<UnixStream> {
     expect(&mut stream, GREETING)?;
     let listeners = estate.listeners.iter().map(|(name, sockets)| (name.clone(), sockets.len())).collect();
     let offer = Offer {
@@ -187,8 +183,6 @@ fn lock(estate: &Estate) -> std::sync::MutexGuard<'_, Option<DataDir>> {
     estate.data_dir.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     task::spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }

@@ -284,9 +284,8 @@ impl Shard {
     /// A stop that takes too long ends by force.
     fn cut_off(&mut self, cx: &mut Cx<'_>) {
         let tokens: Vec<Token> = self.conns.iter().map(|(token, _)| token).collect();
-        let is_open = |token: &&Token| {
-            self.conns.get(**token).is_some_and(|conn| !matches!(conn.stage, Stage::Closed))
-        };
+        let is_open =
+            |token: &&Token| self.conns.get(**token).is_some_and(|conn| !matches!(conn.stage, Stage::Closed));
         let open = tokens.iter().filter(is_open).count() as u64;
         if open > 0 {
             let progress = metrics::Drain { phase: None, connections: open, calls: 0 };

@@ -239,4 +239,3 @@ proptest! {
         prop_assert!(open.iter().all(|open| *open == (0, 0)), "{open:?}");
     }
 }
-
