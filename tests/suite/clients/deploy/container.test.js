@@ -18,22 +18,27 @@ const SCRIPT = `
 ip link set lo up && ip address add ${ADDRESS}/32 dev lo
 "$WEIR" serve >log 2>&1 &
 curl -s -o /dev/null --retry 100 --retry-delay 1 --retry-connrefused http://${ADDRESS}:4000/ready
-for path in health ready mcp/stats; do curl -s -o /dev/null -w "$path %{http_code}\\n" http://${ADDRESS}:4000/$path; done
+for path in 4000/health 4000/ready 4000/metrics 9100/health 9100/ready 9100/metrics 9100/mcp/stats; do
+  curl -s -o /dev/null -w "$path %{http_code}\\n" http://${ADDRESS}:$path
+done
 curl -s -o /dev/null -w 'sse %{http_code}\\n' 'http://${ADDRESS}:4001/mcp/sse?client_id=u1'
 "$WEIR" stats --json >/dev/null; echo "health check $?"
 kill -TERM %1; wait %1; echo "end $?"
 `
 
 describe('in a container', () => {
-  it('probes and the health check need no client’s token, and everybody else does', t => {
+  it('probes, metrics and the health check need no client’s token, and everybody else does', t => {
     if (run('unshare', ['-n', 'true']).code !== 0) return t.skip('no network namespace can be had here: that takes root')
     const folder = mkdtempSync(path.join(tmpdir(), 'weir-container-'))
     const env = {
       WEIR: BINARY, WEIR_SERVER_BIND: '0.0.0.0', WEIR_DURABILITY_DIR: path.join(folder, 'data'),
+      WEIR_ADMIN_PROBE_BIND: '0.0.0.0:9100',
       JWT_SECRET: 'a secret that is made anew for each installation', WEIR_ADMIN_TOKEN: 'and so is the token of its operators',
     }
     const { text } = run('unshare', ['-n', 'bash', '--norc', '-c', `cd ${folder}; ${SCRIPT}`], env)
     rmSync(folder, { recursive: true })
-    assert.equal(text, 'health 200\nready 200\nmcp/stats 401\nsse 401\nhealth check 0\nend 0\n')
+    const admin = '4000/health 200\n4000/ready 200\n4000/metrics 401\n'
+    const probes = '9100/health 200\n9100/ready 200\n9100/metrics 200\n9100/mcp/stats 404\n'
+    assert.equal(text, `${admin}${probes}sse 401\nhealth check 0\nend 0\n`)
   })
 })

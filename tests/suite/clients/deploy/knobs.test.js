@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, describe, it } from 'node:test'
 
+import { BINARY } from '../lib/weir.js'
 import { run } from './lib.js'
 
 const CPU = 'sys/devices/system/cpu'
@@ -109,6 +110,14 @@ describe('tuning/check', () => {
     assert.deepEqual(Object.keys(verdicts(host().tuning('check', 'nofile', 'rps_cpus'))), ['nofile', 'rps_cpus'])
     const wrong = host().tuning('check', 'net.core.somaxcon')
     assert.ok(wrong.code === 2 && /no knob is called 'net\.core\.somaxcon'/.test(wrong.text), wrong.text)
+  })
+
+  it('says what `weir doctor` says of the same host', () => {
+    const { root, tuning } = host()
+    const { checks } = JSON.parse(run(BINARY, ['doctor', '--json'], { WEIR_ROOT: root }).text)
+    const shell = verdicts(tuning('check'))
+    const doctor = Object.fromEntries(checks.filter(({ name }) => name in shell).map(({ name, verdict }) => [name, verdict]))
+    assert.deepEqual(doctor, shell)
   })
 
   it('judges this machine without changing it', () => {

@@ -2,28 +2,19 @@
 // the end. What is typed is the command line's, what comes is judged by what it prints and by its exit code.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { after, before, describe, it } from 'node:test'
 
 import { join, phoenix, push } from '../lib/channel.js'
+import { run } from '../lib/command.js'
 import { event, message, source } from '../lib/events.js'
-import { request, send } from '../lib/http.js'
+import { send } from '../lib/http.js'
 import { refusal } from '../lib/plain.js'
-import { BINARY, Weir } from '../lib/weir.js'
+import { Weir } from '../lib/weir.js'
 import { Client, worked } from '../upstreams/client.js'
 import { Server, well } from '../upstreams/server.js'
-
-/** What the operator types behind `weir`: the exit code, and what came on either stream. */
-function type(words, env = {}) {
-  return new Promise(resolve => {
-    execFile(BINARY, words, { env: { PATH: process.env.PATH, ...env } }, (error, stdout, stderr) => {
-      resolve({ code: error ? error.code : 0, stdout, stderr })
-    })
-  })
-}
 
 describe('an operator', () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'weir-operator-'))
@@ -39,7 +30,7 @@ describe('an operator', () => {
 
   /** A command that asks the gateway: what it answers, as JSON. */
   const ask = async (...words) => {
-    const { code, stdout, stderr } = await type([...words, '--json', '--url', weir.url('', 'admin')])
+    const { code, stdout, stderr } = await run([...words, '--json', '--url', weir.url('', 'admin')])
     assert.equal(code, 0, stderr)
     return JSON.parse(stdout)
   }
@@ -55,7 +46,7 @@ describe('an operator', () => {
     const wrong = `[http_sse]\nheartbeat_intervall = "30s"\n\n[websocket]\nmax_topics = 0\n`
     writeFileSync(file, wrong)
     for (const words of [['check-config', '-c', file], ['serve', '-c', file]]) {
-      const { code, stderr } = await type(words)
+      const { code, stderr } = await run(words)
       assert.equal(code, 2, `weir ${words.join(' ')}`)
       assert.match(stderr, /weir\.toml:2: .*heartbeat_intervall.*heartbeat_interval\b/)
       assert.match(stderr, /weir\.toml:5: .*max_topics.* 1 to 100000/)
@@ -66,14 +57,14 @@ describe('an operator', () => {
     config = `[http_sse]\nheartbeat_interval = "30s"\n\n[circuit_breaker]\nminimum = 3\ntimeout = "500ms"\nprobes = 1\n\n`
       + `[mcp]\nprefix = "always"\n\n[[upstream]]\nname = "tools"\nurl = "${server.url}"\n`
     writeFileSync(file, config)
-    const { code, stdout } = await type(['check-config', '-c', file])
+    const { code, stdout } = await run(['check-config', '-c', file])
     assert.deepEqual([code, stdout], [0, 'the configuration is fine\n'])
   })
 
   it('starts it with a data folder that is not there yet', async () => {
     weir = await Weir.start({ config, flags: ['--data-dir', data] })
     assert.ok(existsSync(data))
-    assert.match((await type(['stats', '--url', weir.url('', 'admin')])).stdout, /^websocket +0 /m)
+    assert.match((await run(['stats', '--url', weir.url('', 'admin')])).stdout, /^websocket +0 /m)
   })
 
   it('sees the traffic of its clients', async () => {
@@ -104,18 +95,12 @@ describe('an operator', () => {
     assert.ok((await ask('stats')).limited > 0)
     const { clients } = await ask('clients')
     assert.equal(clients.sort((a, b) => b.received - a.received)[0].client_id, 'noisy')
-    await blacklist('POST', { client: 'noisy', reason: 'too loud', expires_in: 3_600 })
+    await ask('blacklist', 'add', 'noisy', '--reason', 'too loud', '--for', '1h')
     assert.deepEqual(await noisy.closes.take('the close'), { code: 1008, reason: 'blacklisted' })
     noisy.disconnect()
     assert.equal(await refusal(weir, '/mcp/ws/websocket?vsn=2.0.0&client_id=noisy'), 403)
     assert.equal((await push(quiet, 'message', { type: 'order', data: 2 })).status, 'ok', 'the others notice nothing')
   })
-
-  /** By the admin port's endpoint. */
-  async function blacklist(method, entry) {
-    const answer = await request(method, weir.url('/mcp/admin/blacklist', 'admin'), { body: JSON.stringify(entry) })
-    assert.equal(answer.status, 201)
-  }
 
   it('watches a breaker open and close', async () => {
     assert.equal(await breaker('tools'), 'closed')
@@ -133,7 +118,7 @@ describe('an operator', () => {
     assert.equal((await socket.closes.take('the close')).code, 1012)
     weir.expectExit = true
     assert.deepEqual(await weir.exited, { code: 0, signal: null })
-    const { code, stderr } = await type(['stats', '--url', weir.url('', 'admin')])
+    const { code, stderr } = await run(['stats', '--url', weir.url('', 'admin')])
     assert.ok(code === 1 && /no gateway answers at/.test(stderr), stderr)
     await weir.close()
   })
