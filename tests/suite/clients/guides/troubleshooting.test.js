@@ -1,6 +1,7 @@
 // docs/troubleshooting.md: each symptom with a real gateway and real clients, and the commands that the page answers it with.
 
 import assert from 'node:assert/strict'
+import { createServer } from 'node:http'
 import { describe, it } from 'node:test'
 
 import { join, phoenix, push } from '../lib/channel.js'
@@ -22,7 +23,7 @@ function section(heading, config, scenario) {
   told.add(heading)
   it(heading, async () => {
     const server = await Server.start(well)
-    const weir = await Weir.start({ config: config.replace('SERVER', server.url), shards: 1 })
+    const weir = await Weir.start({ config: config.replace('SERVER', server.url).replace('ORIGIN', new URL(server.url).origin), shards: 1 })
     const reader = new Reader(PAGE.get(heading) ?? assert.fail(`the page has no section ${heading}`), weir)
     try {
       await scenario({ weir, server, reader })
@@ -187,6 +188,18 @@ describe('the guide', () => {
     }
     await trace
     es.close()
+  })
+
+  section('Spans missing at the collector', '[tracing]\nendpoint = "ORIGIN"\n', async ({ weir, server, reader }) => {
+    await server.kill()
+    await reader.next('weir sampling')
+    await reader.next('weir sampling 1', { once: true })
+    await send(weir, 'u1', { type: 'chat', data: 1 })
+    await reader.next('weir sampling')
+    const collector = createServer((_, response) => response.end()).listen(server.port, '127.0.0.1')
+    await reader.next('weir sampling')
+    collector.close()
+    collector.closeAllConnections()
   })
 
   it('has no section that is not tested, and no configuration that is wrong', async () => {
