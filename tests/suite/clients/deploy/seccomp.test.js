@@ -1,6 +1,9 @@
 // The gateway under tuning/container/seccomp.json, as a container runtime applies it.
 
 import assert from 'node:assert/strict'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { describe, it } from 'node:test'
 
 import { event, message, source } from '../lib/events.js'
@@ -9,7 +12,8 @@ import { Weir } from '../lib/weir.js'
 import { Client, worked } from '../upstreams/client.js'
 import { ROOT, run } from './lib.js'
 
-const UNDER = [`${ROOT}tests/.deps/deploy/bin/python3`, new URL('under.py', import.meta.url).pathname, `${ROOT}tuning/container/seccomp.json`]
+const PROFILE = `${ROOT}tuning/container/seccomp.json`
+const UNDER = [`${ROOT}tests/.deps/deploy/bin/python3`, new URL('under.py', import.meta.url).pathname, PROFILE]
 const CHILD = [process.execPath, new URL('../upstreams/child.js', import.meta.url).pathname]
 
 describe('under the seccomp profile', () => {
@@ -27,6 +31,19 @@ describe('under the seccomp profile', () => {
     await client.close()
     assert.deepEqual(await weir.end('SIGTERM'), { code: 0, signal: null })
     await weir.close()
+  })
+
+  it('without the three calls of the ring the gateway takes epoll, and says so', async () => {
+    const profile = JSON.parse(readFileSync(PROFILE, 'utf8'))
+    profile.syscalls = profile.syscalls.filter(({ names }) => !names.includes('io_uring_setup'))
+    const folder = mkdtempSync(path.join(tmpdir(), 'weir-seccomp-'))
+    const file = path.join(folder, 'profile.json')
+    writeFileSync(file, JSON.stringify(profile))
+    const weir = await Weir.start({ inside: [...UNDER.slice(0, 2), file] })
+    assert.match(weir.output, /, epoll\n/)
+    assert.match(weir.output, /the driver is epoll, .*seccomp/)
+    await weir.close()
+    rmSync(folder, { recursive: true })
   })
 
   it('what no gateway needs is refused', () => {
