@@ -165,9 +165,10 @@ impl Meter {
         *self = Meter { clock: Some(clock), every, left: every, on: false, costs: Costs::default() };
     }
 
-    /// Times one turn of `every` from now on; 0: none. What was measured stays.
+    /// Times one turn of `every` from now on, if there is a clock; 0: none. What was measured stays.
     pub(crate) fn time_every(&mut self, every: u32) {
-        (self.every, self.left) = (every, every);
+        self.every = if self.clock.is_some() { every } else { 0 };
+        self.left = self.every;
     }
 
     /// A turn begins.
