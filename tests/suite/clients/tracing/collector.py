@@ -77,6 +77,7 @@ class Collector(BaseHTTPRequestHandler):
 
 server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 0), Collector)
 server.daemon_threads = True
+server.handle_error = lambda *_: None  # who has hung up
 threading.Thread(target=server.serve_forever, daemon=True).start()
 say({"listening": server.server_port})
 for line in sys.stdin:
