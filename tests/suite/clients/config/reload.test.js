@@ -101,8 +101,10 @@ describe('a configuration that is read again', () => {
     assert.equal(await publish(), 202)
     write(`[rate_limiting.roles]\nuser = { limit = 2, per = "1h" }\n${BOTH}`)
     await hangup()
-    const answers = [await publish(), await publish(), await publish()]
-    assert.equal(answers.at(-1), 429, `${answers}`)
+    // A bucket is that of a shard, and there are two.
+    const answers = []
+    for (let n = 0; n < 5; n++) answers.push(await publish())
+    assert.ok(answers.includes(429), `${answers}`)
     write(BOTH)
     await hangup()
     const again = async () => { while (await publish() !== 202); }
