@@ -24,7 +24,7 @@ use crate::config::{Alerts, Files, Handler, Server, Settings, Webhook};
 use crate::control::audit::Audit;
 use crate::control::bus::Sink;
 use crate::control::children::{self, Spawner};
-use crate::control::{self, Control, Doors, End, Estate, Guard, Revocations, SharedDataDir, memory};
+use crate::control::{self, Control, Doors, End, Estate, Guard, Lineage, Revocations, SharedDataDir, memory};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::data_thread::{Seat, Share};
 use crate::ending::Ending;
@@ -67,7 +67,7 @@ pub(crate) struct Origin<'a> {
 }
 
 impl Gateway {
-    /// Takes the data folder, binds all ports and starts all data threads, which begin with `credentials`.
+    /// Binds all ports, takes the data folder and starts all data threads, which begin with `credentials`.
     ///
     /// # Errors
     /// Something is missing; the error says what, and what to do. Threads that did start end with the
@@ -84,26 +84,9 @@ impl Gateway {
         }
         let cores = cores(server)?;
         let shards = cores.len() as u16;
-        let place = takeover::place(
-            server.takeover.as_deref(),
-            settings.data_dir.as_deref(),
-            server.admin_port,
-            origin.environment,
-        );
-        let (mut predecessor, mut inheritance) = inherit(&origin, place.as_deref(), settings)?;
-        let mut addresses = Vec::new();
-        let peers = settings.asks_for_peers();
-        let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core, peers)).collect();
-        let data = Port::data(server);
-        let mut doors = Doors::default();
+        let (place, mut predecessor, mut inheritance) = inherit(&origin, settings)?;
         let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
-        for port in &data {
-            let listening = port.listen(&mut inheritance, shards, options)?;
-            addresses.push((listening.address, port.name));
-            let each = spread(&listening.sockets, shares.len()).map_err(StartError::System)?;
-            shares.iter_mut().zip(each).for_each(|(share, mine)| share.listeners.extend(mine));
-            doors.add(port.name, listening.sockets);
-        }
+        let (mut shares, doors, mut addresses) = open_doors(settings, &cores, &mut inheritance, options)?;
         let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
         let admin = Port::admin(server).listen(&mut inheritance, 1, options)?;
         for name in inheritance.left() {
@@ -117,45 +100,32 @@ impl Gateway {
         let mut config = settings.shard(shards, connections_per_shard, listeners as u8);
         config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
-        if let Some(predecessor) = &mut predecessor {
-            config.secret = predecessor.offer.secret;
-            let streams = predecessor.take_streams()?;
-            let recovered = recovery::revive(&streams, &config);
-            shares.iter_mut().zip(recovered).for_each(|(share, mine)| share.recovered = Some(mine));
-        }
-        let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
-        if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
-            config.secret = data_dir.secret(config.secret)?;
-            let recovered = recovery::recover(data_dir, &config)?;
-            for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
-                share.log = Some(data_dir.log(series, bounds.segment_bytes)?);
-                share.recovered = Some(recovered);
-            }
-        }
         let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
-        let revocations = revocations(settings, predecessor.as_ref(), &mut config)?;
-        let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
-        let data_dir: SharedDataDir = Arc::new(Mutex::new(data_dir));
-        let estate = place.map(|path| estate(path, (&doors, &admin.sockets), config.secret, &data_dir));
-        let office = Office {
-            estate: estate.transpose().map_err(StartError::System)?,
-            predecessor,
-            admin: admin.sockets,
+        let mut office = Office {
+            lineage: Lineage::default(),
+            spawners: children::listen(settings, &mut config, salt).map_err(StartError::System)?,
             guard: guard(settings, admin.address.port())?,
-            spawners,
             public_key_refresh: settings.public_key_refresh(),
             audit: audit(settings.audit_file.as_deref())?,
             sink: sink(settings.sink.as_deref())?,
             webhooks: settings.webhooks.clone(),
             handlers: settings.handlers.clone(),
-            revocations,
+            revocations: Revocations::default(),
             tls: settings.tls_files(),
             rules: settings.rules_file.clone(),
             alerts: settings.alerts,
             doors,
             drain_delay: settings.drain_delay,
             data_dir: settings.data_dir.clone(),
+            admin: admin.sockets,
         };
+        // From here on the gateway that this one succeeds appends nothing: little is left that can fail.
+        let data_dir = go_on(settings, predecessor.as_mut(), &mut config, &mut shares)?;
+        let data_dir: SharedDataDir = Arc::new(Mutex::new(data_dir));
+        office.revocations = revocations(settings, predecessor.as_ref(), &mut config)?;
+        let estate = place.map(|path| estate(path, (&office.doors, &office.admin), config.secret, &data_dir));
+        let estate = estate.transpose().map_err(StartError::System)?;
+        office.lineage = Lineage { estate, predecessor };
         let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
         let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
         Ok(Gateway { addresses, cores, connections_per_shard, memory_budget, control, data_dir })
@@ -171,21 +141,71 @@ impl Gateway {
     }
 }
 
-/// What was open before: the sockets of the gateway that this one succeeds, or those that a service manager passes on.
+/// Where a successor is waited for, and what was open before: the sockets of the gateway that this one succeeds, or those
+/// that a service manager passes on.
 fn inherit(
     origin: &Origin<'_>,
-    place: Option<&Path>,
     settings: &Settings,
-) -> Result<(Option<Predecessor>, Inheritance), StartError> {
+) -> Result<(Option<PathBuf>, Option<Predecessor>, Inheritance), StartError> {
+    let (server, data_dir) = (&settings.server, settings.data_dir.as_deref());
+    let place = takeover::place(server.takeover.as_deref(), data_dir, server.admin_port, origin.environment);
     if !origin.takeover {
         let inheritance = Inheritance::of_manager(origin.environment).map_err(StartError::System)?;
-        return Ok((None, inheritance));
+        return Ok((place, None, inheritance));
     }
-    let path = place.ok_or(TakeoverError::NoPath)?;
-    let (predecessor, sockets) = Predecessor::find(path, settings.data_dir.is_some())?;
+    let path = place.as_deref().ok_or(TakeoverError::NoPath)?;
+    let (predecessor, sockets) = Predecessor::find(path, data_dir.is_some())?;
     let Offer { pid, version, .. } = &predecessor.offer;
     info!(pid, version, "taking over from the gateway that runs");
-    Ok((Some(predecessor), Inheritance::of_predecessor(sockets)))
+    Ok((place, Some(predecessor), Inheritance::of_predecessor(sockets)))
+}
+
+/// What each shard has of the data ports, all of it, and where they are.
+type OpenDoors = (Vec<Share>, Doors, Vec<(SocketAddr, &'static str)>);
+
+/// Listens on the data ports.
+fn open_doors(
+    settings: &Settings,
+    cores: &[usize],
+    inheritance: &mut Inheritance,
+    options: socket::Options,
+) -> Result<OpenDoors, StartError> {
+    let peers = settings.asks_for_peers();
+    let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core, peers)).collect();
+    let (mut doors, mut addresses) = (Doors::default(), Vec::new());
+    for port in Port::data(&settings.server) {
+        let listening = port.listen(inheritance, cores.len() as u16, options)?;
+        addresses.push((listening.address, port.name));
+        let each = spread(&listening.sockets, shares.len()).map_err(StartError::System)?;
+        shares.iter_mut().zip(each).for_each(|(share, mine)| share.listeners.extend(mine));
+        doors.add(port.name, listening.sockets);
+    }
+    Ok((shares, doors, addresses))
+}
+
+/// Goes on with the streams of the process before: those that it hands over, those on the disk.
+fn go_on(
+    settings: &Settings,
+    predecessor: Option<&mut Predecessor>,
+    config: &mut Config,
+    shares: &mut [Share],
+) -> Result<Option<DataDir>, StartError> {
+    if let Some(predecessor) = predecessor {
+        config.secret = predecessor.offer.secret;
+        let streams = predecessor.take_streams()?;
+        let recovered = recovery::revive(&streams, config);
+        shares.iter_mut().zip(recovered).for_each(|(share, mine)| share.recovered = Some(mine));
+    }
+    let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
+    if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
+        config.secret = data_dir.secret(config.secret)?;
+        let recovered = recovery::recover(data_dir, config)?;
+        for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
+            share.log = Some(data_dir.log(series, bounds.segment_bytes)?);
+            share.recovered = Some(recovered);
+        }
+    }
+    Ok(data_dir)
 }
 
 /// What a successor is given.
@@ -223,8 +243,7 @@ fn connections_max(server: &Server) -> Result<u32, StartError> {
 
 /// What the control thread works with, beside its place in the mesh.
 struct Office {
-    estate: Option<Estate>,
-    predecessor: Option<Predecessor>,
+    lineage: Lineage,
     /// The admin port's listening sockets.
     admin: Vec<OwnedFd>,
     guard: Guard,
@@ -301,8 +320,8 @@ fn start_threads(
 ) -> Result<Control, StartError> {
     let shards = shares.len() as u16;
     let waker = Waker::new().map_err(StartError::System)?;
-    let wakers: Vec<Waker> =
-        shares.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
+    let wakers =
+        shares.iter().map(|_| Waker::new()).collect::<Result<Vec<_>, _>>().map_err(StartError::System)?;
     let ending = Arc::new(Ending::new(shards));
     let mut links = mesh::connect(shards + 1, LETTERS).into_iter();
     let (ready, rings) = mpsc::channel();
@@ -356,8 +375,7 @@ fn start_threads(
         tls: office.tls,
         rules: office.rules,
         alerts: office.alerts,
-        estate: office.estate,
-        predecessor: office.predecessor,
+        lineage: office.lineage,
         doors: office.doors,
         drain_delay: office.drain_delay,
         data_dir: office.data_dir,

@@ -60,7 +60,7 @@ use self::mailbox::{Desks, Mailbox};
 use self::notify::Manager;
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
-pub(crate) use self::succession::{Estate, SharedDataDir};
+pub(crate) use self::succession::{Estate, Lineage, SharedDataDir};
 use crate::config::{Alerts, Files, Handler, Webhook};
 use crate::takeover::Predecessor;
 
@@ -105,10 +105,8 @@ pub(crate) struct Control {
     pub(crate) doors: Doors,
     /// How long `/ready` says no before the gateway begins to stop.
     pub(crate) drain_delay: Duration,
-    /// What a successor is given, if one can be waited for.
-    pub(crate) estate: Option<Estate>,
-    /// The gateway that this one succeeds, until it serves.
-    pub(crate) predecessor: Option<Predecessor>,
+    /// Who was before, and who may come after.
+    pub(crate) lineage: Lineage,
     /// A word of each data thread when it ends.
     pub(crate) ended: UnboundedReceiver<io::Result<()>>,
 }
@@ -179,10 +177,10 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         let service = router.into_make_service_with_connect_info::<SocketAddr>();
         admin_port.push(tokio::spawn(axum::serve(listener, service).into_future()).abort_handle());
     }
-    if let Some(predecessor) = control.predecessor {
+    if let Some(predecessor) = control.lineage.predecessor {
         succeed(predecessor);
     }
-    if let Some(estate) = control.estate {
+    if let Some(estate) = control.lineage.estate {
         tokio::spawn(succession::wait(estate, admin.clone(), admin_port));
     }
     manager.ready();
