@@ -5,45 +5,29 @@ use std::io::{self, Read};
 use std::mem;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::mpsc::unbounded_channel;
 use tracing::{info, warn};
-use weir_ring::clock::Clock;
-use weir_ring::driver::Kind;
-use weir_ring::peer::Peer;
-use weir_ring::waker::Waker;
-use weir_ring::{affinity, mesh, socket};
-use weir_shard::hash_ring::HashRing;
+use weir_ring::affinity;
+use weir_ring::socket::{self, Listening};
 use weir_shard::limits::{Config, Mode};
 use weir_shard::tls::Credentials;
 
-use crate::admin_token;
-use crate::config::{
-    Alerts, Collector, Configuration, Dashboard, Handler, Server, Settings, Sources, Webhook,
-};
-use crate::control::audit::Audit;
-use crate::control::bus::Sink;
-use crate::control::children::{self, Spawner};
+use crate::config::{Configuration, Server, Settings, Sources};
 use crate::control::reload::Beginning;
-use crate::control::{
-    self, Control, Doors, End, Estate, Facts, Guard, Listed, Revocations, SharedDataDir, memory,
-};
-use crate::data_dir::{DataDir, DataDirError};
-use crate::data_thread::{Seat, Share};
+use crate::control::{self, Control, Doors, End, Estate, Facts, Lineage, SharedDataDir, memory};
+use crate::crew::Crew;
+use crate::data_dir::DataDir;
+use crate::data_thread::Share;
 use crate::driver::{self, Choice};
-use crate::ending::Ending;
 use crate::inheritance::{Inheritance, spread};
 use crate::logging::Limit;
+use crate::office::Office;
 use crate::ports::Port;
 use crate::recovery;
 use crate::start_error::StartError;
 use crate::takeover::{self, Offer, Predecessor, TakeoverError};
-
-/// Letters that wait between two members, at most.
-const LETTERS: usize = 1_024;
 
 /// A gateway whose data threads run.
 pub(crate) struct Gateway {
@@ -70,7 +54,7 @@ pub(crate) struct Origin<'a> {
 }
 
 impl Gateway {
-    /// Takes the data folder, binds all ports and starts all data threads, which begin with `configuration` and
+    /// Binds all ports, takes the data folder and starts all data threads, which begin with `configuration` and
     /// `credentials`.
     ///
     /// # Errors
@@ -89,34 +73,11 @@ impl Gateway {
         }
         let cores = cores(server)?;
         let shards = cores.len() as u16;
-        let place = takeover::place(
-            server.takeover.as_deref(),
-            settings.data_dir.as_deref(),
-            server.admin_port,
-            origin.environment,
-        );
-        let (mut predecessor, mut inheritance) = inherit(&origin, place.as_deref(), settings)?;
-        let mut addresses = Vec::new();
-        let peers = settings.asks_for_peers();
-        let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core, peers)).collect();
-        let data = Port::data(server);
-        let mut doors = Doors::default();
+        let (place, mut predecessor, mut inheritance) = inherit(&origin, settings)?;
         let options = socket::Options { user_timeout: server.user_timeout, ..Default::default() };
-        for port in &data {
-            let listening = port.listen(&mut inheritance, shards, options)?;
-            addresses.push((listening.address, port.name));
-            let each = spread(&listening.sockets, shares.len()).map_err(StartError::System)?;
-            shares.iter_mut().zip(each).for_each(|(share, mine)| share.listeners.extend(mine));
-            doors.add(port.name, listening.sockets);
-        }
+        let (mut shares, doors, mut addresses) = open_doors(settings, &cores, &mut inheritance, options)?;
         let ports: Vec<u16> = addresses.iter().map(|(address, _)| address.port()).collect();
-        let admin = Port::admin(server).listen(&mut inheritance, 1, options)?;
-        let probe = Port::probe(server).map(|port| port.listen(&mut inheritance, 1, options)).transpose()?;
-        for name in inheritance.left() {
-            warn!(
-                "a socket called {name:?} was passed on, and is not used: those that are, are sse, ws, admin and probe"
-            );
-        }
+        let (admin, probe) = open_own(server, &mut inheritance, options)?;
         addresses.push((admin.address, "admin"));
         addresses.extend(probe.iter().map(|probe| (probe.address, "probe")));
         let driver = driver::choose(server, shards)?;
@@ -124,91 +85,124 @@ impl Gateway {
         let mut config = settings.shard(shards, driver.connections_per_shard, listeners as u8);
         config.auth.audiences = settings.audiences(&ports);
         config.secret = random().map_err(StartError::System)?;
-        if let Some(predecessor) = &mut predecessor {
-            config.secret = predecessor.offer.secret;
-            let streams = predecessor.take_streams()?;
-            let recovered = recovery::revive(&streams, &config);
-            shares.iter_mut().zip(recovered).for_each(|(share, mine)| share.recovered = Some(mine));
-        }
-        let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
-        if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
-            config.secret = data_dir.secret(config.secret)?;
-            let recovered = recovery::recover(data_dir, &config)?;
-            for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
-                share.log = Some(data_dir.log(series, bounds.segment_bytes)?);
-                share.recovered = Some(recovered);
-            }
-        }
-        let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
-        let salt = random().map(u64::from_ne_bytes).map_err(StartError::System)?;
-        let revocations = revocations(settings, predecessor.as_ref(), &mut config)?;
-        let listed = listed(settings, &mut config)?;
-        let spawners = children::listen(settings, &mut config, salt).map_err(StartError::System)?;
+        let mut office = Office::open(settings, &mut config, (admin, probe), doors)?;
+        // From here on the gateway that this one succeeds appends nothing: little is left that can fail.
+        let data_dir = go_on(settings, predecessor.as_mut(), &mut config, &mut shares)?;
         let data_dir: SharedDataDir = Arc::new(Mutex::new(data_dir));
-        let probe = probe.map(|probe| probe.sockets).unwrap_or_default();
-        let estate =
-            place.map(|path| estate(path, (&doors, &admin.sockets, &probe), config.secret, &data_dir));
-        let office = Office {
-            driver: driver.kind,
-            estate: estate.transpose().map_err(StartError::System)?,
-            predecessor,
-            admin: admin.sockets,
-            probe,
-            guard: guard(settings, admin.address.port())?,
-            spawners,
-            audit: audit(settings.audit_file.as_deref())?,
-            sink: sink(settings.sink.as_deref())?,
-            collector: settings.tracing.collector(),
-            webhooks: settings.webhooks.clone(),
-            handlers: settings.handlers.clone(),
-            revocations,
-            listed,
-            alerts: settings.alerts,
+        office.remember(settings, predecessor.as_ref(), &mut config)?;
+        let estate = place.map(|path| estate(path, &office, config.secret, &data_dir));
+        let estate = estate.transpose().map_err(StartError::System)?;
+        office.lineage = Lineage { estate, predecessor };
+        let memory_budget = settings.memory_budget.unwrap_or_else(memory::default_budget);
+        let (config, credentials) = (config.into(), credentials.into());
+        let crew = Crew::start(shares, driver.kind, &config, &credentials)?;
+        let page = Facts {
             dashboard: settings.dashboard,
-            doors,
-            drain_delay: settings.drain_delay,
-            data_dir: settings.data_dir.clone(),
-            beginning: Beginning { sources: origin.sources, configuration, ports },
+            cores: cores.clone(),
+            drain_timeout: config.drain.timeout,
         };
-        let control = start_threads(shares, &config.into(), &credentials.into(), office)?;
+        let beginning = Beginning { sources: origin.sources, configuration, ports };
+        let control = Control { driver: driver.kind, page, beginning, office, crew, config };
         Ok(Gateway { addresses, cores, driver, memory_budget, control, data_dir })
     }
 
     /// Serves the admin port, on the calling thread, until the gateway ends. What is left out of the log is said.
     pub(crate) fn run(self, log: Arc<Limit>) -> End {
         let end = control::run(self.control, self.memory_budget, log);
-        // Data threads that are left may still write: the folder is free when the process is gone.
+        // Data threads that are left may still write: unless a successor has it, the folder is free when the process is
+        // gone.
         mem::forget(self.data_dir);
         end
     }
 }
 
-/// What was open before: the sockets of the gateway that this one succeeds, or those that a service manager passes on.
+/// Where a successor is waited for, and what was open before: the sockets of the gateway that this one succeeds, or those
+/// that a service manager passes on.
 fn inherit(
     origin: &Origin<'_>,
-    place: Option<&Path>,
     settings: &Settings,
-) -> Result<(Option<Predecessor>, Inheritance), StartError> {
+) -> Result<(Option<PathBuf>, Option<Predecessor>, Inheritance), StartError> {
+    let (server, data_dir) = (&settings.server, settings.data_dir.as_deref());
+    let place = takeover::place(server.takeover.as_deref(), data_dir, server.admin_port, origin.environment);
     if !origin.takeover {
         let inheritance = Inheritance::of_manager(origin.environment).map_err(StartError::System)?;
-        return Ok((None, inheritance));
+        return Ok((place, None, inheritance));
     }
-    let path = place.ok_or(TakeoverError::NoPath)?;
-    let (predecessor, sockets) = Predecessor::find(path, settings.data_dir.is_some())?;
+    let path = place.as_deref().ok_or(TakeoverError::NoPath)?;
+    let (predecessor, sockets) = Predecessor::find(path, data_dir.is_some())?;
     let Offer { pid, version, .. } = &predecessor.offer;
     info!(pid, version, "taking over from the gateway that runs");
-    Ok((Some(predecessor), Inheritance::of_predecessor(sockets)))
+    Ok((place, Some(predecessor), Inheritance::of_predecessor(sockets)))
+}
+
+/// What each shard has of the data ports, all of it, and where they are.
+type OpenDoors = (Vec<Share>, Doors, Vec<(SocketAddr, &'static str)>);
+
+/// Listens on the data ports.
+fn open_doors(
+    settings: &Settings,
+    cores: &[usize],
+    inheritance: &mut Inheritance,
+    options: socket::Options,
+) -> Result<OpenDoors, StartError> {
+    let peers = settings.asks_for_peers();
+    let mut shares: Vec<Share> = cores.iter().map(|core| Share::of(*core, peers)).collect();
+    let (mut doors, mut addresses) = (Doors::default(), Vec::new());
+    for port in Port::data(&settings.server) {
+        let listening = port.listen(inheritance, cores.len() as u16, options)?;
+        addresses.push((listening.address, port.name));
+        let each = spread(&listening.sockets, shares.len()).map_err(StartError::System)?;
+        shares.iter_mut().zip(each).for_each(|(share, mine)| share.listeners.extend(mine));
+        doors.add(port.name, listening.sockets);
+    }
+    Ok((shares, doors, addresses))
+}
+
+/// Listens on the admin port, and where probes ask if that is elsewhere.
+fn open_own(
+    server: &Server,
+    inheritance: &mut Inheritance,
+    options: socket::Options,
+) -> Result<(Listening, Option<Listening>), StartError> {
+    let admin = Port::admin(server).listen(inheritance, 1, options)?;
+    let probe = Port::probe(server).map(|port| port.listen(inheritance, 1, options)).transpose()?;
+    for name in inheritance.left() {
+        warn!(
+            "a socket called {name:?} was passed on, and is not used: those that are, are sse, ws, admin and probe"
+        );
+    }
+    Ok((admin, probe))
+}
+
+/// Goes on with the streams of the process before: those that it hands over, those on the disk.
+fn go_on(
+    settings: &Settings,
+    predecessor: Option<&mut Predecessor>,
+    config: &mut Config,
+    shares: &mut [Share],
+) -> Result<Option<DataDir>, StartError> {
+    if let Some(predecessor) = predecessor {
+        config.secret = predecessor.offer.secret;
+        let streams = predecessor.take_streams()?;
+        let recovered = recovery::revive(&streams, config);
+        shares.iter_mut().zip(recovered).for_each(|(share, mine)| share.recovered = Some(mine));
+    }
+    let data_dir = settings.data_dir.as_deref().map(DataDir::open).transpose()?;
+    if let (Some(data_dir), Some(bounds)) = (&data_dir, config.durability) {
+        config.secret = data_dir.secret(config.secret)?;
+        let recovered = recovery::recover(data_dir, config)?;
+        for ((share, recovered), series) in shares.iter_mut().zip(recovered).zip(0..) {
+            share.log = Some(data_dir.log(series, bounds.segment_bytes)?);
+            share.recovered = Some(recovered);
+        }
+    }
+    Ok(data_dir)
 }
 
 /// What a successor is given.
-fn estate(
-    path: PathBuf,
-    (doors, admin, probe): (&Doors, &[OwnedFd], &[OwnedFd]),
-    secret: [u8; 32],
-    data_dir: &SharedDataDir,
-) -> io::Result<Estate> {
-    let mut listeners = doors.copies()?;
-    for (name, sockets) in [("admin", admin), ("probe", probe)] {
+fn estate(path: PathBuf, office: &Office, secret: [u8; 32], data_dir: &SharedDataDir) -> io::Result<Estate> {
+    let mut listeners = office.doors.copies()?;
+    for (name, sockets) in [("admin", &office.admin), ("probe", &office.probe)] {
         let copies: Vec<OwnedFd> = sockets.iter().map(OwnedFd::try_clone).collect::<io::Result<_>>()?;
         if !copies.is_empty() {
             listeners.push((name.to_owned(), copies));
@@ -227,164 +221,6 @@ fn cores(server: &Server) -> Result<Vec<usize>, StartError> {
     let shards = if server.shards == 0 { chosen.len() } else { server.shards.into() };
     let cores: Vec<usize> = chosen.iter().copied().cycle().take(shards).collect();
     if cores.is_empty() { Err(StartError::NoCores) } else { Ok(cores) }
-}
-
-/// What the control thread works with, beside its place in the mesh.
-struct Office {
-    driver: Kind,
-    estate: Option<Estate>,
-    predecessor: Option<Predecessor>,
-    /// The admin port's listening sockets.
-    admin: Vec<OwnedFd>,
-    probe: Vec<OwnedFd>,
-    guard: Guard,
-    spawners: Vec<Spawner>,
-    audit: Audit,
-    sink: Option<Sink>,
-    collector: Option<Collector>,
-    webhooks: Vec<Webhook>,
-    handlers: Vec<Handler>,
-    revocations: Revocations,
-    listed: Listed,
-    alerts: Alerts,
-    dashboard: Dashboard,
-    doors: Doors,
-    drain_delay: Duration,
-    data_dir: Option<PathBuf>,
-    beginning: Beginning,
-}
-
-/// The tokens that were withdrawn before, which the shards know from the start.
-fn revocations(
-    settings: &Settings,
-    predecessor: Option<&Predecessor>,
-    config: &mut Config,
-) -> Result<Revocations, StartError> {
-    let revocations = match (&settings.data_dir, predecessor) {
-        (Some(data_dir), _) => Revocations::open(data_dir, Clock::now().wall)
-            .map_err(|(path, error)| DataDirError::System { path, error })?,
-        (None, Some(predecessor)) => Revocations::inherited(&predecessor.offer.withdrawn),
-        (None, None) => Revocations::default(),
-    };
-    config.auth.revoked = revocations.all();
-    Ok(revocations)
-}
-
-/// Who may not come in: whom the configuration names, and those of before. The shards know them from the start.
-fn listed(settings: &Settings, config: &mut Config) -> Result<Listed, StartError> {
-    let Some(data_dir) = &settings.data_dir else { return Ok(Listed::in_memory(&config.blacklist)) };
-    let listed = Listed::open(&config.blacklist, data_dir, Clock::now().wall)
-        .map_err(|(path, error)| DataDirError::System { path, error })?;
-    config.blacklist = listed.all();
-    Ok(listed)
-}
-
-/// The audit log's file, or the gateway's own log.
-fn audit(path: Option<&Path>) -> Result<Audit, StartError> {
-    let started = Audit::start(path);
-    started.map_err(|error| match path {
-        Some(path) => StartError::AuditFile { path: path.to_owned(), error },
-        None => StartError::System(error),
-    })
-}
-
-/// Where all that is said on the bus is written.
-fn sink(path: Option<&Path>) -> Result<Option<Sink>, StartError> {
-    let start = |path: &Path| {
-        Sink::start(path).map_err(|error| StartError::SinkFile { path: path.to_owned(), error })
-    };
-    path.map(start).transpose()
-}
-
-/// Who may change something on the admin port.
-fn guard(settings: &Settings, port: u16) -> Result<Guard, StartError> {
-    if let Some(token) = &settings.admin_token {
-        return Ok(Guard::Token(token.clone()));
-    }
-    if settings.auth_mode() == Mode::Off {
-        return Ok(Guard::Loopback);
-    }
-    let path = admin_token::place(settings.data_dir.as_deref(), port);
-    let token = admin_token::write(&path).map_err(StartError::AdminToken)?;
-    info!(file = %path.display(), "the admin token is in a file");
-    Ok(Guard::Token(token))
-}
-
-/// Starts one data thread for each of `shares` and connects all members of the mesh.
-fn start_threads(
-    shares: Vec<Share>,
-    config: &Arc<Config>,
-    credentials: &Arc<Credentials>,
-    office: Office,
-) -> Result<Control, StartError> {
-    let shards = shares.len() as u16;
-    let cores = shares.iter().map(|share| share.core).collect();
-    let waker = Waker::new().map_err(StartError::System)?;
-    let wakers: Vec<Waker> =
-        shares.iter().map(|_| Waker::new()).collect::<Result<_, _>>().map_err(StartError::System)?;
-    let ending = Arc::new(Ending::new(shards));
-    let mut links = mesh::connect(shards + 1, LETTERS).into_iter();
-    let (ready, drivers) = mpsc::channel();
-    let (ended, all_ended) = unbounded_channel();
-    let mut introductions = Vec::new();
-    for ((share, waker), links) in shares.into_iter().zip(&wakers).zip(links.by_ref()) {
-        let (introduce, peers) = mpsc::channel();
-        introductions.push(introduce);
-        let seat = Seat {
-            driver: office.driver,
-            share,
-            config: config.clone(),
-            credentials: credentials.clone(),
-            seed: random().map(u64::from_ne_bytes).map_err(StartError::System)?,
-            waker: waker.clone(),
-            links,
-            ending: ending.clone(),
-            ready: ready.clone(),
-            peers,
-            ended: ended.clone(),
-        };
-        seat.start().map_err(StartError::System)?;
-    }
-    // From here on only the threads hold these: if all of them are gone, nobody answers.
-    drop((ready, ended));
-    let mut peers = vec![Peer::Waker(waker.clone()); usize::from(shards) + 1];
-    for _ in 0..shards {
-        let (member, peer) =
-            drivers.recv().map_err(|_| StartError::ThreadDied)?.map_err(StartError::Thread)?;
-        peers[usize::from(member.0)] = peer;
-    }
-    for introduce in introductions {
-        introduce.send(peers.clone()).map_err(|_| StartError::ThreadDied)?;
-    }
-    let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
-    Ok(Control {
-        driver: office.driver,
-        admin: office.admin,
-        probe: office.probe,
-        guard: office.guard,
-        spawners: office.spawners,
-        audit: office.audit,
-        sink: office.sink,
-        collector: office.collector,
-        webhooks: office.webhooks,
-        handlers: office.handlers,
-        revocations: office.revocations,
-        listed: office.listed,
-        links: links.next().expect("the control thread is the last member"),
-        waker,
-        shards: wakers,
-        ring: HashRing::new(&nodes, config.vnodes),
-        beginning: office.beginning,
-        alerts: office.alerts,
-        page: Facts { dashboard: office.dashboard, cores, drain_timeout: config.drain.timeout },
-        estate: office.estate,
-        predecessor: office.predecessor,
-        doors: office.doors,
-        drain_delay: office.drain_delay,
-        data_dir: office.data_dir,
-        config: config.clone(),
-        ended: all_ended,
-    })
 }
 
 /// Randomness of the kernel: a shard's seed, the secret of all shards, and what nobody may guess.

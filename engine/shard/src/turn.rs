@@ -208,11 +208,10 @@ impl Shard {
     pub fn new(config: Arc<Config>, me: Member, seed: u64) -> Shard {
         let mut random = Random::new(seed);
         let nodes: Vec<(u16, u32)> = (0..config.shards).map(|id| (id, 1)).collect();
-        let slots = config.connections_max.saturating_add(CLOSING_SLOTS);
         Shard {
             ring: HashRing::new(&nodes, config.vnodes),
             gateway: crate::route::GATEWAY.into(),
-            conns: Slots::with_max(slots),
+            conns: Slots::with_max(config.connections_max.saturating_add(CLOSING_SLOTS)),
             polls: Polls::new(random.next()),
             sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
             topics: Topics::new(config.shards, random.next()),

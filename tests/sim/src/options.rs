@@ -329,6 +329,17 @@ fn control(rng: &mut Rng) -> Control {
     Control { breaker, ..Control::default() }
 }
 
+/// A stop whose batches have one connection, some, or all.
+fn drain(rng: &mut Rng) -> Drain {
+    let ms = |n: u64| Duration::from_millis(n);
+    Drain {
+        timeout: ms(3000),
+        notification_interval: ms(rng.pick(&[0, 100, 1000])),
+        batch: rng.pick(&[1, 1, 3, 1000]),
+        batch_interval: ms(rng.pick(&[20, 40])),
+    }
+}
+
 fn config(rng: &mut Rng, roomy: bool) -> Config {
     let ms = |n: u64| Duration::from_millis(n);
     let mut tight = |per_mille: u32| rng.chance(per_mille);
@@ -393,12 +404,7 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
         control: control(rng),
         // Everybody here is odd all the time.
         suspicion: Suspicion { threshold: 0.0, ..Suspicion::default() },
-        drain: Drain {
-            timeout: ms(3000),
-            notification_interval: ms(rng.pick(&[0, 100, 1000])),
-            batch: rng.pick(&[1, 1, 3, 1000]),
-            batch_interval: ms(rng.pick(&[20, 40])),
-        },
+        drain: drain(rng),
         ..Config::default()
     }
 }

@@ -40,9 +40,7 @@ use std::future::IntoFuture;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -50,16 +48,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
 use weir_ring::driver::Kind;
-use weir_ring::mesh::Links;
-use weir_ring::waker::Waker;
-use weir_shard::hash_ring::HashRing;
 use weir_shard::limits::Config;
-use weir_shard::mail::Mail;
 
 use self::api::{Admin, Insight};
-use self::audit::Audit;
 use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
-use self::children::{Children, GRACE, Spawner, Stop};
+use self::children::{Children, GRACE, Stop};
 use self::credentials::Clerk;
 use self::current::Current;
 pub(crate) use self::dashboard::Facts;
@@ -79,63 +72,26 @@ use self::profile::Profiles;
 use self::reload::{Beginning, Parts, Reloader};
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
-pub(crate) use self::succession::{Estate, SharedDataDir};
+pub(crate) use self::succession::{Estate, Lineage, SharedDataDir};
 use self::telemetry::Telemetry;
-use crate::config::{Alerts, Collector, Handler, Settings, Webhook};
+use crate::config::{Settings, Webhook};
+use crate::crew::Crew;
 use crate::logging;
+use crate::office::Office;
 use crate::takeover::Predecessor;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
     /// What the shards run on.
     pub(crate) driver: Kind,
-    /// The admin port's listening sockets.
-    pub(crate) admin: Vec<OwnedFd>,
-    /// Those of `admin.probe_bind`; none without.
-    pub(crate) probe: Vec<OwnedFd>,
-    /// The upstreams that are children.
-    pub(crate) spawners: Vec<Spawner>,
-    pub(crate) links: Links<Mail>,
-    /// Its own.
-    pub(crate) waker: Waker,
-    /// The shards', by number.
-    pub(crate) shards: Vec<Waker>,
-    /// The same that the shards have.
-    pub(crate) ring: HashRing,
-    /// What is read again with each SIGHUP.
-    pub(crate) beginning: Beginning,
-    /// What the shards have.
-    pub(crate) config: Arc<Config>,
-    pub(crate) audit: Audit,
-    /// Where all that is said on the bus is written.
-    pub(crate) sink: Option<Sink>,
-    /// Who takes spans.
-    pub(crate) collector: Option<Collector>,
-    /// Who is told over HTTP.
-    pub(crate) webhooks: Vec<Webhook>,
-    /// Who answers over HTTP what clients push.
-    pub(crate) handlers: Vec<Handler>,
-    /// Who may change something.
-    pub(crate) guard: Guard,
-    /// Those that the shards know.
-    pub(crate) revocations: Revocations,
-    /// Who may not come in: those that the shards know.
-    pub(crate) listed: Listed,
-    pub(crate) alerts: Alerts,
     /// What the dashboard shows of the start.
     pub(crate) page: Facts,
-    /// Where what must outlive the process is kept.
-    pub(crate) data_dir: Option<PathBuf>,
-    /// What the data threads listen on.
-    pub(crate) doors: Doors,
-    /// How long `/ready` says no before the gateway begins to stop.
-    pub(crate) drain_delay: Duration,
-    /// What a successor is given, if one can be waited for.
-    pub(crate) estate: Option<Estate>,
-    /// The gateway that this one succeeds, until it serves.
-    pub(crate) predecessor: Option<Predecessor>,
-    /// A word of each data thread when it ends.
-    pub(crate) ended: UnboundedReceiver<io::Result<()>>,
+    /// What is read again with each SIGHUP.
+    pub(crate) beginning: Beginning,
+    pub(crate) office: Office,
+    pub(crate) crew: Crew,
+    /// What the shards have.
+    pub(crate) config: Arc<Config>,
 }
 
 /// How the gateway ended.
@@ -172,28 +128,29 @@ async fn tell_left_out(log: Arc<logging::Limit>) {
 }
 
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
-    let shards = control.shards.len();
-    let features = Features::new(&control.config, &control.alerts);
+    let Control { office, crew, .. } = control;
+    let shards = crew.shards.len();
+    let features = Features::new(&control.config, &office.alerts);
     let chronicle = Chronicle::default();
-    let (bus, webhooks, traces) = listeners(control.sink, control.webhooks, (&features, &chronicle));
+    let (bus, webhooks, traces) = listeners(office.sink, office.webhooks, (&features, &chronicle));
     let (wanted, asked_for_keys) = unbounded_channel();
     let (tokens_wanted, asked_for_tokens) = unbounded_channel();
     let (watched, changes) = unbounded_channel();
     let (handed, errands) = channel(handlers::WAITING_MAX);
-    let telemetry = Telemetry::start(control.collector, control.config.tracing.rate)?;
+    let telemetry = Telemetry::start(office.collector, control.config.tracing.rate)?;
     let desks = Desks { wanted, tokens_wanted, watched, handed, spans: telemetry.clone() };
-    let mailbox = Mailbox::new(control.links, control.shards, desks, control.audit, bus.clone());
-    tokio::spawn(Audience::new(&bus, mailbox.clone(), control.ring.clone()).run(changes));
-    tokio::spawn(Handlers::new(control.handlers, mailbox.clone()).run(errands));
+    let mailbox = Mailbox::new(crew.links, crew.shards, desks, office.audit, bus.clone());
+    tokio::spawn(Audience::new(&bus, mailbox.clone(), crew.ring.clone()).run(changes));
+    tokio::spawn(Handlers::new(office.handlers, mailbox.clone()).run(errands));
     tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(asked_for_tokens));
     let Settings { rules_file, .. } = &control.beginning.configuration.settings;
     let refresh = control.beginning.configuration.settings.public_key_refresh();
     let keeper = Keeper::new(&control.config.auth, refresh, mailbox.clone());
     let (keys, renewed) = unbounded_channel();
     tokio::spawn(keeper.run(asked_for_keys, renewed));
-    let listed = Arc::new(control.listed);
-    let data_dir = control.data_dir.as_deref();
-    let intelligence = Intelligence::new(&control.config, &control.alerts, memory_budget, data_dir);
+    let listed = Arc::new(office.listed);
+    let data_dir = office.data_dir.as_deref();
+    let intelligence = Intelligence::new(&control.config, &office.alerts, memory_budget, data_dir);
     tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone(), features.clone()));
     let rules = Rulebook::new(rules_file.clone(), &control.config, mailbox.clone(), bus.clone());
     let rules = Arc::new(rules);
@@ -224,36 +181,36 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         reloader: reloader.clone(),
         dashboard: Dashboard::new(control.page, chronicle),
     };
-    let (ring, revocations) = (control.ring, control.revocations);
+    let (ring, revocations) = (crew.ring, office.revocations);
     let manager = Manager::of_environment();
-    let draining = Draining::new(control.doors, control.drain_delay, manager.clone());
+    let draining = Draining::new(office.doors, office.drain_delay, manager.clone());
     let admin = Admin::new(mailbox.clone(), ring, listed, auth, revocations, insight, draining);
     let admin = Arc::new(admin);
     if admin.dashboard().is_enabled() {
         tokio::spawn(admin.dashboard().clone().watch(admin.clone()));
     }
-    let guard = Arc::new(control.guard);
-    tokio::spawn(mailbox.clone().receive(mailbox::watch(control.waker)?));
+    let guard = Arc::new(office.guard);
+    tokio::spawn(mailbox.clone().receive(mailbox::watch(crew.waker)?));
     tokio::spawn(memory::watch(mailbox, memory_budget));
     tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, reloader, manager.clone()));
     let mut own_ports = Vec::new();
-    for socket in control.admin {
+    for socket in office.admin {
         own_ports.push(listen(socket, api::router(admin.clone(), guard.clone(), pages.clone()))?);
     }
-    for socket in control.probe {
+    for socket in office.probe {
         own_ports.push(listen(socket, probe::router(admin.clone()))?);
     }
-    if let Some(predecessor) = control.predecessor {
+    if let Some(predecessor) = office.lineage.predecessor {
         succeed(predecessor);
     }
-    if let Some(estate) = control.estate {
+    if let Some(estate) = office.lineage.estate {
         tokio::spawn(succession::wait(estate, admin.clone(), own_ports));
     }
     manager.ready();
     tokio::spawn(manager.watch(admin.clone()));
     let mut signals = Signals::new()?;
-    let mut children = Children::start(control.spawners, GRACE)?;
-    let mut end = end_of_shards(shards, control.ended, &mut signals, &admin).await;
+    let mut children = Children::start(office.spawners, GRACE)?;
+    let mut end = end_of_shards(shards, crew.ended, &mut signals, &admin).await;
     if let End::Drained = end {
         admin.ended().await;
         tokio::select! {

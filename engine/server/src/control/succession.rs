@@ -19,7 +19,18 @@ use weir_shard::mail::{Answer, Mail, Question};
 
 use super::api::Admin;
 use crate::data_dir::DataDir;
-use crate::takeover::{GO, GREETING, Offer, PATIENCE, SERVING, read, write_offer, write_streams};
+use crate::takeover::{
+    GO, GREETING, Offer, PATIENCE, Predecessor, SERVING, read, write_offer, write_streams,
+};
+
+/// Who was before, and who may come after.
+#[derive(Default)]
+pub(crate) struct Lineage {
+    /// What a successor is given, if one can be waited for.
+    pub(crate) estate: Option<Estate>,
+    /// The gateway that this one succeeds, until it serves.
+    pub(crate) predecessor: Option<Predecessor>,
+}
 
 /// What a successor is given beside the streams.
 pub(crate) struct Estate {

@@ -34,6 +34,8 @@ struct Request {
     over: Option<&'static str>,
     /// Was asked when faults had been over for a while.
     calm: bool,
+    /// Was asked after the server was told to stop: it may have crossed the end of its connection.
+    late: bool,
 }
 
 #[derive(Default)]
@@ -50,6 +52,7 @@ struct Calls {
     /// Nothing can be refused for want of room.
     ample: bool,
     healed: bool,
+    stopping: bool,
     /// Failures in a row since then, by client and tool.
     fails: BTreeMap<(usize, Rc<str>), u32>,
 }
@@ -57,7 +60,10 @@ struct Calls {
 pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
     let mut calls = Calls { limited: !terms.unlimited, ample: terms.ample, ..Calls::default() };
     for (number, (at, fact)) in history.facts.iter().enumerate() {
-        let history::Fact::Mcp(fact) = fact else { continue };
+        let history::Fact::Mcp(fact) = fact else {
+            calls.stopping |= matches!(fact, history::Fact::Stopping);
+            continue;
+        };
         if let Some((invariant, wrong)) = calls.step(number, *at, fact, terms.mcp_patience) {
             found.add(invariant, *at, || format!("{wrong}: {fact:?}"));
         }
@@ -86,6 +92,7 @@ impl Calls {
                     cancelled: None,
                     over: None,
                     calm: self.healed,
+                    late: self.stopping,
                 };
                 self.texts.extend(call_in(text));
                 self.asked.insert((*client, id.clone()), number);
@@ -99,7 +106,7 @@ impl Calls {
             Fact::Unanswered { client, id, .. } => {
                 let request = self.requests.get_mut(&(*client, id.clone()))?;
                 request.over = Some("its end");
-                let wrong = request.cancelled.is_none();
+                let wrong = request.cancelled.is_none() && !request.late;
                 wrong.then(|| (PAIRING, format!("{:?} ended without an answer", request.kind)))
             }
             Fact::Pardoned { client, id } => {
