@@ -84,12 +84,11 @@ impl Crew {
         for introduce in introductions {
             introduce.send(peers.clone()).map_err(|_| StartError::ThreadDied)?;
         }
-        let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
         Ok(Crew {
             links: links.next().expect("the control thread is the last member"),
             waker,
             shards: wakers,
-            ring: HashRing::new(&nodes, config.vnodes),
+            ring: HashRing::of_shards(shards, config.vnodes),
             ended: all_ended,
         })
     }

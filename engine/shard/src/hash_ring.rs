@@ -13,6 +13,12 @@ pub struct HashRing {
 }
 
 impl HashRing {
+    /// The ring of so many shards, each of weight 1 and called by its number.
+    pub fn of_shards(shards: u16, vnodes: u16) -> HashRing {
+        let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
+        HashRing::new(&nodes, vnodes)
+    }
+
     /// A ring of `nodes` as (id, weight); a node has `vnodes` x weight virtual nodes of 16 bytes each.
     /// A weight of 0 leaves the node out; of two entries with one id the first counts.
     ///

@@ -264,6 +264,18 @@ pub struct Presence {
     pub bytes_total_max: usize,
 }
 
+impl Default for Http {
+    fn default() -> Self {
+        Http {
+            head_bytes_max: 16 << 10,
+            line_bytes_max: 8 << 10,
+            head_deadline: Duration::from_secs(5),
+            keep_alive_timeout: Duration::from_secs(120),
+            body_rate_min: 1 << 10,
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -271,13 +283,7 @@ impl Default for Config {
             listeners: 1,
             connections_max: 16_384,
             test_endpoints: false,
-            http: Http {
-                head_bytes_max: 16 << 10,
-                line_bytes_max: 8 << 10,
-                head_deadline: Duration::from_secs(5),
-                keep_alive_timeout: Duration::from_secs(120),
-                body_rate_min: 1 << 10,
-            },
+            http: Http::default(),
             websocket: WebSocket {
                 connections_max: 10_000,
                 frame_bytes_max: 64 << 10,

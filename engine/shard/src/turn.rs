@@ -1,12 +1,9 @@
 //! The turn: everything a shard does, in a fixed order, as one function of its arguments.
 
+mod new;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
-
-use weir_ring::op::{Completion, Completions, Op, Output};
-use weir_ring::time::{Instant, Now};
-use weir_ring::token::{Listener, Member, Token};
-use weir_transports::websocket::{Deflater, Scratch};
 
 use crate::audit::Trail;
 use crate::channels::presence::Rosters;
@@ -38,6 +35,10 @@ use crate::timers::Timers;
 use crate::tls::{Exhausted, Layer};
 use crate::upstream::{Look, UpstreamId, Upstreams};
 use crate::vsm::{Cause, Herald, Tracer};
+use weir_ring::op::{Completion, Completions, Op, Output};
+use weir_ring::time::{Instant, Now};
+use weir_ring::token::{Listener, Member, Token};
+use weir_transports::websocket::{Deflater, Scratch};
 
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
@@ -203,80 +204,6 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// A shard that is member `me` of the mesh. All randomness comes from `seed`. Its first turn asks
-    /// to accept on every listener.
-    pub fn new(config: Arc<Config>, me: Member, seed: u64) -> Shard {
-        let mut random = Random::new(seed);
-        let nodes: Vec<(u16, u32)> = (0..config.shards).map(|id| (id, 1)).collect();
-        Shard {
-            ring: HashRing::new(&nodes, config.vnodes),
-            gateway: crate::route::GATEWAY.into(),
-            conns: Slots::with_max(config.connections_max.saturating_add(CLOSING_SLOTS)),
-            polls: Polls::new(random.next()),
-            sessions: Sessions::new(config.connections_max.saturating_mul(4), random.next()),
-            topics: Topics::new(config.shards, random.next()),
-            journal: None,
-            restored: None,
-            subscribers: Subscribers::new(random.next()),
-            keys: Keys::new(&config.idempotency, random.next()),
-            rosters: Rosters::new(&config.presence, config.queue_bytes_max / 2, random.next()),
-            watchers: Subscribers::new(random.next()),
-            backends: Backends::new(random.next()),
-            methods: Methods::new(&config.method_limits, random.next()),
-            addresses: Addresses::new(random.next()),
-            census: Census::new(random.next()),
-            squeezed: None,
-            pains: Vec::new(),
-            herald: Herald::new(config.events),
-            switches: Switches::of(&config),
-            control: Control::default(),
-            tracer: Tracer::new(me.0, &config.tracing, seed),
-            rules: Rules::new(&config.rules, &config.auth.roles, seed),
-            blacklist: Blacklist::with(&config.blacklist, seed),
-            suspicion: Suspicion::new(seed),
-            encryption: Encryption::new(&config.encryption, seed),
-            trail: Trail::default(),
-            timers: None,
-            arrivals: Arrivals::default(),
-            scratch: None,
-            reply: Vec::new(),
-            deflater: Some(Box::default()),
-            local: VecDeque::new(),
-            dirty: Vec::new(),
-            finishing: Vec::new(),
-            leaving: Vec::new(),
-            queued: 0,
-            hungry: Vec::new(),
-            deliveries_left: 0,
-            batches: Batches::default(),
-            reviews: Vec::new(),
-            dead: DeadLetters::default(),
-            tickets: 0,
-            handlers: 0,
-            errands: Vec::new(),
-            accepting: false,
-            succession: None,
-            draining: None,
-            stats: Stats::default(),
-            meter: Meter::default(),
-            mcp: Mcp::new(&config.mcp, random.next()),
-            seal: Seal::new(&config.secret, me, random.next()),
-            salt: random.next(),
-            serving: Serving::new(random.next()),
-            address: Address::default(),
-            upstream: Upstreams::new(&config, random.next()),
-            tls: Layer::default(),
-            auth: Authenticator::new(&config.auth, seed),
-            guest: Arc::new(Principal::guest(&config.auth)),
-            prolonged: Prolonged::new(seed),
-            parked: Vec::new(),
-            revoked: false,
-            random,
-            me,
-            config,
-        }
-    }
-
     /// Takes everything from `completions` and `post.inbox`, writes operations and letters, and says
     /// when the next turn is due even if nothing happens.
     pub fn turn(

@@ -128,10 +128,6 @@ impl Key {
             },
             (Kind::Part(set), Value::Fraction(part)) if *part > 0.0 && *part <= 1.0 => set(settings, *part),
             (Kind::Part(set), Value::Number(1)) => set(settings, 1.0),
-            (Kind::Probability(set), Value::Fraction(part)) if (0.0..=1.0).contains(part) => {
-                set(settings, *part)
-            }
-            (Kind::Probability(set), Value::Number(part @ 0..=1)) => set(settings, *part as f64),
             (Kind::Address(set), Value::Text(text)) => match text.parse() {
                 Ok(address) => set(settings, address),
                 Err(_) => return Err(self.refuses(value)),
@@ -187,6 +183,25 @@ impl Key {
         Ok(())
     }
 
+    /// As [`Key::set`], for the kinds that spans have.
+    fn set_of_tracing(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
+        match (&self.kind, &value) {
+            (Kind::Probability(set), Value::Fraction(part)) if (0.0..=1.0).contains(part) => {
+                set(settings, *part)
+            }
+            (Kind::Probability(set), Value::Number(part @ 0..=1)) => set(settings, *part as f64),
+            (Kind::Endpoint(set), Value::Text(url)) => match Endpoint::parse(url) {
+                _ if url.is_empty() => set(settings, None),
+                Ok(endpoint) => set(settings, Some(endpoint)),
+                // A user's password may stand there.
+                Err(_) if url.contains('@') => return Err(self.refuses(Value::Hidden { bytes: url.len() })),
+                Err(_) => return Err(self.refuses(value)),
+            },
+            _ => return Err(self.refuses(value)),
+        }
+        Ok(())
+    }
+
     /// As [`Key::set`], for the kinds that authentication has.
     fn set_of_auth(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
         match (&self.kind, &value) {
@@ -235,13 +250,6 @@ impl Key {
     fn set_of_rules(&self, settings: &mut Settings, value: Value) -> Result<(), Fault> {
         match (&self.kind, &value) {
             (Kind::File(set), Value::Text(path)) => set(settings, (!path.is_empty()).then(|| path.into())),
-            (Kind::Endpoint(set), Value::Text(url)) => match Endpoint::parse(url) {
-                _ if url.is_empty() => set(settings, None),
-                Ok(endpoint) => set(settings, Some(endpoint)),
-                // A user's password may stand there.
-                Err(_) if url.contains('@') => return Err(self.refuses(Value::Hidden { bytes: url.len() })),
-                Err(_) => return Err(self.refuses(value)),
-            },
             (Kind::Subjects(set), value) => match subjects(value) {
                 Some(subjects) => set(settings, subjects),
                 None => return Err(self.refuses(value.clone())),
@@ -251,7 +259,7 @@ impl Key {
                 // It may be a key all the same.
                 _ => return Err(self.refuses(Value::Other("something else"))),
             },
-            _ => return Err(self.refuses(value)),
+            _ => return self.set_of_tracing(settings, value),
         }
         Ok(())
     }

@@ -29,6 +29,7 @@ mod probe;
 mod profile;
 mod regulation;
 pub(crate) mod reload;
+mod requests;
 mod revocations;
 mod rules;
 mod succession;
@@ -44,16 +45,15 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::{UnboundedReceiver, channel, unbounded_channel};
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
 use weir_ring::driver::Kind;
-use weir_shard::limits::Config;
+use weir_shard::limits::{Browser, Config};
 
 use self::api::{Admin, Insight};
-use self::bus::{Audience, Bus, Desk, Observer, Sink, Traces};
+use self::bus::{Bus, Desk, Observer, Sink, Traces};
 use self::children::{Children, GRACE, Stop};
-use self::credentials::Clerk;
 use self::current::Current;
 pub(crate) use self::dashboard::Facts;
 use self::dashboard::{Chronicle, Dashboard};
@@ -62,23 +62,21 @@ pub(crate) use self::draining::Doors;
 use self::draining::Draining;
 use self::features::Features;
 pub(crate) use self::guard::Guard;
-use self::handlers::Handlers;
 use self::intelligence::Intelligence;
-use self::jwks::Keeper;
 pub(crate) use self::listed::Listed;
-use self::mailbox::{Desks, Mailbox};
+use self::mailbox::Mailbox;
 use self::notify::Manager;
 use self::profile::Profiles;
 use self::reload::{Beginning, Parts, Reloader};
+use self::requests::Requests;
 pub(crate) use self::revocations::Revocations;
 use self::rules::Rulebook;
 pub(crate) use self::succession::{Estate, Lineage, SharedDataDir};
 use self::telemetry::Telemetry;
-use crate::config::{Settings, Webhook};
+use crate::config::Webhook;
 use crate::crew::Crew;
 use crate::logging;
 use crate::office::Office;
-use crate::takeover::Predecessor;
 
 /// What the control thread is born with.
 pub(crate) struct Control {
@@ -128,34 +126,23 @@ async fn tell_left_out(log: Arc<logging::Limit>) {
 }
 
 async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
-    let Control { office, crew, .. } = control;
+    let Control { office, crew, config, .. } = control;
     let shards = crew.shards.len();
-    let features = Features::new(&control.config, &office.alerts);
+    let features = Features::new(&config, &office.alerts);
     let chronicle = Chronicle::default();
-    let (bus, webhooks, traces) = listeners(office.sink, office.webhooks, (&features, &chronicle));
-    let (wanted, asked_for_keys) = unbounded_channel();
-    let (tokens_wanted, asked_for_tokens) = unbounded_channel();
-    let (watched, changes) = unbounded_channel();
-    let (handed, errands) = channel(handlers::WAITING_MAX);
-    let telemetry = Telemetry::start(office.collector, control.config.tracing.rate)?;
-    let desks = Desks { wanted, tokens_wanted, watched, handed, spans: telemetry.clone() };
-    let mailbox = Mailbox::new(crew.links, crew.shards, desks, office.audit, bus.clone());
-    tokio::spawn(Audience::new(&bus, mailbox.clone(), crew.ring.clone()).run(changes));
-    tokio::spawn(Handlers::new(office.handlers, mailbox.clone()).run(errands));
-    tokio::spawn(Clerk::new(&control.config, mailbox.clone()).run(asked_for_tokens));
-    let Settings { rules_file, .. } = &control.beginning.configuration.settings;
-    let refresh = control.beginning.configuration.settings.public_key_refresh();
-    let keeper = Keeper::new(&control.config.auth, refresh, mailbox.clone());
-    let (keys, renewed) = unbounded_channel();
-    tokio::spawn(keeper.run(asked_for_keys, renewed));
+    let (bus, desks, traces) = listeners(office.sink, office.webhooks, (&features, &chronicle));
+    let telemetry = Telemetry::start(office.collector, config.tracing.rate)?;
+    let (places, requests) = Requests::open(telemetry.clone());
+    let mailbox = Mailbox::new(crew.links, crew.shards, places, office.audit, bus.clone());
+    let settings = &control.beginning.configuration.settings;
+    let keys =
+        requests.serve(&mailbox, &bus, &crew.ring, &config, (office.handlers, settings.public_key_refresh()));
     let listed = Arc::new(office.listed);
-    let data_dir = office.data_dir.as_deref();
-    let intelligence = Intelligence::new(&control.config, &office.alerts, memory_budget, data_dir);
+    let intelligence = Intelligence::new(&config, &office.alerts, memory_budget, office.data_dir.as_deref());
     tokio::spawn(intelligence.clone().watch(mailbox.clone(), bus.clone(), features.clone()));
-    let rules = Rulebook::new(rules_file.clone(), &control.config, mailbox.clone(), bus.clone());
+    let rules = Rulebook::new(settings.rules_file.clone(), &config, mailbox.clone(), bus.clone());
     let rules = Arc::new(rules);
-    let auth = Current::new(control.config.auth.clone());
-    let pages = Current::new(pages::rules(&control.config.browser));
+    let (auth, pages) = (Current::new(config.auth.clone()), Current::new(pages::rules(&config.browser)));
     let parts = Parts {
         mailbox: mailbox.clone(),
         bus: bus.clone(),
@@ -167,11 +154,11 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         intelligence: intelligence.clone(),
         features: features.clone(),
     };
-    let reloader = Arc::new(Reloader::new(control.beginning, control.config.clone(), parts));
+    let reloader = Arc::new(Reloader::new(control.beginning, config, parts));
     let insight = Insight {
         driver: control.driver,
         bus,
-        desks: webhooks,
+        desks,
         traces,
         intelligence,
         rules,
@@ -181,36 +168,34 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         reloader: reloader.clone(),
         dashboard: Dashboard::new(control.page, chronicle),
     };
-    let (ring, revocations) = (crew.ring, office.revocations);
     let manager = Manager::of_environment();
     let draining = Draining::new(office.doors, office.drain_delay, manager.clone());
-    let admin = Admin::new(mailbox.clone(), ring, listed, auth, revocations, insight, draining);
+    let admin = Admin::new(mailbox.clone(), crew.ring, listed, auth, office.revocations, insight, draining);
     let admin = Arc::new(admin);
-    if admin.dashboard().is_enabled() {
-        tokio::spawn(admin.dashboard().clone().watch(admin.clone()));
-    }
-    let guard = Arc::new(office.guard);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(crew.waker)?));
     tokio::spawn(memory::watch(mailbox, memory_budget));
     tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, reloader, manager.clone()));
-    let mut own_ports = Vec::new();
-    for socket in office.admin {
-        own_ports.push(listen(socket, api::router(admin.clone(), guard.clone(), pages.clone()))?);
-    }
-    for socket in office.probe {
-        own_ports.push(listen(socket, probe::router(admin.clone()))?);
-    }
-    if let Some(predecessor) = office.lineage.predecessor {
-        succeed(predecessor);
-    }
-    if let Some(estate) = office.lineage.estate {
-        tokio::spawn(succession::wait(estate, admin.clone(), own_ports));
-    }
+    let own_ports = open(&admin, (office.admin, office.probe), (office.guard, pages))?;
+    office.lineage.begin(&admin, own_ports);
     manager.ready();
     tokio::spawn(manager.watch(admin.clone()));
+    let children = Children::start(office.spawners, GRACE)?;
+    let end = until_the_end(shards, crew.ended, children, &admin).await?;
+    if !matches!(end, End::Forced) {
+        telemetry.finish().await;
+    }
+    Ok(end)
+}
+
+/// Waits until shards and children have ended, or must be left.
+async fn until_the_end(
+    shards: usize,
+    ended: UnboundedReceiver<io::Result<()>>,
+    mut children: Children,
+    admin: &Arc<Admin>,
+) -> io::Result<End> {
     let mut signals = Signals::new()?;
-    let mut children = Children::start(office.spawners, GRACE)?;
-    let mut end = end_of_shards(shards, crew.ended, &mut signals, &admin).await;
+    let mut end = end_of_shards(shards, ended, &mut signals, admin).await;
     if let End::Drained = end {
         admin.ended().await;
         tokio::select! {
@@ -222,10 +207,23 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
         }
     }
     children.end(Stop::AtOnce).await;
-    if !matches!(end, End::Forced) {
-        telemetry.finish().await;
-    }
     Ok(end)
+}
+
+/// Serves the admin port, and where probes ask.
+fn open(
+    admin: &Arc<Admin>,
+    (own, probes): (Vec<OwnedFd>, Vec<OwnedFd>),
+    (guard, pages): (Guard, Current<Browser>),
+) -> io::Result<Vec<AbortHandle>> {
+    if admin.dashboard().is_enabled() {
+        tokio::spawn(admin.dashboard().clone().watch(admin.clone()));
+    }
+    let guard = Arc::new(guard);
+    let router = || api::router(admin.clone(), guard.clone(), pages.clone());
+    let own = own.into_iter().map(|socket| listen(socket, router()));
+    let probes = probes.into_iter().map(|socket| listen(socket, probe::router(admin.clone())));
+    own.chain(probes).collect()
 }
 
 /// Serves `router` from now on, until it is told not to.
@@ -235,15 +233,6 @@ fn listen(socket: OwnedFd, router: Router) -> io::Result<AbortHandle> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
     Ok(tokio::spawn(axum::serve(listener, service).into_future()).abort_handle())
-}
-
-/// This gateway serves: the one before it may go.
-fn succeed(predecessor: Predecessor) {
-    let pid = predecessor.offer.pid;
-    match predecessor.serving() {
-        Ok(()) => info!(pid, "took over; the gateway before sends its clients here"),
-        Err(error) => warn!(pid, "the gateway before has ended by itself: {error}"),
-    }
 }
 
 /// The bus, and those who hear it from the start.

@@ -32,6 +32,22 @@ pub(crate) struct Lineage {
     pub(crate) predecessor: Option<Predecessor>,
 }
 
+impl Lineage {
+    /// This gateway serves: the one before it may go, and a successor may come, which makes it leave `own_ports`.
+    pub(super) fn begin(self, admin: &Arc<Admin>, own_ports: Vec<AbortHandle>) {
+        if let Some(predecessor) = self.predecessor {
+            let pid = predecessor.offer.pid;
+            match predecessor.serving() {
+                Ok(()) => info!(pid, "took over; the gateway before sends its clients here"),
+                Err(error) => warn!(pid, "the gateway before has ended by itself: {error}"),
+            }
+        }
+        if let Some(estate) = self.estate {
+            tokio::spawn(wait(estate, admin.clone(), own_ports));
+        }
+    }
+}
+
 /// What a successor is given beside the streams.
 pub(crate) struct Estate {
     /// Where it is waited for.
@@ -68,7 +84,7 @@ impl fmt::Display for Failed {
 }
 
 /// Waits for a successor, and drains once one serves. `admin_port` is what the admin port is accepted with.
-pub(super) async fn wait(estate: Estate, admin: Arc<Admin>, admin_port: Vec<AbortHandle>) {
+async fn wait(estate: Estate, admin: Arc<Admin>, admin_port: Vec<AbortHandle>) {
     let listener = match listen(&estate.path) {
         Ok(listener) => listener,
         Err(error) => {

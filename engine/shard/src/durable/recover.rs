@@ -101,8 +101,7 @@ impl Recovered {
     /// Gives each shard its part; their number need not be that of the last run.
     pub fn split(self, config: &Config) -> Vec<Share> {
         let shards = config.shards.max(1);
-        let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
-        let ring = HashRing::new(&nodes, config.vnodes);
+        let ring = HashRing::of_shards(shards, config.vnodes);
         let share = || Share { run: self.run, ..Share::empty() };
         let mut shares: Vec<Share> = (0..shards).map(|_| share()).collect();
         for segment in self.segments {
