@@ -75,13 +75,15 @@ impl Inner {
     }
 }
 
-/// Whether it is worth a line: figures of each moment, and what single messages go through, are not.
+/// Whether it is worth a line: figures of each moment, single connections and messages are not.
 pub(super) fn is_news(published: &Published) -> bool {
     let figures = |event: &Event| {
         matches!(
             event,
             Event::GatewayPerformance(_)
                 | Event::Connections { .. }
+                | Event::ConnectionOpened { .. }
+                | Event::ConnectionClosed { .. }
                 | Event::Refused(_)
                 | Event::Judged { .. }
         )
