@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::mail::Mail;
 use crate::metrics::Feature;
 use crate::policy::suspicion::{Offence, Who};
-use crate::policy::{Peer, Refusal, Source, Verdict, client_behind};
+use crate::policy::{Peer, Provenance, Refusal, Source, Verdict, client_behind};
 use crate::turn::{Cx, Shard};
 
 impl Refusal {
@@ -104,8 +104,15 @@ impl Shard {
         }
     }
 
+    /// What a request says of where it comes from; how it calls the gateway is noted.
+    pub(crate) fn provenance<'a>(&mut self, token: Token, head: &'a Head<'a>) -> Provenance<'a> {
+        let secure = self.is_secure(token, head);
+        self.note_address(head, secure);
+        Provenance { secure, ..Provenance::of(head.all_headers()) }
+    }
+
     /// Whether the client that a request is from speaks TLS: with the gateway, or, as a trusted proxy says, with that.
-    pub(crate) fn is_secure(&self, token: Token, head: &Head<'_>) -> bool {
+    fn is_secure(&self, token: Token, head: &Head<'_>) -> bool {
         let proxied = || self.conns.get(token).is_some_and(|conn| conn.peer.is_proxied());
         self.tls.is_on() || proxied() && forwarded::is_secure(head) == Some(true)
     }

@@ -16,9 +16,9 @@ use crate::limits::{Mode, Permissions, Rate};
 use crate::mail::{Mail, Question, ReplyTo};
 use crate::message::{Publish, Receiver};
 use crate::metrics::{Feature, Received};
+use crate::policy::Verdict;
 use crate::policy::auth::Principal;
 use crate::policy::suspicion::Who;
-use crate::policy::{Provenance, Verdict};
 use crate::route;
 use crate::turn::{Cx, Shard};
 use crate::vsm::Step;
@@ -42,9 +42,7 @@ impl Shard {
         if let Err(error) = self.check_peer(token, head, opens, cx) {
             return self.refuse_sender(token, found.ok().as_ref(), &error, terms, cx);
         }
-        let secure = self.is_secure(token, head);
-        self.note_address(head, secure);
-        let provenance = Provenance { secure, ..Provenance::of(head.all_headers()) };
+        let provenance = self.provenance(token, head);
         if let Err(error) = provenance.check(&self.config.browser) {
             return self.refuse_sender(token, found.ok().as_ref(), &error, terms, cx);
         }
