@@ -122,7 +122,7 @@ mod tests {
     fn nothing_waits_in_an_idle_gateway() {
         let shown = queue_tables(&json!({"outbox_bytes": 0, "pools": [{"name": "a", "queue_length": 2}]}));
         let shown = strip_str(&shown).to_string();
-        assert!(shown.contains("requests that wait for a  2"), "{shown}");
+        assert!(shown.contains("requests that wait for a   2\n"), "{shown}");
         assert!(shown.ends_with("nothing waits for a client\n"), "{shown}");
     }
 }

@@ -13,6 +13,7 @@ use weir_transports::mcp::headers::PROTOCOL_VERSION;
 
 use super::message::{Message, answered, failure, one_line, refusal};
 use super::session::{Known, SESSION, Session};
+use super::tools::Tools;
 use crate::cli::Failure;
 use crate::cli::admin::{ANSWER_BYTES_MAX, AdminFailure};
 use crate::cli::data::Caller;
@@ -45,6 +46,7 @@ pub(super) struct Bridge {
     streams: Agent,
     patience: Duration,
     session: Session,
+    tools: Tools,
     /// Held while a line is written.
     output: Mutex<()>,
     /// What is to be answered, by its id, with the agent that waits for it alone.
@@ -62,6 +64,7 @@ impl Bridge {
             streams,
             patience,
             session: Session::default(),
+            tools: Tools::default(),
             output: Mutex::default(),
             calls: Mutex::default(),
             under_way: Mutex::default(),
@@ -127,11 +130,22 @@ impl Bridge {
     }
 
     /// Passes on a request, and what is said to it until it is answered.
-    pub(super) fn ask(self: &Arc<Bridge>, line: &str, message: &Message) {
-        let own = (!message.is_of_session()).then(|| self.caller.agent(None, false));
-        self.expect(message, own.as_ref());
-        let agent = own.as_ref().unwrap_or(&self.posts);
-        self.finish(self.send(agent, line, message), message, |_| {});
+    pub(super) fn ask(self: &Arc<Bridge>, line: &str, mut message: Message) {
+        if message.is_of_session() {
+            self.expect(&message, None);
+            return self.finish(self.send(&self.posts, line, &message), &message, |_| {});
+        }
+        let agent = self.caller.agent(None, false);
+        self.expect(&message, Some(&agent));
+        if message.is("tools/call") {
+            message.headers.extend(self.tools.headers(line));
+        }
+        let learn = |answer: &str| {
+            if message.is("tools/list") {
+                self.tools.learn(answer);
+            }
+        };
+        self.finish(self.send(&agent, line, &message), &message, learn);
     }
 
     /// From now on answers are awaited, by `own` alone if there is one.
@@ -193,7 +207,7 @@ impl Bridge {
                 false => self.caller.request(Method::POST, PATH)?,
             };
             for (name, value) in &message.headers {
-                request = request.header(*name, value);
+                request = request.header(&**name, &**value);
             }
             let request = request
                 .header(header::CONTENT_TYPE, "application/json")

@@ -20,7 +20,7 @@ pub(super) struct Message {
     /// Of a message alone.
     pub(super) method: Option<String>,
     /// Headers that mirror the body (2026-07-28); none of what belongs to a session.
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) headers: Vec<(Box<str>, Box<str>)>,
 }
 
 /// One message of JSON-RPC.
@@ -67,17 +67,18 @@ impl Line {
         self.id.as_ref().map(Value::to_string)
     }
 
-    fn headers(&self) -> Vec<(&'static str, String)> {
+    fn headers(&self) -> Vec<(Box<str>, Box<str>)> {
         let (Some(method), Some(params)) = (&self.method, &self.params) else { return Vec::new() };
         let Some(version) = params["_meta"][META_VERSION].as_str() else { return Vec::new() };
-        let mut headers = vec![(PROTOCOL_VERSION, version.to_owned()), (METHOD, encode(method).into_owned())];
+        let mut headers =
+            vec![(PROTOCOL_VERSION.into(), version.into()), (METHOD.into(), encode(method).into())];
         let key = match method.as_str() {
             "tools/call" | "prompts/get" => "name",
             "resources/read" => "uri",
             "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
             _ => return headers,
         };
-        headers.extend(params[key].as_str().map(|name| (NAME, encode(name).into_owned())));
+        headers.extend(params[key].as_str().map(|name| (NAME.into(), encode(name).into())));
         headers
     }
 }
@@ -140,9 +141,9 @@ mod tests {
         let line = r#"{"id":1,"method":"tools/call","params":{"name":"h\u00e9","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"#;
         let message = Message::read(line).expect("a request");
         assert!(!message.is_of_session());
-        assert_eq!(message.headers[0], (PROTOCOL_VERSION, "2026-07-28".to_owned()));
-        assert_eq!(message.headers[1], (METHOD, "tools/call".to_owned()));
-        assert_eq!(message.headers[2], (NAME, "=?base64?aMOp?=".to_owned()));
+        assert_eq!(message.headers[0], (PROTOCOL_VERSION.into(), "2026-07-28".into()));
+        assert_eq!(message.headers[1], (METHOD.into(), "tools/call".into()));
+        assert_eq!(message.headers[2], (NAME.into(), "=?base64?aMOp?=".into()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod bridge;
 mod message;
 mod session;
+mod tools;
 
 use std::io::{self, BufRead, Read};
 use std::process::ExitCode;
@@ -81,7 +82,7 @@ fn take(bridge: &Arc<Bridge>, line: String) {
     }
     let bridge = bridge.clone();
     thread::spawn(move || {
-        bridge.ask(&line, &message);
+        bridge.ask(&line, message);
         bridge.leave();
     });
 }

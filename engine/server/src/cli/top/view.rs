@@ -79,8 +79,10 @@ fn title(state: &State) -> Line<'static> {
     let admission = cell(figures.at("/control/admission"));
     let shedding = cell(figures.at("/control/shedding"));
     let calm = admission == "open" && shedding == "0";
-    let mut parts = vec![
+    let paused = if state.is_paused { "  paused" } else { "" };
+    Line::from(vec![
         Span::styled(format!(" weir {}", cell(figures.at("/stats/version"))), bold()),
+        Span::styled(paused, warning(state)),
         Span::raw(format!("  up {}", lasting(figures.at("/stats/uptime_seconds")))),
         Span::raw(format!("  connections {}", cell(figures.at("/stats/connections")))),
         Span::raw(format!("  clients {}", cell(figures.at("/clients/count")))),
@@ -88,11 +90,7 @@ fn title(state: &State) -> Line<'static> {
             format!("  admission {admission}  shedding {shedding}"),
             if calm { good(state) } else { bad(state) },
         ),
-    ];
-    if state.is_paused {
-        parts.push(Span::styled("  paused", Style::new().add_modifier(Modifier::REVERSED)));
-    }
-    Line::from(parts)
+    ])
 }
 
 fn throughput(frame: &mut Frame<'_>, state: &State, figures: &Figures, area: Rect) {
