@@ -352,8 +352,7 @@ fn start_threads(
         fds[usize::from(member.0)] = fd;
     }
     for introduce in introductions {
-        let rings = fds.iter().map(|fd| Peer::Ring(*fd));
-        let peers = rings.chain([Peer::Waker(waker.clone())]).collect();
+        let peers = fds.iter().map(|fd| Peer::Ring(*fd)).chain([Peer::Waker(waker.clone())]).collect();
         introduce.send(peers).map_err(|_| StartError::ThreadDied)?;
     }
     let nodes: Vec<(u16, u32)> = (0..shards).map(|shard| (shard, 1)).collect();
