@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use canary::{Canary, Saboteur};
+use disaster::Disaster;
 use history::Fact;
 use options::Options;
 use rng::Rng;
@@ -74,6 +75,10 @@ pub fn run_script(bytes: &[u8]) -> Outcome {
 /// Plays what the stage is set for, and has it judged.
 fn play(seed: u64, mut stage: Stage) -> Outcome {
     let (start, drain) = (stage.now, stage.options.config.drain.clone());
+    // What goes from one process to another is dated by the clock that people read.
+    let passed_on = |(_, disaster): &(u64, Disaster)| *disaster == Disaster::Succession;
+    let steady = stage.options.weather.clock_jump == 0
+        || stage.options.disk.is_none() && !stage.options.disasters.iter().any(passed_on);
     stage.options.config.drain = stage.saboteur.drain(drain.clone());
     let mut world = World::new(stage, boot);
     world.run();
@@ -84,7 +89,7 @@ fn play(seed: u64, mut stage: Stage) -> Outcome {
         disk: stage.options.disk.is_some(),
         attempts_max: stage.options.config.delivery.attempts_max,
         ttl: stage.options.cast.ttl > 0,
-        steady: stage.options.weather.clock_jump == 0 || stage.options.disk.is_none(),
+        steady,
         queue_bytes_max: stage.saboteur.bound(stage.options.queue_bytes_max()),
         outbox_bytes_max: stage.options.outbox_bytes_max(),
         drains: stage.options.drains,

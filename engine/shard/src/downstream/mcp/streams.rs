@@ -97,9 +97,9 @@ impl McpStreams {
             || self.posts.iter().any(|stream| stream.left > 0 || stream.carrier.is_some())
     }
 
-    /// Whether a request is under way.
+    /// Whether a request is under way, or its answer on its way to a slow reader.
     pub(crate) fn has_requests(&self) -> bool {
-        self.posts.iter().any(|stream| stream.left > 0)
+        self.posts.iter().any(|stream| stream.left > 0 || stream.lags())
     }
 
     /// Bytes of all events kept.
