@@ -42,7 +42,7 @@ impl Habits {
         let some = |rng: &mut Rng, off, max| crate::options::strength(rng, off, max);
         // Errors and damage do not meet: what says where a failed batch begins would itself be harmed.
         if rng.chance(450) {
-            return Habits { slow: 5 * MS, fails: 0, fills: 0, damage: 700 };
+            return Habits { slow: 5 * MS, fails: 0, fills: 0, damage: 950 };
         }
         let slow = rng.pick(&[1, 5, 60]) * MS;
         Habits { slow, fails: some(rng, 300, 30), fills: some(rng, 200, 15), damage: 0 }

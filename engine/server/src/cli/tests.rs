@@ -88,6 +88,7 @@ fn flags_are_those_of_the_table_of_keys() {
         sse_port: Some("0".into()),
         ws_port: Some("0".into()),
         bind: Some("::1".into()),
+        driver: Some("epoll".into()),
         tls_cert: Some("a".into()),
         tls_key: Some("b".into()),
         data_dir: Some("c".into()),

@@ -99,6 +99,7 @@ fn candidates(key: &Key, default: &str, rules: &RuleFile) -> Vec<String> {
         Kind::Names(_) => &["[\"other\"]"],
         Kind::Algorithms(_) => &["[\"HS256\"]"],
         Kind::Servers(_) => &["[\"https://a.example\"]"],
+        Kind::Secret { .. } if key.name == "tracing.headers" => &["\"a=1\""],
         Kind::Secret { .. } => &["\"another secret of these tests, 32\""],
         Kind::PublicKey(_) => &[PEM],
         Kind::KeyUrl(_) => &["\"https://a.example/keys\""],

@@ -75,6 +75,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
         };
     } }).flag("--driver").fixed(THREADS),
     key("server.test_endpoints", Kind::Switch(|s, on| s.shard.test_endpoints = on)).flag("--test-endpoints"),
+    key("server.takeover", Kind::File(|s, path| s.server.takeover = path)).fixed(PORTS),
 
     key("tls.cert", Kind::File(|s, path| s.tls.cert = path)).flag("--tls-cert"),
     key("tls.key", Kind::File(|s, path| s.tls.key = path)).flag("--tls-key"),
@@ -185,8 +186,8 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("auth.jwt.leeway", time(0, 10 * MINUTE, |s, t| s.auth.leeway = t)),
     key("auth.jwt.cache_ttl", time(0, DAY, |s, t| s.auth.cache_ttl = t)),
 
-    key("admin.probe_bind", Kind::Socket(|s, address| s.server.probe_bind = address)).fixed(PORTS),
     key("admin.token", Kind::Secret { min: 16, set: |s, token| s.admin_token = token }).fixed("operators would be locked out in the middle"),
+    key("admin.probe_bind", Kind::Socket(|s, address| s.server.probe_bind = address)).fixed(PORTS),
 
     key("session.idle_timeout", timeout(10, 7 * DAY, |s, t| {
         s.shard.session_idle_timeout = t;
@@ -303,7 +304,6 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("control.breaker_minimum", number(1, 1_000_000, |s, n| s.shard.control.breaker.minimum = n as u32)),
     key("control.pool_total", number(0, 1_000_000, |s, n| s.shard.control.pool_total = n as u32)),
 
-    key("server.takeover", Kind::File(|s, path| s.server.takeover = path)).fixed(PORTS),
     key("drain.timeout", timeout(10, DAY, |s, t| s.shard.drain.timeout = t)),
     key("drain.delay", time(0, HOUR, |s, t| s.drain_delay = t)).fixed("the control thread has it from the start"),
     key("drain.notification_interval", time(0, HOUR, |s, t| s.shard.drain.notification_interval = t)),

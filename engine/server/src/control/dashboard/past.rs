@@ -269,7 +269,7 @@ mod tests {
             past.note(
                 &look(at(second), |stats| {
                     (stats.limited, stats.websocket.messages_in) = (100 + second, 10 * second);
-                    stats.websocket.delivery.record(Duration::from_millis(second));
+                    (1..=second).for_each(|ms| stats.websocket.delivery.record(Duration::from_millis(ms)));
                 }),
                 false,
             );
