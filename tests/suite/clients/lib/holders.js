@@ -40,6 +40,8 @@ export class Client {
   }
 
   message({ redelivery, ...envelope }) {
+    // Who is far behind gets several at once.
+    if (envelope.type === 'bundle') return envelope.data.forEach(one => this.message(one))
     const { epoch, sequence, data: { key } } = envelope
     const item = { kind: 'message', epoch, sequence, key, body: JSON.stringify(envelope), again: redelivery === true }
     this.history.push(item)
