@@ -19,7 +19,6 @@ pub use self::histogram::Histogram;
 pub(crate) use self::meter::Meter;
 pub use self::meter::{Cost, Costs, Feature};
 use crate::error::Error;
-use crate::outbox::Gap;
 
 /// Counters of one shard, totals since its start where nothing else is said.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
@@ -343,18 +342,6 @@ impl Stats {
         self.letters_out += other.letters_out;
         self.letters_waiting += other.letters_waiting;
         self.drain.add(&other.drain);
-    }
-
-    /// So many bytes were handed to the driver.
-    pub(crate) fn sent(&mut self, medium: Medium, bytes: usize) {
-        self.bytes_out += bytes as u64;
-        self.bytes.sent(medium, bytes);
-    }
-
-    /// Somebody was told that he will not get some messages.
-    pub(crate) fn gap(&mut self, gap: Gap) {
-        self.gaps += 1;
-        self.missed.told(gap);
     }
 
     /// Somebody was told an error.

@@ -376,7 +376,7 @@ impl Shard {
             let Some(conn) = self.conns.get_mut(token) else { continue };
             let began = conn.tls.is_some().then(|| self.meter.begin());
             match conn.flush(token, cx.out) {
-                Ok(bytes) => self.stats.sent(conn.stage.medium(), bytes),
+                Ok(bytes) => self.stats.bytes.sent(conn.stage.medium(), bytes),
                 Err(Exhausted) => exhausted.push(token),
             }
             if let Some(began) = began {

@@ -21,6 +21,11 @@ fn urgent_data_does_not_stop_a_stream() {
     assert_eq!(send(&client, b"!", SendFlags::OOB), Ok(1));
     client.write_all(b"after").expect("write");
     pump.recv(token(1), socket, RecvMode::Stream);
+    hears_both(&mut pump);
+}
+
+/// All that was written comes, in its order.
+fn hears_both(pump: &mut Pump) {
     let mut heard = Vec::new();
     pump.run(|completion, _| match completion {
         Completion::Received { bytes, .. } => {
@@ -56,15 +61,7 @@ fn a_descriptor_sent_along_does_not_stop_a_stream() {
     sendmsg(&peer, &[IoSlice::new(b"before ")], &mut along, SendFlags::empty()).expect("send");
     peer.write_all(b"after").expect("write");
     pump.recv(token(1), socket.expect("connected"), RecvMode::Stream);
-    let mut heard = Vec::new();
-    pump.run(|completion, _| match completion {
-        Completion::Received { bytes, .. } => {
-            heard.extend_from_slice(bytes);
-            done_if(heard.len() >= b"before after".len())
-        }
-        other => unexpected(&other),
-    });
-    assert_eq!(heard, b"before after");
+    hears_both(&mut pump);
 }
 
 /// What was read to its end is no reason to call a parked socket readable, also where it filled the buffer.

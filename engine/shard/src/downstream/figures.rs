@@ -25,6 +25,8 @@ impl Shard {
         stats.audit = trail.stats();
         stats.delivery.letters = dead.len() as u64;
         stats.delivery.letter_bytes = dead.bytes() as u64;
+        (stats.bytes_in, stats.bytes_out) = stats.bytes.totals();
+        stats.gaps = stats.missed.total();
         stats.queued_bytes = self.queued as u64;
         stats.methods = self.mcp.asked.by_name().collect();
         self.stats.mcp = self.mcp_stats();

@@ -122,7 +122,7 @@ impl Shard {
     ) {
         let Some(session) = self.sessions.get(id) else { return };
         let payload = crate::downstream::stream::gap_json(session.epoch, lane, gap);
-        self.stats.gap(gap);
+        self.stats.missed.told(gap);
         let mut push = Vec::new();
         phoenix::push(link.version(), &mut push, None, route::GATEWAY, "gap", &payload, None);
         self.put_text(token, link, &push, cx);

@@ -127,7 +127,6 @@ impl Shard {
     /// Input, as it came.
     pub(crate) fn received(&mut self, token: Token, bytes: &mut [u8], cx: &mut Cx<'_>) {
         let conn = self.conns.get(token);
-        self.stats.bytes_in += bytes.len() as u64;
         self.stats.bytes.received(conn.map_or(Medium::Http, |conn| conn.stage.medium()), bytes.len());
         match conn {
             // What a proxy says of its client stands before the client's own bytes.

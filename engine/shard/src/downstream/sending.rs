@@ -109,7 +109,7 @@ impl Shard {
         conn.egress.count(&mut self.queued);
         self.stats.queue_bytes_peak = self.stats.queue_bytes_peak.max(conn.egress.queued() as u64);
         // The tail was counted when it was sent.
-        self.stats.sent(conn.stage.medium(), bytes.len().saturating_sub(tail.len()));
+        self.stats.bytes.sent(conn.stage.medium(), bytes.len().saturating_sub(tail.len()));
         cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
         self.hold_input(token, cx);
     }
@@ -130,7 +130,7 @@ impl Shard {
             Ok(None) => {}
             Ok(Some(bytes)) => {
                 conn.egress.count(&mut self.queued);
-                self.stats.sent(conn.stage.medium(), bytes.len());
+                self.stats.bytes.sent(conn.stage.medium(), bytes.len());
                 cx.out.ops.push(Op::Drain { token, socket: conn.socket, bytes });
                 return;
             }

@@ -130,7 +130,7 @@ impl Shard {
     pub(crate) fn tell_gap(&mut self, token: Token, id: Token, (lane, gap): (Lane, Gap), cx: &mut Cx<'_>) {
         let Some(session) = self.sessions.get(id) else { return };
         let payload = gap_json(session.epoch, lane, gap);
-        self.stats.gap(gap);
+        self.stats.missed.told(gap);
         self.tell(token, "gap", &payload, cx);
     }
 

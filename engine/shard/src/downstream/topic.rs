@@ -168,7 +168,7 @@ impl Shard {
             self.reply(token, link, to, Status::Ok, &body, cx);
         }
         if let Some(gap) = past.gap {
-            self.stats.gap(gap);
+            self.stats.missed.told(gap);
             let payload = gap_json(past.epoch, Lane::Normal, gap);
             let mut push = Vec::new();
             phoenix::push(link.version(), &mut push, None, topic, "gap", &payload, None);

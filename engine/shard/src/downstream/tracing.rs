@@ -92,6 +92,9 @@ impl Shard {
 
     /// The operation at hand has got further. `detail` says where to or with what.
     pub(crate) fn trace_step(&mut self, to: Step, detail: Option<&str>, cx: &Cx<'_>) {
+        if self.tracer.at_hand().is_none() {
+            return;
+        }
         let began = self.meter.begin();
         let Shard { tracer, herald, .. } = self;
         if let Some(traced) = tracer.at_hand() {

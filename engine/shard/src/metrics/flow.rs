@@ -174,6 +174,11 @@ impl Bytes {
         self.sent[medium as usize] += bytes as u64;
     }
 
+    /// All that was received, and all that was sent.
+    pub(crate) fn totals(&self) -> (u64, u64) {
+        (self.received.iter().sum(), self.sent.iter().sum())
+    }
+
     /// What was received, by what carried it.
     pub fn all_received(&self) -> impl Iterator<Item = (&'static str, u64)> {
         Medium::ALL.map(Medium::name).into_iter().zip(self.received)
@@ -191,7 +196,13 @@ impl Bytes {
 }
 
 impl Gaps {
-    pub(super) fn told(&mut self, gap: Gap) {
+    /// How many gaps were told.
+    pub(crate) fn total(&self) -> u64 {
+        self.told.iter().sum()
+    }
+
+    /// Somebody was told that he will not get some messages.
+    pub(crate) fn told(&mut self, gap: Gap) {
         self.told[gap.reason as usize] += 1;
         self.messages[gap.reason as usize] += (gap.to + 1).saturating_sub(gap.from);
     }

@@ -7,8 +7,6 @@
 // lost must be told. No connection may be closed with 1000 or out of pace, and every call under way is answered.
 
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -16,6 +14,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 import { check, Ledger } from '../durability/check.js'
 import { Publisher } from '../durability/publisher.js'
+import { Worker } from '../lib/crowd.js'
 import { post, send } from '../lib/http.js'
 import { deadline } from '../lib/inbox.js'
 import { Weir } from '../lib/weir.js'
@@ -47,28 +46,6 @@ const SHARDS = 2
 const BATCH = Math.max(5, Math.ceil(CLIENTS / 50))
 const INTERVAL = 100
 
-/** A process of `worker.js`. */
-class Worker {
-  #child = fork(new URL('worker.js', import.meta.url))
-  #answers = new Map()
-  #number = 0
-
-  constructor() {
-    this.#child.on('message', ({ number, answer }) => this.#answers.get(number)(answer))
-  }
-
-  ask(question, rest = {}) {
-    const number = ++this.#number
-    this.#child.send({ question, number, ...rest })
-    return new Promise(resolve => this.#answers.set(number, resolve))
-  }
-
-  async end() {
-    this.#child.disconnect()
-    await once(this.#child, 'exit')
-  }
-}
-
 const folder = mkdtempSync(join(tmpdir(), 'weir-drain-'))
 const options = {
   shards: SHARDS,
@@ -79,7 +56,7 @@ const options = {
 const kinds = new Map(Array.from({ length: CLIENTS }, (_, at) => [`client ${at}`, KINDS[at % KINDS.length]]))
 const listeners = [...kinds].filter(([, { carrier }]) => carrier !== 'raw').map(([name]) => name)
 const ledger = new Ledger()
-const workers = Array.from({ length: Math.ceil(CLIENTS / PER_WORKER) }, () => new Worker())
+const workers = Array.from({ length: Math.ceil(CLIENTS / PER_WORKER) }, () => new Worker(new URL('worker.js', import.meta.url)))
 let weir = await Weir.start(options)
 const runs = [weir]
 try {

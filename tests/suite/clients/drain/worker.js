@@ -2,6 +2,7 @@
 
 import WebSocket from 'ws'
 
+import { answerAll, behind } from '../lib/crowd.js'
 import { Client, openEventSource, openPhoenix } from '../lib/holders.js'
 
 /** Until a raw socket is opened again, milliseconds. */
@@ -71,8 +72,7 @@ const QUESTIONS = {
   },
   /** How many clients have not seen the number that `heads` names for them. */
   behind({ heads }) {
-    const isBehind = ({ name, epoch, highest }) => name in heads && (heads[name].epoch !== epoch || highest < heads[name].sequence)
-    return clients.filter(isBehind).length
+    return behind(clients, heads)
   },
   hold() {
     holding = true
@@ -88,7 +88,4 @@ const QUESTIONS = {
   },
 }
 
-process.on('message', ({ question, number, ...rest }) => {
-  process.send({ number, answer: QUESTIONS[question](rest) })
-})
-process.on('disconnect', () => process.exit())
+answerAll(QUESTIONS)

@@ -6,13 +6,12 @@
 // told. Prints what came of it, and how long the clients took to be back.
 
 import assert from 'node:assert/strict'
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
+import { Worker } from '../lib/crowd.js'
 import { Weir } from '../lib/weir.js'
 import { check, Ledger } from './check.js'
 import { Publisher } from './publisher.js'
@@ -37,28 +36,6 @@ const DOWNTIME = 2_000
 /** Until which all must have happened, milliseconds: only so that a broken run ends. */
 const LIVENESS = 120_000
 
-/** A process of `worker.js`. */
-class Worker {
-  #child = fork(new URL('worker.js', import.meta.url))
-  #answers = new Map()
-  #number = 0
-
-  constructor() {
-    this.#child.on('message', ({ number, answer }) => this.#answers.get(number)(answer))
-  }
-
-  ask(question, rest = {}) {
-    const number = ++this.#number
-    this.#child.send({ question, number, ...rest })
-    return new Promise(resolve => this.#answers.set(number, resolve))
-  }
-
-  async end() {
-    this.#child.disconnect()
-    await once(this.#child, 'exit')
-  }
-}
-
 const folder = mkdtempSync(join(tmpdir(), 'weir-durability-'))
 const options = {
   config: '[rate_limiting.backend]\nlimit = 0\n',
@@ -66,7 +43,7 @@ const options = {
 }
 const kinds = new Map(Array.from({ length: CLIENTS }, (_, at) => [`client ${at}`, KINDS[at % KINDS.length]]))
 const ledger = new Ledger()
-const workers = Array.from({ length: Math.ceil(CLIENTS / PER_WORKER) }, () => new Worker())
+const workers = Array.from({ length: Math.ceil(CLIENTS / PER_WORKER) }, () => new Worker(new URL('worker.js', import.meta.url)))
 const backs = []
 let weir = await Weir.start(options)
 try {

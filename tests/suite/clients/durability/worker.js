@@ -1,5 +1,6 @@
 // A process full of clients that note what they receive.
 
+import { answerAll, behind } from '../lib/crowd.js'
 import { Client, openEventSource, openPhoenix } from '../lib/holders.js'
 
 const clients = []
@@ -21,15 +22,11 @@ const QUESTIONS = {
   },
   /** How many clients have not seen the number that `heads` names for them. */
   behind({ heads }) {
-    const isBehind = ({ name, epoch, highest }) => name in heads && (heads[name].epoch !== epoch || highest < heads[name].sequence)
-    return clients.filter(isBehind).length
+    return behind(clients, heads)
   },
   histories() {
     return clients.map(({ name, history }) => [name, history])
   },
 }
 
-process.on('message', ({ question, number, ...rest }) => {
-  process.send({ number, answer: QUESTIONS[question](rest) })
-})
-process.on('disconnect', () => process.exit())
+answerAll(QUESTIONS)

@@ -1,6 +1,5 @@
 use std::time::Duration;
 
-use serde_json::Value;
 use weir_ring::token::{Member, Token};
 
 use crate::downstream::control::{Lever, Override};
@@ -13,16 +12,6 @@ use crate::policy::admission::Admission;
 use crate::vsm::Event;
 
 const LONG: Duration = Duration::from_secs(100);
-
-/// Status and reason of the answer to one request on a connection of its own.
-fn answer(world: &mut World, request: &str) -> (u16, String) {
-    let connection = world.accept();
-    let answer = world.ask(connection, request);
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let body: Value = serde_json::from_str(body).unwrap_or_default();
-    (status, body["reason"].as_str().unwrap_or_default().to_owned())
-}
 
 fn publish(priority: &str) -> String {
     let body = format!(r#"{{"type":"t","data":1,"priority":"{priority}"}}"#);
@@ -46,7 +35,7 @@ fn upgrade(client: &str) -> String {
 
 /// How publishes of each priority fare, the most urgent first.
 fn publishes(world: &mut World) -> [(u16, String); 4] {
-    ["urgent", "high", "normal", "low"].map(|priority| answer(world, &publish(priority)))
+    ["urgent", "high", "normal", "low"].map(|priority| world.verdict(&publish(priority)))
 }
 
 fn pull(world: &mut World, what: Lever, lasts: Duration) {
@@ -148,9 +137,9 @@ fn each_level_sheds_one_priority_more() {
 #[test]
 fn full_outboxes_keep_their_last_room_for_what_is_urgent() {
     let mut world = World::with(|config| config.outbox_bytes_total_max = 20_000);
-    let fates: Vec<_> = (0..200).map(|_| answer(&mut world, &publish("low"))).collect();
+    let fates: Vec<_> = (0..200).map(|_| world.verdict(&publish("low"))).collect();
     assert_eq!(fates.last(), Some(&shed()));
-    assert_eq!(answer(&mut world, &publish("urgent")), accepted());
+    assert_eq!(world.verdict(&publish("urgent")), accepted());
 }
 
 #[test]
@@ -158,7 +147,7 @@ fn a_door_that_is_held_is_open_again_by_itself() {
     let mut world = World::with(|_| {});
     let old = world.accept();
     pull(&mut world, Lever::Admission(Some(Admission::Hard)), LONG);
-    assert_eq!(answer(&mut world, &stream("a")), full());
+    assert_eq!(world.verdict(&stream("a")), full());
     assert!(
         world.ask(old, &stream("b")).contains("insufficient_resources"),
         "nor who has a connection already"
@@ -167,7 +156,7 @@ fn a_door_that_is_held_is_open_again_by_itself() {
     assert_eq!(view(&mut world).admission, "hard");
     world.wait(Duration::from_secs(2));
     assert_eq!(view(&mut world).admission, "open");
-    assert_eq!(answer(&mut world, &stream("a")).0, 200);
+    assert_eq!(world.verdict(&stream("a")).0, 200);
 }
 
 #[test]
@@ -180,8 +169,8 @@ fn those_who_were_here_come_back_in_when_newcomers_do_not() {
     world.ask(first, &stream("known"));
     world.end(first);
     pull(&mut world, Lever::Admission(Some(Admission::Soft)), LONG);
-    assert_eq!(answer(&mut world, &stream("guest")), full());
-    assert_eq!(answer(&mut world, &stream("known")).0, 200);
+    assert_eq!(world.verdict(&stream("guest")), full());
+    assert_eq!(world.verdict(&stream("known")).0, 200);
     assert_eq!(world.shard.stats.control.newcomers_refused, 1);
 }
 
@@ -189,10 +178,10 @@ fn those_who_were_here_come_back_in_when_newcomers_do_not() {
 fn the_last_places_of_the_table_are_for_those_who_come_back() {
     let mut world = World::with(|config| config.connections_max = 164);
     let names = (0..96).map(|n| format!("c{n}"));
-    let fates: Vec<u16> = names.map(|name| answer(&mut world, &stream(&name)).0).collect();
+    let fates: Vec<u16> = names.map(|name| world.verdict(&stream(&name)).0).collect();
     let taken = fates.iter().filter(|status| **status == 200).count();
     assert!((90..96).contains(&taken), "{taken}");
-    assert_eq!(answer(&mut world, &stream("c0")).0, 200);
+    assert_eq!(world.verdict(&stream("c0")).0, 200);
 }
 
 fn brittle() -> World {
@@ -216,11 +205,11 @@ fn a_transport_whose_connections_break_is_left_alone_and_tried_again() {
         for _ in 0..4 {
             assert_eq!(break_one(&mut world, &request("u")).0, opened);
         }
-        assert_eq!(answer(&mut world, &request("u")), (503, "breaker_open".to_owned()));
+        assert_eq!(world.verdict(&request("u")), (503, "breaker_open".to_owned()));
         assert_eq!(world.shard.stats.control.breaker_opened, 1);
         world.wait(Duration::from_secs(30));
         assert_eq!(break_one(&mut world, &request("u")).0, opened, "a probe");
-        assert_eq!(answer(&mut world, &request("u")).0, 503, "which failed");
+        assert_eq!(world.verdict(&request("u")).0, 503, "which failed");
         world.wait(Duration::from_secs(30));
         let probes: Vec<Token> = (0..2)
             .map(|_| {
@@ -229,13 +218,13 @@ fn a_transport_whose_connections_break_is_left_alone_and_tried_again() {
                 probe
             })
             .collect();
-        assert_eq!(answer(&mut world, &request("u")).0, 503, "no more than these");
+        assert_eq!(world.verdict(&request("u")).0, 503, "no more than these");
         for probe in probes {
             // An SSE stream ends with its connection, a WebSocket with a close.
             world.receive(probe, &[0x88, 0x80, 0, 0, 0, 0]);
             world.end(probe);
         }
-        assert_eq!(answer(&mut world, &request("u")).0, opened, "both were of use");
+        assert_eq!(world.verdict(&request("u")).0, opened, "both were of use");
         let phases: Vec<&str> = events(&mut world).iter().map(Event::name).collect();
         for phase in ["breaker_opened", "breaker_half_open", "breaker_closed"] {
             assert!(phases.contains(&phase), "{phases:?}");
@@ -257,7 +246,7 @@ fn old_connections_that_break_keep_nobody_out() {
     for connection in connections {
         world.reset(connection);
     }
-    assert_eq!(answer(&mut world, &stream("c0")).0, 200);
+    assert_eq!(world.verdict(&stream("c0")).0, 200);
 }
 
 #[test]
@@ -265,14 +254,14 @@ fn an_operator_holds_breakers_by_their_names() {
     let mut world = World::with(|_| {});
     pull(&mut world, Lever::Breaker("http_sse".into(), Some(Hold::Open)), LONG);
     pull(&mut world, Lever::Breaker("nobody".into(), Some(Hold::Open)), LONG);
-    assert_eq!(answer(&mut world, &stream("u")), (503, "breaker_open".to_owned()));
-    assert_eq!(answer(&mut world, &upgrade("u")).0, 101, "another transport");
+    assert_eq!(world.verdict(&stream("u")), (503, "breaker_open".to_owned()));
+    assert_eq!(world.verdict(&upgrade("u")).0, 101, "another transport");
     let seen = view(&mut world);
     let states: Vec<_> = seen.breakers.iter().map(|breaker| (&*breaker.name, breaker.state)).collect();
     assert_eq!(states, [("websocket", "closed"), ("http_sse", "open"), ("router", "closed")]);
     assert_eq!(seen.breakers[1].held_ms, Some(100_000));
     pull(&mut world, Lever::Breaker("http_sse".into(), None), LONG);
-    assert_eq!(answer(&mut world, &stream("u")).0, 200);
+    assert_eq!(world.verdict(&stream("u")).0, 200);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use weir_ring::token::Token;
 
 use super::*;
@@ -23,16 +22,6 @@ fn renew(world: &mut World, change: impl FnOnce(&mut Config)) {
     let renewal = Renewal { config: Arc::new(config), rules };
     world.post.inbox.push(Mail::Reconfigure(Box::new(renewal)));
     world.turn();
-}
-
-/// Status and reason of the answer to one request on a connection of its own.
-fn answer(world: &mut World, request: &str) -> (u16, String) {
-    let connection = world.accept();
-    let answer = world.ask(connection, request);
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let body: Value = serde_json::from_str(body).unwrap_or_default();
-    (status, body["reason"].as_str().unwrap_or_default().to_owned())
 }
 
 fn publish(headers: &str, data: &str) -> String {
@@ -62,12 +51,12 @@ fn reason(reason: &str, status: u16) -> (u16, String) {
 fn a_bucket_goes_on_at_the_new_rate() {
     let mut world = World::with(|config| config.backend_rate = Rate { per_second: 100.0, burst: 100 });
     let named = "X-Client-ID: billing\r\n";
-    assert_eq!(answer(&mut world, &publish(named, "1")).0, 202);
+    assert_eq!(world.verdict(&publish(named, "1")).0, 202);
     renew(&mut world, |config| config.backend_rate = Rate { per_second: 1.0, burst: 2 });
-    let answers: Vec<u16> = (0..3).map(|_| answer(&mut world, &publish(named, "1")).0).collect();
+    let answers: Vec<u16> = (0..3).map(|_| world.verdict(&publish(named, "1")).0).collect();
     assert_eq!(answers.last(), Some(&429), "{answers:?}");
     renew(&mut world, |config| config.backend_rate = Rate { per_second: 0.0, burst: 1 });
-    assert_eq!(answer(&mut world, &publish(named, "1")).0, 202);
+    assert_eq!(world.verdict(&publish(named, "1")).0, 202);
 }
 
 #[test]
@@ -84,13 +73,13 @@ fn a_method_has_a_new_limit() {
 fn the_largest_message_is_another_and_rules_are_others() {
     let mut world = World::with(|_| {});
     let large = format!("\"{}\"", "x".repeat(3_000));
-    assert_eq!(answer(&mut world, &publish("", &large)).0, 202);
+    assert_eq!(world.verdict(&publish("", &large)).0, 202);
     renew(&mut world, |config| config.message_bytes_max = 2_048);
-    assert_eq!(answer(&mut world, &publish("", &large)), reason("message_too_large", 413));
+    assert_eq!(world.verdict(&publish("", &large)), reason("message_too_large", 413));
     let when = Matchers { types: Names::parse(&["t"]).expect("names"), ..Matchers::default() };
     let rule = Rule { name: "no-t".into(), when, effect: Effect::Deny, dry_run: false };
     renew(&mut world, |config| config.rules.set = RuleSet { rules: vec![rule], dry_run: false });
-    assert_eq!(answer(&mut world, &publish("", "1")), reason("no-t", 403));
+    assert_eq!(world.verdict(&publish("", "1")), reason("no-t", 403));
 }
 
 #[test]
@@ -156,8 +145,8 @@ fn idempotency_presence_events_and_timed_turns_have_their_new_bounds() {
         config.timed_turns = 0;
     });
     let keyed = |key: &str| publish(&format!("Idempotency-Key: {key}\r\n"), "1");
-    assert_eq!(answer(&mut world, &keyed("k1")).0, 202);
-    assert_eq!(answer(&mut world, &keyed("k2")).0, 503);
+    assert_eq!(world.verdict(&keyed("k1")).0, 202);
+    assert_eq!(world.verdict(&keyed("k2")).0, 503);
     world.post.outbox.clear();
     let _ = open(&mut world, &stream("new", ""));
     world.wait(Duration::from_millis(200));

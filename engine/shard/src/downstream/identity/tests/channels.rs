@@ -62,7 +62,7 @@ fn a_join_proves_who_it_is_where_sockets_may_be_opened_without_a_proof() {
     let joined = join(&mut world, bare, "mcp:gateway", &strange);
     assert!(joined.contains(r#""status":"ok""#) && joined.contains(r#""client_id":"u2""#), "{joined}");
     let raw = "Sec-WebSocket-Protocol: mcp\r\n";
-    assert_eq!(answer(&mut world, &upgrade("/mcp/ws", raw)), (401, "missing_token".into()), "has no join");
+    assert_eq!(world.verdict(&upgrade("/mcp/ws", raw)), (401, "missing_token".into()), "has no join");
 }
 
 #[test]

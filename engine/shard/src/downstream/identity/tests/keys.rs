@@ -85,7 +85,7 @@ fn only_so_many_wait() {
     let mut world = asking();
     let request = get("/mcp/sse", &bearer(&unknown("u1")));
     let waiting: Vec<_> = (0..256).map(|_| open(&mut world, &request).0).collect();
-    assert_eq!(answer(&mut world, &request).0, 503);
+    assert_eq!(world.verdict(&request).0, 503);
     world.end(waiting[7]);
     let (_, sent) = open(&mut world, &request);
     assert_eq!(sent, "");

@@ -81,7 +81,7 @@ fn a_stream_of_mcp_ends_and_its_session_does_not() {
     assert!(world.read(stream).ends_with("0\r\n\r\n"), "the last chunk");
     let newer = format!("Mcp-Session-Id: {id}\r\n{}", bearer(&brief("u1", 3_600)));
     let ping = r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
-    assert_eq!(answer(&mut world, &post("/mcp", &newer, ping)).0, 200);
+    assert_eq!(world.verdict(&post("/mcp", &newer, ping)).0, 200);
 }
 
 #[test]
@@ -134,10 +134,7 @@ fn a_revoked_token_ends_what_came_with_it() {
     let until = Wall((START + 3_600) * 1_000);
     world.post.inbox.push(Mail::Revoke { token_id: "of u1".into(), until });
     world.turn();
-    assert_eq!(
-        answer(&mut world, &get("/mcp/sse", &bearer(&brief("u1", 3_600)))),
-        (401, "token_revoked".into())
-    );
+    assert_eq!(world.verdict(&get("/mcp/sse", &bearer(&brief("u1", 3_600)))), (401, "token_revoked".into()));
     after(&mut world, 11);
     assert!(world.texts(one).concat().contains("token_revoked"));
     assert!(world.read(stream).contains("token_revoked"));

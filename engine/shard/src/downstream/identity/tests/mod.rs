@@ -87,17 +87,6 @@ fn upgrade(target: &str, headers: &str) -> String {
     get(target, &format!("{upgrade}{headers}"))
 }
 
-/// Status and reason of the answer to one request on a connection of its own.
-fn answer(world: &mut World, request: &str) -> (u16, String) {
-    let connection = world.accept();
-    let answer = world.ask(connection, request);
-    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-    let body: Value = serde_json::from_str(body).unwrap_or_default();
-    let reason = body["reason"].as_str().or(body["error"]["data"]["reason"].as_str()).unwrap_or_default();
-    (status, reason.to_owned())
-}
-
 /// Begins what lasts; the connection and what it is sent at first.
 fn open(world: &mut World, request: &str) -> (Token, String) {
     let connection = world.accept();

@@ -34,7 +34,7 @@ fn everything() -> Vec<String> {
 fn nobody_comes_in_without_a_proof() {
     let mut world = world(|_| {});
     for request in everything() {
-        assert_eq!(answer(&mut world, &request), (401, "missing_token".into()), "{request}");
+        assert_eq!(world.verdict(&request), (401, "missing_token".into()), "{request}");
     }
     assert_eq!(world.shard.stats.denied, everything().len() as u64);
     assert_eq!(world.shard.sessions.len(), 0, "nobody left anything behind");
@@ -47,7 +47,7 @@ fn a_bad_proof_is_refused_even_where_none_is_needed() {
         let bad = bearer(&format!("{}x", token("u1", json!({}))));
         for request in everything() {
             let request = request.replacen("Host: localhost\r\n", &format!("Host: localhost\r\n{bad}"), 1);
-            assert_eq!(answer(&mut world, &request), (401, "invalid_token".into()), "{request}");
+            assert_eq!(world.verdict(&request), (401, "invalid_token".into()), "{request}");
         }
     }
 }
@@ -57,10 +57,10 @@ fn where_nobody_is_asked_nothing_is_read() {
     let mut world = World::with(|config| config.auth = auth(Mode::Off));
     let (_, sent) = open(&mut world, &get("/mcp/sse?client_id=u1", &bearer("nonsense")));
     assert!(sent.contains(r#""client_id":"u1""#) && sent.contains(r#""role":"user""#), "{sent}");
-    assert_eq!(answer(&mut world, &get("/mcp/stats", "X-API-Key: nonsense\r\n")).0, 200);
-    let off = answer(&mut world, &post("/mcp/ticket", "", ""));
+    assert_eq!(world.verdict(&get("/mcp/stats", "X-API-Key: nonsense\r\n")).0, 200);
+    let off = world.verdict(&post("/mcp/ticket", "", ""));
     assert_eq!(off, (404, "not_found".into()), "there is nothing to prove");
-    assert_eq!(answer(&mut world, &post("/mcp/token/refresh", "", "")), (404, "not_found".into()));
+    assert_eq!(world.verdict(&post("/mcp/token/refresh", "", "")), (404, "not_found".into()));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn the_subject_is_the_client() {
         upgrade(&format!("/mcp/ws/websocket?vsn=2.0.0&client_id=u2&token={of_u1}"), ""),
         post("/mcp", &format!("X-Client-ID: u2\r\n{}", bearer(&of_u1)), "{}"),
     ] {
-        assert_eq!(answer(&mut world, &request), (403, "client_id_mismatch".into()), "{request}");
+        assert_eq!(world.verdict(&request), (403, "client_id_mismatch".into()), "{request}");
     }
     let speaker = token("desk", json!({"permissions": ["read", "impersonate"]}));
     let (_, sent) = open(&mut world, &get("/mcp/sse?client_id=u2", &bearer(&speaker)));
@@ -92,7 +92,7 @@ fn tokens_in_urls_can_be_switched_off() {
     for target in ["/mcp/sse?", "/mcp/events?", "/mcp/ws/websocket?vsn=2.0.0&", "/mcp/ws/longpoll?vsn=2.0.0&"]
     {
         let request = upgrade(&format!("{target}token={token}"), "");
-        assert_eq!(answer(&mut world, &request), (401, "missing_token".into()), "{target}");
+        assert_eq!(world.verdict(&request), (401, "missing_token".into()), "{target}");
     }
 }
 
@@ -102,7 +102,7 @@ fn mcp_takes_no_token_from_a_url() {
     let token = token("u1", json!({}));
     for target in ["/mcp", "/sse", "/mcp/stats"] {
         let request = get(&format!("{target}?token={token}"), "Mcp-Session-Id: x\r\n");
-        assert_eq!(answer(&mut world, &request), (401, "missing_token".into()), "{target}");
+        assert_eq!(world.verdict(&request), (401, "missing_token".into()), "{target}");
     }
 }
 
@@ -117,13 +117,13 @@ fn a_session_is_its_principals_alone() {
     let id = id.split_once("\r\n").expect("a header").0;
     let ping = r#"{"jsonrpc":"2.0","id":2,"method":"ping"}"#;
     let with = |who: &str| format!("Mcp-Session-Id: {id}\r\n{who}");
-    assert_eq!(answer(&mut world, &post("/mcp", &with(&other), ping)).0, 404);
-    assert_eq!(answer(&mut world, &get("/mcp", &with(&other))).0, 404);
+    assert_eq!(world.verdict(&post("/mcp", &with(&other), ping)).0, 404);
+    assert_eq!(world.verdict(&get("/mcp", &with(&other))).0, 404);
     let delete = format!("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\n{}\r\n", with(&other));
-    assert_eq!(answer(&mut world, &delete).0, 404);
+    assert_eq!(world.verdict(&delete).0, 404);
     assert!(world.ask(connection, &post("/mcp", &with(&one), ping)).starts_with("HTTP/1.1 200"));
     let newer = bearer(&token("u1", json!({"exp": START + 7_200})));
-    assert_eq!(answer(&mut world, &post("/mcp", &with(&newer), ping)).0, 200, "a newer token of the same");
+    assert_eq!(world.verdict(&post("/mcp", &with(&newer), ping)).0, 200, "a newer token of the same");
 }
 
 #[test]
@@ -135,8 +135,8 @@ fn the_server_half_of_http_sse_is_its_principals_alone() {
     let endpoint = endpoint.split_once("\n").expect("a line").0.trim_end();
     let initialize =
         r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2024-11-05"}}"#;
-    assert_eq!(answer(&mut world, &post(endpoint, &other, initialize)).0, 404);
-    assert_eq!(answer(&mut world, &post(endpoint, &one, initialize)).0, 202);
+    assert_eq!(world.verdict(&post(endpoint, &other, initialize)).0, 404);
+    assert_eq!(world.verdict(&post(endpoint, &one, initialize)).0, 202);
 }
 
 #[test]
@@ -152,7 +152,7 @@ fn a_ticket_opens_one_stream_once() {
     let of_u1 = token("u1", json!({}));
     let first = ticket(&mut world, &of_u1);
     let other = get(&format!("/mcp/sse?client_id=u2&ticket={first}"), "");
-    assert_eq!(answer(&mut world, &other), (403, "client_id_mismatch".into()));
+    assert_eq!(world.verdict(&other), (403, "client_id_mismatch".into()));
     let (_, sent) = open(&mut world, &get(&format!("/mcp/sse?ticket={first}"), ""));
     assert!(sent.contains(r#""client_id":"u1""#), "{sent}");
     for request in [
@@ -160,24 +160,24 @@ fn a_ticket_opens_one_stream_once() {
         upgrade(&format!("/mcp/ws/websocket?vsn=2.0.0&ticket={first}"), ""),
         get(&format!("/mcp/ws/longpoll?vsn=2.0.0&ticket={first}"), ""),
     ] {
-        assert_eq!(answer(&mut world, &request), (401, "invalid_token".into()), "{request}");
+        assert_eq!(world.verdict(&request), (401, "invalid_token".into()), "{request}");
     }
     let second = ticket(&mut world, &of_u1);
     for target in ["/mcp/stats", "/mcp/events", "/mcp"] {
         let request = get(&format!("{target}?ticket={second}"), "");
-        assert_eq!(answer(&mut world, &request), (401, "missing_token".into()), "{target}");
+        assert_eq!(world.verdict(&request), (401, "missing_token".into()), "{target}");
     }
     let third = ticket(&mut world, &of_u1);
     world.wait(Duration::from_secs(30));
     let late = upgrade(&format!("/mcp/ws/websocket?vsn=2.0.0&ticket={third}"), "");
-    assert_eq!(answer(&mut world, &late), (401, "token_expired".into()));
+    assert_eq!(world.verdict(&late), (401, "token_expired".into()));
     let admin = token("root", json!({"role": "admin"}));
     let (_, sent) = open(&mut world, &post("/mcp/ticket?client_id=u9", &bearer(&admin), ""));
     let (_, body) = sent.split_once("\r\n\r\n").expect("a body");
     let body: Value = serde_json::from_str(body).expect("JSON");
     let fourth = body["ticket"].as_str().expect("a ticket");
     let elsewhere = get(&format!("/mcp/sse?client_id=u8&ticket={fourth}"), "");
-    assert_eq!(answer(&mut world, &elsewhere), (403, "client_id_mismatch".into()), "it is for u9 alone");
+    assert_eq!(world.verdict(&elsewhere), (403, "client_id_mismatch".into()), "it is for u9 alone");
     let (_, sent) = open(&mut world, &get(&format!("/mcp/sse?ticket={fourth}"), ""));
     assert!(sent.contains(r#""client_id":"u9""#), "{sent}");
 }

@@ -5,7 +5,7 @@ use crate::limits::{Rate, RoleRules};
 
 fn may(world: &mut World, who: &Value, request: &str) -> (u16, String) {
     let bearer = bearer(&token("u1", who.clone()));
-    answer(world, &request.replacen("Host: localhost\r\n", &format!("Host: localhost\r\n{bearer}"), 1))
+    world.verdict(&request.replacen("Host: localhost\r\n", &format!("Host: localhost\r\n{bearer}"), 1))
 }
 
 #[test]
@@ -73,7 +73,7 @@ fn a_role_has_its_own_rate() {
     let mut world = world(one);
     let mut status = |client: &str, role: &str| {
         let bearer = bearer(&token(client, json!({"role": role})));
-        answer(&mut world, &get(&format!("/mcp/health/{client}"), &bearer)).0
+        world.verdict(&get(&format!("/mcp/health/{client}"), &bearer)).0
     };
     assert_eq!([(); 3].map(|()| status("u1", "user")), [404, 404, 429]);
     assert_eq!([(); 3].map(|()| status("u2", "premium")), [404, 404, 404]);
@@ -111,10 +111,10 @@ fn guests_are_let_in_where_that_is_allowed_and_are_nobody_else() {
     let mut world = world(|auth| auth.mode = Mode::Optional);
     let (guest, sent) = open(&mut world, &get("/mcp/sse?client_id=u1", ""));
     assert!(sent.contains(r#""role":"guest""#), "{sent}");
-    assert_eq!(answer(&mut world, &get("/mcp/stats", "")), (403, "insufficient_scope".into()));
+    assert_eq!(world.verdict(&get("/mcp/stats", "")), (403, "insufficient_scope".into()));
     let (_, sent) = open(&mut world, &get("/mcp/sse", &bearer(&token("u1", json!({})))));
     assert!(sent.contains(r#""role":"user""#), "{sent}");
     assert!(world.read(guest).contains("event: error"), "who proves it is u1 is u1 alone");
     let again = get("/mcp/sse?client_id=u1", "");
-    assert_eq!(answer(&mut world, &again), (401, "missing_token".into()));
+    assert_eq!(world.verdict(&again), (401, "missing_token".into()));
 }

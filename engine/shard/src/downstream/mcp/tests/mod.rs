@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use weir_ring::op::{Completion, Completions, Errno, Op, Output};
 use weir_ring::time::{Instant, Now, Wall};
 use weir_ring::token::{Listener, Member, Socket, Token};
@@ -136,6 +137,17 @@ impl World {
             _ => None,
         };
         self.ops.iter().find_map(named).expect("an accepted connection is read")
+    }
+
+    /// Status and reason of the answer to one request on a connection of its own.
+    pub(in crate::downstream) fn verdict(&mut self, request: &str) -> (u16, String) {
+        let connection = self.accept();
+        let answer = self.ask(connection, request);
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        let body: Value = serde_json::from_str(body).unwrap_or_default();
+        let reason = body["reason"].as_str().or(body["error"]["data"]["reason"].as_str()).unwrap_or_default();
+        (status, reason.to_owned())
     }
 
     /// What `token` is sent in answer to these bytes, in the same turn.
