@@ -12,6 +12,9 @@ import { Dashboard, launch, skip } from './browser.js'
 import { Traffic } from './traffic.js'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+/** Names what reaches beyond the right edge. */
+const BEYOND = `[...document.querySelectorAll('*')].filter(at => at.getBoundingClientRect().right > innerWidth)
+  .map(at => at.tagName + '#' + at.id + '.' + at.className).join(' ')`
 const PHONE = { viewport: { width: 360, height: 740 }, isMobile: true, hasTouch: true, deviceScaleFactor: 2 }
 
 describe('the dashboard is usable', { skip }, () => {
@@ -59,7 +62,7 @@ describe('the dashboard is usable', { skip }, () => {
     for (const width of [360, 390, 768, 1024, 1440, 2560]) {
       await dashboard.page.setViewportSize({ width, height: 900 })
       const wide = await dashboard.page.evaluate('document.documentElement.scrollWidth')
-      assert.ok(wide <= width, `${wide} of ${width}`)
+      assert.ok(wide <= width, `${wide} of ${width}: ${await dashboard.page.evaluate(BEYOND)}`)
       if (width === 768 || width === 2560) await dashboard.picture(`width-${width}`)
     }
     await dashboard.close()
