@@ -15,6 +15,9 @@ const SERVER = createRequire(import.meta.url).resolve('@modelcontextprotocol/ser
 /** What a switch says. Clients without a session share the server's one, and with it the switch. */
 const TOGGLED = /^(Started|Stopped)/
 
+/** Resources that a tool made in one conversation. Clients without a session have no claim on the same one twice. */
+const MADE = 'demo://resource/session/'
+
 /** What each tool is called with, and what of its answer shows that it was the right one. */
 const CALLS = {
   'echo': [{ message: 'ä "quoted" \u2028 line' }, result => assert.equal(text(result), 'Echo: ä "quoted" \u2028 line')],
@@ -93,7 +96,8 @@ for (const transport of ['http', 'stdio']) {
         })
 
         it('reads every resource it lists, and templates', async () => {
-          const uris = await resources(client)
+          const listed = await resources(client)
+          const uris = listed.filter(uri => !(modern && uri.startsWith(MADE)))
           assert.ok(uris.length > 0)
           for (const uri of uris) assert.equal((await client.readResource({ uri })).contents[0].uri, uri)
           const templates = await all(client, 'listResourceTemplates', 'resourceTemplates')
