@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Instant;
@@ -31,6 +31,9 @@ struct Args {
     /// Threads; a run has one of them to itself.
     #[arg(long, default_value_t = 1)]
     jobs: usize,
+    /// The seeds that found a fault once.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "start"])]
+    regressions: bool,
     /// Print every event of the seed.
     #[arg(long, requires = "seed")]
     trace: bool,
@@ -54,18 +57,21 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (start, seeds) = args.seed.map_or((args.start, args.seeds), |seed| (seed, 1));
+    let seeds = match args.seed {
+        Some(seed) => vec![seed],
+        None if args.regressions => report::regressions(),
+        None => (args.start..args.start + args.seeds).collect(),
+    };
     let clock = Instant::now();
     let mut tally = Tally::default();
     name_seed_on_panic();
-    let next = AtomicU64::new(start);
+    let next = AtomicUsize::new(0);
     let (heard, outcomes) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..args.jobs.max(1) {
-            let (next, heard) = (&next, heard.clone());
+            let (next, seeds, heard) = (&next, &seeds, heard.clone());
             scope.spawn(move || {
-                let draw = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < start + seeds);
-                while let Some(seed) = draw() {
+                while let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) {
                     SEED.set(seed);
                     let _ = heard.send(run(seed, canary, args.trace));
                 }

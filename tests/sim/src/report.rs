@@ -103,6 +103,12 @@ pub fn replay(seed: u64) -> String {
     format!("cargo run --release -p weir-sim -- --seed {seed}")
 }
 
+/// The seeds that broke a promise once.
+pub fn regressions() -> Vec<u64> {
+    let lines = include_str!("../regressions.txt").lines();
+    lines.filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect()
+}
+
 /// The first seed from `start` on in which the oracle catches `canary` by the invariant it breaks.
 pub fn catch(canary: Canary, invariant: u8, start: u64) -> Option<u64> {
     (start..start + CANARY_SEEDS).find(|seed| {
