@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use weir_ring::clock::Clock;
 use weir_ring::op::{Op, Output};
 use weir_ring::time::{Instant, Now, Wall};
 use weir_ring::token::{Member, Socket, Token};
@@ -40,8 +41,10 @@ impl World {
         let mut config = Config { client_rate: PLENTY, backend_rate: PLENTY, rules, ..Config::default() };
         // Nobody here answers pings.
         config.websocket.ping_interval = Duration::from_secs(24 * 3600);
+        let mut shard = Shard::new(Arc::new(config), Member(0), 1);
+        shard.set_clock(Clock::mono);
         World {
-            shard: Shard::new(Arc::new(config), Member(0), 1),
+            shard,
             post: Post::default(),
             output: Output::default(),
             mono: Instant(1),

@@ -198,7 +198,8 @@ impl Meter {
     }
 
     fn since(&self, Began(began): Began) -> Option<Duration> {
-        Some(self.clock?().since(began?))
+        let began = began?;
+        Some(self.clock?().since(began))
     }
 
     /// The turn has taken that long, all in all.
@@ -258,6 +259,17 @@ mod tests {
         assert_eq!(mean, 125.0, "with the clock's own");
         assert!((1.0..2.5).contains(&error), "{error}: 5 either way, in ten pieces");
         assert_eq!(costs.features[Feature::Tls as usize].mean(), None);
+    }
+
+    #[test]
+    fn a_turn_that_is_not_timed_reads_no_clock() {
+        let mut meter = Meter::default();
+        meter.set(10, clock);
+        let start = TIME.with(Cell::get);
+        meter.turn();
+        meter.end(Feature::Rules, meter.begin());
+        meter.took(Duration::from_nanos(1_000));
+        assert_eq!(TIME.with(Cell::get), start);
     }
 
     #[test]
