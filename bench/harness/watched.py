@@ -1,4 +1,4 @@
-"""The gateway with all that watches and steers it, and without."""
+"""The gateway with all that watches and steers it, or with what a house has that watches all its programs, and without."""
 
 import json
 import sys
@@ -35,29 +35,43 @@ backend_injection = "off"
 """
 
 
-class Listener(servers.Server):
-    """A webhook's receiver, a subscriber to all events, and who has a client traced. A run in which it heard nothing of
-    one kind was no run with the systems on."""
+OBSERVED = """\
+[tracing]
+endpoint = "{collector}"
+sampling_rate = 0.01
+"""
 
-    def __init__(self, admin):
+
+class Listener(servers.Server):
+    """A script of this folder that hears the gateway with that admin port. A run in which it heard nothing of one of
+    `kinds` was no run with the systems on."""
+
+    def __init__(self, script, kinds, admin, *arguments):
         port = servers.free_port()
-        self.heard = tempfile.NamedTemporaryFile("w+", suffix=".json")
-        script = Path(__file__).with_name("listener.py")
-        command = [sys.executable, script, port, admin, TRACED, self.heard.name]
+        self.kinds, self.heard = kinds, tempfile.NamedTemporaryFile("w+", suffix=".json")
+        path = Path(__file__).with_name(script)
+        command = [sys.executable, path, port, admin, self.heard.name, *arguments]
         super().__init__("listener", "http://{}/", command, port, core=servers.GENERATOR_CORE)
 
     def _stop(self):
         super()._stop()
         heard = json.loads(self.heard.read() or "{}")
-        if not all(heard.get(kind) for kind in ("posts", "events", "steps")):
+        if not all(heard.get(kind) for kind in self.kinds):
             sys.exit(f"the systems were not all on: the listener heard {heard}")
 
 
 def on():
     """As configured by default, with a webhook, a subscriber to the bus, and one client traced."""
     admin = servers.free_port()
-    listener = Listener(admin)
+    listener = Listener("listener.py", ("posts", "events", "steps"), admin, TRACED)
     return configured(servers.weir(admin=admin), ON.format(hook=listener.url), listener)
+
+
+def observed():
+    """As configured by default, with spans for a collector, /metrics scraped and the dashboard open."""
+    admin = servers.free_port()
+    observer = Listener("observer.py", ("spans", "scrapes", "figures"), admin)
+    return configured(servers.weir(admin=admin), OBSERVED.format(collector=observer.url), observer)
 
 
 def off():
