@@ -43,13 +43,7 @@ impl World {
         config.websocket.ping_interval = Duration::from_secs(24 * 3600);
         let mut shard = Shard::new(Arc::new(config), Member(0), 1);
         shard.set_clock(Clock::mono);
-        World {
-            shard,
-            post: Post::default(),
-            output: Output::default(),
-            mono: Instant(1),
-            sockets: 0,
-        }
+        World { shard, post: Post::default(), output: Output::default(), mono: Instant(1), sockets: 0 }
     }
 
     /// One turn of the shard, and the time until the next.

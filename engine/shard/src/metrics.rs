@@ -73,6 +73,8 @@ pub struct Stats {
     pub handed_over: u64,
     /// Messages that came to be dealt with.
     pub operations: u64,
+    /// Messages that no span is recorded of only because too many are sampled.
+    pub traces_left_out: u64,
     /// Turns taken.
     pub turns: u64,
     /// Turns that left some of a topic's subscribers to the next.
@@ -310,6 +312,7 @@ impl Stats {
         self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
         self.handed_over += other.handed_over;
         self.operations += other.operations;
+        self.traces_left_out += other.traces_left_out;
         self.turns += other.turns;
         self.spread += other.spread;
         self.log.bytes += other.log.bytes;

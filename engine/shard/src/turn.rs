@@ -400,7 +400,7 @@ impl Shard {
         let events = self.herald.due(&self.stats, now);
         let drain =
             self.draining.as_ref().filter(|_| !self.conns.is_empty()).map(|drain| drain.due().max(now));
-        let spans = self.tracer.due(now);
+        let spans = self.tracer.due().map(|due| due.max(now));
         [drain, log, events, spans].into_iter().flatten().fold(timer, Instant::min)
     }
 

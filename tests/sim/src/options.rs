@@ -171,7 +171,7 @@ impl Options {
         config.durability = disk.as_ref().map(|_| durability(rng, roomy));
         config.turn = turn(rng);
         // Without a draw: runs that record nothing are as they were.
-        config.tracing = Tracing { on: turns.is_multiple_of(4), rate: 0.5 };
+        config.tracing = Tracing { on: turns.is_multiple_of(4), rate: 0.5, ..config.tracing };
         cast.batches = strength(rng, 500, 500);
         Options { config, roomy, turns, disasters, disk, drains, hosts, weather, cast, mcp }
     }

@@ -22,6 +22,7 @@ impl Shard {
         stats.addressed = addresses.connections();
         stats.census = census.connections();
         stats.operations = tracer.count();
+        stats.traces_left_out = tracer.left_out();
         stats.audit = trail.stats();
         stats.delivery.letters = dead.len() as u64;
         stats.delivery.letter_bytes = dead.bytes() as u64;

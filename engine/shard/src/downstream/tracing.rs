@@ -204,10 +204,15 @@ impl Shard {
     pub(crate) fn tell_spans(&mut self, cx: &mut Cx<'_>) {
         // What was at hand in this turn is in nobody's hands any more: a notification, say.
         self.tracer.close(None, cx.now.mono);
-        if self.tracer.has_spans() && self.control_keeps_up(cx) {
-            let (spans, dropped) = self.tracer.take_spans();
-            self.send(self.control(), Mail::Spans { from: self.me, spans, dropped }, cx);
+        let last = self.draining.is_some();
+        if !self.tracer.has_spans(last, cx.now.mono) {
+            return;
         }
+        if !self.control_keeps_up(cx) {
+            return self.tracer.hold_spans(cx.now.mono);
+        }
+        let (spans, dropped) = self.tracer.take_spans();
+        self.send(self.control(), Mail::Spans { from: self.me, spans, dropped }, cx);
     }
 }
 

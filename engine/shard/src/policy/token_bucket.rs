@@ -72,7 +72,10 @@ impl Shape {
         }
         // At most half of the clock's range, so that the sum of a time and a capacity is a time.
         let burst = u64::from(rate.burst.max(1));
-        let interval = ((1e9 / rate.per_second).ceil() as u64).clamp(1, u64::MAX / 2 / burst);
+        let exact = 1e9 / rate.per_second;
+        // `ceil` is a call where the processor is not known to round.
+        let interval = (exact as u64).saturating_add(u64::from((exact as u64 as f64) < exact));
+        let interval = interval.clamp(1, u64::MAX / 2 / burst);
         Some(Shape { interval, capacity: interval * burst })
     }
 

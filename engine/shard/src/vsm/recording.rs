@@ -9,8 +9,11 @@ use super::trace::{Tracer, traced};
 use crate::operation::Traced;
 use crate::span::{Journey, Span, Stage, Told, TraceContext, Upward};
 
-/// Spans that the control thread has no room for are told after so long.
+/// How long spans wait for others, so that the control thread is not woken for each.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// So many do not wait.
+const SPANS_TOLD: usize = 256;
 
 /// What a handler is called in spans.
 const HANDLER: &str = "handler";
@@ -141,18 +144,33 @@ impl Tracer {
         journey.resume(now);
     }
 
-    /// When they are told, if nothing else happens.
-    pub(crate) fn due(&self, now: Instant) -> Option<Instant> {
-        self.has_spans().then(|| now.plus(PAUSE))
+    /// When waiting spans are told.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.waits_since.map(|since| since.plus(PAUSE))
     }
 
-    /// Whether spans wait.
-    pub(crate) fn has_spans(&self) -> bool {
-        !self.recorder.is_empty()
+    /// Whether spans are to be told now: enough of them wait, or long enough, or they are the `last`.
+    pub(crate) fn has_spans(&mut self, last: bool, now: Instant) -> bool {
+        if self.recorder.len() == 0 {
+            return false;
+        }
+        let since = *self.waits_since.get_or_insert(now);
+        last || self.recorder.len() >= SPANS_TOLD || now >= since.plus(PAUSE)
+    }
+
+    /// There is no room for them: they wait again.
+    pub(crate) fn hold_spans(&mut self, now: Instant) {
+        self.waits_since = Some(now);
     }
 
     /// Those spans, and how many were left out.
     pub(crate) fn take_spans(&mut self) -> (Vec<Span>, u64) {
+        self.waits_since = None;
         self.recorder.take()
+    }
+
+    /// Messages that were not sampled only because there were too many.
+    pub(crate) fn left_out(&self) -> u64 {
+        self.sampler.left_out()
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Tracer {
     errors: TokenBucket,
     pub(super) sampler: Sampler,
     pub(super) recorder: Recorder,
+    /// Since when spans wait to be told.
+    pub(super) waits_since: Option<Instant>,
 }
 
 /// A message to a client.
@@ -78,8 +80,9 @@ impl Tracer {
             sampled: 0,
             at_hand: None,
             errors: TokenBucket::new(),
-            sampler: Sampler::new(tracing.on, tracing.rate, !seed),
+            sampler: Sampler::new(tracing, !seed),
             recorder: Recorder::new(seed.rotate_left(32)),
+            waits_since: None,
         }
     }
 
@@ -358,7 +361,7 @@ mod tests {
 
     #[test]
     fn sampled_messages_wait_for_their_clients_only_so_long_and_only_so_many() {
-        let mut tracer = Tracer::new(3, &Tracing { on: true, rate: 1.0 }, 1);
+        let mut tracer = Tracer::new(3, &Tracing { on: true, rate: 1.0, most: 0 }, 1);
         let mut remembered = 0;
         for client in 0..SAMPLED_MAX + 10 {
             let client = client.to_string();

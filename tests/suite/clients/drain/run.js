@@ -43,7 +43,7 @@ const LIVENESS = 120_000
 const BAR = 5_000
 const SHARDS = 2
 /** Connections that a shard closes at once, and how often, milliseconds. */
-const BATCH = Math.max(5, Math.ceil(CLIENTS / 50))
+const BATCH = Math.max(5, Math.ceil(CLIENTS / 25))
 const INTERVAL = 100
 
 const folder = mkdtempSync(join(tmpdir(), 'weir-drain-'))

@@ -9,6 +9,7 @@ import { connect } from '../mcp/lib/v1.js'
 import { event, message, source } from '../lib/events.js'
 import { get, post, request, send } from '../lib/http.js'
 import { deadline } from '../lib/inbox.js'
+import { Scrape } from '../lib/metrics.js'
 import { plain, refusal } from '../lib/plain.js'
 import { bearer, required, SECRET, token } from '../lib/tokens.js'
 import { BINARY, Weir } from '../lib/weir.js'
@@ -58,7 +59,7 @@ describe('a collector', () => {
   it('that does not answer holds nobody up; what is too much is dropped and counted', async () => {
     const collector = await Collector.start()
     await collector.answer({ silent: true })
-    const weir = await Weir.start({ config: config(collector.url, 'batch_size = 10') })
+    const weir = await Weir.start({ config: config(collector.url, 'batch_size = 10', 'max_per_second = 0') })
     const line = JSON.stringify({ client: 'u1', type: 'chat', data: 1 })
     const body = Array.from({ length: 4_000 }, () => line).join('\n')
     const answer = await post(weir.url('/mcp/batch'), body)
@@ -67,6 +68,22 @@ describe('a collector', () => {
     assert.equal(now.exported, 0)
     assert.ok(now.waiting <= 8_192 + 10, `${now.waiting} wait`)
     assert.equal((await weir.end('SIGTERM')).code, 0, 'nor does it hold up the end')
+    await weir.close()
+    await collector.close()
+  })
+
+  it('gets no more than a core may record, and what is left out is counted', async () => {
+    const collector = await Collector.start()
+    const weir = await Weir.start({ shards: 1, config: config(collector.url, 'max_per_second = 5') })
+    const line = JSON.stringify({ client: 'u1', type: 'chat', data: 1 })
+    await post(weir.url('/mcp/batch'), Array.from({ length: 500 }, () => line).join('\n'))
+    await collector.spans.take('a span', span => span.name === 'accept')
+    const scrape = await Scrape.of(weir)
+    // As much again is refilled each second that the batch takes.
+    assert.ok(scrape.sum('weir_traces_left_out_total') >= 400)
+    await until(weir, 'spans exported', ({ exported }) => exported > 0)
+    const { exported } = await figures(weir)
+    assert.ok((await Scrape.of(weir)).sum('weir_spans_total', { outcome: 'exported' }) >= exported)
     await weir.close()
     await collector.close()
   })

@@ -252,6 +252,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     aliased("OTEL_EXPORTER_OTLP_HEADERS", "tracing.headers", Kind::Secret { min: 1, set: |s, text| s.tracing.headers = text }).fixed(COLLECTOR),
     aliased("OTEL_API_KEY", "tracing.api_key", Kind::Secret { min: 1, set: |s, key| s.tracing.api_key = key }).fixed(COLLECTOR),
     key("tracing.sampling_rate", Kind::Probability(|s, rate| s.shard.tracing.rate = rate)).fixed("weir sampling sets it while the gateway runs"),
+    key("tracing.max_per_second", number(0, 1_000_000, |s, n| s.shard.tracing.most = n as u32)).fixed(COLLECTOR),
     key("tracing.batch_size", number(1, 10_000, |s, n| s.tracing.batch_size = n as usize)).fixed(COLLECTOR),
 
     key("log.format", Kind::Choice { words: &["text", "json"], set: |s, word| {

@@ -14,6 +14,7 @@ pub(super) async fn write(page: &mut Page, snapshot: &Snapshot, admin: &Admin) {
     page.gauge("weir_memory_budget_bytes", "Memory that the process may use.").sample(&[], budget);
     page.gauge("weir_alerts_active", "Alerts, forecasts and anomalies that were raised and are not over.")
         .sample(&[], alerts);
+    spans(page, snapshot, admin);
     bus(page, admin);
     webhooks(page, admin);
     rules(page, snapshot, admin).await;
@@ -23,6 +24,21 @@ pub(super) async fn write(page: &mut Page, snapshot: &Snapshot, admin: &Admin) {
     page.gauge("weir_feature_cost_ratio", help).each("feature", shares(&snapshot.costs));
     page.counter("weir_timed_turns_total", "Turns whose features were timed.")
         .sample(&[], snapshot.costs.turns);
+}
+
+fn spans(page: &mut Page, snapshot: &Snapshot, admin: &Admin) {
+    let spans = admin.telemetry().figures();
+    page.counter("weir_spans_total", "Spans that were recorded, by what became of them.").each(
+        "outcome",
+        [("exported", spans.exported), ("dropped", spans.dropped), ("failed", spans.failed)],
+    );
+    page.gauge("weir_spans_waiting", "Spans that the collector has not taken yet.")
+        .sample(&[], spans.waiting);
+    page.counter(
+        "weir_traces_left_out_total",
+        "Messages that no span is recorded of only because too many are sampled (tracing.max_per_second).",
+    )
+    .sample(&[], snapshot.total.traces_left_out);
 }
 
 fn bus(page: &mut Page, admin: &Admin) {

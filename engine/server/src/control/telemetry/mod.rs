@@ -16,7 +16,8 @@ use weir_shard::span::Span;
 
 pub(in crate::control) use self::endpoints::router;
 use self::exporter::Exporter;
-use self::queue::{Figures, Queue};
+pub(in crate::control) use self::queue::Figures;
+use self::queue::Queue;
 use crate::config::Collector;
 
 /// How long a stop waits for a collector that takes spans.
@@ -77,6 +78,11 @@ impl Telemetry {
         }
     }
 
+    /// What has become of spans.
+    pub(in crate::control) fn figures(&self) -> Figures {
+        self.0.collector.as_ref().map(|taker| taker.queue.figures()).unwrap_or_default()
+    }
+
     fn rate(&self) -> f64 {
         *self.0.rate.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,7 +93,6 @@ impl Telemetry {
 
     fn report(&self) -> Report<'_> {
         let taker = self.0.collector.as_ref();
-        let figures = taker.map(|taker| taker.queue.figures()).unwrap_or_default();
-        Report { rate: self.rate(), endpoint: taker.map(|taker| &*taker.origin), figures }
+        Report { rate: self.rate(), endpoint: taker.map(|taker| &*taker.origin), figures: self.figures() }
     }
 }

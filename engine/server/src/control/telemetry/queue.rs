@@ -37,17 +37,17 @@ struct State {
 
 /// What has become of spans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Figures {
+pub(in crate::control) struct Figures {
     /// Not sent yet, or not answered yet.
-    pub(super) waiting: u64,
+    pub(in crate::control) waiting: u64,
     /// Taken by the collector.
-    pub(super) exported: u64,
+    pub(in crate::control) exported: u64,
     /// Dropped, as too many waited.
-    pub(super) dropped: u64,
+    pub(in crate::control) dropped: u64,
     /// Sent, and not taken.
-    pub(super) failed: u64,
+    pub(in crate::control) failed: u64,
     /// The collector did not take the last that it was sent.
-    pub(super) failing: bool,
+    pub(in crate::control) failing: bool,
 }
 
 impl Queue {
