@@ -1,12 +1,12 @@
 //! Input: one line of sockets that may have some, received from as completions are taken.
 
-use rustix::io::Errno;
+use rustix::io::Errno as SystemError;
 use rustix::net::{RecvFlags, recv};
 
 use super::batch::Event;
 use super::poll::Ready;
 use super::{Epoll, errno};
-use crate::op::{Completion, RecvMode};
+use crate::op::{Completion, Errno, RecvMode};
 use crate::token::{Socket, Token};
 
 impl Epoll {
@@ -72,18 +72,25 @@ impl Epoll {
     fn look(&mut self, socket: Socket) -> Option<Event> {
         let slot = self.table.slot(socket);
         match recv(slot.fd()?, &mut [0_u8; 1], RecvFlags::PEEK) {
-            Err(Errno::AGAIN) => {
+            Err(SystemError::AGAIN) => {
                 (slot.readable, slot.more) = (false, slot.local);
                 return None;
             }
-            Ok(_) | Err(_) => slot.wanted = RecvMode::Off,
+            Err(error) => slot.failed = error.raw_os_error() as u16,
+            Ok(_) => {}
         }
+        slot.wanted = RecvMode::Off;
         Some(Event::Told(Completion::Readable { token: slot.token }))
     }
 
     fn receive(&mut self, socket: Socket) -> Option<Event> {
         let slot = self.table.slot(socket);
         let token = slot.token;
+        let failed = std::mem::take(&mut slot.failed);
+        if failed != 0 {
+            slot.wanted = RecvMode::Off;
+            return Some(Event::Told(Completion::Ended { token, errno: Some(Errno(failed.into())) }));
+        }
         match recv(slot.fd()?, &mut *self.buffer, RecvFlags::empty()) {
             Ok((length @ 1.., _)) => {
                 slot.readable = slot.more || length == self.buffer.len();
@@ -93,11 +100,11 @@ impl Epoll {
                 self.line_up(socket);
                 Some(Event::Received { token, length })
             }
-            Err(Errno::AGAIN) => {
+            Err(SystemError::AGAIN) => {
                 (slot.readable, slot.more) = (false, slot.local);
                 None
             }
-            Err(Errno::INTR) => {
+            Err(SystemError::INTR) => {
                 self.line_up(socket);
                 None
             }

@@ -16,6 +16,8 @@ pub(super) struct Slot {
     pub(super) token: Token,
     /// Place of the drain under way in `Drains`; 0: none.
     pub(super) drain: u32,
+    /// The error that a look has found, which the kernel tells once: the next receive's to report; 0: none.
+    pub(super) failed: u16,
     /// How it is watched for input.
     pub(super) wanted: RecvMode,
     /// There may be input: only a receive that finds none makes it false.
@@ -39,6 +41,7 @@ impl Slot {
             fd: None,
             token: Token { index: 0, generation: 0 },
             drain: 0,
+            failed: 0,
             wanted: RecvMode::Off,
             readable: false,
             more: false,

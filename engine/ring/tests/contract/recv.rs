@@ -109,6 +109,30 @@ fn a_reset_is_told_from_an_end() {
     });
 }
 
+#[test]
+fn a_reset_of_a_parked_socket_is_no_end() {
+    let mut pump = Pump::new(8, |_| ());
+    let (mut client, socket) = pump.client();
+    pump.recv(token(1), socket, RecvMode::Once);
+    super::common::send(&mut pump.output, token(1), socket, b"never read");
+    client.write_all(b"x").expect("write");
+    pump.run(|completion, _| done_if(matches!(completion, Completion::Received { .. })));
+    pump.recv(token(1), socket, RecvMode::Park);
+    let (_other, _) = pump.client(); // a turn in which the park is armed and silent
+    drop(client); // with unread input
+    pump.run(|completion, output| match completion {
+        Completion::Readable { .. } => {
+            output.ops.push(Op::Recv { token: token(1), socket, mode: RecvMode::Stream });
+            Flow::Go
+        }
+        Completion::Ended { errno, .. } => {
+            assert_eq!(errno, Some(Errno(libc::ECONNRESET)));
+            Flow::Done
+        }
+        other => unexpected(&other),
+    });
+}
+
 const MODES: [RecvMode; 4] = [RecvMode::Once, RecvMode::Stream, RecvMode::Park, RecvMode::Off];
 
 proptest! {
