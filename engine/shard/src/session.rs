@@ -39,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) proven: bool,
 }
 
+const _: () = assert!(size_of::<Session>() <= 80);
+
 impl Session {
     /// Whether nothing is connected for it.
     pub(crate) fn is_away(&self) -> bool {
@@ -79,8 +81,9 @@ pub(crate) enum Links {
     None,
     /// The usual case.
     One(LinkRef),
-    /// Several tabs, or both transports.
-    Many(Vec<LinkRef>),
+    /// Several tabs, or both transports. Boxed: the usual case decides what a session takes.
+    #[expect(clippy::box_collection, reason = "a vector's three words are a tenth of a session")]
+    Many(Box<Vec<LinkRef>>),
 }
 
 impl Links {
@@ -107,7 +110,7 @@ impl Links {
     pub(crate) fn add(&mut self, link: LinkRef) {
         *self = match std::mem::take(self) {
             Links::None => Links::One(link),
-            Links::One(first) => Links::Many(vec![first, link]),
+            Links::One(first) => Links::Many(Box::new(vec![first, link])),
             Links::Many(mut links) => {
                 links.push(link);
                 Links::Many(links)
