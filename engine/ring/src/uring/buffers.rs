@@ -85,6 +85,7 @@ struct Mapping {
 }
 
 impl Mapping {
+    /// Pages are there from the start: the first load is not to fault them in.
     fn new(length: usize) -> io::Result<Mapping> {
         // SAFETY: a new private mapping at a place of the kernel's choice touches no memory of ours.
         let start = unsafe {
@@ -92,7 +93,7 @@ impl Mapping {
                 ptr::null_mut(),
                 length,
                 libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE,
                 -1,
                 0,
             )

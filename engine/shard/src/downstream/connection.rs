@@ -286,6 +286,8 @@ pub(crate) struct Link {
     pub pinged: bool,
     /// How input is watched.
     pub watch: Watch,
+    /// Has said something as a link: what comes soon after that is the first of more.
+    pub tasted: bool,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
     /// Has been of use, or broke before: its transport's breaker was told so.
@@ -306,6 +308,8 @@ pub(crate) enum Watch {
     Stream,
     /// A poll, no buffer.
     Parked,
+    /// One recv after a poll, and a poll again: it may have no more to say.
+    Taste,
     /// Not at all: the peer does not read what it is sent.
     Held,
 }
@@ -479,6 +483,7 @@ impl Link {
             rpc: None,
             pinged: false,
             watch,
+            tasted: false,
             arrived: false,
             lasted: false,
             broke: false,

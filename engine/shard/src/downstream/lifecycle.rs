@@ -153,14 +153,19 @@ impl Shard {
 
     /// A parked connection has something to say.
     pub(crate) fn readable(&mut self, token: Token, cx: &mut Cx<'_>) {
-        let wake = cx.now.mono.plus(self.config.websocket.park_after);
+        let park = self.config.websocket.park_after;
         let Some(conn) = self.conns.get_mut(token) else { return };
         match &mut conn.stage {
             Stage::WebSocket(link) => {
-                link.watch = Watch::Stream;
+                // An armed multishot recv holds more of the kernel's memory than a poll, and takes it from the same
+                // pages as every other socket: only who says one thing after the other gets one. Of TLS one recv may be
+                // half a record.
+                let goes_on = link.tasted && cx.now.mono < conn.heard.plus(park) || conn.tls.is_some();
+                link.watch = if goes_on { Watch::Stream } else { Watch::Taste };
+                link.tasted = true;
                 conn.heard = cx.now.mono;
-                cx.out.ops.push(Watch::Stream.op(token, conn.socket));
-                self.wake_by(token, wake);
+                cx.out.ops.push(link.watch.op(token, conn.socket));
+                self.wake_by(token, cx.now.mono.plus(park));
             }
             Stage::Sse(_) => cx.out.ops.push(Watch::Stream.op(token, conn.socket)),
             _ => {}

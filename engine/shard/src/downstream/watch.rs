@@ -8,7 +8,7 @@ use crate::downstream::connection::Watch;
 impl Watch {
     pub(crate) fn op(self, token: Token, socket: Socket) -> Op {
         let mode = match self {
-            Watch::Once => RecvMode::Once,
+            Watch::Once | Watch::Taste => RecvMode::Once,
             Watch::Stream => RecvMode::Stream,
             Watch::Parked => RecvMode::Park,
             Watch::Held => RecvMode::Off,

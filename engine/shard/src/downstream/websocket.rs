@@ -218,7 +218,7 @@ impl Shard {
             (None, _) => return Ok(()),
         };
         self.take_name(token, link, &name, cx)?;
-        link.watch = Watch::Stream;
+        link.watch = Watch::Parked;
         Ok(())
     }
 
@@ -250,13 +250,13 @@ impl Shard {
             self.stats.websocket.connections -= 1;
             return self.depart(token, to, Parcel { stage, bytes: rest, tls: None }, cx);
         }
-        if link.watch == Watch::Once
+        if matches!(link.watch, Watch::Once | Watch::Taste)
             && let Some(conn) = self.conns.get_mut(token)
             && matches!(conn.stage, Stage::Lent)
         {
             // Once it has a session, or needs none, it will not move any more.
             if link.session.is_some() {
-                link.watch = Watch::Stream;
+                link.watch = Watch::Parked;
             }
             cx.out.ops.push(link.watch.op(token, conn.socket));
         }

@@ -34,7 +34,8 @@ struct Request {
     over: Option<&'static str>,
     /// Was asked when faults had been over for a while.
     calm: bool,
-    /// Was asked after the server was told to stop: it may have crossed the end of its connection.
+    /// Was asked when the server had been told to stop: it may have crossed the end of its connection, or never have
+    /// reached anybody.
     late: bool,
 }
 
@@ -61,7 +62,9 @@ pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
     let mut calls = Calls { limited: !terms.unlimited, ample: terms.ample, ..Calls::default() };
     for (number, (at, fact)) in history.facts.iter().enumerate() {
         let history::Fact::Mcp(fact) = fact else {
-            calls.stopping |= matches!(fact, history::Fact::Stopping);
+            if matches!(fact, history::Fact::Stopping) {
+                calls.stop(*at);
+            }
             continue;
         };
         if let Some((invariant, wrong)) = calls.step(number, *at, fact, terms.mcp_patience) {
@@ -69,7 +72,8 @@ pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
         }
     }
     for (name, request) in &calls.requests {
-        if request.answers == 0 && request.over.is_none() && request.cancelled.is_none() {
+        let open = request.over.is_none() && request.cancelled.is_none() && !request.late;
+        if request.answers == 0 && open {
             let (conn, kind) = (request.conn, request.kind);
             found.add(PAIRING, request.at, || {
                 format!("never answered: {kind:?} {name:?} on conn {conn}: {}", request.text)
@@ -79,6 +83,13 @@ pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
 }
 
 impl Calls {
+    /// The server is told to stop. What was asked in the same instant lies in the backlog of a listener that nobody
+    /// accepts from any more, like what is asked after it.
+    fn stop(&mut self, at: u64) {
+        self.stopping = true;
+        self.requests.values_mut().filter(|request| request.at == at).for_each(|request| request.late = true);
+    }
+
     fn step(&mut self, number: usize, at: u64, fact: &Fact, patience: u64) -> Option<(u8, String)> {
         match fact {
             Fact::Asked { client, conn, id, kind, text, tool } => {

@@ -147,3 +147,37 @@ fn each_channel_is_a_session_of_its_own() {
     world.end(token);
     assert_eq!(world.slots(), 0);
 }
+
+/// How the connection was asked to be read since it was last looked at.
+fn modes(world: &mut World) -> Vec<RecvMode> {
+    let modes = world.ops.iter().filter_map(|op| match op {
+        Op::Recv { mode, .. } => Some(*mode),
+        _ => None,
+    });
+    let modes = modes.collect();
+    world.ops.clear();
+    modes
+}
+
+#[test]
+fn who_says_one_thing_is_parked_again_and_who_goes_on_gets_a_multishot_recv() {
+    let mut world = World::new();
+    let token = world.upgrade("/mcp/ws?client_id=u1", "");
+    assert_eq!(modes(&mut world).last(), Some(&RecvMode::Park));
+    let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+    let mut say = |world: &mut World| {
+        world.events.push_back(Event::Readable(token));
+        world.turn();
+        let mut asked = modes(world);
+        assert_eq!(world.tell(token, ping).len(), 1);
+        asked.append(&mut modes(world));
+        asked
+    };
+    assert_eq!(say(&mut world), [RecvMode::Once, RecvMode::Park]);
+    world.now += 20_000_000_000;
+    assert_eq!(say(&mut world), [RecvMode::Once, RecvMode::Park]);
+    assert_eq!(say(&mut world), [RecvMode::Stream]);
+    world.now += 2_000_000_000;
+    world.turn();
+    assert_eq!(modes(&mut world), [RecvMode::Park]);
+}

@@ -48,6 +48,7 @@ enum Event {
     Ended(Token, Option<Errno>),
     Unsent(Token, Vec<u8>),
     Drained(Token),
+    Readable(Token),
     Closed(Token),
 }
 
@@ -70,6 +71,7 @@ impl Completions for Script<'_> {
                 Completion::Unsent { token, tail: &self.bytes, errno: None }
             }
             Event::Drained(token) => Completion::Drained { token, errno: None },
+            Event::Readable(token) => Completion::Readable { token },
             Event::Closed(token) => Completion::Closed { token },
         })
     }
