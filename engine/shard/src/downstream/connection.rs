@@ -18,6 +18,7 @@ use crate::downstream::opening::Opening;
 use crate::downstream::poll::Poll;
 use crate::downstream::preface::Preface;
 use crate::downstream::reply::Terms;
+pub(crate) use crate::downstream::watch::Watch;
 use crate::downstream::watching::Watching;
 use crate::lane::Lane;
 use crate::marks::Marks;
@@ -286,7 +287,7 @@ pub(crate) struct Link {
     pub pinged: bool,
     /// How input is watched.
     pub watch: Watch,
-    /// Has said something as a link: what comes soon after that is the first of more.
+    /// Has said something: what comes soon after is the first of more.
     pub tasted: bool,
     /// Came here by hand-over: does not move again.
     pub arrived: bool,
@@ -297,22 +298,6 @@ pub(crate) struct Link {
 }
 
 const _: () = assert!(size_of::<Link>() <= 96);
-
-/// How a link's input is watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Watch {
-    /// One recv at a time: it may still move to another shard.
-    #[default]
-    Once,
-    /// Multishot recv.
-    Stream,
-    /// A poll, no buffer.
-    Parked,
-    /// One recv after a poll, and a poll again: it may have no more to say.
-    Taste,
-    /// Not at all: the peer does not read what it is sent.
-    Held,
-}
 
 /// What a WebSocket speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

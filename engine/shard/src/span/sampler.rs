@@ -2,13 +2,17 @@
 //! passed over, so a message that is not sampled costs a count down. No more than so many in a second: neither a flood nor a
 //! sender that records everything is to make the gateway write down more than anybody reads.
 
+use std::time::Duration;
+
 use weir_ring::time::Instant;
 use weir_transports::trace_context::{SpanId, TraceId};
 
 use super::{Journey, TraceContext};
-use crate::limits::{Rate, Tracing};
-use crate::policy::{TokenBucket, Verdict};
+use crate::limits::Tracing;
 use crate::random::Random;
+
+/// What the bound counts in.
+const SECOND: Duration = Duration::from_secs(1);
 
 /// Decides.
 #[derive(Debug)]
@@ -19,9 +23,10 @@ pub(crate) struct Sampler {
     rate: f64,
     /// Such messages that are still passed over.
     skip: u64,
-    /// How many may be, all in all.
-    most: Rate,
-    bucket: TokenBucket,
+    /// How many may be in a second, all in all; 0: no bound.
+    most: u32,
+    /// When the present second began, and how many were in it.
+    second: (Instant, u32),
     /// That would have been, but for that.
     left_out: u64,
     random: Random,
@@ -30,9 +35,8 @@ pub(crate) struct Sampler {
 impl Sampler {
     /// One that samples as configured. `seed` is of the shard's randomness.
     pub(crate) fn new(&Tracing { on, rate, most }: &Tracing, seed: u64) -> Sampler {
-        let most = Rate { per_second: most.into(), burst: most };
-        let (bucket, random) = (TokenBucket::new(), Random::new(seed));
-        let mut sampler = Sampler { on, rate, skip: 0, most, bucket, left_out: 0, random };
+        let (second, random) = ((Instant(0), 0), Random::new(seed));
+        let mut sampler = Sampler { on, rate, skip: 0, most, second, left_out: 0, random };
         sampler.skip = sampler.draw();
         sampler
     }
@@ -81,10 +85,14 @@ impl Sampler {
 
     /// A journey, unless there are too many.
     fn begin(&mut self, now: Instant) -> Option<Journey> {
-        if let Verdict::Deny { .. } = self.bucket.take(&self.most, now) {
+        if now >= self.second.0.plus(SECOND) {
+            self.second = (now, 0);
+        }
+        if self.most > 0 && self.second.1 >= self.most {
             self.left_out += 1;
             return None;
         }
+        self.second.1 += 1;
         let high = u128::from(self.random.next()) << 64;
         let trace = TraceId::new(high | u128::from(self.random.next()));
         Some(Journey::root(trace, SpanId::new(self.random.next()), now))
@@ -155,7 +163,7 @@ mod tests {
         let recorded = (0..100).filter(|_| crowded.decide(|| parent("01"), NOW).is_some()).count();
         assert_eq!((recorded, crowded.left_out()), (10, 90));
         assert_eq!(sampled(&mut crowded, 100), 0);
-        let later = NOW.plus(std::time::Duration::from_secs(1));
+        let later = NOW.plus(SECOND);
         assert!(crowded.decide(|| parent("01"), later).is_some());
     }
 

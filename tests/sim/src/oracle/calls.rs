@@ -34,9 +34,11 @@ struct Request {
     over: Option<&'static str>,
     /// Was asked when faults had been over for a while.
     calm: bool,
-    /// Was asked when the server had been told to stop: it may have crossed the end of its connection, or never have
-    /// reached anybody.
+    /// Was asked after the server was told to stop: it may have crossed the end of its connection.
     late: bool,
+    /// Was asked in the instant of the stop, on a connection of its own: it may lie in the backlog of a listener that
+    /// nobody accepts from any more.
+    unseen: bool,
 }
 
 #[derive(Default)]
@@ -72,7 +74,7 @@ pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
         }
     }
     for (name, request) in &calls.requests {
-        let open = request.over.is_none() && request.cancelled.is_none() && !request.late;
+        let open = request.over.is_none() && request.cancelled.is_none() && !request.unseen;
         if request.answers == 0 && open {
             let (conn, kind) = (request.conn, request.kind);
             found.add(PAIRING, request.at, || {
@@ -83,11 +85,13 @@ pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
 }
 
 impl Calls {
-    /// The server is told to stop. What was asked in the same instant lies in the backlog of a listener that nobody
-    /// accepts from any more, like what is asked after it.
+    /// The server is told to stop.
     fn stop(&mut self, at: u64) {
         self.stopping = true;
-        self.requests.values_mut().filter(|request| request.at == at).for_each(|request| request.late = true);
+        self.requests
+            .values_mut()
+            .filter(|request| request.at == at)
+            .for_each(|request| request.unseen = true);
     }
 
     fn step(&mut self, number: usize, at: u64, fact: &Fact, patience: u64) -> Option<(u8, String)> {
@@ -104,6 +108,7 @@ impl Calls {
                     over: None,
                     calm: self.healed,
                     late: self.stopping,
+                    unseen: false,
                 };
                 self.texts.extend(call_in(text));
                 self.asked.insert((*client, id.clone()), number);

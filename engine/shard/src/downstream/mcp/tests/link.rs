@@ -1,5 +1,6 @@
 //! WebSockets and channels.
 
+use weir_ring::op::RecvMode;
 use weir_transports::phoenix::client as phoenix;
 use weir_transports::websocket::{Opcode, client};
 
@@ -165,7 +166,7 @@ fn who_says_one_thing_is_parked_again_and_who_goes_on_gets_a_multishot_recv() {
     let token = world.upgrade("/mcp/ws?client_id=u1", "");
     assert_eq!(modes(&mut world).last(), Some(&RecvMode::Park));
     let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
-    let mut say = |world: &mut World| {
+    let say = |world: &mut World| {
         world.events.push_back(Event::Readable(token));
         world.turn();
         let mut asked = modes(world);
