@@ -36,8 +36,8 @@ struct Request {
     calm: bool,
     /// Was asked after the server was told to stop: it may have crossed the end of its connection.
     late: bool,
-    /// Was asked in the instant of the stop, on a connection of its own: it may lie in the backlog of a listener that
-    /// nobody accepts from any more.
+    /// Was asked in the instant of the stop: its connection may lie in the backlog of a listener that nobody accepts
+    /// from any more. The history does not say which connections were accepted.
     unseen: bool,
 }
 
