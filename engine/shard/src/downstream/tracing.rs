@@ -205,7 +205,7 @@ impl Shard {
         // What was at hand in this turn is in nobody's hands any more: a notification, say.
         self.tracer.close(None, cx.now.mono);
         let last = self.draining.is_some();
-        if !self.tracer.has_spans(last, cx.now.mono) {
+        if !self.tracer.tells_spans(last, cx.now.mono) {
             return;
         }
         if !self.control_keeps_up(cx) {

@@ -150,7 +150,7 @@ impl Tracer {
     }
 
     /// Whether spans are to be told now: enough of them wait, or long enough, or they are the `last`.
-    pub(crate) fn has_spans(&mut self, last: bool, now: Instant) -> bool {
+    pub(crate) fn tells_spans(&mut self, last: bool, now: Instant) -> bool {
         if self.recorder.len() == 0 {
             return false;
         }
