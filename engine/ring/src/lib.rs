@@ -9,6 +9,7 @@ pub mod counters;
 mod drains;
 pub mod driver;
 pub mod epoll;
+pub mod landing;
 pub mod log;
 pub mod mapped;
 pub mod memory;

@@ -3,7 +3,7 @@
 use std::os::fd::RawFd;
 
 use crate::epoll::Door;
-use crate::waker::Waker;
+use crate::landing::Landing;
 
 /// How a member of the mesh is woken, and how a socket is handed to it.
 #[derive(Clone, Debug)]
@@ -12,6 +12,6 @@ pub enum Peer {
     Ring(RawFd),
     /// A shard on epoll.
     Door(Door),
-    /// A thread that takes no sockets.
-    Waker(Waker),
+    /// A thread without a driver.
+    Landing(Landing),
 }

@@ -38,5 +38,5 @@ pub struct Member(pub u16);
 
 /// Joins the two halves of a hand-over: the descriptor, which the kernel moves, and the state, which
 /// travels as mail. Unique per sending shard and process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Transfer(pub u64);

@@ -1,5 +1,6 @@
 //! Sockets that move between shards: descriptors are the process's, so they go from thread to thread in a queue.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, mpsc};
@@ -35,6 +36,18 @@ impl Door {
         self.waker.wake();
     }
 
+    /// Takes a TCP socket that does not wait from a thread without a driver.
+    ///
+    /// # Errors
+    /// `ENFILE`: there is no place for it.
+    pub(crate) fn deliver(&self, fd: OwnedFd, transfer: Transfer) -> io::Result<()> {
+        if !table::reserve(&self.room) {
+            return Err(io::Error::from_raw_os_error(libc::ENFILE));
+        }
+        self.send(Arrival { fd, local: false, transfer });
+        Ok(())
+    }
+
     fn send(&self, arrival: Arrival) {
         // To a thread that has ended: with it the connection ends, too.
         let _ = self.sender.send(arrival);
@@ -62,9 +75,7 @@ impl Arrivals {
 impl Epoll {
     /// Gives a socket to another member, if there is a place for it.
     pub(super) fn hand_over(&mut self, socket: Socket, to: Member, transfer: Transfer) {
-        let Peer::Door(door) = &self.peers[usize::from(to.0)] else {
-            panic!("member {} has no door to hand a socket to", to.0)
-        };
+        let peer = self.peers[usize::from(to.0)].clone();
         let slot = self.table.slot(socket);
         assert!(
             slot.drain == 0 && !slot.connecting,
@@ -72,13 +83,19 @@ impl Epoll {
         );
         slot.wanted = RecvMode::Off;
         let (token, local) = (slot.token, slot.local);
-        let there_is_room = table::reserve(&door.room);
+        let there_is_room = match &peer {
+            Peer::Door(door) => table::reserve(&door.room),
+            Peer::Landing(_) => true,
+            Peer::Ring(_) => panic!("member {} has another driver", to.0),
+        };
         if there_is_room {
             if let Some(fd) = slot.fd() {
                 self.poll.forget(fd);
             }
-            if let Some(fd) = self.table.remove(socket) {
-                door.send(Arrival { fd, local, transfer });
+            match (self.table.remove(socket), peer) {
+                (Some(fd), Peer::Door(door)) => door.send(Arrival { fd, local, transfer }),
+                (Some(fd), Peer::Landing(landing)) => landing.take(transfer, fd),
+                _ => {}
             }
         }
         let errno = (!there_is_room).then_some(Errno(libc::ENFILE));

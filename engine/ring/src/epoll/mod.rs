@@ -150,7 +150,7 @@ impl Epoll {
     pub fn wake(&mut self, to: Member) {
         match &self.peers[usize::from(to.0)] {
             Peer::Door(door) => door.wake(),
-            Peer::Waker(waker) => waker.wake(),
+            Peer::Landing(landing) => landing.wake(),
             Peer::Ring(_) => panic!("member {} has another driver", to.0),
         }
     }

@@ -142,10 +142,18 @@ pub(super) fn cancel(tag: Tag) -> Detached {
 
 /// Puts the socket into another ring's table as well, in a slot of the kernel's choice.
 pub(super) fn hand_over(ring: RawFd, socket: Socket, transfer: Transfer) -> Detached {
+    Detached::new(arrival(ring, Fixed(socket.0), transfer), Tag::HandOver(socket))
+}
+
+/// Puts the socket in a slot of the submitting ring into the table of `ring`, where it arrives as `transfer`.
+pub(crate) fn arrival(ring: RawFd, socket: Fixed, transfer: Transfer) -> Entry {
     let arrived = Tag::Arrived(transfer).pack();
-    let entry =
-        opcode::MsgRingSendFd::new(Fd(ring), Fixed(socket.0), DestinationSlot::auto_target(), arrived);
-    Detached::new(entry.build(), Tag::HandOver(socket))
+    opcode::MsgRingSendFd::new(Fd(ring), socket, DestinationSlot::auto_target(), arrived).build()
+}
+
+/// Makes a descriptor of a socket, which is in its slot as well then. Known to Linux 6.8 and later.
+pub(super) fn install(socket: Socket) -> Detached {
+    Detached::new(opcode::FixedFdInstall::new(Fixed(socket.0), 0).build(), Tag::HandOver(socket))
 }
 
 /// Wakes another ring.

@@ -35,6 +35,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 pub use self::batch::Batch;
+pub(crate) use self::entry::arrival;
 
 use self::accept::Accepting;
 use self::buffers::Buffers;
@@ -137,7 +138,7 @@ impl Uring {
         match &self.peers[usize::from(to.0)] {
             Peer::Ring(fd) => self.queue.push(entry::wake(*fd)),
             Peer::Door(door) => door.wake(),
-            Peer::Waker(waker) => waker.wake(),
+            Peer::Landing(landing) => landing.wake(),
         }
     }
 

@@ -7,8 +7,11 @@ use std::thread;
 use super::common::meeting::{Meeting, sleep};
 use super::common::{Flow, Pump, done_if, pattern, send, token, unexpected};
 use weir_ring::clock::Clock;
+use weir_ring::landing::{Courier, Landing};
 use weir_ring::op::{Completion, Errno, Op, RecvMode};
+use weir_ring::peer::Peer;
 use weir_ring::token::{Member, Socket, Transfer};
+use weir_ring::waker::Waker;
 
 /// Sockets accepted by one driver, read up to a prefix there, and served by the other to the end: every
 /// byte, in order, in both directions.
@@ -231,4 +234,42 @@ fn hear_arrivals(meeting: &Meeting, clients: usize) -> Vec<Vec<u8>> {
     });
     meeting.end.wait();
     heard
+}
+
+/// A socket that leaves one driver for a thread without one, as on its way to another process, and is given to another
+/// driver there: what the client says meanwhile is heard.
+#[test]
+fn a_socket_leaves_for_a_thread_and_comes_from_one() {
+    let mut first = Pump::new(4, |_| ());
+    let (landing, landed) = Landing::new(Waker::new().expect("eventfd"));
+    first.driver.connect(vec![first.driver.peer(), Peer::Landing(landing)]);
+    let (mut client, socket) = first.client();
+    client.write_all(b"one").expect("write");
+    let heard = leave(&mut first, (7, socket), RecvMode::Stream, 3);
+    assert_eq!(heard, b"one");
+    let (transfer, fd) = landed.recv().expect("a socket");
+    assert_eq!(transfer, Transfer(7));
+    client.write_all(b"two").expect("write");
+
+    let mut second = Pump::new(1, |_| ());
+    let peer = second.driver.peer();
+    second.driver.connect(vec![peer.clone()]);
+    let mut courier = Courier::default();
+    courier.deliver(fd, &peer, Transfer(8)).expect("delivered");
+    let other = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let other = TcpStream::connect(other.local_addr().expect("address")).expect("connect");
+    second.run(|completion, output| match completion {
+        Completion::Arrived { transfer, socket } => {
+            assert_eq!(transfer, Transfer(8));
+            output.ops.push(Op::Recv { token: token(1), socket, mode: RecvMode::Stream });
+            Flow::Go
+        }
+        Completion::Received { bytes, .. } => {
+            assert_eq!(bytes, b"two");
+            Flow::Done
+        }
+        other => unexpected(&other),
+    });
+    let full = courier.deliver(other.into(), &peer, Transfer(9)).expect_err("the table has one place");
+    assert_eq!(full.raw_os_error(), Some(libc::ENFILE));
 }

@@ -7,6 +7,7 @@ use super::common::meeting::{Meeting, sleep};
 use super::driver;
 use weir_ring::clock::Clock;
 use weir_ring::driver::Driver;
+use weir_ring::landing::Landing;
 use weir_ring::mesh::{Links, Push, connect};
 use weir_ring::op::Completions;
 use weir_ring::peer::Peer;
@@ -77,7 +78,7 @@ fn a_waker_wakes_a_driver_again_and_again() {
 fn a_driver_wakes_a_member_without_one() {
     let waker = Waker::new().expect("eventfd");
     let mut driver = driver(Waker::new().expect("eventfd"));
-    driver.connect(vec![driver.peer(), Peer::Waker(waker.clone())]);
+    driver.connect(vec![driver.peer(), Peer::Landing(Landing::new(waker.clone()).0)]);
     driver.wake(Member(1));
     assert!(waker.clear());
 }
