@@ -34,15 +34,18 @@ pub(crate) enum Framing {
     Sealed,
     /// Events of an SSE stream.
     Event,
+    /// The same, each called `debug`.
+    Debug,
 }
 
 /// All serializers, in the order of their groups. Events of SSE have no version.
-pub(crate) const SERIALIZERS: [Serializer; 9] = [
+pub(crate) const SERIALIZERS: [Serializer; 10] = [
     Serializer { version: Version::V2, framing: Framing::Plain },
     Serializer { version: Version::V2, framing: Framing::Deflated },
     Serializer { version: Version::V2, framing: Framing::Poll },
     Serializer { version: Version::V2, framing: Framing::Sealed },
     Serializer { version: Version::V2, framing: Framing::Event },
+    Serializer { version: Version::V2, framing: Framing::Debug },
     Serializer { version: Version::V1, framing: Framing::Plain },
     Serializer { version: Version::V1, framing: Framing::Deflated },
     Serializer { version: Version::V1, framing: Framing::Poll },
@@ -52,7 +55,7 @@ pub(crate) const SERIALIZERS: [Serializer; 9] = [
 impl Serializer {
     /// The group of subscribers that share it.
     pub(crate) fn group(self) -> usize {
-        self.framing as usize + if self.version == Version::V1 { 5 } else { 0 }
+        self.framing as usize + if self.version == Version::V1 { 6 } else { 0 }
     }
 }
 

@@ -28,6 +28,9 @@ const PART: usize = 256;
 /// For so many of the largest messages that wait, of all topics together, a turn delivers as much again.
 const WAITING_MESSAGES: usize = 2;
 
+/// What an SSE stream with `debug=true` calls its events.
+const DEBUG: &str = "debug";
+
 /// Those who are sent what happens on a topic.
 #[derive(Clone, Copy)]
 enum List {
@@ -148,7 +151,7 @@ impl Shard {
         }
         let transport = match serializer.framing {
             Framing::Poll => &mut self.stats.longpoll,
-            Framing::Event => &mut self.stats.http_sse,
+            Framing::Event | Framing::Debug => &mut self.stats.http_sse,
             Framing::Plain | Framing::Deflated | Framing::Sealed => &mut self.stats.websocket,
         };
         transport.messages_out += sent as u64;
@@ -198,8 +201,10 @@ impl Shard {
 
     /// Appends a topic's message as a serializer writes it.
     pub(crate) fn encode(&mut self, serializer: Serializer, message: &TopicMessage, out: &mut Vec<u8>) {
-        if serializer.framing == Framing::Event {
-            return write_event(message, out);
+        match serializer.framing {
+            Framing::Event => return write_event(message, None, out),
+            Framing::Debug => return write_event(message, Some(DEBUG), out),
+            Framing::Plain | Framing::Deflated | Framing::Poll | Framing::Sealed => {}
         }
         let text;
         let (opcode, payload): (Opcode, &[u8]) = match (serializer.version, message.binary) {
@@ -244,12 +249,12 @@ pub(crate) fn serializer(link: &Link) -> Serializer {
     Serializer { version: link.version(), framing }
 }
 
-/// A message as an event of SSE. It has no id: that is the cursor of the client's own stream.
-fn write_event(message: &TopicMessage, out: &mut Vec<u8>) {
+/// A message as an event of SSE, of that name or its own. It has no id: that is the cursor of the client's own stream.
+fn write_event(message: &TopicMessage, name: Option<&str>, out: &mut Vec<u8>) {
     let text = String::from_utf8_lossy(&message.body);
     let Ok(received) = phoenix::client::decode(&text) else { return };
     if let Frame { event, payload: Payload::Json(payload), .. } = received.frame {
-        sse::event(out, None, Some(&event), payload);
+        sse::event(out, None, Some(name.unwrap_or(&event)), payload);
     }
 }
 

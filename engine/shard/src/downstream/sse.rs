@@ -63,7 +63,7 @@ impl Shard {
         }
         let opened = Opening::of_head(head).and_then(|opening| {
             self.recovery(&opening, client, cx)?;
-            let watching = self.watching(head, raw.who())?;
+            let watching = self.watching(head, client, raw.who())?;
             self.spend_ticket(head, cx)?;
             if !events {
                 self.let_client_in(client, cx.now)?;

@@ -1,5 +1,6 @@
 //! Clients that watch the gateway itself: topics `vsm:NAME`, to which the control thread alone publishes what is said
-//! on the bus. Phoenix clients join them; an SSE stream names them when it begins, and gets what comes from then on.
+//! on the bus. Phoenix clients join them; an SSE stream names them when it begins, or asks for that of its own client
+//! with `debug=true`, and gets what comes from then on.
 
 use std::sync::Arc;
 
@@ -18,13 +19,15 @@ use crate::route;
 use crate::turn::{Cx, Shard};
 use crate::vsm::Topic;
 
-/// How they are written to an SSE stream.
+/// How they are written to an SSE stream that names them, and to one that debugs.
 const EVENTS: Serializer = Serializer { version: Version::V2, framing: Framing::Event };
+const DEBUG: Serializer = Serializer { version: Version::V2, framing: Framing::Debug };
 
 /// A topic of the bus that an SSE stream shows.
 #[derive(Debug)]
 pub(crate) struct Watched {
     topic: Arc<str>,
+    serializer: Serializer,
     /// Its home has said so.
     live: bool,
 }
@@ -34,14 +37,14 @@ pub(crate) struct Watched {
 pub(crate) struct Watching(Vec<Watched>);
 
 impl Watching {
-    /// What a request asks for: `vsm=` and at most so many names with commas between.
+    /// What a request of `client` asks for: `vsm=` and at most so many names with commas between, `debug=true`.
     ///
     /// # Errors
     /// There is no topic of that name, or there are too many.
-    fn of_head(head: &Head<'_>, most: usize) -> Result<Option<Box<Watching>>, Error> {
-        let Some(names) = head.query.and_then(|q| query::get(q, "vsm")) else { return Ok(None) };
+    fn of_head(head: &Head<'_>, client: &str, most: usize) -> Result<Option<Box<Watching>>, Error> {
+        let of = |name| head.query.and_then(|q| query::get(q, name));
         let mut watched: Vec<Watched> = Vec::new();
-        for name in names.split(',') {
+        for name in of("vsm").iter().flat_map(|names| names.split(',')) {
             let topic = Topic::channel(name).ok_or_else(|| {
                 Error::malformed(
                     "vsm names topics: s1_operations to s5_policy, algedonic, transport, client:NAME",
@@ -51,10 +54,16 @@ impl Watching {
                 return Err(Error::malformed("vsm names more topics than a connection may have"));
             }
             if !watched.iter().any(|other| *other.topic == topic) {
-                watched.push(Watched { topic: topic.into(), live: false });
+                watched.push(Watched { topic: topic.into(), serializer: EVENTS, live: false });
             }
         }
-        Ok(Some(Box::new(Watching(watched))))
+        if of("debug").is_some_and(|value| value == "true") {
+            let topic = Topic::channel_of(client).ok_or_else(|| {
+                Error::malformed("debug shows what one client goes through, on its own stream")
+            })?;
+            watched.push(Watched { topic: topic.into(), serializer: DEBUG, live: false });
+        }
+        Ok((!watched.is_empty()).then(|| Box::new(Watching(watched))))
     }
 }
 
@@ -71,9 +80,10 @@ impl Shard {
     pub(crate) fn watching(
         &self,
         head: &Head<'_>,
+        client: &str,
         who: Option<&Principal>,
     ) -> Result<Option<Box<Watching>>, Error> {
-        let watching = Watching::of_head(head, self.config.topics_per_connection_max)?;
+        let watching = Watching::of_head(head, client, self.config.topics_per_connection_max)?;
         if let Some(Watching(watched)) = watching.as_deref() {
             self.may_watch(who)?;
             watched.iter().try_for_each(|it| self.may_join(who, &it.topic))?;
@@ -88,7 +98,7 @@ impl Shard {
         let topics: Vec<Arc<str>> = watched.iter().map(|it| Arc::clone(&it.topic)).collect();
         for topic in topics {
             let home = route::home(&self.ring, &topic);
-            // A stream watches a topic once, for as long as it lasts.
+            // A stream watches what it watches for as long as it lasts.
             let subscriber = Subscriber { token, ticket: 0 };
             let (resume, tracking) = (None, None);
             self.send(home, Mail::Subscribe { from: self.me, subscriber, topic, resume, tracking }, cx);
@@ -100,11 +110,11 @@ impl Shard {
         let stage = self.conns.get_mut(token).map(|conn| &mut conn.stage);
         let Some(Stage::Sse(feed)) = stage else { return false };
         let watched = feed.watching.as_deref_mut().map(|Watching(watched)| watched);
-        let Some(watched) = watched.and_then(|all| all.iter_mut().find(|it| it.topic == *topic)) else {
-            return false;
-        };
+        // One that is watched twice is answered twice.
+        let next = watched.and_then(|all| all.iter_mut().find(|it| it.topic == *topic && !it.live));
+        let Some(watched) = next else { return false };
         watched.live = true;
-        self.subscribers.add(topic, EVENTS, token);
+        self.subscribers.add(topic, watched.serializer, token);
         true
     }
 

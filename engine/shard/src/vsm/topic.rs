@@ -59,6 +59,11 @@ impl Topic {
         Topic::named(name).map(|_| format!("{CHANNEL}{name}"))
     }
 
+    /// What shows what happens to `client`; none: it is nobody's name.
+    pub(crate) fn channel_of(client: &str) -> Option<String> {
+        Topic::channel(&format!("{CLIENT}{client}"))
+    }
+
     /// The topic that clients watch who join `channel`.
     pub fn of_channel(channel: &str) -> Option<Topic> {
         channel.strip_prefix(CHANNEL).and_then(Topic::named)

@@ -86,13 +86,13 @@ impl Tracer {
         }
     }
 
-    /// Follows a client from now on, or for longer or shorter than before; zero: not any more. More than there may be
-    /// are not followed.
+    /// Follows a client from now on, for so long at least; zero: not any more. More than there may be are not followed.
     pub(crate) fn trace(&mut self, client: &str, time: Duration, now: Instant) {
         if time.is_zero() {
             self.clients.remove(client);
         } else if self.clients.len() < CLIENTS_MAX || self.clients.contains_key(client) {
-            self.clients.insert(client.into(), now.plus(time));
+            let until = self.clients.entry_ref(client).or_insert(now);
+            *until = now.plus(time).max(*until);
         }
         self.sweep(now);
     }

@@ -6,7 +6,7 @@ import { deadline, Inbox } from './inbox.js'
 
 const NAMES = [
   'connected', 'message', 'heartbeat', 'gap', 'shutdown_pending', 'transport_switched', 'connection_status', 'vsm_update',
-  'weir_error',
+  'debug', 'weir_error',
 ]
 
 /** An EventSource; `inbox` holds `{name, id, data}` in order, `responses` the HTTP answers it got. */

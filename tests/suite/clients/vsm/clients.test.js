@@ -63,6 +63,23 @@ describe('a client that watches', () => {
     es.close()
   })
 
+  it('is shown by debug=true what its own messages go through, as events of that name', async () => {
+    const es = source(weir.url('/mcp/sse?client_id=own&debug=true&vsm=client:own'))
+    await event(es, 'connected')
+    const named = name => es.inbox.items.filter(item => item.name === name).map(({ data }) => data)
+    // The topic's home, which may be another shard, has the client followed a moment after the stream begins.
+    while (!named('debug').some(({ event: step }) => step === 'delivered')) {
+      await send(weir, 'own', { type: 'chat', data: 1 })
+      await event(es, 'message')
+    }
+    const { data } = await event(es, 'debug')
+    assert.deepEqual([data.system, data.data.type], ['client', 'chat'])
+    // Who watches the same by its name gets the same under the other.
+    await event(es, 'vsm_update')
+    es.close()
+    assert.equal((await get(weir.url('/mcp/events?debug=true'))).status, 400)
+  })
+
   it('finds no topic that there is not, and nobody else publishes there', async () => {
     const socket = phoenix(weir, { client_id: 'lost' })
     assert.equal((await join(socket, 'vsm:s6')).status, 'error')
@@ -89,7 +106,8 @@ describe('with authentication a client that watches', () => {
     }
     const es = source(weir.url('/mcp/sse?vsm=s3_control'), bearer(of('u2', ['read'])))
     assert.equal(await refused(es), 403)
-    const watching = source(weir.url('/mcp/sse?vsm=s3_control'), bearer(of('u2', ['read', 'observe'])))
+    assert.equal(await refused(source(weir.url('/mcp/sse?debug=true'), bearer(of('u2', ['read'])))), 403)
+    const watching = source(weir.url('/mcp/sse?vsm=s3_control&debug=true'), bearer(of('u2', ['read', 'observe'])))
     await event(watching, 'connected')
     watching.close()
   })

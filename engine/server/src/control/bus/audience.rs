@@ -22,6 +22,10 @@ const EVENT: &str = "vsm_update";
 /// How long it goes on for those who come back once the last has left.
 const LINGER: Duration = Duration::from_secs(300);
 
+/// A client that is watched is traced for so long, and again while it is.
+const TRACE: Duration = Duration::from_secs(60);
+const TRACE_AGAIN: Duration = Duration::from_secs(30);
+
 /// A topic that is watched, or not any more: its channel, as the topic's home says.
 pub(in crate::control) type Change = (Arc<str>, bool);
 
@@ -42,9 +46,11 @@ impl Audience {
 
     /// Serves those who watch, as `changes` says, until the bus is gone.
     pub(in crate::control) async fn run(mut self, mut changes: UnboundedReceiver<Change>) {
+        let mut again = tokio::time::interval(TRACE_AGAIN);
         loop {
             tokio::select! {
-                Some((channel, watched)) = changes.recv() => self.change(channel, watched, Instant::now()),
+                Some((channel, watched)) = changes.recv() => self.change(channel, watched, Instant::now()).await,
+                _ = again.tick() => self.trace_watched().await,
                 heard = self.subscription.next() => match heard {
                     Some(Heard::Published(published)) => self.show(&published).await,
                     Some(Heard::Missed(count)) => self.confess(count).await,
@@ -54,9 +60,12 @@ impl Audience {
         }
     }
 
-    fn change(&mut self, channel: Arc<str>, watched: bool, now: Instant) {
+    async fn change(&mut self, channel: Arc<str>, watched: bool, now: Instant) {
         let Some(topic) = Topic::of_channel(&channel) else { return };
         let until = (!watched).then(|| now + LINGER);
+        if watched {
+            self.trace(&topic).await;
+        }
         self.watched.insert(channel, (topic, until));
         self.watched.retain(|_, (_, until)| until.is_none_or(|until| now < until));
     }
@@ -68,6 +77,21 @@ impl Audience {
         };
         for (channel, _) in self.watched.iter().filter(|(_, state)| watches(state)) {
             self.publish(channel, published.text()).await;
+        }
+    }
+
+    /// Clients that somebody watches are traced.
+    async fn trace_watched(&self) {
+        for (topic, _) in self.watched.values().filter(|(_, until)| until.is_none()) {
+            self.trace(topic).await;
+        }
+    }
+
+    /// On every shard: what is for a client comes in anywhere.
+    async fn trace(&self, topic: &Topic) {
+        let Topic::Client(client) = topic else { return };
+        for shard in (0..self.mailbox.shards()).map(Member) {
+            self.mailbox.send(shard, Mail::Trace { client: client.clone(), time: TRACE }).await;
         }
     }
 

@@ -92,6 +92,12 @@ impl Inner {
         }
     }
 
+    /// As the shards take it: for so long at least; zero: not any more.
+    fn trace(&mut self, client: &str, time: Duration, now: Instant) {
+        let until = &mut self.history(client).until;
+        *until = if time.is_zero() { None } else { (*until).max(Some(now + time)) };
+    }
+
     /// A client's, which was heard of now. The one that was not for longest gives way to a new one.
     fn history(&mut self, client: &str) -> &mut History {
         self.heard += 1;
@@ -151,7 +157,7 @@ async fn trace(admin: &Admin, client: String, time: Duration) -> Response {
     if Topic::named(&format!("client:{client}")).is_none() {
         return refuse(&Error::malformed("no client can have such a name"));
     }
-    admin.traces().lock().history(&client).until = (!time.is_zero()).then(|| Instant::now() + time);
+    admin.traces().lock().trace(&client, time, Instant::now());
     for shard in admin.shards() {
         admin.send(shard, Mail::Trace { client: client.as_str().into(), time }).await;
     }
