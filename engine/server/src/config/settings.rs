@@ -73,6 +73,8 @@ pub(crate) struct Settings {
     pub(super) handshakes: u32,
     /// Bytes the process may use. None: seven tenths of what there is.
     pub(crate) memory_budget: Option<u64>,
+    /// The log is told everything, whatever `shard.debug` says.
+    pub(super) debug_all: bool,
     /// Whether the built-in MCP server takes part. None: if there is no upstream.
     pub(super) builtin: Option<bool>,
     /// Hosts that requests may be for. Empty: as the address the gateway listens on says.
@@ -165,6 +167,7 @@ impl Default for Settings {
             memory_budget: None,
             auth: Auth::default(),
             admin_token: None,
+            debug_all: false,
             builtin: None,
             hosts: Vec::new(),
             upstream: limits::Upstream::default(),
@@ -192,6 +195,9 @@ impl Settings {
         let each = |total: usize| total.div_ceil(usize::from(shards));
         config.delivery.dead_messages_max = each(config.delivery.dead_messages_max);
         config.delivery.dead_bytes_max = each(config.delivery.dead_bytes_max);
+        if self.debug_all {
+            config.debug = limits::Debugging::ALL;
+        }
         config.tracing.on = self.tracing.collector().is_some();
         config.durability = self.data_dir.is_some().then(|| self.durability(shards));
         config.auth = self.auth();

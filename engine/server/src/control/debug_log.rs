@@ -76,7 +76,7 @@ mod tests {
     #[test]
     fn only_what_is_wanted_is_written() {
         let opened = Event::ConnectionOpened { transport: "websocket", client: None };
-        let all = Debugging { connections: true, messages: true, routing: true };
+        let all = Debugging::ALL;
         assert!(is_wanted(&opened, all) && !is_wanted(&opened, Debugging { connections: false, ..all }));
         assert!(!is_wanted(&Event::SheddingChanged { level: 1 }, all));
     }

@@ -14,6 +14,11 @@ pub struct Debugging {
     pub routing: bool,
 }
 
+impl Debugging {
+    /// Everything.
+    pub const ALL: Debugging = Debugging { connections: true, messages: true, routing: true };
+}
+
 /// What is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Switches {

@@ -53,7 +53,7 @@ describe('weir check-config', () => {
     const env = {
       MCP_POOL_SIZE: '9', MCP_OVERFLOW: '1', MCP_SSE_PORT: '1', MCP_WS_PORT: '2', MCP_SSE_MAX_CONNECTIONS: '5', MCP_RATE_LIMIT: '7',
       MCP_WS_MAX_CONNECTIONS: '5', MCP_WS_MAX_FRAME_SIZE: '4096', MCP_RATE_LIMIT_PER_CLIENT: '9', MCP_CIRCUIT_BREAKER_THRESHOLD: '0.4',
-      MCP_CIRCUIT_BREAKER_TIMEOUT: '10s', JWT_SECRET: 'a secret of thirty-two bytes 012',
+      MCP_CIRCUIT_BREAKER_TIMEOUT: '10s', JWT_SECRET: 'a secret of thirty-two bytes 012', GATEWAY_DEBUG: 'true',
     }
     const checked = await run(['check-config', '--json', '-c', file(out)], env)
     assert.deepEqual([checked.code, JSON.parse(checked.out)], [0, { fine: true, problems: [], warnings: [] }])

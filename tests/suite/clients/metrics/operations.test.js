@@ -116,6 +116,15 @@ describe('features', () => {
     assert.deepEqual(debugLines(weir).slice(before), [])
   })
 
+  it('debug.* are all on from the start where GATEWAY_DEBUG says so', async () => {
+    const debugged = await Weir.start({ inside: ['env', 'GATEWAY_DEBUG=true'] })
+    const es = source(debugged.url('/mcp/sse?client_id=watched'))
+    await event(es, 'connected')
+    await logged(debugged, 'the connection', line => line.includes('connection_opened') && line.includes('watched'))
+    es.close()
+    await debugged.close()
+  })
+
   it('are shown and switched from a terminal', async () => {
     const ask = (...words) => run(BINARY, ['features', ...words, '--url', weir.url('', 'admin')])
     const list = await ask()

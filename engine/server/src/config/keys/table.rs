@@ -245,6 +245,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("alerts.bandwidth", number(0, 100, |s, n| s.alerts.bandwidth = n as u8)),
     key("alerts.link", number(0, 10_000_000, |s, n| s.alerts.link_megabits = n as u32)),
 
+    aliased("GATEWAY_DEBUG", "debug.all", Kind::Switch(|s, on| s.debug_all = on)),
     key("debug.log_connections", Kind::Switch(|s, on| s.shard.debug.connections = on)),
     key("debug.log_messages", Kind::Switch(|s, on| s.shard.debug.messages = on)),
     key("debug.trace_routing", Kind::Switch(|s, on| s.shard.debug.routing = on)),
