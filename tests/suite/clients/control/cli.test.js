@@ -78,8 +78,8 @@ describe('a command', () => {
   })
 
   it('begins the orderly stop', async () => {
-    assert.equal((await json('drain')).status, 'draining')
-    await sse.until('shutdown_pending')
+    assert.equal((await json('drain', '--reason', 'a new disk')).status, 'draining')
+    assert.match(await sse.until('shutdown_pending'), /"message":"a new disk"/)
     weir.expectExit = true
     assert.deepEqual(await weir.exited, { code: 0, signal: null })
   })

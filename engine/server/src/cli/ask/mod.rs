@@ -53,7 +53,7 @@ pub(super) enum Command {
     #[command(subcommand)]
     Blacklist(blacklist::Command),
     /// Begin the orderly stop
-    Drain(Target),
+    Drain(Drain),
 }
 
 /// For how long what is set lasts.
@@ -135,6 +135,15 @@ pub(super) struct Cleanup {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Drain {
+    /// Why, for the clients and the log, at most 256 bytes
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    at: Target,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Sampling {
     /// The part, from 0 to 1, until the gateway ends
     rate: Option<f64>,
@@ -171,7 +180,10 @@ fn ask<'a>(command: &'a Command, environment: &[(String, String)]) -> Result<Ans
     let caller = |at: &Target| at.admin(environment);
     Ok(match command {
         Command::HashRing(at) => (caller(at)?.get("/mcp/admin/ring")?, show::ring, at),
-        Command::Drain(at) => (caller(at)?.post("/mcp/admin/drain", &json!({}))?, show::plain, at),
+        Command::Drain(order) => {
+            let why = json!({ "reason": order.reason });
+            (caller(&order.at)?.post("/mcp/admin/drain", &why)?, show::plain, &order.at)
+        }
         Command::Reload(at) => (caller(at)?.post("/mcp/admin/reload", &json!({}))?, show::reload, at),
         Command::Control(order) => (order.ask(&caller(&order.at)?)?, show::plain, &order.at),
         Command::Clients(order) => (caller(&order.at)?.get(&order.path()?)?, show::clients, &order.at),
