@@ -254,7 +254,7 @@ impl Journal {
 
     /// The append to be asked for at the end of a turn, if it is time for one.
     pub(crate) fn next(&mut self, now: Instant, draining: bool) -> Option<Op> {
-        if self.under_way.is_some() {
+        if self.under_way.is_some() || self.is_over() {
             return None;
         }
         self.asked = now;
@@ -283,7 +283,7 @@ impl Journal {
 
     /// When the next batch is due without anything happening.
     pub(crate) fn due(&self) -> Option<Instant> {
-        if self.under_way.is_some() {
+        if self.under_way.is_some() || self.is_over() {
             return None;
         }
         if self.ended && !self.collected.bytes.is_empty() {
@@ -411,6 +411,12 @@ impl Journal {
     /// Bytes of all segments.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes + self.closed.iter().map(|closed| closed.bytes).sum::<u64>()
+    }
+
+    /// Whether nothing may be written any more: the folder may be another process's. What the next segment would have
+    /// said of the last one is missing, as after a crash.
+    fn is_over(&self) -> bool {
+        self.ended && self.is_idle()
     }
 
     /// Whether nothing is under way and nobody waits.
