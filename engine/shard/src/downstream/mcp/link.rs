@@ -98,8 +98,9 @@ impl Shard {
         {
             let kind = method_of(&message);
             self.trace_session(Some(client), kind, cx);
-            let charged = self
-                .check_drain()
+            // A stop begins nothing new; what ends a request is still heard.
+            let begun = if id.is_some() { self.check_drain() } else { Ok(()) };
+            let charged = begun
                 .and_then(|()| self.may(link.proof.standing(), of_message(&message)))
                 .and_then(|()| self.charge(client, link.proof.standing(), cx))
                 .and_then(|()| self.charge_peer(token, cx))
