@@ -5,6 +5,7 @@ use std::sync::{Arc, mpsc};
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use weir_ring::driver::Kind;
+use weir_ring::landing::{Landed, Landing};
 use weir_ring::mesh::{self, Links};
 use weir_ring::peer::Peer;
 use weir_ring::waker::Waker;
@@ -29,6 +30,10 @@ pub(crate) struct Crew {
     pub(crate) waker: Waker,
     /// The shards', by number.
     pub(crate) shards: Vec<Waker>,
+    /// How all members give each other sockets, by number.
+    pub(crate) peers: Vec<Peer>,
+    /// Sockets that the control thread is given.
+    pub(crate) landed: mpsc::Receiver<Landed>,
     /// The same that the shards have.
     pub(crate) ring: HashRing,
     /// A word of each data thread when it ends.
@@ -75,7 +80,8 @@ impl Crew {
         }
         // From here on only the threads hold these: if all of them are gone, nobody answers.
         drop((ready, ended));
-        let mut peers = vec![Peer::Waker(waker.clone()); usize::from(shards) + 1];
+        let (landing, landed) = Landing::new(waker.clone());
+        let mut peers = vec![Peer::Landing(landing); usize::from(shards) + 1];
         for _ in 0..shards {
             let (member, peer) =
                 drivers.recv().map_err(|_| StartError::ThreadDied)?.map_err(StartError::Thread)?;
@@ -88,6 +94,8 @@ impl Crew {
             links: links.next().expect("the control thread is the last member"),
             waker,
             shards: wakers,
+            peers,
+            landed,
             ring: HashRing::of_shards(shards, config.vnodes),
             ended: all_ended,
         })

@@ -9,10 +9,11 @@
 //! | successor | [`GO`] |
 //! | gateway | its streams: the number of parts in four bytes, then each behind its length in eight |
 //! | successor | [`SERVING`] |
+//! | gateway | connections, some at a time: what the successor must know of each behind its length in four bytes, as JSON; then their sockets |
 //!
 //! `GO` is the hand-over point: from there on the gateway accepts nobody and appends nothing. With a log the number of
-//! parts is 0 and says that all is on the disk and the folder is free. After `SERVING` the gateway drains. If that does
-//! not come, it goes on as before, but for one with a log, which ends.
+//! parts is 0 and says that all is on the disk and the folder is free. After `SERVING` the gateway drains, and connections
+//! follow until it ends. If that word does not come, it goes on as before, but for one with a log, which ends.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,9 +25,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use weir_ring::pass;
+use weir_shard::mail::Emigrant;
 
 /// What a successor begins with.
-pub(crate) const GREETING: &[u8; 16] = b"weir takeover 1\n";
+pub(crate) const GREETING: &[u8; 16] = b"weir takeover 2\n";
 /// It is ready for the streams.
 pub(crate) const GO: &[u8; 3] = b"go\n";
 /// It accepts clients.
@@ -39,6 +41,10 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 const OFFER_BYTES_MAX: u32 = 64 << 20;
 const PART_BYTES_MAX: u64 = 64 << 30;
 const PARTS_MAX: u32 = u16::MAX as u32;
+
+/// Connections of one message, at most, and what is said of them, bytes.
+pub(crate) const CONNECTIONS_MAX: usize = 64;
+const CONNECTIONS_BYTES_MAX: u32 = 256 << 20;
 
 /// What a gateway has to hand over.
 #[derive(Debug, Deserialize, Serialize)]
@@ -116,12 +122,15 @@ impl Predecessor {
         take().map_err(lost("giving its streams"))
     }
 
-    /// From now on this process serves.
+    /// From now on this process serves: what the gateway before has to say is connections.
     ///
     /// # Errors
     /// It has gone by itself.
-    pub(crate) fn serving(mut self) -> io::Result<()> {
-        self.stream.write_all(SERVING)
+    pub(crate) fn serving(mut self) -> io::Result<UnixStream> {
+        self.stream.write_all(SERVING)?;
+        // It sends connections as long as it drains.
+        self.stream.set_read_timeout(None)?;
+        Ok(self.stream)
     }
 }
 
@@ -156,6 +165,41 @@ fn read_part(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
     // Grows with what comes: the length alone is no reason to take memory.
     stream.take(length).read_to_end(&mut part)?;
     if part.len() as u64 == length { Ok(part) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Sends connections with their sockets.
+///
+/// # Errors
+/// The successor has gone.
+pub(crate) fn write_connections(
+    stream: &mut UnixStream,
+    connections: Vec<(Emigrant, OwnedFd)>,
+) -> io::Result<()> {
+    let (emigrants, sockets): (Vec<Emigrant>, Vec<OwnedFd>) = connections.into_iter().unzip();
+    let text = serde_json::to_vec(&emigrants)?;
+    stream.write_all(&(text.len() as u32).to_le_bytes())?;
+    stream.write_all(&text)?;
+    pass::send(stream, &sockets)
+}
+
+/// Receives some connections; none: the gateway before has ended.
+///
+/// # Errors
+/// It has ended in the middle, or says something else.
+pub(crate) fn read_connections(stream: &mut UnixStream) -> io::Result<Option<Vec<(Emigrant, OwnedFd)>>> {
+    let length = match read(stream) {
+        Ok(length) => u32::from_le_bytes(length),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    if length > CONNECTIONS_BYTES_MAX {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut text = vec![0; length as usize];
+    stream.read_exact(&mut text)?;
+    let emigrants: Vec<Emigrant> = serde_json::from_slice(&text)?;
+    let sockets = pass::receive(stream, emigrants.len())?;
+    Ok(Some(emigrants.into_iter().zip(sockets).collect()))
 }
 
 /// So many bytes.

@@ -13,7 +13,7 @@ use crate::audit::Record;
 pub use crate::channels::presence::{Full, Reference, Tracking};
 pub use crate::channels::topics::{Past, TopicMessage};
 use crate::dead::{MessageId, View};
-pub use crate::downstream::{DrainOrder, Lever, Override, Parcel, PollLetter, Renewal};
+pub use crate::downstream::{DrainOrder, Emigrant, Lever, Override, Parcel, PollLetter, Renewal};
 use crate::error::Error;
 use crate::limits::{KeySet, Switches};
 pub use crate::mcp::Letter;

@@ -57,6 +57,11 @@ impl Marks {
         self.lanes.open(lane, |_| Mark::default())
     }
 
+    /// The marks of the lanes in use.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Lane, &Mark)> {
+        self.lanes.iter()
+    }
+
     /// Where the connection stands in all lanes.
     pub(crate) fn cursor(&self, epoch: Epoch) -> Cursor {
         Cursor { epoch, seen: Lane::ALL.map(|lane| Some(self.get(lane).cursor)) }

@@ -71,6 +71,10 @@ pub struct Stats {
     pub queue_bytes_peak: u64,
     /// Connections handed over to another shard.
     pub handed_over: u64,
+    /// Connections handed over to another process.
+    pub emigrated: u64,
+    /// Connections of another process that go on here.
+    pub taken_up: u64,
     /// Messages that came to be dealt with.
     pub operations: u64,
     /// Messages that no span is recorded of only because too many are sampled.
@@ -311,6 +315,8 @@ impl Stats {
         self.fenced += other.fenced;
         self.queue_bytes_peak = self.queue_bytes_peak.max(other.queue_bytes_peak);
         self.handed_over += other.handed_over;
+        self.emigrated += other.emigrated;
+        self.taken_up += other.taken_up;
         self.operations += other.operations;
         self.traces_left_out += other.traces_left_out;
         self.turns += other.turns;

@@ -17,6 +17,16 @@ impl Lineage {
     pub(crate) const fn of_root(root: Token, salt: u64) -> Lineage {
         Lineage((((root.index as u64) << 32) | root.generation as u64) ^ salt)
     }
+
+    /// As it goes to another process.
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+
+    /// As it came from one.
+    pub(crate) const fn of_bits(bits: u64) -> Lineage {
+        Lineage(bits)
+    }
 }
 
 /// What a recovery token says.

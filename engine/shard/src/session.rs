@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) watched: bool,
     /// Its name was proved: it is no guest's.
     pub(crate) proven: bool,
+    /// Somebody has resumed with a token whose connection before was not here: it may be between two processes.
+    pub(crate) resumed: bool,
 }
 
 const _: () = assert!(size_of::<Session>() <= 80);
@@ -199,6 +201,11 @@ impl Sessions {
     /// All sessions.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Token, &Session)> {
         self.slots.iter()
+    }
+
+    /// All sessions, to be changed.
+    pub(crate) fn values_mut(&mut self) -> impl Iterator<Item = &mut Session> {
+        self.slots.iter_mut().map(|(_, session)| session)
     }
 
     /// Forgets a session with its stream.

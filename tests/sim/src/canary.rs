@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use serde_json::Value;
 use weir_shard::limits::Drain;
 
 use crate::history::{Delivery, Fact, Gap, Stream};
@@ -107,10 +108,12 @@ pub enum Canary {
     HangUp,
     /// Loses what shards hand over to a successor.
     Disinherit,
+    /// Tells a successor that a connection was sent less than it was.
+    Misdirect,
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 46] = [
+pub const ALL: [(Canary, &str, u8); 47] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -157,6 +160,7 @@ pub const ALL: [(Canary, &str, u8); 46] = [
     (Canary::Unwarned, "unwarned", 14),
     (Canary::HangUp, "hang-up", 18),
     (Canary::Disinherit, "disinherit", 5),
+    (Canary::Misdirect, "misdirect", 2),
 ];
 
 /// Messages that pass those of a lane that is starved.
@@ -225,6 +229,20 @@ impl Saboteur {
         let strikes = self.canary == Some(Canary::Disinherit);
         self.strikes += u64::from(strikes);
         strikes
+    }
+
+    /// What a successor is told of a connection, as JSON.
+    pub fn misdirects(&mut self, emigrant: &mut Value) {
+        if self.canary != Some(Canary::Misdirect) {
+            return;
+        }
+        let lanes = emigrant["lanes"].as_array_mut().into_iter().flatten();
+        for cursor in
+            lanes.filter_map(|lane| Some(&mut lane["cursor"]).filter(|cursor| cursor.as_u64() > Some(0)))
+        {
+            *cursor = (cursor.as_u64().unwrap_or_default() - 1).into();
+            self.strikes += 1;
+        }
     }
 
     /// A log is lost with its process: all of it, or (false) only the end.

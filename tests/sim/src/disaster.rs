@@ -52,7 +52,7 @@ pub fn succeed(stage: &mut Stage) -> u64 {
 fn end(stage: &mut Stage, keeps: bool, most: u64) -> u64 {
     stage.history.add(Fact::Restarted { keeps });
     for conn in 0..stage.net.conns.len() {
-        if stage.net.conns[conn].place != Place::Gone {
+        if !matches!(stage.net.conns[conn].place, Place::Gone | Place::Between) {
             abandon(stage, conn);
         }
     }
@@ -65,7 +65,7 @@ fn end(stage: &mut Stage, keeps: bool, most: u64) -> u64 {
 }
 
 /// The kernel closes a socket whose process is gone: in order, or with a reset if input was unread.
-fn abandon(stage: &mut Stage, conn: usize) {
+pub fn abandon(stage: &mut Stage, conn: usize) {
     let reset = stage.rng.chance(500);
     let it = &mut stage.net.conns[conn];
     it.place = Place::Gone;

@@ -118,10 +118,12 @@ pub enum Fault {
     Spread,
     /// Another process went on with the streams.
     Succession,
+    /// It went on with a connection.
+    Emigrated,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 57] = [
+pub const NAMES: [&str; 58] = [
     "cut",
     "delay",
     "short-send",
@@ -179,6 +181,7 @@ pub const NAMES: [&str; 57] = [
     "shed",
     "spread",
     "succession",
+    "emigrated",
 ];
 
 /// Counts of one run.

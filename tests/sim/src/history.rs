@@ -117,6 +117,10 @@ pub enum Fact {
     Settled,
     /// The server is told to stop.
     Stopping,
+    /// A connection of the process before goes on in this one.
+    Immigrated { conn: usize },
+    /// Another process serves: this one lets connections go, and closes others, until it ends.
+    Leaving,
     /// A client was told so.
     Warned { conn: usize },
     /// The server has ended a client's connection, in good order. `prompt`: the client was reading all the time.

@@ -43,7 +43,7 @@ use weir_ring::token::Member;
 use weir_shard::Shard;
 use weir_shard::durable::Share;
 use weir_shard::limits::Config;
-use world::{Outcome, World};
+use world::World;
 
 /// A shard, which goes on with what its log held.
 fn boot(config: &Config, me: Member, seed: u64, share: Option<Share>) -> Shard {
@@ -115,4 +115,23 @@ fn play(seed: u64, mut stage: Stage) -> Outcome {
 /// Whether neither a client nor its address may ask too much.
 fn is_unlimited(config: &Config) -> bool {
     [config.client_rate, config.network.request_rate].iter().all(|rate| rate.per_second == 0.0)
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its seed.
+    pub seed: u64,
+    /// Turns of all shards.
+    pub turns: u64,
+    /// Messages delivered to clients.
+    pub deliveries: u64,
+    /// Simulated time.
+    pub span: Duration,
+    /// Faults by kind.
+    pub faults: fault::Faults,
+    /// Promises that were not kept.
+    pub violations: Vec<history::Violation>,
+    /// How often the saboteur struck.
+    pub strikes: u64,
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::Outcome;
 use crate::canary::{self, Canary};
 use crate::fault::{Faults, NAMES};
 use crate::run;
-use crate::world::Outcome;
 
 /// Sums over runs.
 #[derive(Debug, Default)]

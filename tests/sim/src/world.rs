@@ -22,7 +22,7 @@ use crate::net::port::{Batch, Item};
 use crate::net::{self, driver};
 use crate::options::MS;
 use crate::stage::{Event, Stage};
-use crate::succession::Succession;
+use crate::succession::{Between, Succession};
 
 /// What is simulated: one shard.
 pub trait Gateway {
@@ -85,6 +85,8 @@ pub struct World<G> {
     unanswered: u64,
     /// A hand-over that is under way.
     succession: Option<Succession>,
+    /// Connections of the process before.
+    between: Between,
     over: bool,
 }
 
@@ -120,6 +122,7 @@ impl<G: Gateway> World<G> {
             answers: Vec::new(),
             unanswered: 0,
             succession: None,
+            between: Between::default(),
             over: false,
         }
     }
@@ -323,6 +326,12 @@ impl<G: Gateway> World<G> {
             let (ask, answer) = match mail {
                 Mail::Answer { ask, answer } => (ask, answer),
                 Mail::Signal(_) | Mail::Audience { .. } => continue,
+                Mail::Moved { transfer, parcel, .. } => {
+                    if let (Some(succession), Some(left)) = (&mut self.succession, parcel.into_emigrant()) {
+                        succession.leave(transfer, left);
+                    }
+                    continue;
+                }
                 Mail::Spans { from, spans, dropped } => {
                     if let Some(wrong) = stage.heard.spans(from, &spans, dropped) {
                         stage.history.contract(wrong);
@@ -348,12 +357,17 @@ impl<G: Gateway> World<G> {
             self.unanswered = self.unanswered.saturating_sub(1);
             note(stage, ask as usize % control, answer);
         }
-        if all_given && let Some(succession) = self.succession.take() {
+        if let Some(succession) = self.succession.as_mut().filter(|_| all_given) {
+            self.questions.extend(succession.empty(stage));
+        }
+        if let Some(mut succession) = self.succession.take_if(|it| it.is_over(stage.now)) {
+            self.between = succession.between(stage);
             let shares = succession.shares(stage);
             let back = disaster::succeed(stage);
             self.begin_again(back, shares);
             return self.stage.at(back, Event::Control);
         }
+        self.questions.extend(self.between.arrive(stage));
         if self.questions.is_empty() {
             let all = DeadQuestion::List { client: None, after: None, limit: usize::MAX };
             let question = match (self.asked / control as u64) % 4 {
@@ -474,23 +488,4 @@ fn watch_hand_overs(stage: &mut Stage, batch: &Batch, inbox: &[Mail]) {
             stage.half_moved(transfer.0, Fault::ArrivedFirst);
         }
     }
-}
-
-/// What a run came to.
-#[derive(Debug)]
-pub struct Outcome {
-    /// Its seed.
-    pub seed: u64,
-    /// Turns of all shards.
-    pub turns: u64,
-    /// Messages delivered to clients.
-    pub deliveries: u64,
-    /// Simulated time.
-    pub span: Duration,
-    /// Faults by kind.
-    pub faults: crate::fault::Faults,
-    /// Promises that were not kept.
-    pub violations: Vec<crate::history::Violation>,
-    /// How often the saboteur struck.
-    pub strikes: u64,
 }

@@ -80,6 +80,17 @@ impl DeflateParams {
         Some(params)
     }
 
+    /// What was agreed on elsewhere; `None`: no client can have asked for such a window.
+    pub fn of_window(server_max_window_bits: Option<u8>) -> Option<DeflateParams> {
+        let known = server_max_window_bits.is_none_or(|bits| (WINDOW_BITS_MIN..=15).contains(&bits));
+        known.then_some(DeflateParams { server_max_window_bits })
+    }
+
+    /// The window the client asked the server to keep to, 9 to 15.
+    pub const fn window(self) -> Option<u8> {
+        self.server_max_window_bits
+    }
+
     /// Appends the value of the response's `Sec-WebSocket-Extensions`.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         out.extend_from_slice(EXTENSION.as_bytes());

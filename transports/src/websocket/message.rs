@@ -81,6 +81,11 @@ enum Place {
 }
 
 impl Reader {
+    /// Whether nothing of a message has come that is not whole yet, and more may come.
+    pub fn is_between_messages(&self) -> bool {
+        self.partial.is_none()
+    }
+
     /// Reads up to the end of one message or control frame, or all of `input` when none ends in it.
     /// Call it again with the rest until the input is used up. `input` is changed: it is unmasked in
     /// place, and a message that lies whole in it is lent from there.

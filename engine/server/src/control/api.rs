@@ -173,6 +173,11 @@ impl Admin {
         self.mailbox.send(shard, letter).await;
     }
 
+    /// All shards have ended: no more connections leave.
+    pub(super) fn end_emigration(&self) {
+        self.mailbox.end_emigration();
+    }
+
     /// Who may not come in.
     pub(super) fn blacklist(&self) -> &Listed {
         &self.blacklist

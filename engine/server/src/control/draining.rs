@@ -4,7 +4,8 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -15,7 +16,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::post;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tokio::time;
+use tokio::{task, time};
 use tracing::{info, warn};
 use weir_ring::clock::Clock;
 use weir_ring::socket;
@@ -30,6 +31,9 @@ use super::notify::Manager;
 
 /// How long webhooks are waited for when all else is over.
 const WEBHOOKS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a successor has to take the last connections.
+const EXIT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How often is looked whether they are done.
 const WEBHOOKS_PAUSE: Duration = Duration::from_millis(10);
@@ -49,6 +53,8 @@ pub(super) struct Draining {
     manager: Manager,
     begun: OnceLock<Begun>,
     ended: AtomicBool,
+    /// Passes connections on to a successor.
+    exit: Mutex<Option<JoinHandle<()>>>,
 }
 
 /// It was asked for.
@@ -91,7 +97,13 @@ impl Doors {
 
 impl Draining {
     pub(super) fn new(doors: Doors, delay: Duration, manager: Manager) -> Draining {
-        Draining { doors, delay, manager, begun: OnceLock::new(), ended: AtomicBool::new(false) }
+        let (begun, ended, exit) = (OnceLock::new(), AtomicBool::new(false), Mutex::default());
+        Draining { doors, delay, manager, begun, ended, exit }
+    }
+
+    /// Connections leave by that thread, and the process ends when it has.
+    pub(super) fn wait_for(&self, exit: JoinHandle<()>) {
+        *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(exit);
     }
 
     /// Nobody can connect any more.
@@ -101,22 +113,11 @@ impl Draining {
 }
 
 impl Admin {
-    /// Begins the orderly stop; false: it has begun before. Clients are told `message`, if there is one. `succeeded`:
-    /// another process has the listeners and the streams.
-    pub(super) fn begin_drain(
-        self: &Arc<Self>,
-        reason: &str,
-        message: Option<&str>,
-        succeeded: bool,
-    ) -> bool {
-        let reason: Arc<str> = reason.into();
-        let begun = Begun { reason: reason.clone(), at: Instant::now() };
+    /// Begins the orderly stop; false: it has begun before.
+    pub(super) fn begin_drain(self: &Arc<Self>, order: DrainOrder) -> bool {
+        let begun = Begun { reason: order.reason.clone(), at: Instant::now() };
         if self.draining().begun.set(begun).is_err() {
             return false;
-        }
-        let mut order = DrainOrder { reason, succeeded, ..DrainOrder::default() };
-        if let Some(message) = message {
-            order.message = message.into();
         }
         tokio::spawn(self.clone().drain(order));
         true
@@ -143,6 +144,7 @@ impl Admin {
         let Some(Begun { reason, at }) = self.draining().begun.get() else { return };
         info!(reason = &**reason, seconds = at.elapsed().as_secs_f32(), "drained");
         self.say(DrainPhase::Ended, reason, Drain::default());
+        self.let_emigrants_go().await;
         let told = async {
             while !self.desks().iter().all(|desk| desk.is_idle()) {
                 time::sleep(WEBHOOKS_PAUSE).await;
@@ -150,6 +152,19 @@ impl Admin {
         };
         if time::timeout(WEBHOOKS_PATIENCE, told).await.is_err() {
             warn!("a webhook was not told everything before the end");
+        }
+    }
+
+    /// Connections that have left their shards are on their way to the successor.
+    async fn let_emigrants_go(&self) {
+        let exit = self.draining().exit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(exit) = exit else { return };
+        self.end_emigration();
+        let gone = task::spawn_blocking(move || exit.join());
+        if time::timeout(EXIT_PATIENCE, gone).await.is_err() {
+            warn!(
+                "the successor does not take all connections before the end; their clients come back to it"
+            );
         }
     }
 
@@ -207,12 +222,15 @@ async fn drain(State(admin): State<Arc<Admin>>, body: Bytes) -> Response {
     if reason.as_ref().is_some_and(|reason| reason.len() > REASON_BYTES_MAX) {
         return refuse(&Error::malformed("a reason has at most 256 bytes"));
     }
-    let reason = reason.as_deref();
-    if admin.begin_drain(reason.unwrap_or("operator"), reason, false) {
-        info!(
-            reason = reason.unwrap_or("none given"),
-            "an operator asks for the end: telling clients, then ending"
-        );
+    let order = match &reason {
+        Some(reason) => {
+            DrainOrder { reason: (&**reason).into(), message: (&**reason).into(), ..DrainOrder::default() }
+        }
+        None => DrainOrder { reason: "operator".into(), ..DrainOrder::default() },
+    };
+    if admin.begin_drain(order) {
+        let reason = reason.as_deref().unwrap_or("none given");
+        info!(reason, "an operator asks for the end: telling clients, then ending");
     }
     (StatusCode::ACCEPTED, Json(json!({ "status": "draining" }))).into_response()
 }

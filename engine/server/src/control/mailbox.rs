@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use weir_shard::vsm::{Cause, Fact, Feeling, Signal, Source};
 
 use super::audit::Audit;
 use super::bus::{Bus, Change, Published};
+use super::passage::Leaver;
 use super::telemetry::Telemetry;
 use super::troubles::{self, Troubles};
 
@@ -55,6 +57,8 @@ pub(super) struct Desks {
     pub(super) handed: Sender<Box<Errand>>,
     /// What was recorded of messages.
     pub(super) spans: Telemetry,
+    /// Connections that leave for a successor; the end: there are no more.
+    pub(super) emigrants: UnboundedSender<Leaver>,
 }
 
 /// The control thread's end of the mesh. Clones share it; the lock is only ever taken on that thread.
@@ -73,10 +77,13 @@ struct Inner {
     /// Pushes for handlers.
     handed: Sender<Box<Errand>>,
     spans: Telemetry,
+    emigrants: UnboundedSender<Leaver>,
     waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
     audit: Audit,
     troubles: Troubles,
     bus: Bus,
+    /// Keeps its room.
+    inbox: Vec<Mail>,
 }
 
 impl Mailbox {
@@ -90,7 +97,7 @@ impl Mailbox {
         bus: Bus,
     ) -> Mailbox {
         let waiting = BTreeMap::new();
-        let Desks { wanted, tokens_wanted, watched, handed, spans } = desks;
+        let Desks { wanted, tokens_wanted, watched, handed, spans, emigrants } = desks;
         Mailbox(Arc::new(Mutex::new(Inner {
             links,
             wakers,
@@ -100,10 +107,12 @@ impl Mailbox {
             watched,
             handed,
             spans,
+            emigrants,
             waiting,
             audit,
             troubles: Troubles::default(),
             bus,
+            inbox: Vec::new(),
         })))
     }
 
@@ -163,22 +172,20 @@ impl Mailbox {
     /// # Errors
     /// The runtime is gone.
     pub(super) async fn receive(self, waker: AsyncFd<Waker>) -> io::Result<()> {
-        let mut inbox = Vec::new();
         loop {
             // Noticed first, read second: what comes in between wakes again.
             let mut ready = waker.readable().await?;
             waker.get_ref().clear();
             ready.clear_ready();
-            let mut inner = self.lock();
-            inner.links.receive(&mut inbox);
-            // What hurts goes before everything else.
-            for letter in inbox.extract_if(.., |letter| matches!(letter, Mail::Signal(_))) {
-                inner.read(letter);
-            }
-            for letter in inbox.drain(..) {
-                inner.read(letter);
-            }
+            self.lock().read_all();
         }
+    }
+
+    /// All shards have ended: no more connections leave.
+    pub(super) fn end_emigration(&self) {
+        let mut inner = self.lock();
+        inner.read_all();
+        let _ = inner.emigrants.send(None);
     }
 
     /// Something hurts the control thread itself, or does not any more.
@@ -206,6 +213,19 @@ impl Inner {
             self.wakers[usize::from(to.0)].wake();
         }
         Ok(())
+    }
+
+    fn read_all(&mut self) {
+        let mut inbox = mem::take(&mut self.inbox);
+        self.links.receive(&mut inbox);
+        // What hurts goes before everything else.
+        for letter in inbox.extract_if(.., |letter| matches!(letter, Mail::Signal(_))) {
+            self.read(letter);
+        }
+        for letter in inbox.drain(..) {
+            self.read(letter);
+        }
+        self.inbox = inbox;
     }
 
     fn expect_answer(&mut self) -> (u64, Member, oneshot::Receiver<Answer>) {
@@ -249,6 +269,11 @@ impl Inner {
             Mail::TokenWanted(wanted) => drop(self.tokens_wanted.send(wanted)),
             // A client whose push finds no room here is not answered, and gives up.
             Mail::Handle(errand) => drop(self.handed.try_send(errand)),
+            Mail::Moved { transfer, parcel, .. } => {
+                if let Some(emigrant) = parcel.into_emigrant() {
+                    let _ = self.emigrants.send(Some((transfer, emigrant)));
+                }
+            }
             Mail::Audience { topic, watched } => drop(self.watched.send((topic, watched))),
             _ => {}
         }

@@ -25,6 +25,7 @@ pub(crate) mod memory;
 mod metrics;
 mod notify;
 mod pages;
+mod passage;
 mod probe;
 mod profile;
 mod regulation;
@@ -45,11 +46,12 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::AbortHandle;
 use tracing::{info, warn};
 use weir_ring::driver::Kind;
 use weir_shard::limits::{Browser, Config};
+use weir_shard::mail::DrainOrder;
 
 use self::api::{Admin, Insight};
 use self::bus::{Bus, Desk, Observer, Sink, Traces};
@@ -66,6 +68,7 @@ use self::intelligence::Intelligence;
 pub(crate) use self::listed::Listed;
 use self::mailbox::Mailbox;
 use self::notify::Manager;
+use self::passage::{Entrance, Exit};
 use self::profile::Profiles;
 use self::reload::{Beginning, Parts, Reloader};
 use self::requests::Requests;
@@ -132,7 +135,8 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     let chronicle = Chronicle::default();
     let (bus, desks, traces) = listeners(office.sink, office.webhooks, (&features, &chronicle));
     let telemetry = Telemetry::start(office.collector, config.tracing.rate)?;
-    let (places, requests) = Requests::open(telemetry.clone());
+    let (leave, emigrants) = unbounded_channel();
+    let (places, requests) = Requests::open(telemetry.clone(), leave);
     let mailbox = Mailbox::new(crew.links, crew.shards, places, office.audit, bus.clone());
     let settings = &control.beginning.configuration.settings;
     let keys =
@@ -170,13 +174,15 @@ async fn serve(control: Control, memory_budget: u64) -> io::Result<End> {
     };
     let manager = Manager::of_environment();
     let draining = Draining::new(office.doors, office.drain_delay, manager.clone());
+    let exit = Exit { emigrants, landed: crew.landed };
+    let entrance = Entrance { mailbox: mailbox.clone(), ring: crew.ring.clone(), peers: crew.peers };
     let admin = Admin::new(mailbox.clone(), crew.ring, listed, auth, office.revocations, insight, draining);
     let admin = Arc::new(admin);
     tokio::spawn(mailbox.clone().receive(mailbox::watch(crew.waker)?));
     tokio::spawn(memory::watch(mailbox, memory_budget));
     tokio::spawn(reload::on_hangup(signal(SignalKind::hangup())?, reloader, manager.clone()));
     let own_ports = open(&admin, (office.admin, office.probe), (office.guard, pages))?;
-    office.lineage.begin(&admin, own_ports);
+    office.lineage.begin(&admin, own_ports, (exit, entrance));
     manager.ready();
     tokio::spawn(manager.watch(admin.clone()));
     let children = Children::start(office.spawners, GRACE)?;
@@ -262,7 +268,7 @@ async fn end_of_shards(
     loop {
         tokio::select! {
             name = signals.next() => {
-                if !admin.begin_drain(name, None, false) {
+                if !admin.begin_drain(DrainOrder { reason: name.into(), ..DrainOrder::default() }) {
                     warn!("{name} again: ending without waiting for clients");
                     return End::Forced;
                 }

@@ -13,6 +13,7 @@ use super::credentials::Clerk;
 use super::handlers::{Handlers, WAITING_MAX};
 use super::jwks::{Keeper, NewKeys};
 use super::mailbox::{Desks, Mailbox};
+use super::passage::Leaver;
 use super::telemetry::Telemetry;
 use crate::config::Handler;
 
@@ -26,12 +27,13 @@ pub(super) struct Requests {
 
 impl Requests {
     /// Where the mailbox puts them, and where they are taken.
-    pub(super) fn open(spans: Telemetry) -> (Desks, Requests) {
+    pub(super) fn open(spans: Telemetry, emigrants: UnboundedSender<Leaver>) -> (Desks, Requests) {
         let (wanted, keys) = unbounded_channel();
         let (tokens_wanted, tokens) = unbounded_channel();
         let (watched, changes) = unbounded_channel();
         let (handed, errands) = channel(WAITING_MAX);
-        (Desks { wanted, tokens_wanted, watched, handed, spans }, Requests { keys, tokens, changes, errands })
+        let desks = Desks { wanted, tokens_wanted, watched, handed, spans, emigrants };
+        (desks, Requests { keys, tokens, changes, errands })
     }
 
     /// Begins to serve them. Answers who is told when other keys are to be kept; those that are fetched, each `refresh`.

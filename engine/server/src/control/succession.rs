@@ -15,9 +15,10 @@ use tokio::task::{self, AbortHandle};
 use tracing::{error, info, warn};
 use weir_ring::pass;
 use weir_ring::token::Member;
-use weir_shard::mail::{Answer, Mail, Question};
+use weir_shard::mail::{Answer, DrainOrder, Mail, Question};
 
 use super::api::Admin;
+use super::passage::{Entrance, Exit};
 use crate::data_dir::DataDir;
 use crate::takeover::{
     GO, GREETING, Offer, PATIENCE, Predecessor, SERVING, read, write_offer, write_streams,
@@ -34,16 +35,24 @@ pub(crate) struct Lineage {
 
 impl Lineage {
     /// This gateway serves: the one before it may go, and a successor may come, which makes it leave `own_ports`.
-    pub(super) fn begin(self, admin: &Arc<Admin>, own_ports: Vec<AbortHandle>) {
+    pub(super) fn begin(
+        self,
+        admin: &Arc<Admin>,
+        own_ports: Vec<AbortHandle>,
+        (exit, entrance): (Exit, Entrance),
+    ) {
         if let Some(predecessor) = self.predecessor {
             let pid = predecessor.offer.pid;
             match predecessor.serving() {
-                Ok(()) => info!(pid, "took over; the gateway before sends its clients here"),
+                Ok(stream) => {
+                    info!(pid, "took over; the gateway before sends its clients here");
+                    entrance.open(stream);
+                }
                 Err(error) => warn!(pid, "the gateway before has ended by itself: {error}"),
             }
         }
         if let Some(estate) = self.estate {
-            tokio::spawn(wait(estate, admin.clone(), own_ports));
+            tokio::spawn(wait(estate, admin.clone(), own_ports, exit));
         }
     }
 }
@@ -84,7 +93,7 @@ impl fmt::Display for Failed {
 }
 
 /// Waits for a successor, and drains once one serves. `admin_port` is what the admin port is accepted with.
-async fn wait(estate: Estate, admin: Arc<Admin>, admin_port: Vec<AbortHandle>) {
+async fn wait(estate: Estate, admin: Arc<Admin>, admin_port: Vec<AbortHandle>, exit: Exit) {
     let listener = match listen(&estate.path) {
         Ok(listener) => listener,
         Err(error) => {
@@ -95,12 +104,13 @@ async fn wait(estate: Estate, admin: Arc<Admin>, admin_port: Vec<AbortHandle>) {
     let estate = Arc::new(estate);
     loop {
         match accept(&listener).await {
-            Ok(stream) => {
-                if hand_over(stream, &estate, &admin).await {
-                    admin_port.iter().for_each(AbortHandle::abort);
-                    return;
+            Ok(stream) => match hand_over(stream, &estate, &admin).await {
+                Handed::Nothing => {}
+                Handed::All(successor) => {
+                    succeeded(successor, exit, &admin);
+                    return admin_port.iter().for_each(AbortHandle::abort);
                 }
-            }
+            },
             Err(error) => warn!("a successor could not be met: {error}"),
         }
     }
@@ -131,21 +141,44 @@ async fn accept(listener: &tokio::net::UnixListener) -> io::Result<UnixStream> {
     Ok(stream)
 }
 
-/// True: a successor serves, and this gateway drains.
-async fn hand_over(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> bool {
+/// What has become of a hand-over.
+enum Handed {
+    /// This gateway goes on.
+    Nothing,
+    /// It ends; to who serves, if somebody does.
+    All(Option<UnixStream>),
+}
+
+/// This gateway drains; connections that are at rest go on in the one that serves.
+fn succeeded(successor: Option<UnixStream>, exit: Exit, admin: &Arc<Admin>) {
+    let opened = successor.map(|successor| exit.open(successor));
+    let emigrates = match opened {
+        None => false,
+        Some(Ok(exit)) => {
+            admin.draining().wait_for(exit);
+            true
+        }
+        Some(Err(error)) => {
+            warn!("connections cannot be passed on: {error}; they are closed");
+            false
+        }
+    };
+    let order = DrainOrder { reason: "takeover".into(), succeeded: true, emigrates, ..DrainOrder::default() };
+    admin.begin_drain(order);
+}
+
+async fn hand_over(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> Handed {
     let durable = lock(estate).is_some();
     match give(stream, estate, admin).await {
-        Ok(()) => {
-            info!("a successor serves: telling clients, then ending");
-            admin.begin_drain("takeover", None, true);
-            return true;
+        Ok(successor) => {
+            info!("a successor serves: passing clients on, then ending");
+            return Handed::All(Some(successor));
         }
         Err(failed @ Failed::Before(_)) => warn!("a successor did not come to take over: {failed}"),
         Err(failed) if durable && lock(estate).is_none() => {
             error!("a successor was lost after the log was handed over ({failed}): ending; start again");
             admin.draining().shut_doors();
-            admin.begin_drain("takeover", None, true);
-            return true;
+            return Handed::All(None);
         }
         Err(failed) => {
             warn!("a successor was lost while it took over ({failed}): going on as before");
@@ -154,10 +187,11 @@ async fn hand_over(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>)
             }
         }
     }
-    false
+    Handed::Nothing
 }
 
-async fn give(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> Result<(), Failed> {
+/// The stream to the successor, which serves.
+async fn give(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> Result<UnixStream, Failed> {
     let (offered, withdrawn) = (estate.clone(), admin.withdrawn());
     let stream = blocking(move || offer(stream, &offered, withdrawn)).await.map_err(Failed::Before)?;
     info!("a successor takes over");
@@ -175,7 +209,8 @@ async fn give(stream: UnixStream, estate: &Arc<Estate>, admin: &Arc<Admin>) -> R
     let serves = move || {
         let mut stream = stream;
         write_streams(&mut stream, &parts)?;
-        expect(&mut stream, SERVING)
+        expect(&mut stream, SERVING)?;
+        Ok(stream)
     };
     blocking(serves).await.map_err(Failed::After)
 }

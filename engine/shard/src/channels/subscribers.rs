@@ -11,6 +11,7 @@ use weir_ring::token::Token;
 use weir_transports::phoenix::Version;
 
 use crate::channels::topics::TopicMessage;
+use crate::stream::Position;
 
 /// The ways a topic's message is encoded; each is done once for all who share it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub(crate) struct Local {
     rounds: VecDeque<Round>,
     /// Closed or left since the last sweep.
     stale: usize,
+    /// The last message that came, or was there before.
+    reached: Option<Position>,
     /// Stands in for the list while that is lent out.
     lent: bool,
 }
@@ -144,6 +147,9 @@ impl Subscribers {
     pub(crate) fn enqueue(&mut self, topic: &Arc<str>, messages: Vec<TopicMessage>, now: Instant) {
         let Some(local) = self.topics.get_mut(&**topic) else { return };
         self.bytes += weight(&messages);
+        if let (Some(reached), Some(last)) = (&mut local.reached, messages.last()) {
+            reached.sequence = last.sequence;
+        }
         if !local.is_waiting() {
             self.waiting.push_back((Arc::clone(topic), now));
         }
@@ -152,6 +158,18 @@ impl Subscribers {
         } else {
             local.pending.extend(messages);
         }
+    }
+
+    /// What came before the next message of a topic: as its home says to who is subscribed now.
+    pub(crate) fn note_reached(&mut self, topic: &str, at: Position) {
+        if let Some(local) = self.topics.get_mut(topic) {
+            local.reached = Some(at);
+        }
+    }
+
+    /// Up to where all who are subscribed were sent the topic; none: some were not, or nobody knows.
+    pub(crate) fn reached(&self, topic: &str) -> Option<Position> {
+        self.topics.get(topic).filter(|local| !local.is_waiting())?.reached
     }
 
     /// The next topic with something to be sent, its list lent out; give it back with `put_back`.

@@ -11,6 +11,7 @@ use weir_transports::phoenix::Version;
 use weir_transports::websocket::{DeflateParams, Reader};
 
 use crate::downstream::egress::Egress;
+use crate::downstream::emigrant::Emigrant;
 use crate::downstream::gather::Gather;
 use crate::downstream::identity::{Parked, Proof};
 use crate::downstream::mcp::Pending;
@@ -269,7 +270,7 @@ pub(crate) struct Link {
     pub channels: Box<[Channel]>,
     /// How far it has been sent the client's own stream; made by the first message.
     pub marks: Option<Box<Marks>>,
-    /// When it began, in seconds of the monotonic clock.
+    /// When it began, in seconds of the monotonic clock; 0: it begins now.
     pub since: u32,
     /// What the upgrade request said, for the join.
     pub opening: Option<Box<Opening>>,
@@ -448,6 +449,8 @@ pub(crate) enum ParcelStage {
         /// The join.
         join: Box<str>,
     },
+    /// A client's connection that goes to another process, or comes from one.
+    Emigrant(Box<Emigrant>),
 }
 
 impl Link {

@@ -19,6 +19,7 @@ use crate::outbox::{Gap, GapReason};
 use crate::turn::{Cx, Shard};
 use crate::vsm::{DrainPhase, Event};
 
+mod emigration;
 mod standing;
 
 use self::standing::Standing;
@@ -35,11 +36,14 @@ pub struct DrainOrder {
     pub message: Arc<str>,
     /// Another process goes on with the streams: nothing of them ends with this one.
     pub succeeded: bool,
+    /// It goes on with connections, too: those that are at rest are handed to the control thread.
+    pub emigrates: bool,
 }
 
 impl Default for DrainOrder {
     fn default() -> Self {
-        DrainOrder { reason: "restart".into(), message: "the server restarts".into(), succeeded: false }
+        let (reason, message) = ("restart".into(), "the server restarts".into());
+        DrainOrder { reason, message, succeeded: false, emigrates: false }
     }
 }
 
@@ -56,6 +60,9 @@ pub(crate) struct Drain {
     end: Instant,
     next_batch: Instant,
     next_notice: Option<Instant>,
+    /// Connections that may go on in another process, the next to be tried last; all others wait for that.
+    emigrants: Vec<Token>,
+    next_emigrants: Instant,
     /// Connections that are to be told, the next one last.
     untold: Vec<Token>,
     /// How long it takes until the last of those is closed.
@@ -74,6 +81,8 @@ impl Drain {
             end,
             next_batch: now,
             next_notice: Some(now),
+            emigrants: Vec::new(),
+            next_emigrants: now,
             untold: Vec::new(),
             spread: Duration::ZERO,
             phase: DrainPhase::Begun,
@@ -82,6 +91,9 @@ impl Drain {
 
     /// When there is something to do even if nothing happens.
     pub(crate) fn due(&self) -> Instant {
+        if !self.emigrants.is_empty() {
+            return self.next_emigrants.min(self.end);
+        }
         if !self.untold.is_empty() {
             return self.began;
         }
@@ -96,7 +108,12 @@ impl Shard {
         if self.draining.is_some() {
             return;
         }
-        self.draining = Some(Box::new(Drain::new(order, &self.config.drain, cx.now.mono)));
+        let emigrates = order.emigrates;
+        let mut drain = Drain::new(order, &self.config.drain, cx.now.mono);
+        if emigrates {
+            drain.emigrants = self.conns.iter().map(|(token, _)| token).collect();
+        }
+        self.draining = Some(Box::new(drain));
         for listener in 0..self.config.listeners {
             cx.out.ops.push(Op::StopAccept { listener: Listener(listener) });
         }
@@ -109,6 +126,9 @@ impl Shard {
         let Some(drain) = &mut self.draining else { return };
         if now >= drain.end {
             return self.cut_off(cx);
+        }
+        if !drain.emigrants.is_empty() {
+            return self.emigrate(cx);
         }
         let notice = drain.next_notice.is_some_and(|notice| now >= notice);
         if notice {

@@ -1,4 +1,4 @@
-//! A connection's move to its client's home. The kernel moves the descriptor, mail moves the state; the
+//! A connection's move to its client's home, or towards another process. The kernel moves the descriptor, mail moves the state; the
 //! letter leaves once the descriptor has arrived, and the target starts when it has both.
 
 use weir_ring::op::{Errno, Op};
@@ -58,8 +58,11 @@ impl Shard {
         if errno.is_none() {
             let (tls, whence) = (conn.tls.take(), self.addresses.whence(conn.peer));
             self.closed(token);
-            self.stats.handed_over += 1;
             let Departure { to, transfer, parcel, .. } = *departure;
+            match parcel.stage {
+                ParcelStage::Emigrant(_) => self.stats.emigrated += 1,
+                ParcelStage::Http | ParcelStage::WebSocket { .. } => self.stats.handed_over += 1,
+            }
             let parcel = Box::new(Parcel { tls, ..parcel });
             return self.send(to, Mail::Moved { transfer, parcel, whence }, cx);
         }
@@ -70,6 +73,13 @@ impl Shard {
             }
             ParcelStage::WebSocket { .. } => {
                 self.close_link(token, close::TRY_AGAIN_LATER, "the client's core is full: come again", cx);
+            }
+            ParcelStage::Emigrant(_) => {
+                conn.stage = Stage::Http(Box::default());
+                self.end_emigration();
+                if let Some(emigrant) = departure.parcel.into_emigrant() {
+                    self.go_on_with(token, emigrant, cx);
+                }
             }
         }
     }
@@ -109,8 +119,8 @@ impl Shard {
         let Some(token) = self.open(socket, peer, Stage::Http(Box::default()), parcel.tls, cx) else {
             return;
         };
-        let mut bytes = parcel.bytes;
-        match parcel.stage {
+        let Parcel { stage, mut bytes, .. } = parcel;
+        match stage {
             ParcelStage::Http => self.http_received(token, &bytes, cx),
             ParcelStage::WebSocket { speaks, deflate, who, opening, join } => {
                 let mut link = Link::new(speaks, deflate, Watch::Once);
@@ -118,6 +128,10 @@ impl Shard {
                 (link.opening, link.arrived) = (opening, true);
                 self.start_link(token, link, cx);
                 self.continue_link(token, &join, &mut bytes, cx);
+            }
+            ParcelStage::Emigrant(emigrant) => {
+                self.stats.taken_up += 1;
+                self.go_on_with(token, *emigrant, cx);
             }
         }
     }

@@ -234,7 +234,7 @@ impl Shard {
     }
 
     /// A connection stops being what it was.
-    fn left(&mut self, token: Token, was: Stage, cx: &mut Cx<'_>) {
+    pub(crate) fn left(&mut self, token: Token, was: Stage, cx: &mut Cx<'_>) {
         match was {
             Stage::WebSocket(link) => self.forget_link(token, *link, cx),
             Stage::Sse(feed) => self.forget_feed(token, *feed, cx),

@@ -125,6 +125,7 @@ impl Shard {
         let recovery = self.recovery(&opening, client, cx)?;
         let encrypted = self.encryption.agree(opening.encryption)? && client != route::EVENTS;
         let holder = recovery.as_ref().and_then(|recovery| self.holder(id, recovery.lineage));
+        let resumed = recovery.is_some() && holder.is_none();
         if carrier == Carrier::Sse
             && let Some(seen) = &opening.cursor
         {
@@ -142,6 +143,7 @@ impl Shard {
         if let Some(session) = self.sessions.get_mut(id) {
             session.links.add(LinkRef { token, carrier });
             session.heard = cx.now.mono;
+            session.resumed |= resumed;
         }
         self.watch_hoard(id, cx.now);
         self.ledger_connects(id, cx);
@@ -203,7 +205,8 @@ impl Shard {
         links.iter().map(|link| link.token).find(|token| self.lineage(*token) == lineage)
     }
 
-    fn lineage(&self, token: Token) -> Lineage {
+    /// The logical connection that it is.
+    pub(crate) fn lineage(&self, token: Token) -> Lineage {
         let marks = self.conns.get(token).and_then(|conn| conn.stage.marks());
         let taken_up = marks.and_then(|marks| marks.lineage);
         taken_up.unwrap_or_else(|| Lineage::of_root(token, self.salt))

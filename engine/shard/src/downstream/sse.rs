@@ -17,12 +17,13 @@ use crate::downstream::opening::{Opened, Opening};
 use crate::downstream::watching::Watching;
 use crate::error::Error;
 use crate::mail::Mail;
+use crate::marks::Marks;
 use crate::policy::routing::Carrier;
 use crate::route;
 use crate::turn::{Cx, Shard};
 
 /// Something is sent at least this often, so that proxies do not take the stream for dead.
-const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
+pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Against buffering and rewriting on the way (nginx, caches, transforming proxies).
 const SSE_HEADERS: [(&str, &str); 3] = [
@@ -33,6 +34,25 @@ const SSE_HEADERS: [(&str, &str); 3] = [
 
 const NDJSON_HEADERS: [(&str, &str); 3] =
     [("Content-Type", "application/x-ndjson"), SSE_HEADERS[1], SSE_HEADERS[2]];
+
+impl Feed {
+    /// A client's stream that shows nothing else.
+    pub(crate) fn new(session: Token, proof: Proof, marks: Option<Box<Marks>>, since: u32) -> Feed {
+        Feed {
+            session,
+            proof,
+            marks,
+            since,
+            heartbeat: Instant(0),
+            filter: None,
+            watching: None,
+            ndjson: false,
+            encrypted: false,
+            lasted: false,
+            broke: false,
+        }
+    }
+}
 
 impl Shard {
     /// `GET /mcp/sse` and `GET /mcp/events`.
@@ -102,27 +122,8 @@ impl Shard {
         let ndjson = events && head.header("accept").is_some_and(|a| a.contains("application/x-ndjson"));
         let heartbeat = cx.now.mono.plus(self.config.sse.heartbeat_interval);
         let filter = filtered.then(|| Box::new(filter));
-        let since = cx.now.mono.as_secs();
-        self.watch_proof(token, &proof, cx.now);
-        let feed = Feed {
-            session,
-            proof,
-            marks,
-            since,
-            heartbeat,
-            filter,
-            watching,
-            ndjson,
-            encrypted,
-            lasted: false,
-            broke: false,
-        };
-        let Some(conn) = self.conns.get_mut(token) else { return };
-        conn.stage = Stage::Sse(Box::new(feed));
-        conn.heard = cx.now.mono;
-        cx.out.ops.push(Watch::Parked.op(token, conn.socket));
-        self.stats.http_sse.open();
-        self.tell_connection(true, "http_sse", Some(session), cx);
+        let feed = Feed::new(session, proof, marks, cx.now.mono.as_secs());
+        self.begin_feed(token, Feed { heartbeat, filter, watching, ndjson, encrypted, ..feed }, cx);
         let headers = if ndjson { &NDJSON_HEADERS } else { &SSE_HEADERS };
         let terms = self.terms(head);
         self.put_head(token, headers, &terms, cx, |out, headers| {
@@ -145,6 +146,18 @@ impl Shard {
         self.watch_topics(token, cx);
         self.wake_by(token, heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL)));
         self.hungry.push(token);
+    }
+
+    /// Makes the connection a stream.
+    pub(crate) fn begin_feed(&mut self, token: Token, feed: Feed, cx: &mut Cx<'_>) {
+        let session = feed.session;
+        self.watch_proof(token, &feed.proof, cx.now);
+        let Some(conn) = self.conns.get_mut(token) else { return };
+        conn.stage = Stage::Sse(Box::new(feed));
+        conn.heard = cx.now.mono;
+        cx.out.ops.push(Watch::Parked.op(token, conn.socket));
+        self.stats.http_sse.open();
+        self.tell_connection(true, "http_sse", Some(session), cx);
     }
 
     /// A look at a stream: heartbeats and comments, and whether the peer still reads.

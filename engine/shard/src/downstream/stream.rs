@@ -41,6 +41,10 @@ impl Shard {
         if let Some(id) = self.sessions.find(client) {
             return Ok(id);
         }
+        if self.is_handing_over() && !client.starts_with(route::MINTED) {
+            // The successor would not know it.
+            return Err(Error::draining());
+        }
         let epoch = Epoch::from_random(self.random.next());
         let id = self.begin_session(client, epoch, cx)?;
         if let Some(session) = self.sessions.get(id).filter(|session| !session.is_minted()) {
@@ -62,6 +66,7 @@ impl Shard {
             heard: cx.now.mono,
             watched: false,
             proven: false,
+            resumed: false,
         };
         self.sessions.find_or_insert(client, || session).map_err(|_| Error::insufficient_resources())
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use weir_ring::token::{Member, Token};
 use weir_transports::phoenix::{self, Frame, Status};
+use weir_transports::websocket::close;
 
 use crate::channels::Join;
 use crate::channels::topics::Past;
@@ -85,6 +86,22 @@ impl Shard {
         }
     }
 
+    /// A topic that was joined in another process, and read there up to `at`: the client knows nothing of a new join.
+    pub(crate) fn resume_topic(
+        &mut self,
+        token: Token,
+        link: &mut Link,
+        topic: &str,
+        (join_ref, at): (Option<Box<str>>, Position),
+        cx: &mut Cx<'_>,
+    ) {
+        let asking = Asking { join_ref, resume: Some(at), ..Asking::default() };
+        self.ask_topic(token, link, topic, asking, cx);
+        if let Some(channel) = link.channel_mut(topic) {
+            channel.state = Joined::CatchingUp { from: at, asked: true };
+        }
+    }
+
     fn ask_topic(&mut self, token: Token, link: &mut Link, topic: &str, asking: Asking, cx: &mut Cx<'_>) {
         let Asking { join_ref, reference, resume, tracking } = asking;
         let topic: Arc<str> = topic.into();
@@ -107,6 +124,10 @@ impl Shard {
         (resume, tracking): (Option<Position>, Option<Box<Tracking>>),
         cx: &mut Cx<'_>,
     ) {
+        if self.is_handing_over() && self.topics.get(&topic).is_none() {
+            // It would begin here, and the successor not know it. Who asks comes to the successor before it is answered.
+            return self.shelve(Mail::Subscribe { from, subscriber, topic, resume, tracking });
+        }
         let present = tracking.map(|tracking| self.track(from, subscriber, &topic, &tracking, cx));
         self.send_fresh(&topic, cx);
         if Topic::of_channel(&topic).is_some() {
@@ -162,6 +183,11 @@ impl Shard {
             channel.presence = present.map_or(Presence::None, |_| Presence::Seen);
         }
         let join_ref = channel.join_ref.clone();
+        if matches!(before, Joined::CatchingUp { from, .. } if from.epoch != past.epoch) {
+            // Its messages would have other numbers within one join.
+            self.close_link(token, close::SERVICE_RESTART, "the topic has begun anew: come back", cx);
+            return;
+        }
         if let Joined::Asked { reference: Some(reference) } = before {
             let body = joined_json(&past);
             let to = Addressee { join_ref: join_ref.as_deref(), reference: &reference, topic };
@@ -211,6 +237,7 @@ impl Shard {
         if past.live {
             // What others here still wait for, this one has in its past.
             self.subscribers.add(topic, serializer, token);
+            self.subscribers.note_reached(topic, Position { epoch: past.epoch, sequence: past.at });
         }
     }
 

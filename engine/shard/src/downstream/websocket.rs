@@ -224,7 +224,9 @@ impl Shard {
 
     /// Makes the connection a WebSocket.
     pub(crate) fn start_link(&mut self, token: Token, mut link: Link, cx: &mut Cx<'_>) {
-        link.since = cx.now.mono.as_secs();
+        if link.since == 0 {
+            link.since = cx.now.mono.as_secs();
+        }
         let wake = cx.now.mono.plus(self.config.websocket.park_after);
         self.watch_proof(token, &link.proof, cx.now);
         self.tell_connection(true, "websocket", link.session, cx);

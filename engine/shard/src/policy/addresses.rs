@@ -69,6 +69,18 @@ pub struct Whence {
     counts: bool,
 }
 
+impl Whence {
+    /// As another process tells it: the address, whether a trusted proxy says it, and whether limits hold for it.
+    pub fn new(address: Option<IpAddr>, proxied: bool, counts: bool) -> Whence {
+        Whence { source: address.map(Source::from), proxied, counts }
+    }
+
+    /// The same, to be told. Of an IPv6 address it has the first 64 bits, and zeros.
+    pub fn parts(self) -> (Option<IpAddr>, bool, bool) {
+        (self.source.map(Source::address), self.proxied, self.counts)
+    }
+}
+
 /// Why an address does not get what it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {

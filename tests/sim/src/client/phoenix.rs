@@ -420,16 +420,17 @@ impl Link {
 
     fn pushed(&mut self, stage: &mut Stage, frame: &Frame<'_>, facts: &mut Vec<Fact>) -> Result<(), String> {
         let (conn, client) = (self.conn, self.client);
+        if frame.event == "shutdown_pending" {
+            // Every connection is told, whatever it has joined.
+            facts.push(Fact::Warned { conn });
+            return Ok(());
+        }
         let Some(stream) = self.stream_of(&frame.topic) else {
             return Err(format!("{} on topic {}, which is not joined", frame.event, frame.topic));
         };
         let messages = match (frame.event.as_str(), &frame.meta) {
             ("transport_switched", None) => {
                 facts.push(Fact::Switched { conn, stream });
-                return Ok(());
-            }
-            ("shutdown_pending", None) => {
-                facts.push(Fact::Warned { conn: self.conn });
                 return Ok(());
             }
             ("heartbeat" | "pong", None) => return Ok(()),

@@ -383,8 +383,8 @@ fn close(stage: &mut Stage, shard: usize, name: (Token, Socket)) {
 fn hand_over(stage: &mut Stage, shard: usize, name: (Token, Socket), to: Member, transfer: Transfer) {
     let turn = stage.net.ports[shard].turns;
     let to = usize::from(to.0);
-    if to >= stage.net.ports.len() || to == shard {
-        return broken(stage, shard, "HandOver to no other shard", to);
+    if to > stage.net.ports.len() || to == shard {
+        return broken(stage, shard, "HandOver to no other member", to);
     }
     let racing = stage.rng.chance(stage.weather.racing_recv);
     let Some(sock) = named(stage, shard, name, "HandOver") else { return };
@@ -437,6 +437,11 @@ fn move_socket(stage: &mut Stage, from: usize, name: (Token, u32), to: usize, tr
     let Some(sock) = stage.net.ports[from].sock(socket) else { return };
     sock.mode = RecvMode::Off;
     let conn = sock.conn;
+    if to == stage.net.ports.len() && !failed {
+        stage.net.conns[conn].place = Place::Landed;
+        stage.net.landed.push((transfer, conn));
+        return job(stage, from, Job::Left { token, socket }, 3 * MS);
+    }
     let target = if failed { None } else { stage.net.ports[to].open(conn) };
     if let Some(target) = target {
         stage.net.conns[conn].place = Place::Socket { shard: to, socket: target };

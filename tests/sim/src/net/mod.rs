@@ -9,7 +9,7 @@ pub mod port;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use weir_ring::token::Address;
+use weir_ring::token::{Address, Transfer};
 
 use crate::disk::Disk;
 use crate::fault::Fault;
@@ -46,6 +46,10 @@ pub enum Place {
     Backlog,
     /// A socket of a shard.
     Socket { shard: usize, socket: u32 },
+    /// In the hands of a process that is being succeeded.
+    Landed,
+    /// On its way to the process that succeeds.
+    Between,
     /// Closed.
     Gone,
 }
@@ -115,6 +119,8 @@ pub struct Net {
     jobs_void: usize,
     /// Until then nobody accepts connections, ns.
     down_until: u64,
+    /// Connections that have left their shards for another process, by the hand-over.
+    pub landed: Vec<(Transfer, usize)>,
     /// The logs of all shards.
     pub disk: Disk,
     /// Who listens where.
@@ -141,6 +147,7 @@ impl Net {
             jobs: Vec::new(),
             jobs_void: 0,
             down_until: 0,
+            landed: Vec::new(),
             disk: Disk::default(),
             listening: BTreeMap::new(),
         }
@@ -152,6 +159,7 @@ impl Net {
     pub fn restart(&mut self, back: u64) {
         self.ports.iter_mut().for_each(Port::restart);
         (self.jobs_void, self.down_until) = (self.jobs.len(), back);
+        self.landed.clear();
     }
 
     /// Open sockets of a shard that came from its listeners, or from another shard's.

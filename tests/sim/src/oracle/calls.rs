@@ -64,8 +64,10 @@ pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
     let mut calls = Calls { limited: !terms.unlimited, ample: terms.ample, ..Calls::default() };
     for (number, (at, fact)) in history.facts.iter().enumerate() {
         let history::Fact::Mcp(fact) = fact else {
-            if matches!(fact, history::Fact::Stopping) {
-                calls.stop(*at);
+            match fact {
+                history::Fact::Stopping | history::Fact::Leaving => calls.stop(*at),
+                history::Fact::Restarted { .. } => calls.stopping = false,
+                _ => {}
             }
             continue;
         };

@@ -73,7 +73,7 @@ pub(super) fn check(history: &History, terms: &Terms, found: &mut Found) {
                 claims.durable.insert((stream, position.epoch));
                 None
             }
-            Fact::Opened { conn, .. } => {
+            Fact::Opened { conn, .. } | Fact::Immigrated { conn } => {
                 claims.opened.insert(conn, claims.kept.len());
                 None
             }

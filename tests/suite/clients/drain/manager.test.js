@@ -185,7 +185,7 @@ describe('a takeover', () => {
     const weir = await Weir.start({ config: `[server]\ntakeover = "${socket}"\n` })
     // Says everything that a successor says but the last word.
     const program = 'import socket, sys, time\ns = socket.socket(socket.AF_UNIX)\ns.connect(sys.argv[1])\n'
-      + 's.sendall(b"weir takeover 1\\n"); s.recv(65536); s.recv(65536); s.sendall(b"go\\n"); s.recv(65536)\n'
+      + 's.sendall(b"weir takeover 2\\n"); s.recv(65536); s.recv(65536); s.sendall(b"go\\n"); s.recv(65536)\n'
     assert.equal(spawnSync('python3', ['-c', program, socket]).status, 0)
     const answer = async () => (await send(weir, 'u', { type: 'chat', data: 1 })).status
     const end = Date.now() + 20_000

@@ -3,8 +3,9 @@
 //   node run.js restart|takeover memory|disk [CLIENTS]
 //
 // `restart`: SIGTERM, and a successor on the same ports: in memory at once, with a data folder when the first has ended.
-// `takeover`: a successor with --takeover. Nothing accepted may be missing, but for a restart in memory, where what was
-// lost must be told. No connection may be closed with 1000 or out of pace, and every call under way is answered.
+// `takeover`: a successor with --takeover, in which streams at rest go on. Nothing accepted may be missing, but for a restart
+// in memory, where what was lost must be told. No connection may be closed with 1000 or out of pace, and every call under way
+// is answered.
 
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -42,6 +43,8 @@ const LIVENESS = 120_000
 /** How soon every client should be back after its own close, milliseconds. */
 const BAR = 5_000
 const SHARDS = 2
+/** Which part of the streams must go over to a successor: all but those that somebody waits for just then. */
+const STAY = 0.8
 /** Connections that a shard closes at once, and how often, milliseconds. */
 const BATCH = Math.max(5, Math.ceil(CLIENTS / 25))
 const INTERVAL = 100
@@ -138,11 +141,11 @@ function everyoneUp(since) {
   })
 }
 
-/** When each was closed and back. */
+/** When each was closed and back; those that went over to the successor were not. */
 function everyoneBack(since) {
   return eventually('every client to be back', async () => {
     const moves = (await askAll('moves', { since })).flat()
-    return moves.every(({ closed, back }) => closed && back) ? moves : null
+    return moves.every(({ closed, back }) => (closed ? back : TAKEOVER)) ? moves : null
   })
 }
 
@@ -180,17 +183,20 @@ function report({ answers, moves, since, calls, histories }) {
   const under = calls.reduce((all, of) => Object.fromEntries(Object.entries(of).map(([name, n]) => [name, n + (all[name] ?? 0)])), {})
   if (under.lost > 0) violations.push(`${under.lost} calls on sockets were not answered before the end`)
   for (const answer of answers.filter(one => one !== 'answered')) violations.push(`a request under way: ${answer}`)
+  const closed = moves.filter(move => move.closed)
   const codes = new Map()
-  for (const { closed: { code } } of moves) codes.set(code, (codes.get(code) ?? 0) + 1)
+  for (const { closed: { code } } of closed) codes.set(code, (codes.get(code) ?? 0) + 1)
   for (const { name, codes: all } of moves) if (all.includes(1000)) violations.push(`${name} was closed with 1000`)
-  const closes = moves.map(({ closed }) => closed.at).sort((a, b) => a - b)
+  const closes = closed.map(({ closed }) => closed.at).sort((a, b) => a - b)
   const span = closes.at(-1) - closes[0]
-  const least = (CLIENTS / SHARDS / BATCH - 1) * INTERVAL / 2
-  if (span < least) violations.push(`${CLIENTS} connections were closed in ${span} ms`)
-  const backs = moves.map(({ closed, back }) => back - closed.at).sort((a, b) => a - b)
+  const least = (closes.length / SHARDS / BATCH - 1) * INTERVAL / 2
+  if (span < least) violations.push(`${closes.length} connections were closed in ${span} ms`)
+  const stayed = listeners.length - closed.filter(({ name }) => kinds.get(name).carrier !== 'raw').length
+  if (TAKEOVER && stayed < listeners.length * STAY) violations.push(`only ${stayed} of ${listeners.length} streams went over`)
+  const backs = closed.map(({ closed, back }) => back - closed.at).sort((a, b) => a - b)
   const at = part => backs[Math.min(backs.length - 1, Math.floor(backs.length * part))]
   const acknowledged = [...ledger.acknowledged.values()].reduce((all, receipts) => all + receipts.length, 0)
-  console.log(`drain, ${way}, ${tier}: ${CLIENTS} clients, closed from ${closes[0] - since} to ${closes.at(-1) - since} ms, `
+  console.log(`drain, ${way}, ${tier}: ${CLIENTS} clients, ${stayed} streams went over, others closed from ${closes[0] - since} to ${closes.at(-1) - since} ms, `
     + `codes ${[...codes].map(([code, count]) => `${code ?? 'SSE'}: ${count}`).join(', ')}`)
   console.log(`  published ${ledger.attempted.size}: acknowledged ${acknowledged}, refused ${ledger.refused.size}; `
     + `received ${sum.first} and ${sum.duplicates} again, all of them flagged`)

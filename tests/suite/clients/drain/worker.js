@@ -58,9 +58,9 @@ const QUESTIONS = {
     }
     return clients.length
   },
-  /** How many clients have been up after `since`. */
+  /** How many clients have been up after `since`: come back, or never closed. */
   up({ since }) {
-    return clients.filter(({ ups }) => ups.some(at => at >= since)).length
+    return clients.filter(({ ups, closes }) => ups.some(at => at >= since) || (ups.length > 0 && closes.every(({ at }) => at < since))).length
   },
   /** When each client was closed after `since`, with which code, and when it was up again. */
   moves({ since }) {

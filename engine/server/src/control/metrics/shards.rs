@@ -42,6 +42,10 @@ fn connections(page: &mut Page, snapshot: &Snapshot) {
         .each("shard", snapshot.each(|shard| shard.stats.accepted));
     page.counter("weir_connections_handed_over_total", "Connections handed over to another shard.")
         .each("shard", snapshot.each(|shard| shard.stats.handed_over));
+    page.counter("weir_connections_emigrated_total", "Connections handed over to another process.")
+        .each("shard", snapshot.each(|shard| shard.stats.emigrated));
+    page.counter("weir_connections_taken_up_total", "Connections of another process that go on here.")
+        .each("shard", snapshot.each(|shard| shard.stats.taken_up));
 }
 
 fn holdings(page: &mut Page, snapshot: &Snapshot) {

@@ -66,7 +66,7 @@ impl Shard {
 
     /// Whether something is under way on a socket: MCP requests, pushes that a handler answers, messages that a
     /// publisher waits to see acknowledged.
-    fn has_calls(&self, token: Token, conn: &Connection, now: Instant) -> bool {
+    pub(super) fn has_calls(&self, token: Token, conn: &Connection, now: Instant) -> bool {
         let Some(link) = conn.stage.link() else { return false };
         let owed = link.session.filter(|_| link.gateway).is_some_and(|id| self.is_owed(token, id, now));
         owed || self.errands.contains(&token) || self.connection_has_calls(token) || self.carries_calls(link)
@@ -82,7 +82,7 @@ impl Shard {
 
     /// Whether a connection's client is owed something of its own stream: it is still being sent what would end with
     /// the process, or a publisher waits for it.
-    fn is_owed(&self, token: Token, id: Token, now: Instant) -> bool {
+    pub(super) fn is_owed(&self, token: Token, id: Token, now: Instant) -> bool {
         let Some(drain) = &self.draining else { return false };
         let mailbox = self.sessions.get(id).and_then(|session| session.mailbox.as_deref());
         let marks = self.conns.get(token).and_then(|conn| conn.stage.marks());
