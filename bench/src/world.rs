@@ -17,7 +17,7 @@ use crate::script::Script;
 const STEP: Duration = Duration::from_micros(20);
 
 /// More than any bench sends, and still counted.
-const PLENTY: Rate = Rate { per_second: 1e9, burst: 1_000_000_000 };
+const PLENTY: Rate = Rate::new(1e9, 1_000_000_000);
 
 /// A shard that is alone in its process, the time it lives in, and what its last turn asked for.
 #[derive(Debug)]

@@ -27,7 +27,7 @@ fn home(c: &mut Criterion) {
 }
 
 fn take(c: &mut Criterion) {
-    let rate = Rate { per_second: 100.0, burst: 100 };
+    let rate = Rate::new(100.0, 100);
     let mut group = c.benchmark_group("token bucket");
     for (name, step, allowed) in [("take", 10_000_000, true), ("take, denied", 0, false)] {
         let (mut bucket, mut now) = (TokenBucket::new(), 1);

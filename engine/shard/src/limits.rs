@@ -152,18 +152,39 @@ pub struct Config {
     pub secret: [u8; 32],
 }
 
-/// A token bucket's shape.
+/// A token bucket's shape: so many a second, and at once. Both are to be read only; what else it holds follows from them.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rate {
     /// Tokens per second. 0: no limit.
     pub per_second: f64,
     /// Tokens a full bucket holds, at least 1.
     pub burst: u32,
+    /// Nanoseconds to refill one token; 0: no limit. Here, as each message is asked for it.
+    pub(crate) interval: u64,
+    /// Nanoseconds to fill the empty bucket: a whole number of tokens.
+    pub(crate) capacity: u64,
 }
 
 impl Rate {
+    /// At most half of the clock's range, so that the sum of a time and a capacity is a time.
+    const CAPACITY_MAX: u64 = u64::MAX / 2;
+
+    /// Rounds the interval up, so that a limit is never exceeded; rates above 10^9 per second count as that.
+    pub const fn new(per_second: f64, burst: u32) -> Rate {
+        let off = Rate { per_second, burst, interval: 0, capacity: 0 };
+        if off.is_off() {
+            return off;
+        }
+        let tokens = if burst == 0 { 1 } else { burst as u64 };
+        let exact = (1e9 / per_second).ceil() as u64;
+        let most = Rate::CAPACITY_MAX / tokens;
+        let interval = if exact == 0 { 1 } else { exact };
+        let interval = if interval > most { most } else { interval };
+        Rate { interval, capacity: interval * tokens, ..off }
+    }
+
     /// Whether there is no limit.
-    pub fn is_off(&self) -> bool {
+    pub const fn is_off(&self) -> bool {
         self.per_second.is_nan() || self.per_second <= 0.0
     }
 }
@@ -313,8 +334,8 @@ impl Default for Config {
             outbox_bytes_total_max: 256 << 20,
             delivery: Delivery::default(),
             backpressure: Backpressure::default(),
-            client_rate: Rate { per_second: 100.0, burst: 100 },
-            backend_rate: Rate { per_second: 10_000.0, burst: 10_000 },
+            client_rate: Rate::new(100.0, 100),
+            backend_rate: Rate::new(10_000.0, 10_000),
             method_limits: Box::default(),
             network: Network::default(),
             session_idle_timeout: Duration::from_secs(300),

@@ -292,14 +292,14 @@ fn cast(rng: &mut Rng) -> Cast {
 
 /// What each network address may do; no less than what all clients behind one need in the calm.
 fn network(rng: &mut Rng) -> Network {
-    let off = Rate { per_second: 0.0, burst: 1 };
+    let off = Rate::new(0.0, 1);
     let limited = rng.chance(500);
     let connections = rng.between(60, 100) as u32;
     let (opens, asks) = (rng.chance(600), rng.chance(300));
     Network {
         connections_per_ip_max: if limited { connections } else { 0 },
-        handshake_rate: if limited && opens { Rate { per_second: 60.0, burst: 20 } } else { off },
-        request_rate: if limited && asks { Rate { per_second: 500.0, burst: 100 } } else { off },
+        handshake_rate: if limited && opens { Rate::new(60.0, 20) } else { off },
+        request_rate: if limited && asks { Rate::new(500.0, 100) } else { off },
         exempt_loopback: false,
         ..Network::default()
     }
@@ -377,16 +377,8 @@ fn config(rng: &mut Rng, roomy: bool) -> Config {
         message_bytes_max,
         queue_bytes_max: if small_queue { message_bytes_max * 2 + 4096 } else { 1 << 20 },
         outbox_bytes_total_max: if poor { rng.between(8, 64) as usize * 1024 } else { 256 << 20 },
-        client_rate: if limited {
-            Rate { per_second: 40.0, burst: 8 }
-        } else {
-            Rate { per_second: 0.0, burst: 1 }
-        },
-        backend_rate: if limited {
-            Rate { per_second: 300.0, burst: 50 }
-        } else {
-            Rate { per_second: 0.0, burst: 1 }
-        },
+        client_rate: if limited { Rate::new(40.0, 8) } else { Rate::new(0.0, 1) },
+        backend_rate: if limited { Rate::new(300.0, 50) } else { Rate::new(0.0, 1) },
         delivery: Delivery {
             ack_timeout: ms(rng.pick(&[50, 50, 300, 1000])),
             retry_max: ms(rng.pick(&[500, 3000])),

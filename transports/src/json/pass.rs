@@ -61,6 +61,18 @@ pub(super) fn value(bytes: &[u8], mut at: usize) -> Result<usize, Fault> {
     }
 }
 
+/// Where a plain integer ends that begins at `at`, as most ids are. `None`: what begins there is for [`value`].
+#[inline(always)]
+pub(super) fn integer(bytes: &[u8], mut at: usize) -> Option<usize> {
+    if !matches!(bytes.get(at), Some(b'1'..=b'9')) {
+        return None;
+    }
+    while let Some(b'0'..=b'9') = bytes.get(at) {
+        at += 1;
+    }
+    (!matches!(bytes.get(at), Some(b'.' | b'e' | b'E'))).then_some(at)
+}
+
 /// Containers that the scan is in: a bit each, set for objects, the innermost lowest.
 #[derive(Default)]
 struct Nesting {

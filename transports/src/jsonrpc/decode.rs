@@ -1,7 +1,13 @@
 //! Messages in.
 
+use std::borrow::Cow;
+
 use super::{Body, DecodeError, Id, Message, Refused};
 use crate::json::{Raw, Scanner};
+
+/// What every message says, as nearly all of them write it, and where in it the value begins.
+const VERSION: &str = r#""jsonrpc":"2.0""#;
+const VERSION_VALUE: usize = 10;
 
 /// The texts of a message's members.
 #[derive(Default)]
@@ -21,24 +27,30 @@ struct Members<'a> {
 /// What is wrong, and the id to answer it with where the text has one.
 pub fn decode(text: &str) -> Result<Message<'_>, Refused<'_>> {
     let members = members(text).map_err(|error| Refused { error, id: None })?;
-    let id = members.id.map(Raw::text).and_then(Id::from_json);
-    message(members).map_err(|error| Refused { error, id })
+    let id = members.id.and_then(id);
+    message(members, id).map_err(|error| Refused { error, id })
 }
 
-fn message(members: Members<'_>) -> Result<Message<'_>, DecodeError> {
+/// The id that a value is, if it can be one.
+fn id(raw: Raw<'_>) -> Option<Id<'_>> {
+    if raw.is_integer() { Some(Id(raw.text())) } else { Id::from_json(raw.text()) }
+}
+
+/// `id` is that of the members, if it can be one.
+fn message<'a>(members: Members<'a>, id: Option<Id<'a>>) -> Result<Message<'a>, DecodeError> {
     if members.jsonrpc.and_then(Raw::string).as_deref() != Some("2.0") {
         return Err(DecodeError::Version);
     }
     match (members.method, members.result, members.error) {
-        (Some(method), None, None) => call(method, members.id, members.params),
+        (Some(method), None, None) => call(method, members.id.map(|_| id), members.params),
         (None, Some(result), None) => {
-            let id = members.id.map(Raw::text).and_then(Id::from_json).ok_or(DecodeError::Id)?;
+            let id = id.ok_or(DecodeError::Id)?;
             Ok(Message::Response { id: Some(id), body: Body::Result(result.text()) })
         }
         (None, None, Some(error)) => {
             let id = match members.id.map(Raw::text) {
                 None | Some("null") => None,
-                Some(id) => Some(Id::from_json(id).ok_or(DecodeError::Id)?),
+                Some(_) => Some(id.ok_or(DecodeError::Id)?),
             };
             if !error.text().starts_with('{') {
                 return Err(DecodeError::Error);
@@ -49,10 +61,10 @@ fn message(members: Members<'_>) -> Result<Message<'_>, DecodeError> {
     }
 }
 
-/// A request, or without `id` a notification.
+/// A request, or without a member `id` a notification.
 fn call<'a>(
     method: Raw<'a>,
-    id: Option<Raw<'a>>,
+    id: Option<Option<Id<'a>>>,
     params: Option<Raw<'a>>,
 ) -> Result<Message<'a>, DecodeError> {
     let method = method.string().ok_or(DecodeError::Method)?;
@@ -62,10 +74,7 @@ fn call<'a>(
     }
     match id {
         None => Ok(Message::Notification { method, params }),
-        Some(id) => {
-            let id = Id::from_json(id.text()).ok_or(DecodeError::Id)?;
-            Ok(Message::Request { id, method, params })
-        }
+        Some(id) => Ok(Message::Request { id: id.ok_or(DecodeError::Id)?, method, params }),
     }
 }
 
@@ -75,8 +84,11 @@ fn members(text: &str) -> Result<Members<'_>, DecodeError> {
         return Err(no_object(scanner));
     }
     let mut members = Members::default();
-    while let Some(key) = scanner.next_member()? {
-        let value = scanner.value()?;
+    while scanner.next_key()? {
+        let (key, value) = match scanner.usual_member(VERSION, VERSION_VALUE) {
+            Some(version) => (Cow::Borrowed("jsonrpc"), version),
+            None => (scanner.key()?, scanner.value()?),
+        };
         let (key, slot) = match key.as_ref() {
             "jsonrpc" => ("jsonrpc", &mut members.jsonrpc),
             "id" => ("id", &mut members.id),

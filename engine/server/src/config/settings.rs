@@ -211,7 +211,7 @@ impl Settings {
         // The kernel spreads connections evenly in the long run, and not in the short.
         let handshakes = Limit { limit: self.handshakes, per: Duration::from_secs(1), burst: 0 }.rate();
         let per_second = handshakes.per_second / f64::from(shards);
-        config.network.handshake_rate = limits::Rate { per_second, ..handshakes };
+        config.network.handshake_rate = limits::Rate::new(per_second, handshakes.burst);
         config.upstreams = self.upstreams.iter().map(|upstream| upstream.divided(shards)).collect();
         config.auth.keeps_tokens = self.upstreams.iter().any(Upstream::exchanges);
         config.mcp.builtin = self.builtin.unwrap_or(self.upstreams.is_empty());
@@ -448,7 +448,7 @@ impl Default for Limit {
 impl Limit {
     pub(super) fn rate(self) -> limits::Rate {
         let burst = if self.burst == 0 { self.limit.max(1) } else { self.burst };
-        limits::Rate { per_second: f64::from(self.limit) / self.per.as_secs_f64(), burst }
+        limits::Rate::new(f64::from(self.limit) / self.per.as_secs_f64(), burst)
     }
 }
 
@@ -483,8 +483,8 @@ mod tests {
     #[test]
     fn a_limit_becomes_a_rate() {
         let limit = Limit { limit: 600, per: Duration::from_secs(60), burst: 0 };
-        assert_eq!(limit.rate(), limits::Rate { per_second: 10.0, burst: 600 });
-        assert_eq!(Limit { burst: 20, ..limit }.rate(), limits::Rate { per_second: 10.0, burst: 20 });
-        assert_eq!(Limit { limit: 0, ..limit }.rate(), limits::Rate { per_second: 0.0, burst: 1 });
+        assert_eq!(limit.rate(), limits::Rate::new(10.0, 600));
+        assert_eq!(Limit { burst: 20, ..limit }.rate(), limits::Rate::new(10.0, 20));
+        assert_eq!(Limit { limit: 0, ..limit }.rate(), limits::Rate::new(0.0, 1));
     }
 }

@@ -50,13 +50,14 @@ impl Shard {
 
     /// Takes a token from the client's bucket, which is of the size that `who` has.
     pub(crate) fn charge(&mut self, id: Token, standing: Option<Standing>, cx: &Cx<'_>) -> Result<(), Error> {
-        let rate = self.rate_of(standing, self.config.client_rate);
-        let Some(session) = self.sessions.get_mut(id) else { return Ok(()) };
+        let Shard { sessions, config, meter, .. } = self;
+        let Some(session) = sessions.get_mut(id) else { return Ok(()) };
         session.received = session.received.saturating_add(1);
         session.heard = cx.now.mono;
-        let began = self.meter.begin();
-        let verdict = session.bucket.take(&rate, cx.now.mono);
-        self.meter.end(Feature::RateLimits, began);
+        let began = meter.begin();
+        let own = standing.map(|standing| &config.auth.rules(standing.role).rate);
+        let verdict = session.bucket.take(own.unwrap_or(&config.client_rate), cx.now.mono);
+        meter.end(Feature::RateLimits, began);
         match verdict {
             Verdict::Allow { .. } => Ok(()),
             Verdict::Deny { retry_after } => {

@@ -34,7 +34,9 @@ impl Shard {
     /// Answers with the streams once nothing of them is under way. With a log they are on the disk, and this shard
     /// writes nothing there as long as the hand-over lasts.
     pub(crate) fn continue_succession(&mut self, cx: &mut Cx<'_>) {
-        let Some((from, ask)) = self.succession.as_ref().and_then(|succession| succession.ask) else { return };
+        let Some((from, ask)) = self.succession.as_ref().and_then(|succession| succession.ask) else {
+            return;
+        };
         let streams: Arc<[u8]> = match &self.journal {
             Some(journal) if !journal.is_idle() => return,
             Some(_) => Arc::default(),

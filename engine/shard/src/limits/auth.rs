@@ -156,7 +156,7 @@ impl RoleRules {
         let everything: Box<[Pattern]> = Pattern::parse("*").into_iter().collect();
         RoleRules {
             name: name.into(),
-            rate: Rate { per_second: f64::from(per_second), burst: per_second.max(1) },
+            rate: Rate::new(f64::from(per_second), per_second.max(1)),
             permissions,
             mcp_allow: everything.clone(),
             mcp_deny: Box::default(),

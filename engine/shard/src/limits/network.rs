@@ -49,8 +49,8 @@ impl Default for Network {
     fn default() -> Self {
         Network {
             connections_per_ip_max: 100,
-            handshake_rate: Rate { per_second: 100.0, burst: 100 },
-            request_rate: Rate { per_second: 10_000.0, burst: 10_000 },
+            handshake_rate: Rate::new(100.0, 100),
+            request_rate: Rate::new(10_000.0, 10_000),
             exempt_loopback: true,
             trusted_proxies: Box::default(),
         }
@@ -68,7 +68,7 @@ mod tests {
         assert!(Network { exempt_loopback: false, ..defaults.clone() }.asks(true));
         let proxies = ["127.0.0.1/32".parse().expect("a network")];
         assert!(Network { trusted_proxies: proxies.into(), ..defaults.clone() }.asks(true));
-        let off = Rate { per_second: 0.0, burst: 1 };
+        let off = Rate::new(0.0, 1);
         let (connections_per_ip_max, exempt_loopback) = (0, false);
         let unlimited = Network {
             connections_per_ip_max,

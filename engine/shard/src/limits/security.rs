@@ -81,7 +81,7 @@ pub struct Audit {
 
 impl Default for Audit {
     fn default() -> Self {
-        Audit { rate: Rate { per_second: 100.0, burst: 1_000 } }
+        Audit { rate: Rate::new(100.0, 1_000) }
     }
 }
 

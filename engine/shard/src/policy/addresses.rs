@@ -20,7 +20,7 @@ const PLACES_MAX: usize = 65_536;
 const STRANGERS: u32 = 0;
 
 /// Refusals that an address is given in words; beyond, its connections are closed without.
-const REFUSALS: Rate = Rate { per_second: 10.0, burst: 20 };
+const REFUSALS: Rate = Rate::new(10.0, 20);
 
 /// When an address at its bound of connections may try again.
 const RETRY: Duration = Duration::from_secs(1);

@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn each_name_has_its_own_bucket_and_strangers_share_one() {
-        let rate = Rate { per_second: 1.0, burst: 1 };
+        let rate = Rate::new(1.0, 1);
         let mut backends = Backends::new(1);
         let now = Instant(1);
         let mut allowed =

@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     fn buckets() -> Buckets {
-        let rate = |burst| Rate { per_second: 1.0, burst };
+        let rate = |burst| Rate::new(1.0, burst);
         Buckets::new([rate(1), rate(2)].into(), 1)
     }
 

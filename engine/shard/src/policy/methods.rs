@@ -37,8 +37,7 @@ mod tests {
 
     #[test]
     fn methods_have_their_own_limits_or_none() {
-        let limit =
-            |name: &str, burst| MethodLimit { name: name.into(), rate: Rate { per_second: 1.0, burst } };
+        let limit = |name: &str, burst| MethodLimit { name: name.into(), rate: Rate::new(1.0, burst) };
         let mut methods = Methods::new(&[limit("tools/call", 1), limit("order", 2)], 1);
         let mut take =
             |method| matches!(methods.take(Caller::Client("a"), method, Instant(0)), Verdict::Allow { .. });

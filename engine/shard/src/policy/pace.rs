@@ -114,7 +114,7 @@ impl Pace {
 
 /// Half of a rate, a twentieth of a second at once. Half of no limit is none.
 fn halved(rate: &Rate) -> Rate {
-    Rate { per_second: rate.per_second / 2.0, burst: ((rate.per_second / 40.0) as u32).max(1) }
+    Rate::new(rate.per_second / 2.0, ((rate.per_second / 40.0) as u32).max(1))
 }
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    const RATE: Rate = Rate { per_second: 100.0, burst: 100 };
+    const RATE: Rate = Rate::new(100.0, 100);
 
     fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
@@ -183,7 +183,7 @@ mod tests {
             }
         }
         assert!((50..=52).contains(&written), "{written}");
-        let unlimited = Rate { per_second: 0.0, burst: 1 };
+        let unlimited = Rate::new(0.0, 1);
         assert_eq!(pace.wait(&unlimited, now, &limits), None);
     }
 }

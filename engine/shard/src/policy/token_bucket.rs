@@ -25,12 +25,14 @@ impl TokenBucket {
     /// Takes one token if there is one. In any span of time `t` at most `burst + per_second * t` calls
     /// are allowed. A denied call costs nothing.
     pub fn take(&mut self, rate: &Rate, now: Instant) -> Verdict {
-        let Some(shape) = Shape::of(rate) else { return Verdict::Allow { remaining: u32::MAX } };
-        let missing = self.missing(shape, now);
-        let present = shape.capacity - missing;
-        let (missing, verdict) = match present.checked_sub(shape.interval) {
-            Some(rest) => (missing + shape.interval, Verdict::Allow { remaining: shape.tokens(rest) }),
-            None => (missing, Verdict::Deny { retry_after: Duration::from_nanos(shape.interval - present) }),
+        if rate.interval == 0 {
+            return Verdict::Allow { remaining: u32::MAX };
+        }
+        let missing = self.missing(rate, now);
+        let present = rate.capacity - missing;
+        let (missing, verdict) = match present.checked_sub(rate.interval) {
+            Some(rest) => (missing + rate.interval, Verdict::Allow { remaining: rate.tokens(rest) }),
+            None => (missing, Verdict::Deny { retry_after: Duration::from_nanos(rate.interval - present) }),
         };
         self.full_at = now.plus(Duration::from_nanos(missing));
         verdict
@@ -38,49 +40,24 @@ impl TokenBucket {
 
     /// How full the bucket is; `None` where there is no limit.
     pub fn standing(&self, rate: &Rate, now: Instant) -> Option<Standing> {
-        let shape = Shape::of(rate)?;
-        let missing = self.missing(shape, now);
-        Some(Standing {
-            limit: shape.tokens(shape.capacity),
-            remaining: shape.tokens(shape.capacity - missing),
+        let missing = self.missing(rate, now);
+        (rate.interval > 0).then(|| Standing {
+            limit: rate.tokens(rate.capacity),
+            remaining: rate.tokens(rate.capacity - missing),
             reset_seconds: missing.div_ceil(1_000_000_000),
         })
     }
 
     /// Nanoseconds until the bucket is full; no more than the bucket holds, should its shape have been
     /// another when the tokens were taken.
-    fn missing(&self, shape: Shape, now: Instant) -> u64 {
-        self.full_at.0.saturating_sub(now.0).min(shape.capacity)
+    fn missing(&self, rate: &Rate, now: Instant) -> u64 {
+        self.full_at.0.saturating_sub(now.0).min(rate.capacity)
     }
 }
 
-/// A limit in nanoseconds.
-#[derive(Clone, Copy)]
-struct Shape {
-    /// Time to refill one token.
-    interval: u64,
-    /// Time to fill the empty bucket: a whole number of tokens.
-    capacity: u64,
-}
-
-impl Shape {
-    /// `None`: no limit. Rounds the interval up, so that a limit is never exceeded; rates above 10^9 per
-    /// second count as that.
-    fn of(rate: &Rate) -> Option<Shape> {
-        if rate.is_off() {
-            return None;
-        }
-        // At most half of the clock's range, so that the sum of a time and a capacity is a time.
-        let burst = u64::from(rate.burst.max(1));
-        let exact = 1e9 / rate.per_second;
-        // `ceil` is a call where the processor is not known to round.
-        let interval = (exact as u64).saturating_add(u64::from((exact as u64 as f64) < exact));
-        let interval = interval.clamp(1, u64::MAX / 2 / burst);
-        Some(Shape { interval, capacity: interval * burst })
-    }
-
+impl Rate {
     /// Whole tokens that `nanos` refill.
-    fn tokens(self, nanos: u64) -> u32 {
+    fn tokens(&self, nanos: u64) -> u32 {
         u32::try_from(nanos / self.interval).unwrap_or(u32::MAX)
     }
 }
@@ -95,7 +72,7 @@ mod tests {
 
     fn rate() -> impl Strategy<Value = Rate> {
         (prop_oneof![0.001..1.0, 1.0..200.0, 200.0..1e6], 1_u32..300)
-            .prop_map(|(per_second, burst)| Rate { per_second, burst })
+            .prop_map(|(per_second, burst)| Rate::new(per_second, burst))
     }
 
     proptest! {
@@ -154,7 +131,7 @@ mod tests {
 
     #[test]
     fn an_interval_between_two_nanoseconds_is_rounded_up() {
-        let rate = Rate { per_second: 6e8, burst: 1 };
+        let rate = Rate::new(6e8, 1);
         let mut bucket = TokenBucket::new();
         let allowed = |now| matches!(bucket.take(&rate, Instant(now)), Verdict::Allow { .. });
         assert_eq!((0..1_000).map(allowed).filter(|&allowed| allowed).count(), 500);
@@ -163,7 +140,7 @@ mod tests {
     #[test]
     fn rate_zero_is_no_limit() {
         for per_second in [0.0, -1.0, f64::NAN] {
-            let rate = Rate { per_second, burst: 1 };
+            let rate = Rate::new(per_second, 1);
             let mut bucket = TokenBucket::new();
             for _ in 0..1_000 {
                 assert_eq!(bucket.take(&rate, Instant(5)), Verdict::Allow { remaining: u32::MAX });
@@ -174,8 +151,8 @@ mod tests {
 
     #[test]
     fn a_new_shape_counts_from_its_own_burst() {
-        let slow = Rate { per_second: 1.0 / 6.0, burst: 10 };
-        let fast = Rate { per_second: 100.0, burst: 100 };
+        let slow = Rate::new(1.0 / 6.0, 10);
+        let fast = Rate::new(100.0, 100);
         let mut bucket = TokenBucket::new();
         while let Verdict::Allow { .. } = bucket.take(&slow, Instant(0)) {}
         let retry_after = Duration::from_millis(10);
@@ -187,7 +164,7 @@ mod tests {
     fn extreme_shapes_do_not_overflow() {
         for per_second in [f64::MIN_POSITIVE, 1e-9, 1e18, f64::INFINITY] {
             for burst in [0, 1, u32::MAX] {
-                let rate = Rate { per_second, burst };
+                let rate = Rate::new(per_second, burst);
                 let mut bucket = TokenBucket::new();
                 let verdict = bucket.take(&rate, Instant(0));
                 assert_eq!(verdict, Verdict::Allow { remaining: burst.max(1) - 1 });

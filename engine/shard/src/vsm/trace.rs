@@ -27,7 +27,7 @@ const SAMPLED_MAX: usize = 4_096;
 const SAMPLED_AGE_MAX: Duration = Duration::from_secs(600);
 
 /// Refusals of clients that are not followed and are told all the same.
-const ERRORS: Rate = Rate { per_second: 100.0, burst: 100 };
+const ERRORS: Rate = Rate::new(100.0, 100);
 
 /// Bytes of a message's type that are told.
 const KIND_BYTES_MAX: usize = 128;

@@ -168,10 +168,8 @@ impl Auth {
         let unlimited = rate.per_second <= 0.0;
         match self.per_client {
             0 => rate,
-            _ if unlimited => limits::Rate { per_second: cap, burst: self.per_client },
-            _ => {
-                limits::Rate { per_second: rate.per_second.min(cap), burst: rate.burst.min(self.per_client) }
-            }
+            _ if unlimited => limits::Rate::new(cap, self.per_client),
+            _ => limits::Rate::new(rate.per_second.min(cap), rate.burst.min(self.per_client)),
         }
     }
 

@@ -94,12 +94,12 @@ fn roles_are_shipped_and_added() {
     let names: Vec<&str> = auth.roles.iter().map(|role| &*role.name).collect();
     assert_eq!(names, ["admin", "premium", "user", "guest", "partner", "trial"]);
     let rate = |name: &str| auth.rules(auth.role(name)).rate;
-    assert_eq!(rate("admin"), Rate { per_second: 10_000.0, burst: 10_000 });
-    assert_eq!(rate("premium"), Rate { per_second: 1_000.0, burst: 1_000 });
-    assert_eq!(rate("user"), Rate { per_second: 50.0, burst: 50 });
-    assert_eq!(rate("guest"), Rate { per_second: 10.0, burst: 10 });
-    assert_eq!(rate("partner"), Rate { per_second: 7.0, burst: 7 }, "as for all");
-    assert_eq!(rate("trial"), Rate { per_second: 10.0 / 60.0, burst: 10 });
+    assert_eq!(rate("admin"), Rate::new(10_000.0, 10_000));
+    assert_eq!(rate("premium"), Rate::new(1_000.0, 1_000));
+    assert_eq!(rate("user"), Rate::new(50.0, 50));
+    assert_eq!(rate("guest"), Rate::new(10.0, 10));
+    assert_eq!(rate("partner"), Rate::new(7.0, 7), "as for all");
+    assert_eq!(rate("trial"), Rate::new(10.0 / 60.0, 10));
     let partner = auth.rules(auth.role("partner"));
     assert_eq!(partner.permissions, Permissions::READ | Permissions::PUBLISH);
     assert!(partner.permits_topic("room:u1", "u1") && !partner.permits_topic("room:u2", "u1"));
@@ -113,11 +113,11 @@ fn roles_are_shipped_and_added() {
 fn no_role_exceeds_what_a_client_may() {
     let variables = environment(&[("MCP_RATE_LIMIT_PER_CLIENT", "60"), ("MCP_RATE_LIMIT", "500")]);
     let shard = load(None, &variables, &[]).expect("right").shard(1, 1_000, 2);
-    assert_eq!(shard.client_rate, Rate { per_second: 60.0, burst: 60 });
+    assert_eq!(shard.client_rate, Rate::new(60.0, 60));
     let rates: Vec<f64> = shard.auth.roles.iter().map(|role| role.rate.per_second).collect();
     assert_eq!(rates, [60.0, 60.0, 60.0, 10.0]);
     let unlimited = "[rate_limiting]\nper_client = 5\nroles.user.limit = 0\n";
-    assert_eq!(auth(unlimited).rules(Role(2)).rate, Rate { per_second: 5.0, burst: 5 });
+    assert_eq!(auth(unlimited).rules(Role(2)).rate, Rate::new(5.0, 5));
 }
 
 #[test]

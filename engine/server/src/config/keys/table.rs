@@ -234,7 +234,7 @@ pub(in crate::config) const KEYS: &[Key] = &[
     key("suspicion.refused_for", time(SECOND, DAY, |s, t| s.shard.suspicion.refused_for = t)),
 
     key("audit.file", Kind::File(|s, path| s.audit_file = path)).fixed(FILES),
-    key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate { per_second: n as f64, burst: 10 * n as u32 })),
+    key("audit.limit", number(1, 1_000_000, |s, n| s.shard.audit.rate = Rate::new(n as f64, 10 * n as u32))),
 
     key("intelligence.enabled", Kind::Switch(|s, on| s.alerts.samples = on)),
     key("intelligence.timed_turns", number(0, 1_000_000_000, |s, n| s.shard.timed_turns = n as u32)),

@@ -43,7 +43,7 @@ fn rules_are_read_in_order() {
     let fields = vec!["amount".into(), "to.name".into()];
     assert_eq!(set.rules[1].effect, Effect::Require { fields, bytes_max: 4096 });
     assert_eq!((set.rules[1].dry_run, &set.rules[1].when.topics), (true, &names(&["room:*"])));
-    assert_eq!(set.rules[2].effect, Effect::Throttle(Rate { per_second: 2.0, burst: 20 }));
+    assert_eq!(set.rules[2].effect, Effect::Throttle(Rate::new(2.0, 20)));
     assert_eq!(set.rules[3].effect, Effect::Allow);
 }
 

@@ -49,20 +49,20 @@ fn reason(reason: &str, status: u16) -> (u16, String) {
 
 #[test]
 fn a_bucket_goes_on_at_the_new_rate() {
-    let mut world = World::with(|config| config.backend_rate = Rate { per_second: 100.0, burst: 100 });
+    let mut world = World::with(|config| config.backend_rate = Rate::new(100.0, 100));
     let named = "X-Client-ID: billing\r\n";
     assert_eq!(world.verdict(&publish(named, "1")).0, 202);
-    renew(&mut world, |config| config.backend_rate = Rate { per_second: 1.0, burst: 2 });
+    renew(&mut world, |config| config.backend_rate = Rate::new(1.0, 2));
     let answers: Vec<u16> = (0..3).map(|_| world.verdict(&publish(named, "1")).0).collect();
     assert_eq!(answers.last(), Some(&429), "{answers:?}");
-    renew(&mut world, |config| config.backend_rate = Rate { per_second: 0.0, burst: 1 });
+    renew(&mut world, |config| config.backend_rate = Rate::new(0.0, 1));
     assert_eq!(world.verdict(&publish(named, "1")).0, 202);
 }
 
 #[test]
 fn a_method_has_a_new_limit() {
     let mut world = World::with(|_| {});
-    let limit = MethodLimit { name: "t".into(), rate: Rate { per_second: 1.0, burst: 1 } };
+    let limit = MethodLimit { name: "t".into(), rate: Rate::new(1.0, 1) };
     renew(&mut world, |config| config.method_limits = [limit].into());
     let (caller, now) = (Caller::Client("u"), world.now().mono);
     let mut take = || matches!(world.shard.methods.take(caller, "t", now), Verdict::Allow { .. });

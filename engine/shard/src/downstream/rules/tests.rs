@@ -96,7 +96,7 @@ fn who_is_closed_is_told_why() {
 
 #[test]
 fn calls_of_tools_are_judged_once_however_they_come() {
-    let twice = Rate { per_second: 0.001, burst: 2 };
+    let twice = Rate::new(0.001, 2);
     let mut world = world(vec![
         rule("boss", Matchers { clients: names(&["boss"]), ..Matchers::default() }, Effect::Allow),
         rule("twice", methods(&["tools/call"]), Effect::Throttle(twice)),
@@ -122,7 +122,7 @@ fn rules_know_how_much_of_its_limit_somebody_has_used_and_its_score() {
     let busy = Matchers { used: 0.5, ..types(&["busy"]) };
     let odd = Matchers { suspicion: 2.0, ..types(&["odd"]) };
     let mut world = World::with(|config| {
-        config.client_rate = Rate { per_second: 0.001, burst: 10 };
+        config.client_rate = Rate::new(0.001, 10);
         config.websocket.ping_interval = Duration::from_secs(3_600);
         let bad = rule("bad", types(&["bad"]), Effect::Deny);
         config.rules.set.rules = vec![rule("busy", busy, Effect::Deny), rule("odd", odd, Effect::Deny), bad];

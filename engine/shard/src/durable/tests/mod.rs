@@ -90,7 +90,7 @@ impl World {
     fn of(shards: u16, durability: Durability) -> World {
         let config = Config {
             shards,
-            client_rate: Rate { per_second: 0.0, burst: 1 },
+            client_rate: Rate::new(0.0, 1),
             durability: Some(durability),
             ..Config::default()
         };

@@ -7,7 +7,7 @@ use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-const OFF: Rate = Rate { per_second: 0.0, burst: 1 };
+const OFF: Rate = Rate::new(0.0, 1);
 
 /// At most `max` connections; rates are off.
 fn at_most(max: u32) -> Network {
@@ -162,7 +162,7 @@ proptest! {
 
 #[test]
 fn connections_are_opened_at_the_rate_that_is_allowed() {
-    let rate = Rate { per_second: 10.0, burst: 3 };
+    let rate = Rate::new(10.0, 3);
     let limits = Network { handshake_rate: rate, ..at_most(0) };
     let mut addresses = Addresses::new(1);
     let mut enter = |now| addresses.enter(Some(Source::V6(1)), &limits, Instant(now)).map(Peer::counts);
@@ -189,7 +189,7 @@ fn who_does_not_listen_is_not_answered_any_more() {
 #[test]
 fn requests_have_a_bucket_for_each_address_and_none_for_who_is_free() {
     let limits = at_most(0);
-    let rate = Rate { per_second: 1.0, burst: 2 };
+    let rate = Rate::new(1.0, 2);
     let mut addresses = Addresses::new(1);
     let one = addresses.enter(Some(Source::V4(1)), &limits, Instant(0)).expect("let in");
     let same = addresses.borrow(Some(Source::V4(1)), &limits, Instant(0)).expect("let in");

@@ -137,7 +137,7 @@ impl Rules {
         let rules: Box<[Compiled]> = limits.set.rules.iter().map(Compiled::new).collect();
         let rate = |rule: &Compiled| match rule.effect {
             Effect::Throttle(rate) => rate,
-            _ => Rate { per_second: 0.0, burst: 0 },
+            _ => Rate::new(0.0, 0),
         };
         Rules {
             injection: [limits.injection, limits.backend_injection, reported],

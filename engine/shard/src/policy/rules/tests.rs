@@ -220,7 +220,7 @@ fn sizes_and_patterns() {
 
 #[test]
 fn who_is_throttled_has_a_bucket_for_each_rule() {
-    let rate = Rate { per_second: 1.0, burst: 2 };
+    let rate = Rate::new(1.0, 2);
     let mut slow =
         rules(vec![rule("slow", Matchers { types: names(&["a"]), ..everything() }, Effect::Throttle(rate))]);
     let mut at = |caller, kind, now| {

@@ -65,7 +65,7 @@ fn calling_a_tool_is_writing() {
 fn a_role_has_its_own_rate() {
     let one = |auth: &mut Auth| {
         let roles = auth.roles.iter().map(|rules| match &*rules.name {
-            "user" => RoleRules { rate: Rate { per_second: 1.0, burst: 2 }, ..rules.clone() },
+            "user" => RoleRules { rate: Rate::new(1.0, 2), ..rules.clone() },
             _ => rules.clone(),
         });
         auth.roles = roles.collect();

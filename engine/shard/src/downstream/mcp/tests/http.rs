@@ -183,7 +183,7 @@ fn a_batch_is_one_stream_with_an_event_for_each_answer() {
 
 #[test]
 fn a_limit_is_told_and_kept() {
-    let mut world = World::with(|config| config.client_rate = Rate { per_second: 1.0, burst: 2 });
+    let mut world = World::with(|config| config.client_rate = Rate::new(1.0, 2));
     let token = world.accept();
     let id = of_session(&world.initialize(token, "2025-06-18"));
     let ping = |n| post(&id, n, r#""method":"ping""#);

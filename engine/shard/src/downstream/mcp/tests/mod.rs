@@ -83,7 +83,7 @@ impl World {
     }
 
     pub(in crate::downstream) fn with(change: impl FnOnce(&mut Config)) -> World {
-        let mut config = Config { client_rate: Rate { per_second: 0.0, burst: 1 }, ..Config::default() };
+        let mut config = Config { client_rate: Rate::new(0.0, 1), ..Config::default() };
         change(&mut config);
         let mut world = World {
             shard: Shard::new(Arc::new(config), Member(0), 1),
