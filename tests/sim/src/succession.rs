@@ -109,6 +109,13 @@ impl Succession {
 }
 
 impl Between {
+    /// The process that was to take them is gone.
+    pub fn end(&mut self, stage: &mut Stage) {
+        for (conn, _) in self.connections.drain(..) {
+            disaster::abandon(stage, conn);
+        }
+    }
+
     /// Some of them arrive, each at its client's home: its socket there, its letter at once or later.
     pub fn arrive(&mut self, stage: &mut Stage) -> Vec<(Member, Mail)> {
         let shards = stage.net.ports.len() as u16;

@@ -166,6 +166,7 @@ impl<G: Gateway> World<G> {
 
     /// All shards are killed; new ones start after a while.
     fn restart(&mut self) {
+        self.between.end(&mut self.stage);
         let back = disaster::kill(&mut self.stage);
         let shares = disk::read(&self.stage);
         self.begin_again(back, shares);
@@ -361,6 +362,7 @@ impl<G: Gateway> World<G> {
             self.questions.extend(succession.empty(stage));
         }
         if let Some(mut succession) = self.succession.take_if(|it| it.is_over(stage.now)) {
+            self.between.end(stage);
             self.between = succession.between(stage);
             let shares = succession.shares(stage);
             let back = disaster::succeed(stage);

@@ -200,30 +200,43 @@ impl Shard {
         Some(Kind::WebSocket { version, deflate, channels })
     }
 
+    /// A connection comes from another process.
+    pub(crate) fn immigrate(&mut self, token: Token, emigrant: Emigrant, cx: &mut Cx<'_>) {
+        self.stats.taken_up += 1;
+        if self.is_handing_over() {
+            // Too late to learn whether its client has resumed here meanwhile.
+            return self.turn_back(token, &emigrant.kind, cx);
+        }
+        self.go_on_with(token, emigrant, cx);
+    }
+
     /// Goes on with a connection of another process, or with one that could not go there. If it cannot, its client is
     /// told to come again.
-    pub(crate) fn go_on_with(&mut self, token: Token, emigrant: Emigrant, cx: &mut Cx<'_>) {
-        let is_websocket = matches!(emigrant.kind, Kind::WebSocket { .. });
-        match self.adopt(token, emigrant, cx) {
-            Ok(mut bytes) if !bytes.is_empty() => self.plain_received(token, &mut bytes, cx),
-            Ok(_) => {}
+    pub(crate) fn go_on_with(&mut self, token: Token, mut emigrant: Emigrant, cx: &mut Cx<'_>) {
+        match self.adopt(token, &emigrant, cx) {
+            Ok(()) if emigrant.bytes.is_empty() => {}
+            Ok(()) => self.plain_received(token, &mut emigrant.bytes, cx),
             Err(error) => {
                 self.stats.refuse(&error);
-                if is_websocket {
-                    self.close_link(token, close::SERVICE_RESTART, "the server restarts: come back", cx);
-                } else {
-                    self.finish(token, cx);
-                }
+                self.turn_back(token, &emigrant.kind, cx);
             }
         }
     }
 
-    /// Says what was received and is still to be used.
-    fn adopt(&mut self, token: Token, emigrant: Emigrant, cx: &mut Cx<'_>) -> Result<Vec<u8>, Error> {
-        let who = self.heir(&emigrant, cx)?;
+    fn turn_back(&mut self, token: Token, kind: &Kind, cx: &mut Cx<'_>) {
+        match kind {
+            Kind::Sse => self.finish(token, cx),
+            Kind::WebSocket { .. } => {
+                self.close_link(token, close::SERVICE_RESTART, "the server restarts: come back", cx);
+            }
+        }
+    }
+
+    fn adopt(&mut self, token: Token, emigrant: &Emigrant, cx: &mut Cx<'_>) -> Result<(), Error> {
+        let who = self.heir(emigrant, cx)?;
         self.let_client_in(&emigrant.client, cx.now)?;
         let id = self.open_session(&emigrant.client, cx)?;
-        let marks = self.check_place(id, &emigrant)?;
+        let marks = self.check_place(id, emigrant)?;
         self.claim(token, id, who.as_deref(), cx)?;
         let carrier = match emigrant.kind {
             Kind::Sse => Carrier::Sse,
@@ -245,10 +258,10 @@ impl Shard {
                 self.opt_in(id, cx);
             }
         }
-        match emigrant.kind {
+        match &emigrant.kind {
             Kind::Sse => self.adopt_feed(token, Feed::new(id, proof, marks, since), cx),
             Kind::WebSocket { version, deflate, channels } => {
-                let version = if version == 1 { Version::V1 } else { Version::V2 };
+                let version = if *version == 1 { Version::V1 } else { Version::V2 };
                 let deflate = deflate.and_then(DeflateParams::of_window);
                 let mut link = Link::new(Speaks::Phoenix(version), deflate, Watch::Parked);
                 (link.session, link.proof, link.marks, link.since) = (Some(id), proof, marks, since);
@@ -260,7 +273,7 @@ impl Shard {
             self.carrier_opened(id, carrier, None, cx);
         }
         self.hungry.push(token);
-        Ok(emigrant.bytes)
+        Ok(())
     }
 
     fn adopt_feed(&mut self, token: Token, mut feed: Feed, cx: &mut Cx<'_>) {
@@ -271,7 +284,7 @@ impl Shard {
         self.wake_by(token, heartbeat.min(cx.now.mono.plus(COMMENT_INTERVAL)));
     }
 
-    fn adopt_link(&mut self, token: Token, mut link: Link, channels: Vec<Membership>, cx: &mut Cx<'_>) {
+    fn adopt_link(&mut self, token: Token, mut link: Link, channels: &[Membership], cx: &mut Cx<'_>) {
         if let Some(session) = link.session.and_then(|id| self.sessions.get_mut(id)) {
             session.named += 1;
         }
@@ -281,9 +294,10 @@ impl Shard {
                 Position { epoch, sequence }
             });
             match at {
-                Some(at) => self.resume_topic(token, &mut link, &topic, (join_ref, at), cx),
+                Some(at) => self.resume_topic(token, &mut link, topic, (join_ref.clone(), at), cx),
                 None => {
-                    let (topic, ticket) = (Arc::from(topic), self.next_ticket());
+                    let (topic, join_ref) = (Arc::from(&**topic), join_ref.clone());
+                    let ticket = self.next_ticket();
                     let (presence, state) = (Presence::None, Joined::Gateway);
                     link.enter(Channel { topic, join_ref, ticket, presence, state });
                 }

@@ -129,10 +129,7 @@ impl Shard {
                 self.start_link(token, link, cx);
                 self.continue_link(token, &join, &mut bytes, cx);
             }
-            ParcelStage::Emigrant(emigrant) => {
-                self.stats.taken_up += 1;
-                self.go_on_with(token, *emigrant, cx);
-            }
+            ParcelStage::Emigrant(emigrant) => self.immigrate(token, *emigrant, cx),
         }
     }
 }
