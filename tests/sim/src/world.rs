@@ -183,6 +183,17 @@ impl<G: Gateway> World<G> {
         (self.questions, self.answers, self.unanswered) = (Vec::new(), Vec::new(), 0);
     }
 
+    /// The process that is succeeded is gone, and the next begins with what it gave away.
+    fn succeed(&mut self, mut succession: Succession) {
+        let stage = &mut self.stage;
+        self.between.end(stage);
+        self.between = succession.between(stage);
+        let shares = succession.shares(stage);
+        let back = disaster::succeed(stage);
+        self.begin_again(back, shares);
+        self.stage.at(back, Event::Control);
+    }
+
     fn happen(&mut self, event: Event) {
         let stage = &mut self.stage;
         match event {
@@ -361,13 +372,8 @@ impl<G: Gateway> World<G> {
         if let Some(succession) = self.succession.as_mut().filter(|_| all_given) {
             self.questions.extend(succession.empty(stage));
         }
-        if let Some(mut succession) = self.succession.take_if(|it| it.is_over(stage.now)) {
-            self.between.end(stage);
-            self.between = succession.between(stage);
-            let shares = succession.shares(stage);
-            let back = disaster::succeed(stage);
-            self.begin_again(back, shares);
-            return self.stage.at(back, Event::Control);
+        if let Some(succession) = self.succession.take_if(|it| it.is_over(stage.now)) {
+            return self.succeed(succession);
         }
         self.questions.extend(self.between.arrive(stage));
         if self.questions.is_empty() {
