@@ -352,6 +352,8 @@ const ELSEWHERE = {
   weir_bus_dropped_total: 'more than 256 events in one turn',
   weir_bus_missed_total: 'an operator 1,024 events behind',
   weir_connections_handed_over_total: 'depends on where the kernel accepts',
+  weir_connections_emigrated_total: 'the suite drain has a successor',
+  weir_connections_taken_up_total: 'the suite drain has a successor',
   weir_log_appends_refused_total: 'the suite process fills a disk',
   weir_ring_overflows_total: 'more completions in a turn than the queue takes',
   weir_ring_starved_total: 'more input in a turn than there are buffers',
