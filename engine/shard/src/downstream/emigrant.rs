@@ -249,14 +249,7 @@ impl Shard {
             Kind::WebSocket { channels, .. } => channels.iter().any(|channel| channel.at.is_none()),
         };
         if takes_stream {
-            if let Some(session) = self.sessions.get_mut(id) {
-                session.links.add(LinkRef { token, carrier });
-                session.heard = cx.now.mono;
-            }
-            self.ledger_connects(id, cx);
-            if emigrant.acks {
-                self.opt_in(id, cx);
-            }
+            self.link_to(id, LinkRef { token, carrier }, emigrant.acks, cx);
         }
         match &emigrant.kind {
             Kind::Sse => self.adopt_feed(token, Feed::new(id, proof, marks, since), cx),

@@ -1,5 +1,5 @@
-//! A connection's move to its client's home, or towards another process. The kernel moves the descriptor, mail moves the state; the
-//! letter leaves once the descriptor has arrived, and the target starts when it has both.
+//! A connection's move to its client's home, or towards another process. The kernel moves the descriptor, mail moves
+//! the state; the letter leaves once the descriptor has arrived, and the target starts when it has both.
 
 use weir_ring::op::{Errno, Op};
 use weir_ring::token::{Member, Socket, Token, Transfer};

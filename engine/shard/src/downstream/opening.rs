@@ -141,15 +141,10 @@ impl Shard {
             None => Lineage::of_root(token, self.salt),
         };
         if let Some(session) = self.sessions.get_mut(id) {
-            session.links.add(LinkRef { token, carrier });
-            session.heard = cx.now.mono;
             session.resumed |= resumed;
         }
+        self.link_to(id, LinkRef { token, carrier }, opening.ack, cx);
         self.watch_hoard(id, cx.now);
-        self.ledger_connects(id, cx);
-        if opening.ack {
-            self.opt_in(id, cx);
-        }
         if let Some(holder) = holder {
             self.fence(holder, cx);
         }
@@ -160,6 +155,18 @@ impl Shard {
             connected["encryption"] = serde_json::json!({ "key_id": self.encryption.key_id() });
         }
         Ok(Opened { cursor, marks, gaps, encrypted, connected: connected.to_string().into_bytes() })
+    }
+
+    /// A connection takes its client's stream from now on; `acks`: and the client acknowledges what it gets.
+    pub(crate) fn link_to(&mut self, id: Token, link: LinkRef, acks: bool, cx: &Cx<'_>) {
+        if let Some(session) = self.sessions.get_mut(id) {
+            session.links.add(link);
+            session.heard = cx.now.mono;
+        }
+        self.ledger_connects(id, cx);
+        if acks {
+            self.opt_in(id, cx);
+        }
     }
 
     /// What a client is told when its stream begins: who it is, where it goes on, what is kept.

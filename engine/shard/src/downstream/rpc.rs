@@ -55,8 +55,8 @@ impl Shard {
         session.received = session.received.saturating_add(1);
         session.heard = cx.now.mono;
         let began = meter.begin();
-        let own = standing.map(|standing| &config.auth.rules(standing.role).rate);
-        let verdict = session.bucket.take(own.unwrap_or(&config.client_rate), cx.now.mono);
+        let rate = config.auth.rate(standing.map(|standing| standing.role), &config.client_rate);
+        let verdict = session.bucket.take(rate, cx.now.mono);
         meter.end(Feature::RateLimits, began);
         match verdict {
             Verdict::Allow { .. } => Ok(()),

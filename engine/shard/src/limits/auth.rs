@@ -67,6 +67,11 @@ impl Auth {
         place.and_then(|place| u8::try_from(place).ok()).map_or(Role::GUEST, Role)
     }
 
+    /// How often a client of this role may ask; `otherwise` where nobody is asked who he is.
+    pub fn rate<'a>(&'a self, role: Option<Role>, otherwise: &'a Rate) -> &'a Rate {
+        role.map_or(otherwise, |role| &self.rules(role).rate)
+    }
+
     /// What a role may do.
     pub fn rules(&self, role: Role) -> &RoleRules {
         // The shipped four are always there.

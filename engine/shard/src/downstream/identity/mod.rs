@@ -198,7 +198,7 @@ impl Shard {
 
     /// How often someone may ask for something; `otherwise` where nobody is asked who they are.
     pub(crate) fn rate_of(&self, standing: Option<Standing>, otherwise: Rate) -> Rate {
-        standing.map_or(otherwise, |standing| self.config.auth.rules(standing.role).rate)
+        *self.config.auth.rate(standing.map(|standing| standing.role), &otherwise)
     }
 
     /// Who has this credential, other than a ticket.
