@@ -46,8 +46,9 @@ describe('no more connections', () => {
       assert.equal((await message(es, 'chat')).data.data, n)
     }
     for (const tcp of crowd) tcp.destroy('reset')
-    // Only then is there room: an EventSource that is refused once does not come again.
+    // Only then is there room, and the door opens a while later: an EventSource that is refused once does not come again.
     await until(({ json }) => json.http_sse.connections === 1, () => get(weir.url('/mcp/stats', 'admin')))
+    await until(({ json }) => json.admission === 'open', () => get(weir.url('/mcp/admin/control', 'admin')))
     await until(({ status }) => status === 202, () => send(weir, 'later', { type: 'chat', data: 1 }))
     const later = source(weir.url('/mcp/sse?client_id=later'))
     await event(later, 'connected')
