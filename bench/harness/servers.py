@@ -72,6 +72,15 @@ user = {{ limit = {limit} }}
 """
 
 
+# Before all else that wants the core.
+AHEAD = ["chrt", "--fifo", "1"]
+
+
+def may_go_ahead():
+    """Whether processes may be started so."""
+    return subprocess.run([*AHEAD, "true"], capture_output=True).returncode == 0
+
+
 class Server:
     """A running server: `url` for the load generator, `pids` of all its processes. With `upstream`, which runs on
     the generator's core for as long, and is not measured."""
@@ -79,7 +88,7 @@ class Server:
     def __init__(self, name, url, command, port, env=None, files=None, core=SERVER_CORE, upstream=None):
         self.name, self.url, self.port = name, url.format(f"127.0.0.1:{port}"), port
         self.command, self.env, self.files = command, env or {}, files or {}
-        self.core, self.upstream = core, upstream
+        self.core, self.upstream, self.ahead = core, upstream, False
 
     def __enter__(self):
         if self.upstream:
@@ -101,7 +110,8 @@ class Server:
         for name, text in self.files.items():
             (folder / name).write_text(text)
         self.log = open(folder / "log", "wb+")
-        command = ["taskset", "-c", self.core, *map(str, self.command)]
+        ahead = AHEAD if self.ahead else []
+        command = ["taskset", "-c", self.core, *ahead, *map(str, self.command)]
         self.process = subprocess.Popen(
             command, cwd=folder, env={**os.environ, **self.env}, stdout=self.log, stderr=self.log)
         try:
