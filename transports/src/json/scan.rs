@@ -59,6 +59,13 @@ impl<'a> Raw<'a> {
         let inner = self.text.get(1..self.text.len() - 1)?;
         if self.kind == Kind::Escaped { unescape(inner).map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
     }
+
+    /// Whether it is a string that says `text`, of which no character must be escaped.
+    #[inline(always)]
+    pub(crate) fn says(self, text: &str) -> bool {
+        let plain = self.text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        plain == Some(text) || self.kind == Kind::Escaped && self.string().as_deref() == Some(text)
+    }
 }
 
 impl<'a> Scanner<'a> {
@@ -106,6 +113,18 @@ impl<'a> Scanner<'a> {
         }
         self.at += value;
         Some(self.lend(end, Kind::Other))
+    }
+
+    /// Takes the key of the member that is due if it reads exactly as `usual`, which ends with the colon; its value is due
+    /// then.
+    #[inline(always)]
+    pub(crate) fn usual_key(&mut self, usual: &str) -> bool {
+        let end = self.at + usual.len();
+        let is_usual = self.text.as_bytes().get(self.at..end) == Some(usual.as_bytes());
+        if is_usual {
+            self.advance(end);
+        }
+        is_usual
     }
 
     /// The key of the member that is due; its value is due then.

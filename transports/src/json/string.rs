@@ -5,14 +5,16 @@
 #[inline(always)]
 pub(super) fn plain_end(bytes: &[u8], start: usize) -> usize {
     // Most strings of a message are short: they end here.
-    let first = bytes.get(start..).and_then(<[u8]>::first_chunk);
-    match first.and_then(|chunk| special(u64::from_le_bytes(*chunk))) {
-        Some(found) => start + found,
-        None => further_end(bytes, start),
+    match bytes.get(start..).and_then(<[u8]>::first_chunk) {
+        Some(chunk) => match special(u64::from_le_bytes(*chunk)) {
+            Some(found) => start + found,
+            None => further_end(bytes, start + 8),
+        },
+        None => tail_end(bytes, start),
     }
 }
 
-/// What [`plain_end`] finds, of a run that is longer than eight bytes or among the last of `bytes`.
+/// What [`plain_end`] finds, of a run that is longer than eight bytes, from `at` on.
 #[inline(never)]
 fn further_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk::<32>) {

@@ -1,13 +1,58 @@
 //! Messages in.
 
-use std::borrow::Cow;
-
 use super::{Body, DecodeError, Id, Message, Refused};
-use crate::json::{Raw, Scanner};
+use crate::json::{Fault, Raw, Scanner};
 
 /// What every message says, as nearly all of them write it, and where in it the value begins.
 const VERSION: &str = r#""jsonrpc":"2.0""#;
 const VERSION_VALUE: usize = 10;
+
+/// A member that is read.
+#[derive(Clone, Copy)]
+enum Key {
+    Jsonrpc,
+    Id,
+    Method,
+    Params,
+    Result,
+    Error,
+}
+
+impl Key {
+    /// With what nearly everybody writes, the most frequent first.
+    const USUAL: [(Key, &str); 5] = [
+        (Key::Id, r#""id":"#),
+        (Key::Method, r#""method":"#),
+        (Key::Params, r#""params":"#),
+        (Key::Result, r#""result":"#),
+        (Key::Error, r#""error":"#),
+    ];
+
+    const ALL: [Key; 6] = [Key::Jsonrpc, Key::Id, Key::Method, Key::Params, Key::Result, Key::Error];
+
+    fn name(self) -> &'static str {
+        match self {
+            Key::Jsonrpc => "jsonrpc",
+            Key::Id => "id",
+            Key::Method => "method",
+            Key::Params => "params",
+            Key::Result => "result",
+            Key::Error => "error",
+        }
+    }
+
+    /// The one that is due; `None`: one that is not read.
+    #[inline(always)]
+    fn read(scanner: &mut Scanner<'_>) -> Result<Option<Key>, Fault> {
+        for (key, usual) in &Key::USUAL {
+            if scanner.usual_key(usual) {
+                return Ok(Some(*key));
+            }
+        }
+        let written = scanner.key()?;
+        Ok(Key::ALL.into_iter().find(|key| key.name() == written))
+    }
+}
 
 /// The texts of a message's members.
 #[derive(Default)]
@@ -26,9 +71,10 @@ struct Members<'a> {
 /// # Errors
 /// What is wrong, and the id to answer it with where the text has one.
 pub fn decode(text: &str) -> Result<Message<'_>, Refused<'_>> {
-    let members = members(text).map_err(|error| Refused { error, id: None })?;
+    let mut members = Members::default();
+    members.read(text).map_err(|error| Refused { error, id: None })?;
     let id = members.id.and_then(id);
-    message(members, id).map_err(|error| Refused { error, id })
+    message(&members, id).map_err(|error| Refused { error, id })
 }
 
 /// The id that a value is, if it can be one.
@@ -37,8 +83,8 @@ fn id(raw: Raw<'_>) -> Option<Id<'_>> {
 }
 
 /// `id` is that of the members, if it can be one.
-fn message<'a>(members: Members<'a>, id: Option<Id<'a>>) -> Result<Message<'a>, DecodeError> {
-    if members.jsonrpc.and_then(Raw::string).as_deref() != Some("2.0") {
+fn message<'a>(members: &Members<'a>, id: Option<Id<'a>>) -> Result<Message<'a>, DecodeError> {
+    if !members.jsonrpc.is_some_and(|version| version.says("2.0")) {
         return Err(DecodeError::Version);
     }
     match (members.method, members.result, members.error) {
@@ -78,32 +124,40 @@ fn call<'a>(
     }
 }
 
-fn members(text: &str) -> Result<Members<'_>, DecodeError> {
-    let mut scanner = Scanner::new(text);
-    if !scanner.open(b'{') {
-        return Err(no_object(scanner));
-    }
-    let mut members = Members::default();
-    while scanner.next_key()? {
-        let (key, value) = match scanner.usual_member(VERSION, VERSION_VALUE) {
-            Some(version) => (Cow::Borrowed("jsonrpc"), version),
-            None => (scanner.key()?, scanner.value()?),
-        };
-        let (key, slot) = match key.as_ref() {
-            "jsonrpc" => ("jsonrpc", &mut members.jsonrpc),
-            "id" => ("id", &mut members.id),
-            "method" => ("method", &mut members.method),
-            "params" => ("params", &mut members.params),
-            "result" => ("result", &mut members.result),
-            "error" => ("error", &mut members.error),
-            _ => continue,
-        };
-        if slot.replace(value).is_some() {
-            return Err(DecodeError::Duplicate(key));
+impl<'a> Members<'a> {
+    #[inline(always)]
+    fn slot(&mut self, key: Key) -> &mut Option<Raw<'a>> {
+        match key {
+            Key::Jsonrpc => &mut self.jsonrpc,
+            Key::Id => &mut self.id,
+            Key::Method => &mut self.method,
+            Key::Params => &mut self.params,
+            Key::Result => &mut self.result,
+            Key::Error => &mut self.error,
         }
     }
-    scanner.finish()?;
-    Ok(members)
+
+    /// Finds them in a text.
+    #[inline(always)]
+    fn read(&mut self, text: &'a str) -> Result<(), DecodeError> {
+        let mut scanner = Scanner::new(text);
+        if !scanner.open(b'{') {
+            return Err(no_object(scanner));
+        }
+        while scanner.next_key()? {
+            let (key, value) = match scanner.usual_member(VERSION, VERSION_VALUE) {
+                Some(version) => (Some(Key::Jsonrpc), version),
+                None => (Key::read(&mut scanner)?, scanner.value()?),
+            };
+            let Some(key) = key else { continue };
+            let slot = self.slot(key);
+            if slot.is_some() {
+                return Err(DecodeError::Duplicate(key.name()));
+            }
+            *slot = Some(value);
+        }
+        Ok(scanner.finish()?)
+    }
 }
 
 /// What is wrong with a text that does not begin as an object: code -32700 wants it not to be JSON.
