@@ -120,10 +120,14 @@ pub enum Fault {
     Succession,
     /// It went on with a connection.
     Emigrated,
+    /// One brought what does not prove who he is.
+    Impostor,
+    /// A connection ended with what had proved who its client is.
+    Disproved,
 }
 
 /// Names in the order of the enum, as the report prints them.
-pub const NAMES: [&str; 58] = [
+pub const NAMES: [&str; 60] = [
     "cut",
     "delay",
     "short-send",
@@ -182,6 +186,8 @@ pub const NAMES: [&str; 58] = [
     "spread",
     "succession",
     "emigrated",
+    "impostor",
+    "disproved",
 ];
 
 /// Counts of one run.

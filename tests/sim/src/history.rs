@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use crate::access::Proof;
 use crate::place::{Epoch, Lane, Place, Position};
 use crate::text::Text;
 
@@ -37,6 +38,8 @@ pub struct Body {
     pub ttl_ms: u64,
     /// It has an idempotency key, and may be said more than once.
     pub keyed: bool,
+    /// Who handed it in had not proved that he may.
+    pub foisted: bool,
 }
 
 /// What came out.
@@ -72,6 +75,10 @@ pub enum Fact {
     Refused { uid: Uid, status: u16, reason: Rc<str> },
     /// A client opened a connection, for an SSE stream or for a WebSocket.
     Opened { conn: usize, client: usize, sse: bool },
+    /// A connection stands on this from now on.
+    Brought { conn: usize, proof: Proof },
+    /// A client was told that what it had brought is over.
+    Disproved { conn: usize },
     /// The server closed its side of a connection.
     Released { conn: usize },
     /// A client's connection is gone.

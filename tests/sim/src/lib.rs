@@ -5,6 +5,7 @@
 //! what a shard's operations ask and notes every breach of that contract. Clients write down what they
 //! see in the `history`; the `oracle` reads it after the run. `canary` proves that the oracle sees.
 
+pub mod access;
 pub mod canary;
 pub mod client;
 pub mod control;
@@ -98,6 +99,7 @@ fn play(seed: u64, mut stage: Stage) -> Outcome {
         unlimited: is_unlimited(&stage.options.config),
         ample: stage.options.mcp.is_ample(&stage.options.config),
         mcp_patience: stage.saboteur.patience(options::MCP_PATIENCE),
+        late: load::late_max(&stage.options.weather),
     };
     let violations = oracle::judge(&stage.history, &terms);
     let is_delivery = |(_, fact): &&(u64, Fact)| matches!(fact, Fact::Delivered { .. } | Fact::Binary { .. });

@@ -1,7 +1,7 @@
 //! What makes shards late: pauses and heavy turns.
 
 use crate::fault::Fault;
-use crate::options::MS;
+use crate::options::{MS, Weather};
 use crate::stage::Stage;
 
 /// A shard's work, which is heavier for a while now and then.
@@ -23,6 +23,19 @@ impl Labour {
         }
         stage.rng.between(2_000, 40_000)
     }
+}
+
+/// How much later than due a shard may do what is due, ns: it may stall again before it gets to it.
+pub fn late_max(weather: &Weather) -> u64 {
+    let stall = if weather.stall == 0 {
+        0
+    } else if weather.freeze == 0 {
+        400
+    } else {
+        4_000
+    };
+    let heavy = if weather.overload == 0 { 0 } else { 300 };
+    (3 * stall + 2 * heavy + 100) * MS + weather.mesh_delay_max
 }
 
 /// How long a shard takes no turn, ns.

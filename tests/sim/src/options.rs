@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use weir_shard::limits::{
-    Backpressure, Breaker, Config, Control, Delivery, Drain, Durability, Http, Network, Outbox, Rate, Sse,
-    Suspicion, Tracing, Turn, WebSocket,
+    Auth, Backpressure, Breaker, Config, Control, Delivery, Drain, Durability, Http, Network, Outbox, Rate,
+    Sse, Suspicion, Tracing, Turn, WebSocket,
 };
 
+use crate::access::Access;
 use crate::disaster::{self, Disaster};
 use crate::disk::Habits;
 use crate::mcp_options::McpOptions;
@@ -49,6 +50,8 @@ pub struct Options {
     pub cast: Cast,
     /// MCP clients and servers.
     pub mcp: McpOptions,
+    /// Clients and backends must prove who they are.
+    pub access: Option<Access>,
 }
 
 /// Strengths of faults; per mille of the occasions, 0 = off.
@@ -173,7 +176,8 @@ impl Options {
         // Without a draw: runs that record nothing are as they were.
         config.tracing = Tracing { on: turns.is_multiple_of(4), rate: 0.5, ..config.tracing };
         cast.batches = strength(rng, 500, 500);
-        Options { config, roomy, turns, disasters, disk, drains, hosts, weather, cast, mcp }
+        let access = Access::of(turns, &mut config);
+        Options { config, roomy, turns, disasters, disk, drains, hosts, weather, cast, mcp, access }
     }
 }
 
@@ -185,6 +189,7 @@ impl Options {
         (self.mcp.seats, self.mcp.clients) = (Vec::new(), 0);
         (self.config.upstreams, self.config.mcp.builtin) = (Vec::new(), true);
         (self.turns, self.disasters) = (TURNS_ALONE, Vec::new());
+        (self.access, self.config.auth) = (None, Auth::default());
         self
     }
 }

@@ -97,10 +97,16 @@ pub enum Canary {
     Disinherit,
     /// Tells a successor that a connection was sent less than it was.
     Misdirect,
+    /// Lets one in who proves nothing.
+    LetIn,
+    /// Serves one whose proof has run out.
+    Overstay,
+    /// Calls a proof over that holds.
+    CutShort,
 }
 
 /// All canaries with their names on the command line and the invariant each breaks.
-pub const ALL: [(Canary, &str, u8); 47] = [
+pub const ALL: [(Canary, &str, u8); 50] = [
     (Canary::AlterBytes, "alter-bytes", 1),
     (Canary::Fabricate, "fabricate", 1),
     (Canary::Duplicate, "duplicate", 2),
@@ -148,4 +154,7 @@ pub const ALL: [(Canary, &str, u8); 47] = [
     (Canary::HangUp, "hang-up", 18),
     (Canary::Disinherit, "disinherit", 5),
     (Canary::Misdirect, "misdirect", 2),
+    (Canary::LetIn, "let-in", 15),
+    (Canary::Overstay, "overstay", 15),
+    (Canary::CutShort, "cut-short", 15),
 ];

@@ -11,6 +11,7 @@ use weir_shard::limits::Drain;
 
 pub use kind::{ALL, Canary};
 
+use crate::access::Proof;
 use crate::history::{Delivery, Fact, Gap, Stream};
 use crate::mcp::{self, Outcome};
 use crate::place::{Lane, Place, Position};
@@ -150,6 +151,15 @@ impl Saboteur {
             }
             Fact::Controlled { shard, admission, load, .. } if canary == Canary::StayShut => {
                 Some(vec![Fact::Controlled { shard, admission, shedding: 1, load }])
+            }
+            Fact::Brought { conn, proof: Proof::Good { until } } => {
+                let proof = match canary {
+                    Canary::LetIn if self.rng.chance(100) => Proof::Void,
+                    Canary::Overstay => Proof::Good { until: 0 },
+                    Canary::CutShort => Proof::Good { until: until.saturating_mul(2) },
+                    _ => return vec![fact],
+                };
+                Some(vec![Fact::Brought { conn, proof }])
             }
             Fact::Warned { .. } if canary == Canary::Unwarned => Some(Vec::new()),
             Fact::Dismissed { .. } if canary == Canary::Stampede => Some(vec![fact.clone()]),

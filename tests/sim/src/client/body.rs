@@ -45,7 +45,17 @@ pub fn attempt(
 ) -> Uid {
     let kind = rng.pick(&["chat", "note", "a \"b\"", "é"]).to_owned();
     let data = Text(json(history.bodies.len(), rng, padding).into_bytes().into());
-    history.attempt(Body { stream, kind, data, binary: false, pusher: None, lane, ttl_ms, keyed: false })
+    history.attempt(Body {
+        stream,
+        kind,
+        data,
+        binary: false,
+        pusher: None,
+        lane,
+        ttl_ms,
+        keyed: false,
+        foisted: false,
+    })
 }
 
 /// A new event that a client pushes on connection `pusher`: JSON, or bytes that are no UTF-8.
@@ -59,7 +69,17 @@ pub fn attempt_push(history: &mut History, rng: &mut Rng, padding: u64, push: (S
     };
     let data = Text(data.into());
     let (kind, pusher, lane) = ("shout".into(), Some(pusher), Lane::Normal);
-    history.attempt(Body { stream, kind, data, binary, pusher, lane, ttl_ms: 0, keyed: false })
+    history.attempt(Body {
+        stream,
+        kind,
+        data,
+        binary,
+        pusher,
+        lane,
+        ttl_ms: 0,
+        keyed: false,
+        foisted: false,
+    })
 }
 
 fn json(uid: Uid, rng: &mut Rng, padding: u64) -> String {

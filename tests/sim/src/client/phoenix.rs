@@ -6,6 +6,7 @@ use super::body::{channel_name, escaped};
 use super::publisher::reason_in;
 use super::roster::Roster;
 use super::{Heard, Over};
+use crate::access::{self, Proof};
 use crate::history::{Cursor, Delivery, Fact, Pass, Stream, Uid};
 use crate::net;
 use crate::place::{Lane, Position};
@@ -39,6 +40,8 @@ enum Question {
     Join(Stream, Option<Cursor>, Option<(usize, bool)>),
     Leave,
     Publish(Uid),
+    /// To go on with another token, which proves this.
+    Renew(Proof),
     Other,
 }
 
@@ -88,8 +91,9 @@ impl Link {
         if !style.bare {
             target.push_str(&format!("client_id={}", escaped(name)));
         }
+        let proof = access::bring(stage, conn, name);
         let request = format!(
-            "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            "GET {} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{proof}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
             target.trim_end_matches(['?', '&']),
             websocket::KEY
@@ -196,6 +200,17 @@ impl Link {
     /// Pushes what only has to be answered.
     pub fn tell(&mut self, stage: &mut Stage, stream: Stream, event: &str, payload: &str) {
         self.push_on(stage, stream, event, payload, Question::Other);
+    }
+
+    /// Brings a newer token, if it wants to stay.
+    fn renew(&mut self, stage: &mut Stage) {
+        let own = Stream::Own(self.client);
+        if self.channel(own).is_none_or(|channel| !channel.joined) {
+            return;
+        }
+        if let Some((proof, token)) = access::renewal(stage, &self.name) {
+            self.push_on(stage, own, "refresh", &format!(r#"{{"token":"{token}"}}"#), Question::Renew(proof));
+        }
     }
 
     /// Phoenix's own heartbeat.
@@ -375,7 +390,8 @@ impl Link {
                 let reason = reason_in(reply.response.get().as_bytes());
                 facts.push(Fact::Refused { uid, status: 0, reason });
             }
-            Some((_, Question::Leave | Question::Other)) | None => {}
+            Some((_, Question::Renew(proof))) if ok => access::brought(stage, conn, proof),
+            Some((_, Question::Leave | Question::Renew(_) | Question::Other)) | None => {}
         }
         Ok(())
     }
@@ -423,6 +439,10 @@ impl Link {
         if frame.event == "shutdown_pending" {
             // Every connection is told, whatever it has joined.
             facts.push(Fact::Warned { conn });
+            return Ok(());
+        }
+        if frame.event == "connection_status" && frame.payload.get().contains("token_expiring") {
+            self.renew(stage);
             return Ok(());
         }
         let Some(stream) = self.stream_of(&frame.topic) else {

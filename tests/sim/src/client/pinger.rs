@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{Phase, pace};
+use crate::access;
 use crate::history::Fact;
 use crate::net::{self, Taken};
 use crate::rng::Rng;
@@ -93,8 +94,9 @@ impl Pinger {
     fn connect(&mut self, stage: &mut Stage) {
         let conn = net::connect(stage, self.id);
         let protocol = self.rng.pick(&["", "Sec-WebSocket-Protocol: mcp\r\n"]);
+        let proof = access::bring(stage, conn, "pinger");
         let request = format!(
-            "GET /mcp/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{protocol}\
+            "GET /mcp/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n{protocol}{proof}\
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
             websocket::KEY
         );

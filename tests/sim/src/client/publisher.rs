@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::{Phase, body, pace};
+use crate::access;
 use crate::fault::Fault;
 use crate::history::{Fact, Stream, Uid};
 use crate::net::{self, Taken};
@@ -107,6 +108,7 @@ impl Publisher {
         for _ in 0..self.rng.below(room as u64 + 1) {
             match self.again.pop_front() {
                 Some(uid) => self.repeat(stage, uid),
+                None if self.foist(stage) => {}
                 None if self.rng.chance(stage.options.cast.batches) => self.batch(stage),
                 None => self.publish(stage),
             }
@@ -130,6 +132,18 @@ impl Publisher {
         net::send(stage, link.conn, request.as_bytes());
     }
 
+    /// Publishes what it may not, if it is not honest now.
+    fn foist(&mut self, stage: &mut Stage) -> bool {
+        let Some(proof) = access::of_impostor(stage) else { return false };
+        let content = self.content(stage);
+        let request = post(&content.path(), &content.body(), &proof);
+        stage.history.bodies[content.uid].foisted = true;
+        let Some(link) = &mut self.link else { return true };
+        link.asked.push_back(Asked::One(content.uid));
+        net::send(stage, link.conn, request.as_bytes());
+        true
+    }
+
     /// Several in one request.
     fn batch(&mut self, stage: &mut Stage) {
         let (mut uids, mut lines) = (Vec::new(), String::new());
@@ -142,20 +156,16 @@ impl Publisher {
         }
         let Some(link) = &mut self.link else { return };
         link.asked.push_back(Asked::Batch(uids));
-        net::send(stage, link.conn, post("batch", &lines).as_bytes());
+        let request = post("batch", &lines, &access::of_backend(stage));
+        net::send(stage, link.conn, request.as_bytes());
     }
 
     /// The request that a publish is by itself, which is kept if it may be said again.
     fn single(&mut self, stage: &mut Stage, content: &Content) -> String {
-        let Content { uid, stream, fields, keyed } = content;
-        let path = match stream {
-            Stream::Own(client) => format!("clients/{}", body::escaped(&body::client_name(*client))),
-            Stream::Topic(topic) => format!("topics/{}", body::escaped(&body::topic_name(*topic))),
-        };
-        let request = post(&format!("{path}/messages"), &format!("{{{fields}}}"));
-        if *keyed {
-            self.keyed.insert(*uid, request.clone());
-            stage.history.bodies[*uid].keyed = true;
+        let request = post(&content.path(), &content.body(), &access::of_backend(stage));
+        if content.keyed {
+            self.keyed.insert(content.uid, request.clone());
+            stage.history.bodies[content.uid].keyed = true;
         }
         request
     }
@@ -229,6 +239,19 @@ impl Publisher {
 }
 
 impl Content {
+    /// Where it is posted by itself.
+    fn path(&self) -> String {
+        match self.stream {
+            Stream::Own(client) => format!("clients/{}/messages", body::escaped(&body::client_name(client))),
+            Stream::Topic(topic) => format!("topics/{}/messages", body::escaped(&body::topic_name(topic))),
+        }
+    }
+
+    /// What is posted then.
+    fn body(&self) -> String {
+        format!("{{{}}}", self.fields)
+    }
+
     /// As a line of a batch.
     fn line(&self) -> String {
         let (field, name) = match self.stream {
@@ -240,10 +263,10 @@ impl Content {
     }
 }
 
-fn post(path: &str, content: &str) -> String {
+fn post(path: &str, content: &str, proof: &str) -> String {
     let length = content.len();
     format!(
-        "POST /mcp/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+        "POST /mcp/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n{proof}\
          Content-Length: {length}\r\n\r\n{content}"
     )
 }

@@ -2,6 +2,8 @@
 
 use super::body::escaped;
 use super::{Heard, Over};
+use crate::access;
+use crate::fault::Fault;
 use crate::history::{Cursor, Fact, Pass, Stream};
 use crate::net;
 use crate::place::Place;
@@ -50,6 +52,7 @@ impl Link {
         if let Some(Pass { text, .. }) = &pass {
             query.push_str(&format!("&recovery_token={}", escaped(text)));
         }
+        field.push_str(&access::bring(stage, conn, name));
         let request = format!(
             "GET /mcp/sse?client_id={}{query} HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n{field}\r\n",
             escaped(name)
@@ -149,7 +152,13 @@ impl Link {
                     facts.push(Fact::Delivered { conn, client, stream, position, delivery });
                 }
             }
+            // An EventSource has no way to bring another.
+            "connection_status" if data.contains("token_expiring") => {}
             "connection_status" => facts.push(Fact::Paced { client }),
+            "error" if data.contains("token_expired") => {
+                stage.faults.count(Fault::Disproved);
+                facts.push(Fact::Disproved { conn });
+            }
             "transport_switched" => facts.push(Fact::Switched { conn, stream }),
             "shutdown_pending" => facts.push(Fact::Warned { conn }),
             "heartbeat" | "error" | "weir_error" => {}

@@ -8,6 +8,7 @@ mod bounds;
 mod calls;
 mod control;
 mod copies;
+mod doors;
 mod drain;
 mod epochs;
 mod fences;
@@ -67,6 +68,8 @@ pub struct Terms {
     pub ample: bool,
     /// How long an MCP request may take, ns.
     pub mcp_patience: u64,
+    /// How much later than due a shard may do what is due, ns.
+    pub late: u64,
 }
 
 /// Every violation of a run, those found on the way first.
@@ -82,6 +85,7 @@ pub fn judge(history: &History, terms: &Terms) -> Vec<Violation> {
     epochs::check(history, terms, &mut found);
     replies::check(history, &mut found);
     fences::check(history, &mut found);
+    doors::check(history, terms, &mut found);
     presence::check(history, &mut found);
     rest::check(history, terms, &mut found);
     drain::check(history, terms, &mut found);

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::ledger::Open;
 use super::link::{self, Exchange, Link};
 use super::{McpClient, OPEN_MAX, Standing};
+use crate::access;
 use crate::fault::Fault;
 use crate::mcp::Kind;
 use crate::net;
@@ -23,7 +24,8 @@ impl McpClient {
         }
         if self.socket && self.links.is_empty() {
             let conn = net::connect(stage, self.id);
-            net::send(stage, conn, link::upgrade().as_bytes());
+            let proof = access::lasting(stage, &self.name());
+            net::send(stage, conn, link::upgrade(&proof).as_bytes());
             self.links.insert(conn, Link::Socket(Box::default()));
         }
         if self.modern {
@@ -161,14 +163,14 @@ impl McpClient {
             net::send(stage, conn, &frame);
             return true;
         }
-        let mut headers = String::new();
+        let mut headers = access::lasting(stage, &self.name());
         if self.modern {
             let name = message["params"]["name"].as_str();
             let name = name.map_or(String::new(), |name| format!("Mcp-Name: {name}\r\n"));
             let method = message["method"].as_str().unwrap_or_default();
-            headers = format!("MCP-Protocol-Version: {MODERN}\r\nMcp-Method: {method}\r\n{name}");
+            headers += &format!("MCP-Protocol-Version: {MODERN}\r\nMcp-Method: {method}\r\n{name}");
         } else if let Some(session) = &self.session {
-            headers = format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: {}\r\n", self.version);
+            headers += &format!("Mcp-Session-Id: {session}\r\nMCP-Protocol-Version: {}\r\n", self.version);
         }
         let exchange = asked.as_ref().map_or(Exchange::Tell, |(id, _)| Exchange::Ask(id.clone()));
         let head = format!(
@@ -223,9 +225,10 @@ impl McpClient {
     }
 
     fn send_bare(&mut self, stage: &mut Stage, verb: &str, exchange: Exchange) {
+        let proof = access::lasting(stage, &self.name());
         let Some(session) = &self.session else { return };
         let request = format!(
-            "{verb} /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {session}\r\n\r\n"
+            "{verb} /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nMcp-Session-Id: {session}\r\n{proof}\r\n"
         );
         self.send(stage, exchange, request.as_bytes());
     }

@@ -187,10 +187,10 @@ pub(super) fn frame(text: &str, rng: &mut Rng) -> Vec<u8> {
 }
 
 /// The upgrade to a WebSocket that speaks JSON-RPC.
-pub(super) fn upgrade() -> String {
+pub(super) fn upgrade(proof: &str) -> String {
     format!(
         "GET /mcp/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Protocol: mcp\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
+         Sec-WebSocket-Protocol: mcp\r\n{proof}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {}\r\n\r\n",
         websocket::KEY
     )
 }

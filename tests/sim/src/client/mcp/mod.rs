@@ -96,6 +96,11 @@ impl McpClient {
         }
     }
 
+    /// As tokens have it.
+    fn name(&self) -> String {
+        format!("m{}", self.number)
+    }
+
     /// What it waits for.
     pub fn waits_for(&self) -> Option<String> {
         self.ledger.waits_for()
