@@ -32,6 +32,8 @@ const QUESTIONS_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Hold {
     leg: Token,
+    /// Who comes back must bring it.
+    key: u64,
     /// Whose client it is: nobody else may answer.
     who: Option<Arc<Principal>>,
     /// The call that is still to be answered with the questions.
@@ -83,6 +85,7 @@ impl Shard {
                 let who = self.mcp.calls.get(call).and_then(|call| call.who.clone());
                 let hold = Hold {
                     leg,
+                    key: self.random.next(),
                     who,
                     call: Some(call),
                     conversation,
@@ -123,7 +126,8 @@ impl Shard {
         let expires = cx.now.mono.plus(self.hold_time());
         let Some(hold) = self.mcp.holds.get_mut(token) else { return };
         hold.expires = expires;
-        let state = self.seal.seal(Purpose::RequestState, &state_of(self.me, token));
+        let state = State { home: self.me, hold: token, key: hold.key };
+        let state = self.seal.seal(Purpose::RequestState, &state.to_bytes());
         let questions = self.mcp.holds.get(token).map_or(&[][..], |hold| &hold.questions);
         let requests = questions.iter().map(|asked| InputRequest {
             key: asked.key.as_str().into(),
@@ -150,8 +154,11 @@ impl Shard {
     ) -> Result<(), Refusal> {
         let expired = || Refusal::new(code::INVALID_PARAMS, "requestState is not known here, or has expired");
         let bytes = self.seal.open(Purpose::RequestState, state).ok_or_else(expired)?;
-        let token = token_of(&bytes).filter(|(home, _)| *home == self.me).ok_or_else(expired)?.1;
-        let its = |hold: &&Hold| hold.method == request.method && same_subject(&hold.who, request.from.who);
+        let state = State::from_bytes(&bytes).filter(|state| state.home == self.me).ok_or_else(expired)?;
+        let (token, key) = (state.hold, state.key);
+        let its = |hold: &&Hold| {
+            hold.key == key && hold.method == request.method && same_subject(&hold.who, request.from.who)
+        };
         let hold = self.mcp.holds.get(token).filter(its).ok_or_else(expired)?;
         let (leg, conversation) = (hold.leg, hold.conversation);
         if hold.outcome.is_none() && self.mcp.legs.get(leg).is_none_or(|leg| leg.server != server) {
@@ -250,7 +257,7 @@ impl Shard {
     /// The shard where what a `requestState` speaks of is held. `None`: nowhere, as far as it says.
     pub(crate) fn state_home(&self, state: &str) -> Option<Member> {
         let state = object::string(state)?;
-        token_of(&self.seal.open(Purpose::RequestState, &state)?).map(|(home, _)| home)
+        State::from_bytes(&self.seal.open(Purpose::RequestState, &state)?).map(|state| state.home)
     }
 
     fn refuse_in(&mut self, conversation: Token, id: Id<'_>, why: &str, cx: &mut Cx<'_>) {
@@ -260,19 +267,44 @@ impl Shard {
     }
 }
 
-/// What a `requestState` says: the shard and the hold.
-fn state_of(home: Member, hold: Token) -> [u8; 10] {
-    let mut bytes = [0; 10];
-    bytes[..2].copy_from_slice(&home.0.to_be_bytes());
-    bytes[2..6].copy_from_slice(&hold.index.to_be_bytes());
-    bytes[6..].copy_from_slice(&hold.generation.to_be_bytes());
-    bytes
+/// What a `requestState` says. Sealed texts outlive the process where its secret does, and the next one gives the same
+/// places to other holds: the key tells them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct State {
+    home: Member,
+    hold: Token,
+    key: u64,
 }
 
-fn token_of(bytes: &[u8]) -> Option<(Member, Token)> {
-    let (home, rest) = bytes.split_first_chunk::<2>()?;
-    let (index, rest) = rest.split_first_chunk::<4>()?;
-    let generation = rest.try_into().ok()?;
-    let token = Token { index: u32::from_be_bytes(*index), generation: u32::from_be_bytes(generation) };
-    Some((Member(u16::from_be_bytes(*home)), token))
+impl State {
+    /// Before it is sealed.
+    fn to_bytes(self) -> Vec<u8> {
+        let State { home, hold, key } = self;
+        let (index, generation) = (hold.index.to_be_bytes(), hold.generation.to_be_bytes());
+        [&home.0.to_be_bytes()[..], &index, &generation, &key.to_be_bytes()].concat()
+    }
+
+    /// Reads what was sealed.
+    fn from_bytes(bytes: &[u8]) -> Option<State> {
+        let (home, rest) = bytes.split_first_chunk()?;
+        let (index, rest) = rest.split_first_chunk()?;
+        let (generation, rest) = rest.split_first_chunk()?;
+        let hold = Token { index: u32::from_be_bytes(*index), generation: u32::from_be_bytes(*generation) };
+        let key = u64::from_be_bytes(rest.try_into().ok()?);
+        Some(State { home: Member(u16::from_be_bytes(*home)), hold, key })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_comes_back_as_it_went() {
+        let state = State { home: Member(3), hold: Token { index: 7, generation: 9 }, key: u64::MAX - 1 };
+        let bytes = state.to_bytes();
+        assert_eq!(State::from_bytes(&bytes), Some(state));
+        assert!((0..bytes.len()).all(|len| State::from_bytes(&bytes[..len]).is_none()));
+        assert_eq!(State::from_bytes(&[&bytes[..], &[0]].concat()), None);
+    }
 }
