@@ -36,23 +36,28 @@ impl Pump {
         Pump { driver, shard, links, post: Post::default(), bag: Vec::new(), full }
     }
 
-    /// Turns until every shard of the process is drained.
+    /// Turns until every shard of the process is drained, and this one has dealt with what was on its way to it then.
     ///
     /// # Errors
     /// The kernel ended the driver.
     pub(crate) fn run(mut self, ending: &Ending) -> io::Result<()> {
         let mut output = Output::default();
         let mut drained = false;
-        while !ending.is_over() {
+        loop {
+            // Read first: what others sent before they were drained is collected after it.
+            let over = ending.is_over();
             let now = Clock::now();
             self.collect();
             let mut due = self.shard.turn(now, &mut self.driver.completions(), &mut self.post, &mut output);
             self.carry();
             self.driver.submit(&mut output);
-            if self.shard.is_drained() != drained {
+            if (self.shard.is_drained() && self.has_told_shards()) != drained {
                 drained = !drained;
                 ending.report(drained, self.links.me(), &mut self.driver);
                 due = now.mono;
+            }
+            if over && drained {
+                break;
             }
             if !self.post.outbox.is_empty() {
                 due = due.min(now.mono.plus(RETRY));
@@ -65,6 +70,12 @@ impl Pump {
         // No driver goes while another thread may still wake it.
         ending.together();
         Ok(())
+    }
+
+    /// All that is for other shards is on its way. The control thread may be gone before it has read its own.
+    fn has_told_shards(&self) -> bool {
+        let control = self.links.members() - 1;
+        self.post.outbox.iter().all(|(to, _)| to.0 == control)
     }
 
     /// Letters that have come, and room for those to be written.

@@ -253,10 +253,10 @@ impl Shard {
         self.meter.set(self.config.timed_turns, clock);
     }
 
-    /// Whether a drain has nothing left to wait for.
+    /// Whether a drain has nothing left to wait for. It may have again: a connection may be on its way from another shard.
     pub fn is_drained(&self) -> bool {
         let told = self.journal.as_ref().is_none_or(|journal| journal.is_idle());
-        self.draining.is_some() && self.conns.is_empty() && told
+        self.draining.is_some() && self.conns.is_empty() && self.arrivals.is_empty() && told
     }
 
     fn start(&mut self, cx: &mut Cx<'_>) {

@@ -276,16 +276,17 @@ impl<G: Gateway> World<G> {
     }
 
     fn turn(&mut self, shard: usize) {
+        let over = self.nodes.iter().all(|node| node.gateway.is_drained());
         let (stage, node) = (&mut self.stage, &mut self.nodes[shard]);
-        if node.gateway.is_drained() {
-            return;
-        }
         if stage.now < node.busy_until {
             return node.wait(stage, shard);
         }
         node.awaited = false;
         stage.mesh.collect(shard, stage.now, &mut node.post.inbox, &mut stage.rng);
         let work = !stage.net.ports[shard].queue.is_empty() || !node.post.inbox.is_empty();
+        if !work && over {
+            return;
+        }
         if !work && stage.now < node.due {
             return node.set_alarm(stage, shard);
         }

@@ -11,6 +11,7 @@ use weir_transports::sse;
 use weir_transports::websocket::close;
 
 use crate::downstream::connection::{Connection, Stage, Waiting};
+use crate::downstream::hand_over::Arrivals;
 use crate::error::Error;
 use crate::lane::Lane;
 use crate::limits;
@@ -314,6 +315,8 @@ impl Shard {
         for token in tokens {
             self.close(token, cx);
         }
+        // Halves whose other half was closed with its connection.
+        self.arrivals = Arrivals::default();
         let again = cx.now.mono.plus(self.config.drain.batch_interval);
         if let Some(drain) = &mut self.draining {
             // For those who were on their way from another shard.

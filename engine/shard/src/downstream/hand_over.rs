@@ -19,6 +19,12 @@ pub(crate) struct Arrivals {
     parcels: Vec<(Transfer, Box<Parcel>, Whence)>,
 }
 
+impl Arrivals {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sockets.is_empty() && self.parcels.is_empty()
+    }
+}
+
 impl Shard {
     /// Hands the connection over, once all that was written to it has left.
     pub(crate) fn depart(&mut self, token: Token, to: Member, parcel: Parcel, cx: &mut Cx<'_>) {
