@@ -1,5 +1,6 @@
 //! Who may come in, where the gateway asks: what clients and backends bring to prove who they are, honestly or not.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use weir_shard::limits::{
@@ -72,7 +73,7 @@ fn asking(config: &Config) -> Auth {
     let roles = RoleRules::shipped().into_iter().enumerate();
     Auth {
         mode: Mode::Required,
-        keys: std::sync::Arc::new(KeySet::new([key])),
+        keys: Arc::new(KeySet::new([key])),
         leeway: Duration::ZERO,
         api_keys: [backend].into(),
         roles: roles.map(|(place, rules)| RoleRules { rate: rate(place), ..rules }).collect(),
@@ -87,7 +88,7 @@ fn backend_key() -> String {
 /// The header line by which the client called `name` says on `conn` who it is; nothing where nobody asks.
 pub fn bring(stage: &mut Stage, conn: usize, name: &str) -> String {
     let Some(access) = stage.options.access else { return String::new() };
-    let life = if stage.healed { LONG } else { stage.rng.between(1, access.life_max) };
+    let life = life(stage, access);
     let ruse = if lies(stage) { 1 + stage.rng.below(4) } else { 0 };
     let (proof, token) = match ruse {
         0 => (good(stage, life), Some(token(stage, name, life as i64, SECRET))),
@@ -106,7 +107,7 @@ pub fn renewal(stage: &mut Stage, name: &str) -> Option<(Proof, String)> {
     if !stage.rng.chance(access.renews) {
         return None;
     }
-    let life = if stage.healed { LONG } else { stage.rng.between(1, access.life_max) };
+    let life = life(stage, access);
     Some(if lies(stage) {
         (Proof::Void, token(stage, name, life as i64, OTHER_SECRET))
     } else {
@@ -142,6 +143,11 @@ pub fn of_impostor(stage: &mut Stage) -> Option<String> {
         1 => format!("X-API-Key: {}\r\n", backend_key().replace('b', "d")),
         _ => lasting(stage, "c0"),
     })
+}
+
+/// How long the next token of a client lasts, s.
+fn life(stage: &mut Stage, access: Access) -> u64 {
+    if stage.healed { LONG } else { stage.rng.between(1, access.life_max) }
 }
 
 fn lies(stage: &mut Stage) -> bool {
