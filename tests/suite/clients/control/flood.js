@@ -1,5 +1,6 @@
 // A flood from a thread of its own: batches at a fixed rate, whatever becomes of them (an open loop), and the topic's
-// subscribers. What it is told to do comes as `workerData`; it says `{ready}`, then, asked for it, what it was answered.
+// subscribers. What it is told to do comes as `workerData`; it says `{ready}`; told 'more', it doubles its rate; told
+// 'end', it says what it was answered.
 
 import net from 'node:net'
 import { once } from 'node:events'
@@ -26,7 +27,8 @@ function batch(lines, bytes) {
 /** The thread's side. */
 async function flood({ ports, subscribers, rate, bytes }) {
   const sockets = await crowd(ports.ws, TOPIC, subscribers)
-  const request = batch(Math.round(rate * TICK / 1000), bytes)
+  let lines = Math.round(rate * TICK / 1000)
+  let request = batch(lines, bytes)
   const reasons = new Set()
   const senders = Array.from({ length: CONNECTIONS }, () => net.connect(ports.sse, '127.0.0.1'))
   for (const sender of senders) {
@@ -42,7 +44,9 @@ async function flood({ ports, subscribers, rate, bytes }) {
   const timer = setInterval(() => {
     for (const due = (performance.now() - began) / TICK; ticks < due; ticks += 1) senders[ticks % CONNECTIONS].write(request)
   }, TICK)
-  await once(parentPort, 'message')
+  for (let [told] = await once(parentPort, 'message'); told === 'more'; [told] = await once(parentPort, 'message')) {
+    request = batch(lines *= 2, bytes)
+  }
   clearInterval(timer)
   for (const socket of [...senders, ...sockets]) socket.destroy()
   parentPort.postMessage({ reasons: [...reasons] })
@@ -59,6 +63,11 @@ export class Flood {
     flood.worker = new Worker(new URL(import.meta.url), { workerData: { flood: { ports, subscribers, rate, bytes } } })
     await once(flood.worker, 'message')
     return flood
+  }
+
+  /** From now on twice as many a second. */
+  double() {
+    this.worker.postMessage('more')
   }
 
   /** Ends it; the reasons for which messages of it were refused. */
