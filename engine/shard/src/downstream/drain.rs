@@ -1,6 +1,7 @@
 //! An orderly stop: nothing new, every client told, what is under way finished, and connections closed a batch at a
 //! time, so that their clients come back one after the other.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::lane::Lane;
 use crate::limits;
 use crate::metrics;
 use crate::outbox::{Gap, GapReason};
+use crate::recovery::Lineage;
 use crate::turn::{Cx, Shard};
 use crate::vsm::{DrainPhase, Event};
 
@@ -64,6 +66,8 @@ pub(crate) struct Drain {
     /// Connections that may go on in another process, the next to be tried last; all others wait for that.
     emigrants: Vec<Token>,
     next_emigrants: Instant,
+    /// Whose logical connections have left.
+    departed: HashSet<Lineage>,
     /// Connections that are to be told, the next one last.
     untold: Vec<Token>,
     /// How long it takes until the last of those is closed.
@@ -84,6 +88,7 @@ impl Drain {
             next_notice: Some(now),
             emigrants: Vec::new(),
             next_emigrants: now,
+            departed: HashSet::new(),
             untold: Vec::new(),
             spread: Duration::ZERO,
             phase: DrainPhase::Begun,

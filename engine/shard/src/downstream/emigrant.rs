@@ -45,7 +45,7 @@ pub struct Emigrant {
     proof: Option<(String, Box<str>)>,
     /// How far the stream was sent; empty: nothing was.
     lanes: Vec<Sent>,
-    /// Whose place it took with a recovery token.
+    /// Which logical connection it is; none: it does not take the client's stream.
     lineage: Option<u64>,
     /// The client acknowledges what it gets.
     acks: bool,
@@ -96,6 +96,11 @@ impl Emigrant {
         &self.client
     }
 
+    /// The logical connection that its client's recovery token speaks of.
+    pub(crate) fn lineage(&self) -> Option<Lineage> {
+        self.lineage.map(Lineage::of_bits)
+    }
+
     /// The letter with which a shard gets it, beside the socket.
     pub fn letter(self, transfer: Transfer) -> Mail {
         let (address, proxied, counts) = self.whence;
@@ -106,7 +111,7 @@ impl Emigrant {
 
     fn marks(&self) -> Option<Box<Marks>> {
         let mut marks = Marks::default();
-        marks.lineage = self.lineage.map(Lineage::of_bits);
+        marks.lineage = self.lineage();
         for sent in &self.lanes {
             let Sent { lane, cursor, replay, again, confirmed, skipped } = *sent;
             if let Some(lane) = Lane::ALL.into_iter().find(|it| *it as u8 == lane) {
@@ -138,6 +143,7 @@ impl Shard {
             Stage::WebSocket(link) => (link.session?, &link.proof, self.kind_of_link(link)?),
             _ => return None,
         };
+        let takes_stream = conn.stage.link().is_none_or(|link| link.gateway);
         let session = self.sessions.get(id).filter(|session| !session.is_minted() && !session.resumed)?;
         if *session.client == *route::EVENTS || proof.who().is_some_and(|who| who.bearer.is_some()) {
             return None;
@@ -159,7 +165,7 @@ impl Shard {
             epoch: session.epoch.bits(),
             proof: who.map(|(who, role)| (Authenticator::ticket(who, PROOF_LIFE, cx.now.wall, seal), role)),
             lanes,
-            lineage: marks.is_some().then(|| self.lineage(token).bits()),
+            lineage: takes_stream.then(|| self.lineage(token).bits()),
             acks: acks.is_some_and(|ledger| ledger.acks.is_some()),
             age: cx.now.mono.as_secs().saturating_sub(conn.since().unwrap_or_default()),
             whence: self.addresses.whence(conn.peer).parts(),

@@ -111,7 +111,7 @@ impl Shard {
     /// connection that has its lineage so far; of two that race the later one stays.
     ///
     /// # Errors
-    /// As [`Shard::recovery`]; nothing has changed then.
+    /// As [`Shard::recovery`] and [`Shard::check_departed`]; nothing has changed then.
     pub(crate) fn take_stream(
         &mut self,
         token: Token,
@@ -125,7 +125,13 @@ impl Shard {
         let recovery = self.recovery(&opening, client, cx)?;
         let encrypted = self.encryption.agree(opening.encryption)? && client != route::EVENTS;
         let holder = recovery.as_ref().and_then(|recovery| self.holder(id, recovery.lineage));
-        let resumed = recovery.is_some() && holder.is_none();
+        let resumed = match &recovery {
+            Some(recovery) if holder.is_none() => {
+                self.check_departed(recovery.lineage)?;
+                true
+            }
+            _ => false,
+        };
         if carrier == Carrier::Sse
             && let Some(seen) = &opening.cursor
         {

@@ -99,6 +99,26 @@ for (const [tier, flags] of [['memory', () => []], ['disk', folder => ['--data-d
       }, flags)
     })
 
+    it('gives the place of a connection that goes on to whoever brings its token', async () => {
+      await lineage('', async (weir, succeed) => {
+        const names = ['heard', 'quiet']
+        const sockets = names.map(client_id => phoenix(weir, { client_id }, { reconnectAfterMs: () => 3_600_000 }))
+        const joined = []
+        for (const socket of sockets) joined.push((await join(socket, 'mcp:gateway')).response)
+        await send(weir, 'heard', { type: 'n', data: 1 })
+        const after = await succeed()
+        await takesUp(after, 2)
+        for (const [n, client_id] of names.entries()) {
+          const other = phoenix(after, { client_id })
+          const { response } = await join(other, 'mcp:gateway', { resume: { token: joined[n].recovery_token } })
+          assert.deepEqual([response.recovered, response.epoch], [true, joined[n].epoch])
+          assert.equal((await sockets[n].closes.take(`the end of ${client_id}`)).code, 1008)
+          await disconnect(other)
+        }
+        for (const socket of sockets) socket.disconnect()
+      }, flags)
+    })
+
     it('knows who has proved who he is, and closes whoever is in the middle of a message', async () => {
       await lineage(required(), async (weir, succeed) => {
         const open = async sub => {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use weir_ring::token::Token;
 
 use crate::downstream::connection::{Parcel, ParcelStage, Stage};
+use crate::error::Error;
+use crate::recovery::Lineage;
 use crate::turn::{Cx, Shard};
 
 /// How many leave at once, and how long it is until the next do: each is a descriptor until it is passed on.
@@ -36,6 +38,17 @@ impl Shard {
         }
     }
 
+    /// Whether a client may take the place of the connection that had this lineage.
+    ///
+    /// # Errors
+    /// It is on its way to the successor, and would go on there: the client is to come there, too.
+    pub(crate) fn check_departed(&self, lineage: Lineage) -> Result<(), Error> {
+        match &self.draining {
+            Some(drain) if drain.departed.contains(&lineage) => Err(Error::draining()),
+            _ => Ok(()),
+        }
+    }
+
     /// A connection leaves if it is at rest.
     fn send_over(&mut self, token: Token, cx: &mut Cx<'_>) {
         let Some(conn) = self.conns.get(token) else { return };
@@ -47,6 +60,9 @@ impl Shard {
             return;
         }
         let Some(emigrant) = self.emigrant(token, cx) else { return };
+        if let Some(drain) = &mut self.draining {
+            drain.departed.extend(emigrant.lineage());
+        }
         let Some(conn) = self.conns.get_mut(token) else { return };
         let was = std::mem::replace(&mut conn.stage, Stage::Lent);
         let stage = ParcelStage::Emigrant(Box::new(emigrant));
