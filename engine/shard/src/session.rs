@@ -39,6 +39,8 @@ pub(crate) struct Session {
     pub(crate) proven: bool,
     /// Somebody has resumed with a token whose connection before was not here: it may be between two processes.
     pub(crate) resumed: bool,
+    /// It may be one that is followed; the [`Tracer`](crate::vsm::trace::Tracer) knows.
+    pub(crate) followed: bool,
 }
 
 const _: () = assert!(size_of::<Session>() <= 80);

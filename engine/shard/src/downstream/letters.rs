@@ -48,7 +48,7 @@ impl Shard {
                 self.push_handled(connection, &push, outcome, cx);
             }
             Mail::Sampling(rate) => self.tracer.set_rate(rate),
-            Mail::Trace { client, time } => self.tracer.trace(&client, time, cx.now.mono),
+            Mail::Trace { client, time } => self.follow(&client, time, cx),
             Mail::Switch(switches) => self.switch(switches),
             Mail::Handlers(count) => self.handlers = count,
             Mail::Connections(changes) => self.count_connections(&changes),

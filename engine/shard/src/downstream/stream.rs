@@ -67,6 +67,7 @@ impl Shard {
             watched: false,
             proven: false,
             resumed: false,
+            followed: self.tracer.follows(client),
         };
         self.sessions.find_or_insert(client, || session).map_err(|_| Error::insufficient_resources())
     }

@@ -1,6 +1,8 @@
 //! What is told and recorded of single messages: their steps, for clients that are followed, and refusals of others, as far as
 //! there are not too many; spans, for those that are sampled.
 
+use std::time::Duration;
+
 use weir_ring::token::Token;
 use weir_transports::http1::Head;
 use weir_transports::trace_context::{TRACEPARENT, TRACESTATE};
@@ -16,6 +18,14 @@ use crate::turn::{Cx, Shard};
 use crate::vsm::{Event, Step};
 
 impl Shard {
+    /// A client is followed from now on, for so long at least; zero: not any more.
+    pub(crate) fn follow(&mut self, client: &str, time: Duration, cx: &Cx<'_>) {
+        self.tracer.trace(client, time, cx.now.mono);
+        if let Some(session) = self.sessions.find(client).and_then(|id| self.sessions.get_mut(id)) {
+            session.followed = self.tracer.follows(client);
+        }
+    }
+
     /// A message was accepted, of `client` or for it; `parent` says by which span it came.
     pub(crate) fn trace_received(
         &mut self,
@@ -26,7 +36,7 @@ impl Shard {
     ) {
         let began = self.meter.begin();
         let Shard { tracer, herald, .. } = self;
-        if let Some(traced) = tracer.begin(|| client, kind, parent, cx.now.mono) {
+        if let Some(traced) = tracer.begin(|_| client, kind, parent, cx.now.mono) {
             herald.say_step(traced, Step::Received, None, cx.now.wall);
         }
         self.meter.end(Feature::Tracing, began);
@@ -36,7 +46,11 @@ impl Shard {
     pub(crate) fn trace_session(&mut self, session: Option<Token>, kind: &str, cx: &Cx<'_>) {
         let began = self.meter.begin();
         let Shard { tracer, herald, sessions, .. } = self;
-        let client = || session.and_then(|id| sessions.get(id)).map(|session| &*session.client);
+        let all = tracer.follows_all();
+        let client = |sampled: bool| {
+            let session = sessions.get(session?)?;
+            (sampled || all || session.followed).then_some(&*session.client)
+        };
         if let Some(traced) = tracer.begin(client, kind, || None, cx.now.mono) {
             herald.say_step(traced, Step::Received, None, cx.now.wall);
         }

@@ -113,10 +113,10 @@ impl Tracer {
     }
 
     /// A message was accepted, of `client` or for it, and `parent` says by which span it came: what is traced of it. It is
-    /// at hand.
+    /// at hand. `client` is told whether the message is sampled: if not, it need not name one that is not followed.
     pub(crate) fn begin<'a>(
         &mut self,
-        client: impl FnOnce() -> Option<&'a str>,
+        client: impl FnOnce(bool) -> Option<&'a str>,
         kind: &str,
         parent: impl FnOnce() -> Option<TraceContext>,
         now: Instant,
@@ -127,7 +127,7 @@ impl Tracer {
         if journey.is_none() && !self.follows_some() {
             return None;
         }
-        self.take(client(), kind, (operation, journey))
+        self.take(client(journey.is_some()), kind, (operation, journey))
     }
 
     /// A message came from the shard that had taken it, which has begun its journey if it is sampled.
@@ -175,8 +175,14 @@ impl Tracer {
         self.all || !self.clients.is_empty()
     }
 
-    fn follows(&self, client: &str) -> bool {
+    /// Whether a client is told what it sends and what is done with it.
+    pub(crate) fn follows(&self, client: &str) -> bool {
         self.all || self.clients.contains_key(client)
+    }
+
+    /// Whether that is so of everybody.
+    pub(crate) fn follows_all(&self) -> bool {
+        self.all
     }
 
     /// Follows everybody from now on, or only whom it was told to.
@@ -287,7 +293,7 @@ mod tests {
     }
 
     fn begin<'t>(tracer: &'t mut Tracer, client: Option<&str>) -> Option<&'t Traced> {
-        tracer.begin(|| client, "chat", || None, at(0))
+        tracer.begin(|_| client, "chat", || None, at(0))
     }
 
     fn names(traced: &[Traced]) -> Vec<String> {
@@ -298,7 +304,7 @@ mod tests {
     #[test]
     fn who_is_not_followed_costs_a_number() {
         let mut tracer = tracer();
-        assert_eq!(tracer.begin(|| unreachable!("nobody asks"), "chat", || None, at(0)), None);
+        assert_eq!(tracer.begin(|_| unreachable!("nobody asks"), "chat", || None, at(0)), None);
         tracer.trace("u1", Duration::from_secs(10), at(0));
         assert_eq!(begin(&mut tracer, Some("u2")), None);
         assert_eq!(begin(&mut tracer, None), None);

@@ -151,6 +151,11 @@ describe('a traced client', () => {
     await push(channel, 'quiet', {})
     await get(weir.url('/mcp/stats', 'admin'))
     assert.deepEqual(steps((await get(trace('u1'))).json.events, 'quiet'), [])
+    // From now on, though it is connected already.
+    await post(trace('u1'), {})
+    await push(channel, 'loud', {})
+    await get(weir.url('/mcp/stats', 'admin'))
+    assert.deepEqual(steps((await get(trace('u1'))).json.events, 'loud'), ['received', 'allowed', 'dispatched', 'answered'])
     await disconnect(socket)
     bus.close()
   })
