@@ -8,7 +8,7 @@ use crate::seal::{Purpose, Seal};
 use crate::stream::Epoch;
 
 /// One logical connection of a client through all its resumes. At most one connection has it at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Lineage(u64);
 
 impl Lineage {

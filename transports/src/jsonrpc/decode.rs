@@ -19,34 +19,33 @@ enum Key {
 }
 
 impl Key {
-    /// With what nearly everybody writes, the most frequent first.
-    const USUAL: [(Key, &str); 5] = [
-        (Key::Id, r#""id":"#),
-        (Key::Method, r#""method":"#),
-        (Key::Params, r#""params":"#),
-        (Key::Result, r#""result":"#),
-        (Key::Error, r#""error":"#),
-    ];
+    /// The most frequent first.
+    const ALL: [Key; 6] = [Key::Id, Key::Method, Key::Params, Key::Result, Key::Error, Key::Jsonrpc];
 
-    const ALL: [Key; 6] = [Key::Jsonrpc, Key::Id, Key::Method, Key::Params, Key::Result, Key::Error];
-
-    fn name(self) -> &'static str {
+    /// As nearly everybody writes it.
+    #[inline(always)]
+    const fn usual(self) -> &'static str {
         match self {
-            Key::Jsonrpc => "jsonrpc",
-            Key::Id => "id",
-            Key::Method => "method",
-            Key::Params => "params",
-            Key::Result => "result",
-            Key::Error => "error",
+            Key::Jsonrpc => r#""jsonrpc":"#,
+            Key::Id => r#""id":"#,
+            Key::Method => r#""method":"#,
+            Key::Params => r#""params":"#,
+            Key::Result => r#""result":"#,
+            Key::Error => r#""error":"#,
         }
+    }
+
+    /// What stands between the quotes.
+    fn name(self) -> &'static str {
+        self.usual().trim_matches(['"', ':'])
     }
 
     /// The one that is due; `None`: one that is not read.
     #[inline(always)]
     fn read(scanner: &mut Scanner<'_>) -> Result<Option<Key>, Fault> {
-        for (key, usual) in &Key::USUAL {
-            if scanner.usual_key(usual) {
-                return Ok(Some(*key));
+        for key in Key::ALL {
+            if scanner.usual_key(key.usual()) {
+                return Ok(Some(key));
             }
         }
         let written = scanner.key()?;

@@ -1,7 +1,7 @@
 //! An orderly stop: nothing new, every client told, what is under way finished, and connections closed a batch at a
 //! time, so that their clients come back one after the other.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ pub(crate) struct Drain {
     emigrants: Vec<Token>,
     next_emigrants: Instant,
     /// Whose logical connections have left.
-    departed: HashSet<Lineage>,
+    departed: BTreeSet<Lineage>,
     /// Connections that are to be told, the next one last.
     untold: Vec<Token>,
     /// How long it takes until the last of those is closed.
@@ -88,7 +88,7 @@ impl Drain {
             next_notice: Some(now),
             emigrants: Vec::new(),
             next_emigrants: now,
-            departed: HashSet::new(),
+            departed: BTreeSet::new(),
             untold: Vec::new(),
             spread: Duration::ZERO,
             phase: DrainPhase::Begun,
