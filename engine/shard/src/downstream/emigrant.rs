@@ -90,6 +90,16 @@ struct Membership {
     at: Option<(u64, Sequence)>,
 }
 
+impl Kind {
+    /// Whether it is sent its client's own stream.
+    fn takes_stream(&self) -> bool {
+        match self {
+            Kind::Sse => true,
+            Kind::WebSocket { channels, .. } => channels.iter().any(|channel| channel.at.is_none()),
+        }
+    }
+}
+
 impl Emigrant {
     /// Whose connection it is.
     pub fn client(&self) -> &str {
@@ -143,7 +153,6 @@ impl Shard {
             Stage::WebSocket(link) => (link.session?, &link.proof, self.kind_of_link(link)?),
             _ => return None,
         };
-        let takes_stream = conn.stage.link().is_none_or(|link| link.gateway);
         let session = self.sessions.get(id).filter(|session| !session.is_minted() && !session.resumed)?;
         if *session.client == *route::EVENTS || proof.who().is_some_and(|who| who.bearer.is_some()) {
             return None;
@@ -165,7 +174,7 @@ impl Shard {
             epoch: session.epoch.bits(),
             proof: who.map(|(who, role)| (Authenticator::ticket(who, PROOF_LIFE, cx.now.wall, seal), role)),
             lanes,
-            lineage: takes_stream.then(|| self.lineage(token).bits()),
+            lineage: kind.takes_stream().then(|| self.lineage(token).bits()),
             acks: acks.is_some_and(|ledger| ledger.acks.is_some()),
             age: cx.now.mono.as_secs().saturating_sub(conn.since().unwrap_or_default()),
             whence: self.addresses.whence(conn.peer).parts(),
@@ -250,10 +259,7 @@ impl Shard {
         };
         let proof = Proof::new(who, cx.now.wall);
         let since = cx.now.mono.as_secs().saturating_sub(emigrant.age);
-        let takes_stream = match &emigrant.kind {
-            Kind::Sse => true,
-            Kind::WebSocket { channels, .. } => channels.iter().any(|channel| channel.at.is_none()),
-        };
+        let takes_stream = emigrant.kind.takes_stream();
         if takes_stream {
             self.link_to(id, LinkRef { token, carrier }, emigrant.acks, cx);
         }
