@@ -74,8 +74,7 @@ impl Pump {
 
     /// All that is for other shards is on its way. The control thread may be gone before it has read its own.
     fn has_told_shards(&self) -> bool {
-        let control = self.links.members() - 1;
-        self.post.outbox.iter().all(|(to, _)| to.0 == control)
+        self.post.outbox.iter().all(|(to, _)| *to == self.shard.control())
     }
 
     /// Letters that have come, and room for those to be written.

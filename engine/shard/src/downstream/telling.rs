@@ -73,7 +73,7 @@ impl Shard {
     }
 
     /// The control thread's place in the mesh.
-    pub(crate) fn control(&self) -> Member {
+    pub fn control(&self) -> Member {
         Member(self.config.shards)
     }
 
