@@ -20,6 +20,7 @@ use crate::{
     gauge::{Gauge, TimedWindow, WindowArgs},
     net::{Inbox, Target},
     report::OutputArgs,
+    slices::{self, Gate},
     wire::{self, Payload, Sender},
 };
 
@@ -46,6 +47,10 @@ pub(crate) struct Args {
     /// A file with a token on each line, which go to the users in turn, in the URL's query
     #[arg(long)]
     tokens: Option<PathBuf>,
+    /// Closed loop: load only when told. Each line on stdin is a slice of so many milliseconds, and
+    /// is answered with the number of messages so far
+    #[arg(long, conflicts_with_all = ["rate", "seconds", "warmup", "pid", "json"])]
+    slices: bool,
     #[command(flatten)]
     window: WindowArgs,
     #[command(flatten)]
@@ -55,16 +60,22 @@ pub(crate) struct Args {
 /// Connects all users, then loads; says how many users met an error.
 pub(crate) async fn run(args: Args) -> Result<u64, Error> {
     let targets = targets(args.url.parse()?, args.tokens.as_deref())?;
-    let gauge = Gauge::new();
+    let (gauge, gate) = (Gauge::new(), Gate::new(args.slices));
     let mut users = Vec::new();
     for (number, target) in (0..args.users).zip(targets.iter().cycle()) {
         let (inbox, sender) = wire::open(target, number, args.payload).await?;
         let schedule = Rc::default();
-        users.push(User { inbox, sender, schedule, open: VecDeque::new(), next: 0, gauge: gauge.clone() });
+        let (open, gauge, gate) = (VecDeque::new(), gauge.clone(), gate.clone());
+        users.push(User { inbox, sender, schedule, open, next: 0, gauge, gate });
     }
     let schedules: Vec<_> = users.iter().map(|user| user.schedule.clone()).collect();
     for user in users {
         monoio::spawn(user.live(args.rate.is_none().then_some(args.in_flight)));
+    }
+    if args.slices {
+        let begin = || schedules.iter().for_each(|schedule| schedule.burst(args.in_flight));
+        slices::serve(&gate, &gauge, begin).await?;
+        return Ok(gauge.errors());
     }
     let mut window = TimedWindow::open(&gauge, &args.window);
     match args.rate {
@@ -95,6 +106,21 @@ struct Schedule {
 impl Schedule {
     fn push(&self, at: Instant) {
         self.due.borrow_mut().push_back(at);
+        self.wake();
+    }
+
+    /// `count` messages, now.
+    fn burst(&self, count: u32) {
+        let now = Instant::now();
+        self.due.borrow_mut().extend((0..count).map(|_| now));
+        self.wake();
+    }
+
+    fn is_due(&self) -> bool {
+        !self.due.borrow().is_empty()
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -153,6 +179,7 @@ struct User {
     open: VecDeque<(u64, Instant)>,
     next: u64,
     gauge: Gauge,
+    gate: Gate,
 }
 
 impl User {
@@ -167,9 +194,10 @@ impl User {
         loop {
             if let Some(burst) = burst
                 && self.open.is_empty()
+                && self.gate.is_open()
+                && !self.schedule.is_due()
             {
-                let now = Instant::now();
-                self.schedule.due.borrow_mut().extend((0..burst).map(|_| now));
+                self.schedule.burst(burst);
             }
             self.exchange().await?;
             self.receive()?;
@@ -178,13 +206,14 @@ impl User {
 
     /// Sends all that is due, and what becomes due until bytes arrive.
     async fn exchange(&mut self) -> Result<(), Error> {
-        let Self { inbox, sender, schedule, open, next, gauge } = self;
+        let Self { inbox, sender, schedule, open, next, gauge, gate } = self;
         let mut fill = pin!(inbox.fill());
         loop {
             while let Some(at) = schedule.due.borrow_mut().pop_front() {
                 sender.queue(*next);
                 open.push_back((*next, at));
                 *next += 1;
+                gate.sent(1);
             }
             if open.len() > BACKLOG_MAX {
                 return Err(Error::Check("the server does not keep up with --rate".to_owned()));
@@ -192,7 +221,7 @@ impl User {
             gauge.bytes_out(sender.flush().await?);
             let received = poll_fn(|context| match fill.as_mut().poll(context) {
                 Poll::Ready(result) => Poll::Ready(Some(result)),
-                Poll::Pending if !schedule.due.borrow().is_empty() => Poll::Ready(None),
+                Poll::Pending if schedule.is_due() => Poll::Ready(None),
                 Poll::Pending => {
                     *schedule.waker.borrow_mut() = Some(context.waker().clone());
                     Poll::Pending
@@ -216,6 +245,7 @@ impl User {
             bytes += len;
         }
         self.gauge.messages(replies);
+        self.gate.answered(replies);
         self.gauge.bytes_in(bytes);
         match self.open.is_empty() && !self.inbox.bytes().is_empty() {
             true => Err(Error::Check("bytes came that nobody asked for".to_owned())),

@@ -18,6 +18,7 @@ mod process;
 mod progress;
 mod publish;
 mod report;
+mod slices;
 mod sse;
 mod storm;
 mod tls;
