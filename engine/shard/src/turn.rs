@@ -43,6 +43,10 @@ use weir_transports::websocket::{Deflater, Scratch};
 /// Slots beyond the driver's sockets, for those whose `Closed` is still under way.
 const CLOSING_SLOTS: u32 = 1024;
 
+/// Connections that alarms of one turn may have something sent to. Each send is some 15 us of the kernel's time, and
+/// deadlines come in waves: thousands of clients that came together, or were held open by one attacker.
+const ALARMED_MAX: usize = 4;
+
 /// How often what is too old is swept out.
 const SWEEP_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 
@@ -297,8 +301,12 @@ impl Shard {
         }
     }
 
+    /// What is due, until so many connections have something to say that the rest is left to the next turn.
     fn alarms(&mut self, cx: &mut Cx<'_>) {
-        while let Some(alarm) = self.timers.as_mut().and_then(|timers| timers.pop(cx.now.mono)) {
+        let enough = self.dirty.len() + ALARMED_MAX;
+        while self.dirty.len() < enough
+            && let Some(alarm) = self.timers.as_mut().and_then(|timers| timers.pop(cx.now.mono))
+        {
             match alarm {
                 Alarm::Connection(token) => self.examine(token, cx),
                 Alarm::Session(id) => self.examine_session(id, cx),

@@ -283,3 +283,16 @@ fn who_is_away_long_enough_is_cleaned_up() {
         assert_eq!(cleaned, Some(gone), "{idle}");
     }
 }
+
+#[test]
+fn a_wave_of_deadlines_is_dealt_with_in_many_turns_and_everybody_is_told() {
+    let mut world = World::with(|_| {});
+    let silent: Vec<_> = (0..40).map(|_| world.accept()).collect();
+    let before = world.shard.stats.turns;
+    world.wait(Duration::from_secs(60));
+    let turns = world.shard.stats.turns - before;
+    assert!(turns >= 40 / 4, "{turns} turns");
+    for connection in silent {
+        assert!(world.read(connection).starts_with("HTTP/1.1 408 "));
+    }
+}
