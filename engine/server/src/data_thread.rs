@@ -112,5 +112,7 @@ fn set_up(core: usize, driver: Kind, settings: Settings) -> Result<Driver, Threa
     if !affinity::pin(core) {
         return Err(ThreadError::Pin { core });
     }
+    // Without them it is served, only later now and then.
+    let _ = affinity::prefer_short_slices();
     Driver::new(driver, settings).map_err(ThreadError::Driver)
 }
