@@ -36,6 +36,8 @@ pub(crate) struct Target {
     pub(crate) path: String,
     /// TLS is spoken.
     pub(crate) tls: bool,
+    /// Sockets do not block, as a loop on epoll needs them; one on io_uring needs those that do.
+    pub(crate) nonblocking: bool,
 }
 
 impl FromStr for Target {
@@ -58,7 +60,7 @@ impl FromStr for Target {
             .map_err(|_| error("the host and port do not resolve (HOST:PORT is needed)"))?
             .next()
             .ok_or_else(|| error("the host has no address"))?;
-        Ok(Self { addr, host: host.to_owned(), path: path.to_owned(), tls })
+        Ok(Self { addr, host: host.to_owned(), path: path.to_owned(), tls, nonblocking: false })
     }
 }
 
@@ -75,6 +77,7 @@ impl Target {
             _ => Error::Io { doing: "connect", source },
         })?;
         let tls = self.tls.then(|| Session::open(&mut stream)).transpose().map_err(Error::io("speak TLS"))?;
+        stream.set_nonblocking(self.nonblocking).map_err(Error::io("connect"))?;
         let stream = TcpStream::from_std(stream).map_err(Error::io("connect"))?;
         let (reader, writer) = stream.into_split();
         let inbox = Inbox { reader, bytes: Vec::new(), at: 0, tls: tls.clone() };

@@ -52,9 +52,10 @@ pub(crate) struct Args {
     output: OutputArgs,
 }
 
-/// Attacks for as long as it was told to. Whatever the server does, there are no errors.
+/// Attacks for as long as it was told to. Whatever the server does, there are no errors. Runs on
+/// epoll.
 pub(crate) async fn run(args: Args) -> Result<u64, Error> {
-    let target: Target = args.url.parse()?;
+    let target = Target { nonblocking: true, ..args.url.parse()? };
     let sources = Sources::new(args.addresses);
     let storm = Rc::new(Storm { target, sources, tally: Tally::default() });
     if args.flood > 0.0 {

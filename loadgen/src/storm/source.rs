@@ -33,9 +33,10 @@ pub(super) fn connect(addr: SocketAddr, source: Ipv4Addr) -> io::Result<TcpStrea
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
     socket.bind(&SocketAddr::from((source, 0)).into())?;
     socket.set_nonblocking(true)?;
-    match socket.connect(&addr.into()) {
-        Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-        _ => socket.set_nonblocking(false)?,
+    if let Err(error) = socket.connect(&addr.into())
+        && error.raw_os_error() != Some(libc::EINPROGRESS)
+    {
+        return Err(error);
     }
     socket.set_tcp_nodelay(true)?;
     // The end of a connection resets it: ports are few.
