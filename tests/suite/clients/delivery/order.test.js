@@ -62,7 +62,8 @@ async function overSse(weir, client, { epoch, sequence }) {
 
 describe('delivery under cut connections', () => {
   it(`brings ${CLIENTS} clients ${MESSAGES} messages each: in order, without a hole, each as it was sent`, async () => {
-    const weir = await Weir.start()
+    // Twenty reconnects in two seconds are suspicious, and would be refused.
+    const weir = await Weir.start({ config: '[suspicion]\nthreshold = 0\n' })
     const clients = Array.from({ length: CLIENTS }, (_, n) => `order${n}`)
     const histories = await Promise.all(clients.map(async client => {
       const [accepted, seen] = await Promise.all([publisher(weir, client), reader(weir, client)])
