@@ -173,7 +173,12 @@ impl Admin {
         self.mailbox.send(shard, letter).await;
     }
 
-    /// All shards have ended: no more connections leave.
+    /// See [`Mailbox::read_last`].
+    pub(super) fn read_last(&self) {
+        self.mailbox.read_last();
+    }
+
+    /// No more connections leave.
     pub(super) fn end_emigration(&self) {
         self.mailbox.end_emigration();
     }

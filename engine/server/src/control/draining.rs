@@ -140,6 +140,7 @@ impl Admin {
 
     /// All shards are drained: the bus is told, and webhooks have a moment to pass it on.
     pub(super) async fn ended(&self) {
+        self.read_last();
         self.draining().ended.store(true, Ordering::Relaxed);
         let Some(Begun { reason, at }) = self.draining().begun.get() else { return };
         info!(reason = &**reason, seconds = at.elapsed().as_secs_f32(), "drained");

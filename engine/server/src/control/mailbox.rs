@@ -181,11 +181,15 @@ impl Mailbox {
         }
     }
 
-    /// All shards have ended: no more connections leave.
+    /// All shards have ended: what they wrote last is read. The thread may not have got round to it, as their end
+    /// and their letters wake it apart.
+    pub(super) fn read_last(&self) {
+        self.lock().read_all();
+    }
+
+    /// No more connections leave.
     pub(super) fn end_emigration(&self) {
-        let mut inner = self.lock();
-        inner.read_all();
-        let _ = inner.emigrants.send(None);
+        let _ = self.lock().emigrants.send(None);
     }
 
     /// Something hurts the control thread itself, or does not any more.
