@@ -125,16 +125,14 @@ fn show(
 /// From now on tells of keys, new sizes, and signals that ask for the end.
 fn listen(told: Sender<News>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    // Here, not on the thread: a signal that comes once something is drawn must not kill.
+    let (mut terminate, mut interrupt, mut hangup) = {
+        let _context = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::hangup())?)
+    };
     let ended = told.clone();
     thread::spawn(move || {
         runtime.block_on(async {
-            let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
-                signal(SignalKind::terminate()),
-                signal(SignalKind::interrupt()),
-                signal(SignalKind::hangup()),
-            ) else {
-                return;
-            };
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
