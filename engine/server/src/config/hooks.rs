@@ -11,7 +11,7 @@ use super::nearest::nearest;
 use super::problem::{Fault, Problem};
 use super::settings::Settings;
 use super::url;
-use super::value::{Value, duration, texts};
+use super::value::{Value, duration, sections, texts};
 
 /// What the lists are called.
 pub(super) const WEBHOOKS: &str = "webhook";
@@ -136,14 +136,10 @@ struct Reading<'a> {
 impl Reading<'_> {
     /// The sections of the list, and where each is.
     fn tables<'v>(&mut self, at: usize, list: &'v DeValue<'v>) -> Vec<(usize, &'v DeTable<'v>)> {
-        let items = list.as_array().filter(|items| items.len() <= HOOKS_MAX);
-        let tables =
-            items.map(|items| items.iter().map(|item| (item.span().start, item.get_ref().as_table())));
-        let tables = tables
-            .and_then(|tables| tables.map(|(at, table)| Some((at, table?))).collect::<Option<Vec<_>>>());
-        tables.unwrap_or_else(|| {
+        sections(list).filter(|tables| tables.len() <= HOOKS_MAX).unwrap_or_else(|| {
+            let list_name = self.list;
             let wanted =
-                format!("a list of at most 100 sections, each of which begins with [[{}]]", self.list);
+                format!("a list of at most {HOOKS_MAX} sections, each of which begins with [[{list_name}]]");
             self.problem(at, "", refused(list, &wanted));
             Vec::new()
         })

@@ -7,7 +7,7 @@ use toml::de::{DeTable, DeValue};
 use super::file::Document;
 use super::problem::{Fault, Problem};
 use super::settings::Settings;
-use super::value::Value;
+use super::value::{Value, sections};
 
 /// What the list of further certificates is called.
 pub(super) const CERTIFICATES: &str = "tls.certificate";
@@ -130,10 +130,8 @@ pub(super) fn apply(
     settings: &mut Settings,
     problems: &mut Vec<Problem>,
 ) {
-    let pairs = list.as_array().and_then(|items| {
-        items.iter().map(|item| pair(item.get_ref().as_table()?)).collect::<Option<Vec<_>>>()
-    });
-    match pairs {
+    let tables = sections(list);
+    match tables.and_then(|tables| tables.iter().map(|(_, table)| pair(table)).collect::<Option<Vec<_>>>()) {
         Some(pairs) => settings.tls.certificates.extend(pairs),
         None => {
             let wanted =

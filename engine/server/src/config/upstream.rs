@@ -18,7 +18,7 @@ use super::problem::{Fault, Problem};
 use super::settings::Settings;
 use super::tls::UpstreamTls;
 use super::url;
-use super::value::{Value, is_token};
+use super::value::{Value, is_token, sections};
 
 /// What the list is called.
 pub(super) const KEY: &str = "upstream";
@@ -133,13 +133,7 @@ pub(super) fn apply(
     settings: &mut Settings,
     problems: &mut Vec<Problem>,
 ) {
-    let tables = list.as_array().and_then(|items| {
-        items
-            .iter()
-            .map(|item| Some((item.span().start, item.get_ref().as_table()?)))
-            .collect::<Option<Vec<_>>>()
-    });
-    let Some(tables) = tables else {
+    let Some(tables) = sections(list) else {
         let wanted = "a list of sections, each of which begins with [[upstream]]".to_owned();
         let fault = Fault::Value { value: Value::of_toml(list), wanted };
         problems.push(document.problem(at, KEY.to_owned(), fault));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ipnet::IpNet;
-use toml::de::DeValue;
+use toml::de::{DeTable, DeValue};
 use weir_shard::limits::{Algorithm, Origin, Origins, PayloadKey, Secret, Subject};
 
 /// A value before its key has judged it.
@@ -112,6 +112,11 @@ pub(super) fn cores(text: &str) -> Option<Vec<usize>> {
         cores.extend((first..=last).map(usize::from));
     }
     Some(cores)
+}
+
+/// The sections of a list, and the byte each of them begins at. `None`: it is no list, or not of sections alone.
+pub(super) fn sections<'v>(list: &'v DeValue<'v>) -> Option<Vec<(usize, &'v DeTable<'v>)>> {
+    list.as_array()?.iter().map(|item| Some((item.span().start, item.get_ref().as_table()?))).collect()
 }
 
 /// Texts as they are written, in a list or with commas between.
