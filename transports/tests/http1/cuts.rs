@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use weir_transports::http1::{BodyError, BodyReader, HeadError, parse_head};
 
-use crate::LIMITS;
+use crate::{LIMITS, cuts, mixed, pieces};
 
 const BODY_BYTES_MAX: usize = 256;
 
@@ -79,15 +79,7 @@ impl Connection {
 /// What a server sees of `bytes` in pieces whose lengths follow `cuts`, over and over.
 fn seen(bytes: &[u8], cuts: &[usize]) -> Vec<Seen> {
     let mut connection = Connection::default();
-    let mut rest = bytes;
-    for &cut in cuts.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (piece, after) = rest.split_at(cut.clamp(1, rest.len()));
-        connection.receive(piece);
-        rest = after;
-    }
+    pieces(bytes, cuts).for_each(|piece| connection.receive(piece));
     connection.seen
 }
 
@@ -117,10 +109,6 @@ fn request() -> impl Strategy<Value = (Vec<u8>, Seen)> {
     })
 }
 
-fn cuts() -> impl Strategy<Value = Vec<usize>> {
-    vec(1..60_usize, 1..20)
-}
-
 /// Bytes that look like HTTP often enough to get past the first line.
 fn almost_http() -> impl Strategy<Value = Vec<u8>> {
     const PIECES: &[&[u8]] = &[
@@ -140,8 +128,7 @@ fn almost_http() -> impl Strategy<Value = Vec<u8>> {
         b"\xff",
         b"ffffffffffffffff\r\n",
     ];
-    let pieces = prop_oneof![4 => proptest::sample::select(PIECES).prop_map(<[u8]>::to_vec), 1 => vec(any::<u8>(), 0..8)];
-    vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+    mixed(PIECES)
 }
 
 proptest! {

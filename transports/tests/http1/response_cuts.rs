@@ -4,7 +4,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use weir_transports::http1::{BodyError, BodyReader, ResponseError, parse_response_head};
 
-use crate::LIMITS;
+use crate::{LIMITS, cuts, mixed, pieces};
 
 const BODY_BYTES_MAX: usize = 256;
 
@@ -93,15 +93,7 @@ impl Connection {
 /// What a client sees of `bytes` in pieces whose lengths follow `cuts`, over and over, and of their end.
 fn seen(bytes: &[u8], cuts: &[usize]) -> Vec<Seen> {
     let mut connection = Connection::default();
-    let mut rest = bytes;
-    for &cut in cuts.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (piece, after) = rest.split_at(cut.clamp(1, rest.len()));
-        connection.receive(piece);
-        rest = after;
-    }
+    pieces(bytes, cuts).for_each(|piece| connection.receive(piece));
     connection.end();
     connection.seen
 }
@@ -160,8 +152,7 @@ fn almost_http() -> impl Strategy<Value = Vec<u8>> {
         b" ",
         b"\xff",
     ];
-    let pieces = prop_oneof![4 => proptest::sample::select(PIECES).prop_map(<[u8]>::to_vec), 1 => vec(any::<u8>(), 0..8)];
-    vec(pieces, 0..24).prop_map(|pieces| pieces.concat())
+    mixed(PIECES)
 }
 
 proptest! {
@@ -169,7 +160,7 @@ proptest! {
     fn responses_survive_any_cut(
         responses in vec((0..2_u8).prop_flat_map(response), 0..5),
         last in response(3),
-        cuts in vec(1..60_usize, 1..20),
+        cuts in cuts(),
     ) {
         let (bytes, expected): (Vec<_>, Vec<_>) = responses.into_iter().chain([last]).unzip();
         let bytes = bytes.concat();
@@ -179,7 +170,7 @@ proptest! {
     }
 
     #[test]
-    fn refusals_survive_any_cut(bytes in almost_http(), cuts in vec(1..60_usize, 1..20)) {
+    fn refusals_survive_any_cut(bytes in almost_http(), cuts in cuts()) {
         let expected = seen(&bytes, &[usize::MAX]);
         prop_assert_eq!(&seen(&bytes, &[1]), &expected);
         prop_assert_eq!(&seen(&bytes, &cuts), &expected);
