@@ -15,7 +15,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 
 import { check, Ledger } from '../durability/check.js'
 import { Publisher } from '../durability/publisher.js'
-import { Worker } from '../lib/crowd.js'
+import { Crowd, eventually, LIVENESS } from '../lib/crowd.js'
 import { post, send } from '../lib/http.js'
 import { deadline } from '../lib/inbox.js'
 import { Weir } from '../lib/weir.js'
@@ -25,8 +25,6 @@ const CLIENTS = Number(clientCount)
 const DISK = tier === 'disk'
 const TAKEOVER = way === 'takeover'
 
-/** Clients in one process: node keeps up with so many, and their own delay stays out of the figures. */
-const PER_WORKER = 250
 /** Of each ten clients so many are phoenix.js, EventSource and raw WebSockets. */
 const KINDS = Array.from({ length: 10 }, (_, at) => ({
   carrier: at < 4 ? 'websocket' : at < 7 ? 'sse' : 'raw',
@@ -38,8 +36,6 @@ const PACE = { batch: 50, interval: 100 }
 const BETWEEN = 3_000
 /** Calls by POST, and publishes that wait for an acknowledgement, that are under way when it comes. */
 const CALLS = 20
-/** Until which all must have happened, milliseconds: only so that a broken run ends. */
-const LIVENESS = 120_000
 /** How soon every client should be back after its own close, milliseconds. */
 const BAR = 5_000
 const SHARDS = 2
@@ -59,14 +55,11 @@ const options = {
 const kinds = new Map(Array.from({ length: CLIENTS }, (_, at) => [`client ${at}`, KINDS[at % KINDS.length]]))
 const listeners = [...kinds].filter(([, { carrier }]) => carrier !== 'raw').map(([name]) => name)
 const ledger = new Ledger()
-const workers = Array.from({ length: Math.ceil(CLIENTS / PER_WORKER) }, () => new Worker(new URL('worker.js', import.meta.url)))
+const crowd = new Crowd(kinds, new URL('worker.js', import.meta.url))
 let weir = await Weir.start(options)
 const runs = [weir]
 try {
-  const urls = { ws: weir.wsUrl('/mcp/ws'), sse: weir.url('/mcp/sse') }
-  const names = [...kinds]
-  await Promise.all(workers.map((worker, at) =>
-    worker.ask('open', { names: names.slice(at * PER_WORKER, (at + 1) * PER_WORKER), urls })))
+  await crowd.open(weir)
   await everyoneUp(0)
   const publishers = Array.from({ length: PUBLISHERS }, (_, at) =>
     new Publisher(`p${at}`, weir.url('/mcp/batch'), listeners, ledger, PACE, false))
@@ -74,7 +67,7 @@ try {
   const before = weir
   const calls = begin(before)
   await pause(300)
-  await askAll('hold')
+  await crowd.ask('hold')
   const since = Date.now()
   weir = await succeed(before)
   runs.push(weir)
@@ -83,10 +76,10 @@ try {
   const moves = await everyoneBack(since)
   await pause(BETWEEN)
   await Promise.all(publishers.map(publisher => publisher.stop()))
-  await caughtUp()
-  report({ answers, moves, since, calls: await askAll('calls'), histories: new Map((await askAll('histories')).flat()) })
+  await crowd.caughtUp(ledger)
+  report({ answers, moves, since, calls: await crowd.ask('calls'), histories: new Map((await crowd.ask('histories')).flat()) })
 } finally {
-  await Promise.all(workers.map(worker => worker.end()))
+  await crowd.end()
   for (const run of runs) await run.close()
   rmSync(folder, { recursive: true, force: true })
 }
@@ -130,13 +123,9 @@ async function succeed(before) {
   return successor
 }
 
-function askAll(question, rest) {
-  return Promise.all(workers.map(worker => worker.ask(question, rest)))
-}
-
 function everyoneUp(since) {
   return eventually('every client to be up', async () => {
-    const ups = (await askAll('up', { since })).reduce((sum, count) => sum + count, 0)
+    const ups = (await crowd.ask('up', { since })).reduce((sum, count) => sum + count, 0)
     return ups === CLIENTS || null
   })
 }
@@ -144,32 +133,9 @@ function everyoneUp(since) {
 /** When each was closed and back; those that went over to the successor were not. */
 function everyoneBack(since) {
   return eventually('every client to be back', async () => {
-    const moves = (await askAll('moves', { since })).flat()
+    const moves = (await crowd.ask('moves', { since })).flat()
     return moves.every(({ closed, back }) => (closed ? back : TAKEOVER)) ? moves : null
   })
-}
-
-/** Waits until every client has seen the last message that was acknowledged for it in the present epoch. */
-async function caughtUp() {
-  const heads = {}
-  for (const [client, receipts] of ledger.acknowledged) {
-    const { epoch } = receipts.at(-1)
-    const numbers = receipts.filter(receipt => receipt.epoch === epoch).map(({ sequence }) => sequence)
-    heads[client] = { epoch, sequence: Math.max(...numbers) }
-  }
-  const behind = async () => (await askAll('behind', { heads })).reduce((sum, count) => sum + count, 0)
-  // What is still missing then is for the judge to name.
-  await eventually('every client to catch up', async () => (await behind()) === 0 || null).catch(error => console.log(error.message))
-}
-
-async function eventually(what, attempt) {
-  const end = Date.now() + LIVENESS
-  while (Date.now() < end) {
-    const result = await attempt()
-    if (result !== null) return result
-    await pause(100)
-  }
-  throw new Error(`waited ${LIVENESS} ms in vain for ${what}`)
 }
 
 function report({ answers, moves, since, calls, histories }) {

@@ -11,7 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 
-import { Worker } from '../lib/crowd.js'
+import { Crowd, eventually } from '../lib/crowd.js'
 import { Weir } from '../lib/weir.js'
 import { check, Ledger } from './check.js'
 import { Publisher } from './publisher.js'
@@ -21,8 +21,6 @@ const CLIENTS = Number(clientCount)
 const KILLS = Number(killCount)
 const DISK = tier === 'disk'
 
-/** Clients in one process: node keeps up with so many, and their own delay stays out of the figures. */
-const PER_WORKER = 250
 /** Of each twenty clients so many are phoenix.js over WebSocket and over LongPoll; the rest are EventSource. */
 const KINDS = Array.from({ length: 20 }, (_, at) => ({
   carrier: at < 9 ? 'websocket' : at < 10 ? 'longpoll' : 'sse',
@@ -33,8 +31,6 @@ const PACE = { batch: 50, interval: 100 }
 /** Publishing before a kill and after the last, and the longest downtime, milliseconds. */
 const BETWEEN = 3_000
 const DOWNTIME = 2_000
-/** Until which all must have happened, milliseconds: only so that a broken run ends. */
-const LIVENESS = 120_000
 
 const folder = mkdtempSync(join(tmpdir(), 'weir-durability-'))
 const options = {
@@ -43,11 +39,12 @@ const options = {
 }
 const kinds = new Map(Array.from({ length: CLIENTS }, (_, at) => [`client ${at}`, KINDS[at % KINDS.length]]))
 const ledger = new Ledger()
-const workers = Array.from({ length: Math.ceil(CLIENTS / PER_WORKER) }, () => new Worker(new URL('worker.js', import.meta.url)))
+const crowd = new Crowd(kinds, new URL('worker.js', import.meta.url))
 const backs = []
 let weir = await Weir.start(options)
 try {
-  await open()
+  await crowd.open(weir)
+  await everyoneUp(0)
   const publishers = Array.from({ length: PUBLISHERS }, (_, at) =>
     // Idempotency keys outlive the process on disk only.
     new Publisher(`p${at}`, weir.url('/mcp/batch'), [...kinds.keys()], ledger, PACE, DISK && at % 2 === 0))
@@ -57,31 +54,18 @@ try {
   }
   await pause(BETWEEN)
   await Promise.all(publishers.map(publisher => publisher.stop()))
-  await caughtUp()
-  report(new Map((await askAll('histories')).flat()))
+  await crowd.caughtUp(ledger)
+  report(new Map((await crowd.ask('histories')).flat()))
 } finally {
-  await Promise.all(workers.map(worker => worker.end()))
+  await crowd.end()
   await weir.close()
   rmSync(folder, { recursive: true, force: true })
-}
-
-function askAll(question, rest) {
-  return Promise.all(workers.map(worker => worker.ask(question, rest)))
-}
-
-/** Opens all clients and waits until each has its stream. */
-async function open() {
-  const urls = { ws: weir.wsUrl('/mcp/ws'), sse: weir.url('/mcp/sse') }
-  const names = [...kinds]
-  await Promise.all(workers.map((worker, at) =>
-    worker.ask('open', { names: names.slice(at * PER_WORKER, (at + 1) * PER_WORKER), urls })))
-  await everyoneUp(0)
 }
 
 /** When each client was up again after `since`, once all are. */
 async function everyoneUp(since) {
   return eventually('every client to be up', async () => {
-    const ups = (await askAll('back', { since })).flat()
+    const ups = (await crowd.ask('back', { since })).flat()
     return ups.length === CLIENTS ? ups : null
   })
 }
@@ -98,29 +82,6 @@ async function killAndRestart() {
   const ready = Date.now() - since
   const ups = await everyoneUp(since)
   return { downtime, ready, times: ups.map(at => at - since).sort((a, b) => a - b) }
-}
-
-/** Waits until every client has seen the last message that was acknowledged for it in the present epoch. */
-async function caughtUp() {
-  const heads = {}
-  for (const [client, receipts] of ledger.acknowledged) {
-    const { epoch } = receipts.at(-1)
-    const numbers = receipts.filter(receipt => receipt.epoch === epoch).map(({ sequence }) => sequence)
-    heads[client] = { epoch, sequence: Math.max(...numbers) }
-  }
-  const behind = async () => (await askAll('behind', { heads })).reduce((sum, count) => sum + count, 0)
-  // What is still missing then is for the judge to name.
-  await eventually('every client to catch up', async () => (await behind()) === 0 || null).catch(error => console.log(error.message))
-}
-
-async function eventually(what, attempt) {
-  const end = Date.now() + LIVENESS
-  while (Date.now() < end) {
-    const result = await attempt()
-    if (result !== null) return result
-    await pause(100)
-  }
-  throw new Error(`waited ${LIVENESS} ms in vain for ${what}`)
 }
 
 function report(histories) {
