@@ -130,8 +130,9 @@ pub(super) fn apply(
     settings: &mut Settings,
     problems: &mut Vec<Problem>,
 ) {
-    let tables = sections(list);
-    match tables.and_then(|tables| tables.iter().map(|(_, table)| pair(table)).collect::<Option<Vec<_>>>()) {
+    let pairs: Option<Vec<_>> =
+        sections(list).and_then(|tables| tables.into_iter().map(|(_, table)| pair(table)).collect());
+    match pairs {
         Some(pairs) => settings.tls.certificates.extend(pairs),
         None => {
             let wanted =
